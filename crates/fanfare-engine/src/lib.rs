@@ -1,0 +1,1 @@
+//! The Engine.IO server as a tower service

@@ -1,0 +1,1 @@
+//! Engine.IO and Socket.IO without I/O: packets, parsers, state machines
