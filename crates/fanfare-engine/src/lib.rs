@@ -1,1 +1,32 @@
-//! The Engine.IO server as a tower service
+//! The Engine.IO v4 server as a [`tower_service::Service`].
+//!
+//! Engine.IO carries messages between a client and a server over HTTP long-polling or WebSocket, and moves a session
+//! from the one to the other without losing or reordering anything. This crate implements the server: requests,
+//! sessions, heartbeat, the bounded outbox of each connection and broadcasts. What the messages mean is the business
+//! of the [`Handler`] above.
+#![forbid(unsafe_code)]
+
+mod batch;
+mod broadcast;
+mod config;
+mod connection;
+mod engine;
+mod error;
+mod handler;
+mod handshake;
+mod interim;
+mod prepared;
+mod service;
+mod sid;
+
+pub use batch::batch;
+pub use broadcast::{BroadcastOptions, BroadcastReport, broadcast};
+pub use config::{Config, SlowConsumer, Transports};
+pub use connection::Connection;
+pub use engine::Engine;
+pub use error::SendError;
+pub use handler::{CloseMode, Handler, Protocol, Transport};
+pub use handshake::{Handshake, Headers, RemoteAddr, Secure};
+pub use interim::CloseReason;
+pub use prepared::{Prepared, PreparedBuf};
+pub use service::{EngineBody, EngineService};

@@ -1,0 +1,79 @@
+//! The layer above: what to do with connections and messages.
+
+use std::sync::Arc;
+
+use crate::CloseReason;
+
+use crate::{Connection, Handshake};
+
+/// The version of Engine.IO that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// `EIO=3`: clients of Socket.IO v1 and v2.
+    V3,
+    /// `EIO=4`: clients of Socket.IO v3 and v4.
+    V4,
+}
+
+/// What carries a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// HTTP long-polling.
+    Polling,
+    /// WebSocket.
+    WebSocket,
+}
+
+impl Transport {
+    /// The name on the wire and in Node's API: `polling` or `websocket`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Transport::Polling => "polling",
+            Transport::WebSocket => "websocket",
+        }
+    }
+}
+
+/// How a connection is closed from our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseMode {
+    /// What is queued is sent first (Node's `close()`).
+    Flush,
+    /// What is queued is thrown away (Node's `close(true)`).
+    Discard,
+}
+
+/// What an application does with the connections and messages of an [`Engine`](crate::Engine).
+///
+/// The methods are called on a worker thread of the runtime and must not block. For one connection they are called
+/// one after the other, in the order in which things arrived.
+pub trait Handler: Send + Sync + 'static {
+    /// What the application keeps for each connection; it lies inside [`Connection`].
+    type State: Send + Sync + 'static;
+
+    /// Makes the state of a new connection.
+    fn accept(&self, handshake: &Handshake) -> Self::State;
+
+    /// The connection is open; its `open` packet is queued. What is sent here leaves together with it.
+    fn open(&self, conn: &Arc<Connection<Self::State>>);
+
+    /// A text message arrived. (`data` is without the packet type.)
+    fn text(&self, conn: &Arc<Connection<Self::State>>, data: &str);
+
+    /// A binary message arrived.
+    fn binary(&self, conn: &Arc<Connection<Self::State>>, data: &[u8]);
+
+    /// The connection is closed. Called exactly once for each that was opened, never from within one of our own
+    /// calls to [`Connection::close`] or [`Connection::send`].
+    fn close(&self, conn: &Arc<Connection<Self::State>>, reason: CloseReason);
+
+    /// The session moved from polling to WebSocket.
+    fn upgraded(&self, conn: &Arc<Connection<Self::State>>) {
+        let _ = conn;
+    }
+
+    /// The deadline set with [`Connection::set_deadline`] has passed.
+    fn deadline(&self, conn: &Arc<Connection<Self::State>>) {
+        let _ = conn;
+    }
+}

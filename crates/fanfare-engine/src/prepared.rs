@@ -1,0 +1,147 @@
+//! Messages that are encoded and framed once and sent to any number of connections.
+
+use std::fmt;
+
+use crate::interim::{OpCode, frame};
+use bytes::Bytes;
+
+/// One or more Engine.IO message packets, framed for WebSocket, as shared bytes: a clone costs a reference count.
+///
+/// What other transports need (long-polling, Engine.IO v3, permessage-deflate) is derived from this form.
+#[derive(Clone, Default)]
+pub struct Prepared {
+    pub(crate) frames: Bytes,
+    pub(crate) packets: u32,
+    /// Whether there is a binary packet: Engine.IO v3 frames those differently.
+    pub(crate) binary: bool,
+}
+
+impl Prepared {
+    /// Prepares what `write` puts into the buffer.
+    pub fn build(write: impl FnOnce(&mut PreparedBuf)) -> Prepared {
+        let mut buf = PreparedBuf::default();
+        write(&mut buf);
+        buf.finish()
+    }
+
+    /// An empty buffer.
+    pub fn builder() -> PreparedBuf {
+        PreparedBuf::default()
+    }
+
+    /// Prepares one text message.
+    pub fn text(data: &str) -> Prepared {
+        Prepared::build(|buf| buf.text(|out| out.extend_from_slice(data.as_bytes())))
+    }
+
+    /// Prepares one binary message.
+    pub fn binary(data: &[u8]) -> Prepared {
+        Prepared::build(|buf| buf.binary(data))
+    }
+
+    /// How many Engine.IO packets there are.
+    pub fn packets(&self) -> usize {
+        self.packets as usize
+    }
+
+    /// How many bytes the WebSocket form has.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// The WebSocket form: whole, unmasked frames.
+    pub fn frames(&self) -> &Bytes {
+        &self.frames
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("packets", &self.packets)
+            .field("bytes", &self.frames.len())
+            .finish()
+    }
+}
+
+/// Where messages are encoded: each goes straight into its frame.
+#[derive(Default)]
+pub struct PreparedBuf {
+    pub(crate) out: Vec<u8>,
+    pub(crate) packets: u32,
+    pub(crate) binary: bool,
+}
+
+impl PreparedBuf {
+    /// Adds a text message: `write` appends its text (UTF-8) to the buffer it is given and leaves alone what is there.
+    #[inline]
+    pub fn text(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = frame::begin(&mut self.out);
+        self.out.push(b'4');
+        write(&mut self.out);
+        frame::finish(&mut self.out, start, OpCode::Text);
+        self.packets += 1;
+    }
+
+    /// As [`text`](PreparedBuf::text); if `write` fails, nothing is added.
+    ///
+    /// # Errors
+    ///
+    /// What `write` returns.
+    #[inline]
+    pub fn try_text<T, E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let before = self.out.len();
+        let start = frame::begin(&mut self.out);
+        self.out.push(b'4');
+        match write(&mut self.out) {
+            Ok(value) => {
+                frame::finish(&mut self.out, start, OpCode::Text);
+                self.packets += 1;
+                Ok(value)
+            }
+            Err(error) => {
+                self.out.truncate(before);
+                Err(error)
+            }
+        }
+    }
+
+    /// Adds a binary message.
+    #[inline]
+    pub fn binary(&mut self, data: &[u8]) {
+        frame::encode_into(&mut self.out, OpCode::Binary, data);
+        self.packets += 1;
+        self.binary = true;
+    }
+
+    /// How many packets were added.
+    pub fn packets(&self) -> usize {
+        self.packets as usize
+    }
+
+    /// Makes shared bytes of it.
+    pub fn finish(self) -> Prepared {
+        Prepared {
+            frames: Bytes::from(self.out),
+            packets: self.packets,
+            binary: self.binary,
+        }
+    }
+}
+
+impl fmt::Debug for PreparedBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedBuf")
+            .field("packets", &self.packets)
+            .field("bytes", &self.out.len())
+            .finish()
+    }
+}
