@@ -1,0 +1,279 @@
+//! Revision 3 of the protocol, spoken by Socket.IO v1 and v2 clients.
+//!
+//! Text packets look as in revision 4, but payloads are made of lengths: `length:packet` counted in UTF-16 units, or,
+//! if the client takes binary, `0`/`1`, the length's digits as bytes, `255`, and the packet. A binary packet starts
+//! with a type byte, in payloads and in WebSocket frames alike; as text it is `b`, a type digit and base64.
+
+use std::borrow::Cow;
+
+use super::packet::{
+    Data, Packet, PacketError, PacketType, decode_base64, split_kind, write_base64,
+};
+
+/// Reads one text packet: a WebSocket text frame, or an element of a text payload.
+///
+/// # Errors
+/// [`PacketError`] if it is empty, of no known type, or no base64.
+pub fn decode_text(text: &str) -> Result<Packet<'_>, PacketError> {
+    let (kind, data) = split_kind(text)?;
+    match kind {
+        Some(kind) => Ok(Packet::text(kind, data)),
+        None => {
+            let (kind, data) = split_kind(data)?;
+            let kind = kind.ok_or(PacketError::UnknownType('b'))?;
+            Ok(Packet {
+                kind,
+                data: Data::Binary(Cow::Owned(decode_base64(data)?)),
+            })
+        }
+    }
+}
+
+/// Reads one binary packet: a WebSocket binary frame, or a binary element of a payload.
+///
+/// # Errors
+/// [`PacketError`] if it is empty or of no known type.
+pub fn decode_binary(bytes: &[u8]) -> Result<Packet<'_>, PacketError> {
+    let (&kind, data) = bytes.split_first().ok_or(PacketError::Empty)?;
+    let kind = kind
+        .checked_add(b'0')
+        .and_then(PacketType::from_digit)
+        .ok_or(PacketError::UnknownType(char::from(kind)))?;
+    Ok(Packet {
+        kind,
+        data: Data::Binary(Cow::Borrowed(data)),
+    })
+}
+
+/// Appends a binary message as it stands in a WebSocket binary frame: the type byte 4 and the data.
+pub fn encode_binary(out: &mut Vec<u8>, data: &[u8]) {
+    out.reserve(1 + data.len());
+    out.push(PacketType::Message as u8);
+    out.extend_from_slice(data);
+}
+
+/// Reads a text body (`Content-Type: text/plain`), packet by packet.
+#[must_use]
+pub fn decode_text_payload(body: &str) -> TextPackets<'_> {
+    TextPackets { body, at: 0 }
+}
+
+/// Iterator over the packets of a text body; ends after the first error.
+#[derive(Clone, Debug)]
+pub struct TextPackets<'a> {
+    body: &'a str,
+    at: usize,
+}
+
+impl<'a> TextPackets<'a> {
+    fn step(&mut self) -> Result<Packet<'a>, PacketError> {
+        let bad = PacketError::InvalidLength { at: self.at };
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        let colon = memchr::memchr(b':', rest.as_bytes()).ok_or(bad.clone())?;
+        let units =
+            parse_length(rest.as_bytes().get(..colon).unwrap_or_default()).ok_or(bad.clone())?;
+        let packet = rest.get(colon + 1..).unwrap_or_default();
+        let len = utf16_prefix(packet, units).ok_or(bad)?;
+        self.at += colon + 1 + len;
+        decode_text(packet.get(..len).unwrap_or_default())
+    }
+}
+
+impl<'a> Iterator for TextPackets<'a> {
+    type Item = Result<Packet<'a>, PacketError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // Node calls an empty body a parse error.
+        if self.at >= self.body.len() && !(self.at == 0 && self.body.is_empty()) {
+            return None;
+        }
+        let packet = self.step();
+        if packet.is_err() {
+            self.at = self.body.len().max(1);
+        }
+        Some(packet)
+    }
+}
+
+/// Reads a binary body (`Content-Type: application/octet-stream`), packet by packet.
+#[must_use]
+pub fn decode_binary_payload(body: &[u8]) -> BinaryPackets<'_> {
+    BinaryPackets { body, at: 0 }
+}
+
+/// Iterator over the packets of a binary body; ends after the first error.
+#[derive(Clone, Debug)]
+pub struct BinaryPackets<'a> {
+    body: &'a [u8],
+    at: usize,
+}
+
+impl<'a> BinaryPackets<'a> {
+    fn step(&mut self) -> Result<Packet<'a>, PacketError> {
+        let at = self.at;
+        let bad = || PacketError::InvalidLength { at };
+        let rest = self.body.get(at..).unwrap_or_default();
+        let (&text, rest) = rest.split_first().ok_or_else(bad)?;
+        let digits = memchr::memchr(255, rest)
+            .filter(|&n| n <= MAX_DIGITS)
+            .ok_or_else(bad)?;
+        let mut len = 0usize;
+        for &digit in rest.get(..digits).unwrap_or_default() {
+            if digit > 9 {
+                return Err(bad());
+            }
+            len = len * 10 + usize::from(digit);
+        }
+        if digits == 0 {
+            return Err(bad());
+        }
+        let packet = rest
+            .get(digits + 1..)
+            .and_then(|data| data.get(..len))
+            .ok_or_else(bad)?;
+        self.at = at + 1 + digits + 1 + len;
+        match text {
+            0 => decode_text(std::str::from_utf8(packet).map_err(|_| PacketError::InvalidUtf8)?),
+            1 => decode_binary(packet),
+            _ => Err(bad()),
+        }
+    }
+}
+
+impl<'a> Iterator for BinaryPackets<'a> {
+    type Item = Result<Packet<'a>, PacketError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.body.len() {
+            return None;
+        }
+        let packet = self.step();
+        if packet.is_err() {
+            self.at = self.body.len();
+        }
+        Some(packet)
+    }
+}
+
+/// Writes a text body, packet by packet, behind whatever `out` already holds.
+#[derive(Debug)]
+pub struct TextEncoder<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> TextEncoder<'a> {
+    /// Starts a body at the end of `out`.
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out }
+    }
+
+    /// Adds a packet.
+    pub fn packet(&mut self, packet: &Packet<'_>) {
+        match &packet.data {
+            Data::Text(text) => {
+                write_length(self.out, 1 + utf16_len(text.as_bytes()));
+                self.out.push(packet.kind.digit());
+                self.out.extend_from_slice(text.as_bytes());
+            }
+            Data::Binary(bytes) => {
+                write_length(self.out, 2 + bytes.len().div_ceil(3) * 4);
+                self.out.extend_from_slice(&[b'b', packet.kind.digit()]);
+                write_base64(self.out, bytes);
+            }
+        }
+    }
+
+    /// Adds a text packet that is encoded already, type digit included; it must be UTF-8.
+    pub fn raw(&mut self, packet: &[u8]) {
+        write_length(self.out, utf16_len(packet));
+        self.out.extend_from_slice(packet);
+    }
+
+    /// Adds a binary message.
+    pub fn binary(&mut self, data: &[u8]) {
+        self.packet(&Packet::binary(data));
+    }
+}
+
+/// Writes a binary body, packet by packet, behind whatever `out` already holds.
+#[derive(Debug)]
+pub struct BinaryEncoder<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> BinaryEncoder<'a> {
+    /// Starts a body at the end of `out`.
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out }
+    }
+
+    /// Adds a packet.
+    pub fn packet(&mut self, packet: &Packet<'_>) {
+        let (text, kind, data) = match &packet.data {
+            Data::Text(data) => (true, packet.kind.digit(), data.as_bytes()),
+            Data::Binary(data) => (false, packet.kind as u8, data.as_ref()),
+        };
+        self.header(text, 1 + data.len());
+        self.out.push(kind);
+        self.out.extend_from_slice(data);
+    }
+
+    /// Adds a text packet that is encoded already, type digit included; it must be UTF-8.
+    pub fn raw(&mut self, packet: &[u8]) {
+        self.header(true, packet.len());
+        self.out.extend_from_slice(packet);
+    }
+
+    /// Adds a binary message.
+    pub fn binary(&mut self, data: &[u8]) {
+        self.packet(&Packet::binary(data));
+    }
+
+    fn header(&mut self, text: bool, len: usize) {
+        self.out.push(u8::from(!text));
+        let mut digits = itoa::Buffer::new();
+        self.out
+            .extend(digits.format(len).bytes().map(|digit| digit - b'0'));
+        self.out.push(255);
+    }
+}
+
+/// More digits than any length we would take, few enough not to overflow.
+const MAX_DIGITS: usize = 15;
+
+fn parse_length(digits: &[u8]) -> Option<usize> {
+    if digits.is_empty() || digits.len() > MAX_DIGITS || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn write_length(out: &mut Vec<u8>, len: usize) {
+    let mut digits = itoa::Buffer::new();
+    out.extend_from_slice(digits.format(len).as_bytes());
+    out.push(b':');
+}
+
+/// UTF-16 units of a UTF-8 text: one per character, two if it is four bytes long.
+fn utf16_len(utf8: &[u8]) -> usize {
+    utf8.iter()
+        .map(|&byte| usize::from(byte & 0xc0 != 0x80) + usize::from(byte >= 0xf0))
+        .sum()
+}
+
+/// Bytes of the prefix of `text` that is `units` UTF-16 units long; `None` if it is shorter or a character is cut.
+fn utf16_prefix(text: &str, units: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    // A prefix that is all ASCII is its own length.
+    if bytes.get(..units)?.is_ascii() {
+        return Some(units);
+    }
+    let mut left = units;
+    for (at, char) in text.char_indices() {
+        if left == 0 {
+            return Some(at);
+        }
+        left = left.checked_sub(char.len_utf16())?;
+    }
+    (left == 0).then_some(text.len())
+}

@@ -1,0 +1,1 @@
+//! The packet form of `socket.io-msgpack-parser`.

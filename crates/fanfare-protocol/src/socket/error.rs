@@ -1,0 +1,144 @@
+//! What can be wrong with a packet.
+
+use super::header::PacketType;
+
+/// Why a Socket.IO packet was refused. The connection is closed (`forced close`), as Node does.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// Nothing, where a packet must be.
+    #[error("empty packet")]
+    Empty,
+    /// The first character is no packet type.
+    #[error("unknown packet type {0:?}")]
+    UnknownType(char),
+    /// A binary packet whose attachment count is missing or no number.
+    #[error("illegal attachments: a binary packet needs a count and a dash")]
+    IllegalAttachments,
+    /// More attachments than allowed.
+    #[error("too many attachments: {count}, limit {limit}")]
+    TooManyAttachments {
+        /// Announced.
+        count: usize,
+        /// [`Limits::max_attachments`](crate::Limits::max_attachments).
+        limit: usize,
+    },
+    /// Attachments that are too long together.
+    #[error("attachments of one packet too long: {len} bytes, limit {limit}")]
+    AttachmentsTooLong {
+        /// Received so far.
+        len: usize,
+        /// [`Limits::max_attachment_bytes`](crate::Limits::max_attachment_bytes).
+        limit: usize,
+    },
+    /// The namespace's name is too long.
+    #[error("namespace too long: {len} bytes, limit {limit}")]
+    NamespaceTooLong {
+        /// Length in bytes.
+        len: usize,
+        /// [`Limits::max_namespace_len`](crate::Limits::max_namespace_len).
+        limit: usize,
+    },
+    /// The acknowledgement id does not fit 64 bits, or is missing where it must be.
+    #[error("invalid acknowledgement id")]
+    InvalidAckId,
+    /// The JSON is not JSON.
+    #[error("invalid JSON at byte {at}: {kind}")]
+    Json {
+        /// Offset in the JSON part.
+        at: usize,
+        /// What is wrong there.
+        kind: JsonErrorKind,
+    },
+    /// The data are nested too deeply.
+    #[error("nested too deeply, limit {limit}")]
+    TooDeep {
+        /// [`Limits::json_depth`](crate::Limits::json_depth).
+        limit: usize,
+    },
+    /// The msgpack is not msgpack.
+    #[error("invalid msgpack at byte {at}")]
+    Msgpack {
+        /// Offset in the message.
+        at: usize,
+    },
+    /// A member that every packet of this form has is missing or of a wrong type.
+    #[error("invalid packet member {0:?}")]
+    InvalidMember(&'static str),
+    /// The data do not fit the packet type: no array in an event, say.
+    #[error("invalid payload of {}", .0.as_str())]
+    InvalidPayload(PacketType),
+    /// An event that only the libraries themselves may fire.
+    #[error("reserved event name {0:?}")]
+    ReservedEvent(&'static str),
+    /// The event's name is too long.
+    #[error("event name too long: {len} bytes, limit {limit}")]
+    EventNameTooLong {
+        /// Length in bytes, as written.
+        len: usize,
+        /// [`Limits::max_event_name_len`](crate::Limits::max_event_name_len).
+        limit: usize,
+    },
+    /// Text came where attachments were missing.
+    #[error("got plaintext data when reconstructing a packet: {missing} attachments missing")]
+    UnexpectedText {
+        /// Attachments that had not come yet.
+        missing: usize,
+    },
+    /// Binary data came where no attachment was missing.
+    #[error("got binary data when not reconstructing a packet")]
+    UnexpectedBinary,
+    /// A packet of 4 GiB or more.
+    #[error("packet too long: {len} bytes")]
+    TooLong {
+        /// Length in bytes.
+        len: usize,
+    },
+}
+
+impl DecodeError {
+    /// A short fixed name, for metrics.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty_packet",
+            Self::UnknownType(_) => "unknown_packet_type",
+            Self::IllegalAttachments => "illegal_attachments",
+            Self::TooManyAttachments { .. } => "too_many_attachments",
+            Self::AttachmentsTooLong { .. } => "attachments_too_long",
+            Self::NamespaceTooLong { .. } => "namespace_too_long",
+            Self::InvalidAckId => "invalid_ack_id",
+            Self::Json { .. } => "invalid_json",
+            Self::TooDeep { .. } => "too_deep",
+            Self::Msgpack { .. } => "invalid_msgpack",
+            Self::InvalidMember(_) => "invalid_member",
+            Self::InvalidPayload(_) => "invalid_payload",
+            Self::ReservedEvent(_) => "reserved_event",
+            Self::EventNameTooLong { .. } => "event_name_too_long",
+            Self::UnexpectedText { .. } => "unexpected_text",
+            Self::UnexpectedBinary => "unexpected_binary",
+            Self::TooLong { .. } => "packet_too_long",
+        }
+    }
+}
+
+/// What is wrong with a piece of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonErrorKind {
+    /// It ends too early.
+    #[error("unexpected end")]
+    UnexpectedEnd,
+    /// A character that cannot stand there.
+    #[error("unexpected character")]
+    UnexpectedCharacter,
+    /// A control character inside a string.
+    #[error("control character in a string")]
+    ControlCharacter,
+    /// A backslash followed by something unknown.
+    #[error("invalid escape")]
+    InvalidEscape,
+    /// Something that starts like a number but is none.
+    #[error("invalid number")]
+    InvalidNumber,
+}

@@ -1,0 +1,192 @@
+//! The part of a packet before its JSON.
+
+use super::error::DecodeError;
+use crate::Limits;
+
+/// Event names that a peer may not send and an application may not emit.
+pub const RESERVED_EVENTS: [&str; 6] = [
+    "connect",
+    "connect_error",
+    "disconnect",
+    "disconnecting",
+    "newListener",
+    "removeListener",
+];
+
+/// Whether the name is one of [`RESERVED_EVENTS`].
+#[must_use]
+pub fn is_reserved_event(name: &str) -> bool {
+    reserved(name).is_some()
+}
+
+pub(crate) fn reserved(name: &str) -> Option<&'static str> {
+    // All of them start so, and nearly no other event does.
+    if !matches!(name.as_bytes().first(), Some(b'c' | b'd' | b'n' | b'r')) {
+        return None;
+    }
+    RESERVED_EVENTS
+        .into_iter()
+        .find(|&reserved| reserved == name)
+}
+
+/// The kind of a Socket.IO packet; the discriminant is the digit on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum PacketType {
+    /// Joins a namespace, or answers that it is joined.
+    Connect = 0,
+    /// Leaves a namespace.
+    Disconnect = 1,
+    /// An event.
+    Event = 2,
+    /// The answer to an event.
+    Ack = 3,
+    /// Joining a namespace was refused.
+    ConnectError = 4,
+    /// An event with attachments.
+    BinaryEvent = 5,
+    /// An answer with attachments.
+    BinaryAck = 6,
+}
+
+impl PacketType {
+    /// The digit as it stands on the wire, in ASCII.
+    #[must_use]
+    pub const fn digit(self) -> u8 {
+        b'0' + self as u8
+    }
+
+    /// The type written as this ASCII digit.
+    #[must_use]
+    pub const fn from_digit(digit: u8) -> Option<Self> {
+        Some(match digit {
+            b'0' => Self::Connect,
+            b'1' => Self::Disconnect,
+            b'2' => Self::Event,
+            b'3' => Self::Ack,
+            b'4' => Self::ConnectError,
+            b'5' => Self::BinaryEvent,
+            b'6' => Self::BinaryAck,
+            _ => return None,
+        })
+    }
+
+    /// The protocol's name for the type.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "CONNECT",
+            Self::Disconnect => "DISCONNECT",
+            Self::Event => "EVENT",
+            Self::Ack => "ACK",
+            Self::ConnectError => "CONNECT_ERROR",
+            Self::BinaryEvent => "BINARY_EVENT",
+            Self::BinaryAck => "BINARY_ACK",
+        }
+    }
+
+    /// Whether attachments may follow.
+    #[must_use]
+    pub const fn is_binary(self) -> bool {
+        matches!(self, Self::BinaryEvent | Self::BinaryAck)
+    }
+}
+
+/// What stands before the JSON of a packet, and the JSON, not looked at yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// The kind.
+    pub kind: PacketType,
+    /// Number of attachments that follow.
+    pub attachments: usize,
+    /// Name of the namespace, `/` if none is written. Protocol 4 clients may send a query in it (`/chat?token=x`).
+    pub namespace: &'a str,
+    /// Acknowledgement id.
+    pub ack: Option<u64>,
+    /// The rest: JSON, or nothing.
+    pub data: &'a str,
+}
+
+impl<'a> Header<'a> {
+    /// Reads the header of a packet.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if type, attachment count, namespace or acknowledgement id are malformed or over a limit.
+    pub fn parse(text: &'a str, limits: &Limits) -> Result<Self, DecodeError> {
+        let bytes = text.as_bytes();
+        let Some(&first) = bytes.first() else {
+            return Err(DecodeError::Empty);
+        };
+        let Some(kind) = PacketType::from_digit(first) else {
+            return Err(DecodeError::UnknownType(
+                text.chars().next().unwrap_or_default(),
+            ));
+        };
+        let mut at = 1;
+
+        let mut attachments = 0;
+        if kind.is_binary() {
+            let (count, end) =
+                digits(bytes, at).map_err(|Overflow| DecodeError::TooManyAttachments {
+                    count: usize::MAX,
+                    limit: limits.max_attachments,
+                })?;
+            // Node takes a count of no digits at all for zero.
+            if bytes.get(end) != Some(&b'-') {
+                return Err(DecodeError::IllegalAttachments);
+            }
+            attachments = usize::try_from(count).unwrap_or(usize::MAX);
+            if attachments > limits.max_attachments {
+                return Err(DecodeError::TooManyAttachments {
+                    count: attachments,
+                    limit: limits.max_attachments,
+                });
+            }
+            at = end + 1;
+        }
+
+        let mut namespace = "/";
+        if bytes.get(at) == Some(&b'/') {
+            let rest = &bytes[at..];
+            let len = memchr::memchr(b',', rest).unwrap_or(rest.len());
+            if len > limits.max_namespace_len {
+                return Err(DecodeError::NamespaceTooLong {
+                    len,
+                    limit: limits.max_namespace_len,
+                });
+            }
+            namespace = &text[at..at + len];
+            at = (at + len + 1).min(bytes.len());
+        }
+
+        let (id, end) = digits(bytes, at).map_err(|Overflow| DecodeError::InvalidAckId)?;
+        let ack = (end > at).then_some(id);
+
+        Ok(Self {
+            kind,
+            attachments,
+            namespace,
+            ack,
+            data: &text[end..],
+        })
+    }
+}
+
+struct Overflow;
+
+/// The decimal number at `at`, and where it ends; 0 and `at` if there is no digit.
+fn digits(bytes: &[u8], mut at: usize) -> Result<(u64, usize), Overflow> {
+    let mut number = 0u64;
+    while let Some(digit) = bytes
+        .get(at)
+        .map(|byte| byte.wrapping_sub(b'0'))
+        .filter(|&digit| digit <= 9)
+    {
+        number = number
+            .checked_mul(10)
+            .and_then(|n| n.checked_add(u64::from(digit)))
+            .ok_or(Overflow)?;
+        at += 1;
+    }
+    Ok((number, at))
+}

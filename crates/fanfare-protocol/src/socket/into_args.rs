@@ -1,0 +1,235 @@
+//! What can be emitted.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::ser::Formatter;
+
+use super::encode::EncodeError;
+
+/// The arguments of an event or acknowledgement, about to be sent.
+///
+/// - `&T` is **one** argument, whatever `T` is;
+/// - a tuple is **several**: `("lobby", &message, 3)`;
+/// - `()` is none;
+/// - strings, numbers, `bool`, [`Bytes`], `Vec`, `Option`, maps and [`serde_json::Value`] are one, by value.
+///
+/// Anything that serialises as bytes ([`Bytes`], `serde_bytes`), however deep inside, becomes a binary attachment. A
+/// `Vec<u8>` serialises as a list of numbers: wrap it in [`Bytes`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be emitted",
+    label = "not arguments of an event",
+    note = "pass a reference for one argument: `&value` (the type must implement `serde::Serialize`)",
+    note = "pass a tuple for several: `(\"text\", &value)`, at most 8; `()` for none"
+)]
+pub trait IntoArgs {
+    /// Hands the arguments to `writer`, one after the other.
+    ///
+    /// # Errors
+    /// [`EncodeError`] if one cannot be serialised.
+    fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError>;
+}
+
+/// Takes the arguments that an [`IntoArgs`] hands out.
+pub trait ArgWriter {
+    /// Takes the next argument.
+    ///
+    /// # Errors
+    /// [`EncodeError`] if it cannot be serialised.
+    fn arg<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError>;
+
+    /// Takes several arguments that are written in JSON already, comma separated, without attachments.
+    ///
+    /// # Errors
+    /// [`EncodeError`] if they are not JSON or cannot be written in this form.
+    fn raw_json(&mut self, json: &str) -> Result<(), EncodeError>;
+}
+
+impl<T: Serialize + ?Sized> IntoArgs for &T {
+    fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
+        writer.arg(*self)
+    }
+}
+
+impl IntoArgs for () {
+    fn write<W: ArgWriter>(&self, _: &mut W) -> Result<(), EncodeError> {
+        Ok(())
+    }
+}
+
+macro_rules! tuples {
+    ($($($name:ident)+;)+) => {$(
+        impl<$($name: Serialize),+> IntoArgs for ($($name,)+) {
+            fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
+                #[allow(non_snake_case)]
+                let ($($name,)+) = self;
+                $(writer.arg($name)?;)+
+                Ok(())
+            }
+        }
+    )+};
+}
+
+tuples! {
+    A;
+    A B;
+    A B C;
+    A B C D;
+    A B C D E;
+    A B C D E F;
+    A B C D E F G;
+    A B C D E F G H;
+}
+
+macro_rules! one {
+    ($($type:ty),+ $(,)?) => {$(
+        impl IntoArgs for $type {
+            fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
+                writer.arg(self)
+            }
+        }
+    )+};
+}
+
+one!(
+    bool,
+    char,
+    i8,
+    i16,
+    i32,
+    i64,
+    isize,
+    u8,
+    u16,
+    u32,
+    u64,
+    usize,
+    f32,
+    f64,
+    String,
+    Bytes,
+    serde_json::Value
+);
+
+macro_rules! one_generic {
+    ($([$($generics:tt)*] $type:ty;)+) => {$(
+        impl<$($generics)*> IntoArgs for $type {
+            fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
+                writer.arg(self)
+            }
+        }
+    )+};
+}
+
+one_generic! {
+    [T: Serialize] Vec<T>;
+    [T: Serialize] Option<T>;
+    [T: Serialize + ?Sized] Box<T>;
+    [T: Serialize + ToOwned + ?Sized] Cow<'_, T>;
+    [K: Serialize, V: Serialize, S] HashMap<K, V, S>;
+    [K: Serialize, V: Serialize] BTreeMap<K, V>;
+}
+
+/// Arguments that are JSON already: comma separated, without brackets, without attachments.
+///
+/// ```
+/// # use fanfare_protocol::socket::{encode_event, RawArgs};
+/// let (mut out, mut attachments) = (Vec::new(), Vec::new());
+/// encode_event(&mut out, "/", None, "move", &RawArgs(r#"{"x":1},true"#), &mut attachments)?;
+/// assert_eq!(out, br#"2["move",{"x":1},true]"#);
+/// # Ok::<_, fanfare_protocol::socket::EncodeError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct RawArgs<'a>(pub &'a str);
+
+impl IntoArgs for RawArgs<'_> {
+    fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
+        writer.raw_json(self.0)
+    }
+}
+
+/// Writes arguments as comma separated JSON, and collects what becomes attachments.
+#[derive(Debug)]
+pub struct JsonArgs<'a> {
+    out: &'a mut Vec<u8>,
+    attachments: &'a mut Vec<Bytes>,
+    /// Attachments that were in the list before.
+    base: usize,
+    /// Arguments written so far; the caller may count what it wrote itself.
+    count: usize,
+    /// Whether a comma must come before the next argument.
+    comma: bool,
+}
+
+impl<'a> JsonArgs<'a> {
+    /// Appends to `out` and `attachments`. `comma` tells that something stands before the first argument.
+    pub fn new(out: &'a mut Vec<u8>, attachments: &'a mut Vec<Bytes>, comma: bool) -> Self {
+        let base = attachments.len();
+        Self {
+            out,
+            attachments,
+            base,
+            count: 0,
+            comma,
+        }
+    }
+
+    fn separate(&mut self) {
+        if self.comma {
+            self.out.push(b',');
+        }
+        self.comma = true;
+    }
+}
+
+impl ArgWriter for JsonArgs<'_> {
+    fn arg<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        self.separate();
+        let formatter = Placeholders {
+            attachments: self.attachments,
+            base: self.base,
+        };
+        let mut serializer = serde_json::Serializer::with_formatter(&mut *self.out, formatter);
+        value
+            .serialize(&mut serializer)
+            .map_err(|error| EncodeError::NotSerializable {
+                argument: self.count,
+                message: error.to_string(),
+            })?;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn raw_json(&mut self, json: &str) -> Result<(), EncodeError> {
+        if !json.is_empty() {
+            self.separate();
+            self.out.extend_from_slice(json.as_bytes());
+            self.count += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Compact JSON in which bytes are taken out and replaced by `{"_placeholder":true,"num":n}`.
+struct Placeholders<'a> {
+    attachments: &'a mut Vec<Bytes>,
+    base: usize,
+}
+
+impl Formatter for Placeholders<'_> {
+    fn write_byte_array<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        value: &[u8],
+    ) -> io::Result<()> {
+        let mut digits = itoa::Buffer::new();
+        writer.write_all(b"{\"_placeholder\":true,\"num\":")?;
+        writer.write_all(digits.format(self.attachments.len() - self.base).as_bytes())?;
+        writer.write_all(b"}")?;
+        self.attachments.push(Bytes::copy_from_slice(value));
+        Ok(())
+    }
+}
