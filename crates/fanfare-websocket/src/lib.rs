@@ -1,1 +1,25 @@
-//! WebSocket (RFC 6455, RFC 7692) as a sans-IO codec with a thin tokio WebSocket on top
+//! WebSocket (RFC 6455) with permessage-deflate (RFC 7692) as a sans-IO codec, and with a small tokio `WebSocket` on
+//! top (feature `tokio`).
+//!
+//! The codec does no input or output and knows no runtime:
+//!
+//! - [`handshake`] checks and answers opening handshakes ([`ServerHandshake`]) and makes them ([`ClientHandshake`]);
+//! - [`Decoder`] decodes frames in place from a buffer the caller lends, and owns no memory while idle;
+//! - [`frame`] writes frames, also once for many connections ([`frame::prepare`]);
+//! - [`deflate`] compresses and decompresses messages.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod close;
+mod decoder;
+pub mod deflate;
+pub mod frame;
+pub mod handshake;
+pub mod mask;
+mod opcode;
+
+pub use close::{CloseCode, CloseFrame};
+pub use decoder::{Decoded, Decoder, DecoderConfig, Event, ProtocolError};
+pub use handshake::{ClientHandshake, ServerHandshake};
+pub use opcode::{OpCode, Role};

@@ -1,0 +1,372 @@
+use std::fmt::Write;
+
+use http::{HeaderMap, header::SEC_WEBSOCKET_EXTENSIONS};
+
+/// The name in `Sec-WebSocket-Extensions`.
+const NAME: &str = "permessage-deflate";
+
+/// How we want to use permessage-deflate.
+///
+/// The default takes no context over in either direction: an idle connection then holds no compression state, and a
+/// compressed broadcast can be shared. Window sizes are in bits, 9 to 15.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The server compresses each message by itself. Default: true.
+    pub server_no_context_takeover: bool,
+    /// The client compresses each message by itself. Default: true.
+    pub client_no_context_takeover: bool,
+    /// The biggest window of the server's compressor. Default: 15, 32 KiB.
+    pub server_max_window_bits: u8,
+    /// The biggest window of the client's compressor. Default: 15, 32 KiB.
+    pub client_max_window_bits: u8,
+    /// Compression level of what we send, 0 to 9. Default: 1, the fastest.
+    pub level: u8,
+    /// Messages of fewer bytes are sent uncompressed. Default: 1024, as Node's `ws`.
+    pub threshold: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            server_no_context_takeover: true,
+            client_no_context_takeover: true,
+            server_max_window_bits: 15,
+            client_max_window_bits: 15,
+            level: 1,
+            threshold: 1024,
+        }
+    }
+}
+
+/// What both ends agreed on for permessage-deflate (RFC 7692, section 7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Params {
+    /// The server compresses each message by itself.
+    pub server_no_context_takeover: bool,
+    /// The client compresses each message by itself.
+    pub client_no_context_takeover: bool,
+    /// Window of the server's compressor in bits, 8 to 15.
+    pub server_max_window_bits: u8,
+    /// Window of the client's compressor in bits, 8 to 15.
+    pub client_max_window_bits: u8,
+}
+
+/// Why a server's answer about extensions cannot be accepted (RFC 6455, section 9.1; RFC 7692, section 7.1).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server answered with the extension {answer:?}, which was not offered like that")]
+pub struct NegotiationError {
+    /// The value of `Sec-WebSocket-Extensions`, or what is wrong in it.
+    pub answer: String,
+}
+
+/// The parameters as they stand in a header. The inner option is the value.
+#[derive(Default)]
+struct Raw {
+    server_no_context_takeover: bool,
+    client_no_context_takeover: bool,
+    server_max_window_bits: Option<u8>,
+    client_max_window_bits: Option<Option<u8>>,
+}
+
+impl Params {
+    /// Whether a frame of [`compress_shared`](super::compress_shared) may be sent on this connection by the server.
+    pub fn can_share(&self) -> bool {
+        self.server_no_context_takeover && self.server_max_window_bits == 15
+    }
+
+    /// As a server: picks the first offer of the client that can be met and says what to answer.
+    ///
+    /// `None`: no acceptable offer; go on without compression.
+    pub fn negotiate(headers: &HeaderMap, config: &Config) -> Option<(Params, String)> {
+        headers
+            .get_all(SEC_WEBSOCKET_EXTENSIONS)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| split(value, ','))
+            .filter_map(|offer| parse(offer).ok().flatten())
+            .map(|offer| accept(&offer, config))
+            .next()
+    }
+
+    /// As a client: checks the server's answer to [`Config::offer`]. `None`: the server does not want compression.
+    ///
+    /// # Errors
+    ///
+    /// If the answer names another extension, or parameters that are wrong or were not offered.
+    pub fn from_answer(
+        headers: &HeaderMap,
+        config: Option<&Config>,
+    ) -> Result<Option<Params>, NegotiationError> {
+        let mut params = None;
+        for value in headers.get_all(SEC_WEBSOCKET_EXTENSIONS) {
+            let error = |answer: &str| NegotiationError {
+                answer: answer.to_owned(),
+            };
+            let value = value.to_str().map_err(|_| error("(not ASCII)"))?;
+            for answer in split(value, ',').filter(|answer| !answer.is_empty()) {
+                let (Some(config), Ok(Some(raw)), None) = (config, parse(answer), params) else {
+                    return Err(error(answer));
+                };
+                let server = raw.server_max_window_bits.unwrap_or(15);
+                let client = raw.client_max_window_bits.map_or(Some(15), |bits| bits);
+                let (true, Some(client)) = (server <= config.server_max_window_bits, client) else {
+                    return Err(error(answer));
+                };
+                if config.server_no_context_takeover && !raw.server_no_context_takeover {
+                    return Err(error(answer));
+                }
+                params = Some(Params {
+                    server_no_context_takeover: raw.server_no_context_takeover,
+                    // A client may always do without, asked or not.
+                    client_no_context_takeover: raw.client_no_context_takeover
+                        || config.client_no_context_takeover,
+                    server_max_window_bits: server,
+                    client_max_window_bits: client.min(config.client_max_window_bits),
+                });
+            }
+        }
+        Ok(params)
+    }
+}
+
+impl Config {
+    /// As a client: the value of `Sec-WebSocket-Extensions`.
+    pub fn offer(&self) -> String {
+        let mut offer = NAME.to_owned();
+        if self.server_no_context_takeover {
+            offer.push_str("; server_no_context_takeover");
+        }
+        if self.client_no_context_takeover {
+            offer.push_str("; client_no_context_takeover");
+        }
+        if self.server_max_window_bits < 15 {
+            let _ = write!(
+                offer,
+                "; server_max_window_bits={}",
+                self.server_max_window_bits
+            );
+        }
+        offer.push_str("; client_max_window_bits");
+        if self.client_max_window_bits < 15 {
+            let _ = write!(offer, "={}", self.client_max_window_bits);
+        }
+        offer
+    }
+}
+
+fn accept(offer: &Raw, config: &Config) -> (Params, String) {
+    let params = Params {
+        server_no_context_takeover: offer.server_no_context_takeover
+            || config.server_no_context_takeover,
+        client_no_context_takeover: offer.client_no_context_takeover
+            || config.client_no_context_takeover,
+        server_max_window_bits: offer
+            .server_max_window_bits
+            .unwrap_or(15)
+            .min(config.server_max_window_bits),
+        client_max_window_bits: match offer.client_max_window_bits {
+            Some(bits) => bits.unwrap_or(15).min(config.client_max_window_bits),
+            // A client that does not mention it may not be asked for it.
+            None => 15,
+        },
+    };
+    let mut answer = NAME.to_owned();
+    if params.server_no_context_takeover {
+        answer.push_str("; server_no_context_takeover");
+    }
+    if params.client_no_context_takeover {
+        answer.push_str("; client_no_context_takeover");
+    }
+    if offer.server_max_window_bits.is_some() || params.server_max_window_bits < 15 {
+        let _ = write!(
+            answer,
+            "; server_max_window_bits={}",
+            params.server_max_window_bits
+        );
+    }
+    if params.client_max_window_bits < 15 {
+        let _ = write!(
+            answer,
+            "; client_max_window_bits={}",
+            params.client_max_window_bits
+        );
+    }
+    (params, answer)
+}
+
+/// `Ok(None)`: another extension. `Err`: ours, with parameters that RFC 7692 does not know or does not allow.
+fn parse(extension: &str) -> Result<Option<Raw>, ()> {
+    let mut parts = split(extension, ';');
+    if !parts
+        .next()
+        .is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+    {
+        return Ok(None);
+    }
+    let mut raw = Raw::default();
+    let flag = |seen: &mut bool, value: Option<&str>| match value {
+        None if !std::mem::replace(seen, true) => Ok(()),
+        _ => Err(()),
+    };
+    for part in parts {
+        let (name, value) = match part.split_once('=') {
+            Some((name, value)) => (name.trim(), Some(unquote(value.trim()))),
+            None => (part, None),
+        };
+        match name {
+            "server_no_context_takeover" => flag(&mut raw.server_no_context_takeover, value)?,
+            "client_no_context_takeover" => flag(&mut raw.client_no_context_takeover, value)?,
+            "server_max_window_bits" if raw.server_max_window_bits.is_none() => {
+                raw.server_max_window_bits = Some(window_bits(value.ok_or(())?)?);
+            }
+            "client_max_window_bits" if raw.client_max_window_bits.is_none() => {
+                raw.client_max_window_bits = Some(value.map(window_bits).transpose()?);
+            }
+            _ => return Err(()),
+        }
+    }
+    Ok(Some(raw))
+}
+
+fn window_bits(value: &str) -> Result<u8, ()> {
+    match value.as_bytes() {
+        [digit @ b'8'..=b'9'] => Ok(digit - b'0'),
+        [b'1', digit @ b'0'..=b'5'] => Ok(10 + digit - b'0'),
+        _ => Err(()),
+    }
+}
+
+fn unquote(value: &str) -> &str {
+    value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'))
+        .unwrap_or(value)
+}
+
+/// Splits at a separator that is not within quotes, and trims.
+fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    value
+        .split(move |c| {
+            quoted ^= c == '"';
+            c == separator && !quoted
+        })
+        .map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(SEC_WEBSOCKET_EXTENSIONS, value.parse().unwrap())])
+    }
+
+    fn answer(offer: &'static str, config: &Config) -> Option<String> {
+        Params::negotiate(&headers(offer), config).map(|(_, answer)| answer)
+    }
+
+    const TAKEOVER: Config = Config {
+        server_no_context_takeover: false,
+        client_no_context_takeover: false,
+        server_max_window_bits: 15,
+        client_max_window_bits: 15,
+        level: 6,
+        threshold: 0,
+    };
+
+    #[test]
+    fn answers_offers() {
+        let answer = |offer| answer(offer, &TAKEOVER);
+        assert_eq!(answer("permessage-deflate").unwrap(), NAME);
+        assert_eq!(
+            answer("permessage-deflate; client_max_window_bits").unwrap(),
+            NAME
+        );
+        assert_eq!(
+            answer("x-other, permessage-deflate; server_max_window_bits=\"10\" ; server_no_context_takeover").unwrap(),
+            "permessage-deflate; server_no_context_takeover; server_max_window_bits=10"
+        );
+        // The first offer has a parameter nobody knows, the second is fine.
+        assert_eq!(
+            answer("permessage-deflate; foo, permessage-deflate").unwrap(),
+            NAME
+        );
+        for bad in [
+            "x-webkit-deflate-frame",
+            "permessage-deflate; server_max_window_bits",
+            "permessage-deflate; server_max_window_bits=16",
+            "permessage-deflate; server_max_window_bits=010",
+            "permessage-deflate; client_max_window_bits=7",
+            "permessage-deflate; server_no_context_takeover=1",
+            "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+            "permessage-deflate; client_max_window_bits; client_max_window_bits",
+        ] {
+            assert_eq!(answer(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn asks_the_client_for_a_smaller_window_only_if_it_allows() {
+        let config = Config {
+            client_max_window_bits: 11,
+            ..TAKEOVER
+        };
+        assert_eq!(answer("permessage-deflate", &config).unwrap(), NAME);
+        let allowed = answer("permessage-deflate; client_max_window_bits", &config).unwrap();
+        assert_eq!(allowed, "permessage-deflate; client_max_window_bits=11");
+    }
+
+    #[test]
+    fn both_ends_agree() {
+        for client in [
+            Config::default(),
+            TAKEOVER,
+            Config {
+                server_max_window_bits: 10,
+                ..TAKEOVER
+            },
+        ] {
+            for server in [
+                Config::default(),
+                TAKEOVER,
+                Config {
+                    client_max_window_bits: 12,
+                    ..TAKEOVER
+                },
+            ] {
+                let offer = HeaderMap::from_iter([(
+                    SEC_WEBSOCKET_EXTENSIONS,
+                    client.offer().parse().unwrap(),
+                )]);
+                let (params, answer) = Params::negotiate(&offer, &server).unwrap();
+                let answer =
+                    HeaderMap::from_iter([(SEC_WEBSOCKET_EXTENSIONS, answer.parse().unwrap())]);
+                assert_eq!(
+                    Params::from_answer(&answer, Some(&client)),
+                    Ok(Some(params))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_refuses_what_it_did_not_offer() {
+        let check = |answer, config: Option<&Config>| Params::from_answer(&headers(answer), config);
+        assert_eq!(check("", Some(&TAKEOVER)), Ok(None));
+        assert!(check("permessage-deflate", None).is_err());
+        assert!(check("permessage-bzip2", Some(&TAKEOVER)).is_err());
+        assert!(check("permessage-deflate, permessage-deflate", Some(&TAKEOVER)).is_err());
+        assert!(
+            check(
+                "permessage-deflate; client_max_window_bits",
+                Some(&TAKEOVER)
+            )
+            .is_err()
+        );
+        assert!(
+            check("permessage-deflate", Some(&Config::default())).is_err(),
+            "takeover was not offered"
+        );
+    }
+}
