@@ -1,11 +1,12 @@
 //! From arguments to the handler's types.
 
+use std::fmt;
+
 use bytes::Bytes;
-use serde::Deserializer as _;
-use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, SeqAccess, Visitor};
 
 use super::args::{Args, Source};
+use super::node::{Node, NodeDeserializer};
 use super::scan::replace_lone_surrogates;
 
 /// Why arguments do not fit the type that was asked for.
@@ -23,8 +24,8 @@ pub struct ArgsError {
 
 struct At<'a>(&'a str);
 
-impl std::fmt::Display for At<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             Ok(())
         } else {
@@ -33,13 +34,55 @@ impl std::fmt::Display for At<'_> {
     }
 }
 
+impl ArgsError {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self {
+            argument: 0,
+            path: String::new(),
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn json(error: &serde_json::Error) -> Self {
+        let mut message = error.to_string();
+        // The path says it better than a column in text that nobody has at hand.
+        if let Some(at) = message.rfind(" at line ") {
+            message.truncate(at);
+        }
+        Self::new(message)
+    }
+
+    fn in_argument(mut self, argument: usize) -> Self {
+        self.argument = argument;
+        self
+    }
+
+    /// The same error, seen from the value around.
+    pub(super) fn inside(mut self, segment: &str) -> Self {
+        let dot = if self.path.is_empty() || self.path.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        self.path = format!("{segment}{dot}{}", self.path);
+        self
+    }
+}
+
+impl de::Error for ArgsError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+}
+
 /// Deserialises arguments.
 ///
-/// A tuple takes several, `()` none, any other type the first. Arguments that are missing are `null`, so an `Option` at
-/// the end of a tuple may be absent; arguments too many are ignored, as in a JavaScript function.
+/// A tuple takes several, `()` none, [`AllArgs`] all, any other type the first. Arguments that are missing are `null`,
+/// so an `Option` at the end of a tuple may be absent; arguments too many are ignored, as in a JavaScript function.
 ///
-/// Where `T` asks for bytes (`bytes::Bytes`, `serde_bytes`), the placeholder that stands there is resolved to one of
-/// the `attachments`. Escaped lone surrogates become U+FFFD.
+/// Where `T` asks for bytes ([`Bytes`], `serde_bytes`, `Vec<u8>`), the placeholder that stands there is resolved to one
+/// of the `attachments`. A type that takes anything but no bytes, as `serde_json::Value`, is shown the placeholder.
+/// Escaped lone surrogates, which a Rust string cannot hold, become U+FFFD.
 ///
 /// # Errors
 /// [`ArgsError`] with the index of the argument, and the path inside it, if it is missing or does not fit.
@@ -47,16 +90,302 @@ pub fn decode_args<T: DeserializeOwned>(
     args: &Args<'_>,
     attachments: &[Bytes],
 ) -> Result<T, ArgsError> {
-    let _ = (attachments, args, replace_lone_surrogates);
-    let _ = |s: &'static str| {
-        StrDeserializer::<de::value::Error>::new(s).deserialize_any(de::IgnoredAny)
+    let fixed;
+    let source = match args.source {
+        Source::Json(json) => {
+            let json = if args.lone_surrogates {
+                fixed = replace_lone_surrogates(json);
+                fixed.as_str()
+            } else {
+                json
+            };
+            if attachments.is_empty()
+                && let Ok(value) = T::deserialize(Direct { json, args })
+            {
+                return Ok(value);
+            }
+            Source::Json(json)
+        }
+        msgpack @ Source::Msgpack(_) => msgpack,
     };
-    fn _x<'de, V: Visitor<'de>, S: SeqAccess<'de>, D: DeserializeSeed<'de>>() {}
-    match args.source {
-        Source::Json(_) | Source::Msgpack(_) => Err(ArgsError {
-            argument: 0,
-            path: String::new(),
-            message: "not yet".into(),
-        }),
+    let nodes = nodes(source, args, attachments)?;
+    T::deserialize(Tree::new(&nodes, false)).or_else(|error| {
+        if attachments.is_empty() {
+            return Err(error);
+        }
+        T::deserialize(Tree::new(&nodes, true)).map_err(|_| error)
+    })
+}
+
+fn nodes<'a>(
+    source: Source<'a>,
+    args: &Args<'_>,
+    attachments: &'a [Bytes],
+) -> Result<Vec<Node<'a>>, ArgsError> {
+    let slice = |index: usize, &(start, end): &(u32, u32)| {
+        let range = start as usize..end as usize;
+        match source {
+            Source::Json(json) => Node::from_json(json.get(range).unwrap_or_default(), attachments),
+            Source::Msgpack(bytes) => {
+                Ok(crate::msgpack::node(bytes.get(range).unwrap_or_default()))
+            }
+        }
+        .map_err(|error| error.in_argument(index))
+    };
+    args.bounds
+        .iter()
+        .enumerate()
+        .map(|(index, bounds)| slice(index, bounds))
+        .collect()
+}
+
+/// All arguments, whatever their number: `AllArgs<serde_json::Value>`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllArgs<T>(pub Vec<T>);
+
+const ALL_ARGS: &str = "$fanfare::AllArgs";
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for AllArgs<T> {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for All<T> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("arguments")
+            }
+
+            fn visit_newtype_struct<D: de::Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<Vec<T>, D::Error> {
+                Vec::deserialize(deserializer)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<T>, A::Error> {
+                Vec::deserialize(de::value::SeqAccessDeserializer::new(seq))
+            }
+        }
+        deserializer
+            .deserialize_newtype_struct(ALL_ARGS, All(std::marker::PhantomData))
+            .map(Self)
+    }
+}
+
+/// `Direct` reads from either of two deserialisers, so this takes a macro.
+macro_rules! direct_first {
+    ($self:ident, $arg:ident => $read:expr) => {
+        match $self.arg(0) {
+            Some(mut arg) => {
+                let $arg = &mut arg;
+                $read.map_err(|error| ArgsError::json(&error))
+            }
+            None => {
+                let $arg = MISSING;
+                $read
+            }
+        }
+    };
+}
+
+macro_rules! tree_first {
+    ($self:ident, $arg:ident => $read:expr) => {{
+        let $arg = $self.arg(0);
+        $read
+    }};
+}
+
+/// The arguments as one value: `deserialize_tuple` sees several, `deserialize_unit` none, the rest the first.
+macro_rules! arguments {
+    ($first:ident, $type:ident<$($lifetime:lifetime),+>, $de:lifetime) => {
+        impl<$($lifetime),+> de::Deserializer<$de> for $type<$($lifetime),+> {
+            type Error = ArgsError;
+
+            fn deserialize_unit<V: Visitor<$de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
+                visitor.visit_unit()
+            }
+
+            fn deserialize_ignored_any<V: Visitor<$de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
+                visitor.visit_unit()
+            }
+
+            fn deserialize_tuple<V: Visitor<$de>>(self, len: usize, visitor: V) -> Result<V::Value, ArgsError> {
+                visitor.visit_seq(Elements { from: self, at: 0, len })
+            }
+
+            fn deserialize_newtype_struct<V: Visitor<$de>>(
+                self,
+                name: &'static str,
+                visitor: V,
+            ) -> Result<V::Value, ArgsError> {
+                if name == ALL_ARGS {
+                    let len = self.len();
+                    return visitor.visit_seq(Elements { from: self, at: 0, len });
+                }
+                $first!(self, arg => arg.deserialize_newtype_struct(name, visitor))
+            }
+
+            fn deserialize_unit_struct<V: Visitor<$de>>(
+                self,
+                name: &'static str,
+                visitor: V,
+            ) -> Result<V::Value, ArgsError> {
+                $first!(self, arg => arg.deserialize_unit_struct(name, visitor))
+            }
+
+            fn deserialize_tuple_struct<V: Visitor<$de>>(
+                self,
+                name: &'static str,
+                len: usize,
+                visitor: V,
+            ) -> Result<V::Value, ArgsError> {
+                $first!(self, arg => arg.deserialize_tuple_struct(name, len, visitor))
+            }
+
+            fn deserialize_struct<V: Visitor<$de>>(
+                self,
+                name: &'static str,
+                fields: &'static [&'static str],
+                visitor: V,
+            ) -> Result<V::Value, ArgsError> {
+                $first!(self, arg => arg.deserialize_struct(name, fields, visitor))
+            }
+
+            fn deserialize_enum<V: Visitor<$de>>(
+                self,
+                name: &'static str,
+                variants: &'static [&'static str],
+                visitor: V,
+            ) -> Result<V::Value, ArgsError> {
+                $first!(self, arg => arg.deserialize_enum(name, variants, visitor))
+            }
+
+            arguments!(@first $first $de
+                deserialize_any deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+                deserialize_i128 deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+                deserialize_f32 deserialize_f64 deserialize_char deserialize_str deserialize_string deserialize_bytes
+                deserialize_byte_buf deserialize_option deserialize_seq deserialize_map deserialize_identifier
+            );
+        }
+    };
+    (@first $first:ident $de:lifetime $($method:ident)+) => {$(
+        fn $method<V: Visitor<$de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
+            $first!(self, arg => arg.$method(visitor))
+        }
+    )+};
+}
+
+/// Hands out arguments one by one.
+struct Elements<T> {
+    from: T,
+    at: usize,
+    len: usize,
+}
+
+/// What stands for an argument that was not sent.
+const MISSING: NodeDeserializer<'static, 'static> = NodeDeserializer {
+    node: &Node::Missing,
+    placeholders: false,
+};
+
+/// Straight from the JSON text.
+#[derive(Clone, Copy)]
+struct Direct<'a> {
+    json: &'a str,
+    args: &'a Args<'a>,
+}
+
+type JsonDeserializer<'a> = serde_json::Deserializer<serde_json::de::StrRead<'a>>;
+
+impl<'a> Direct<'a> {
+    fn len(&self) -> usize {
+        self.args.len()
+    }
+
+    fn arg(&self, index: usize) -> Option<JsonDeserializer<'a>> {
+        let &(start, end) = self.args.bounds.get(index)?;
+        let json = self.json.get(start as usize..end as usize)?;
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        // The scanner has bounded the depth.
+        deserializer.disable_recursion_limit();
+        Some(deserializer)
+    }
+}
+
+/// From a tree.
+#[derive(Clone, Copy)]
+struct Tree<'n, 'a> {
+    nodes: &'n [Node<'a>],
+    placeholders: bool,
+}
+
+impl<'n, 'a> Tree<'n, 'a> {
+    fn new(nodes: &'n [Node<'a>], placeholders: bool) -> Self {
+        Self {
+            nodes,
+            placeholders,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn arg(&self, index: usize) -> NodeDeserializer<'n, 'a> {
+        NodeDeserializer {
+            node: self.nodes.get(index).unwrap_or(&Node::Missing),
+            placeholders: self.placeholders,
+        }
+    }
+}
+
+arguments!(tree_first, Tree<'n, 'a>, 'n);
+arguments!(direct_first, Direct<'a>, 'a);
+
+impl<'n> SeqAccess<'n> for Elements<Tree<'n, '_>> {
+    type Error = ArgsError;
+
+    fn next_element_seed<T: DeserializeSeed<'n>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, ArgsError> {
+        if self.at >= self.len {
+            return Ok(None);
+        }
+        let index = self.at;
+        self.at += 1;
+        seed.deserialize(self.from.arg(index))
+            .map(Some)
+            .map_err(|error| error.in_argument(index))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.len - self.at)
+    }
+}
+
+impl<'a> SeqAccess<'a> for Elements<Direct<'a>> {
+    type Error = ArgsError;
+
+    fn next_element_seed<T: DeserializeSeed<'a>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, ArgsError> {
+        if self.at >= self.len {
+            return Ok(None);
+        }
+        let index = self.at;
+        self.at += 1;
+        match self.from.arg(index) {
+            Some(mut arg) => seed
+                .deserialize(&mut arg)
+                .map_err(|error| ArgsError::json(&error)),
+            None => seed.deserialize(MISSING),
+        }
+        .map(Some)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.len - self.at)
     }
 }

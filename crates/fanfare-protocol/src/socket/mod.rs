@@ -12,12 +12,14 @@ mod encode;
 mod error;
 mod header;
 mod into_args;
+pub(crate) mod node;
 mod packet;
 mod scan;
+
 pub mod v4;
 
 pub use args::{Args, ArgsBuf};
-pub use decode_args::{ArgsError, decode_args};
+pub use decode_args::{AllArgs, ArgsError, decode_args};
 pub use decoder::{Assembled, Decoder};
 pub use encode::{
     EncodeError, encode_ack, encode_connect, encode_connect_error, encode_connect_reply,
