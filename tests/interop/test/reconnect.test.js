@@ -7,6 +7,9 @@ const CASES = [
   ["v3", "upgrade"], ["v2", "upgrade"], ["msgpack", "upgrade"],
 ];
 
+// A polling client that has no request waiting at that moment only finds the server gone.
+const parting = (kind) => (kind.final === "polling" ? ["transport close", "transport error"] : ["transport close"]);
+
 for (const [client, transport] of CASES) {
   const kind = new Kind(client, transport);
 
@@ -37,7 +40,7 @@ for (const [client, transport] of CASES) {
     const { id } = socket;
     const gone = event(socket, "disconnect");
     assert.deepEqual(await first.stop("SIGTERM"), { code: 0, signal: null });
-    assert.equal((await gone)[0], "transport close");
+    assert.ok(parting(kind).includes((await gone)[0]));
     assert.equal((await first.observed({ type: "disconnect", id })).reason, "server shutting down");
     const back = event(socket, "connect");
     await fixture(t, kind, {}, first.port);
@@ -49,12 +52,11 @@ for (const [client, transport] of CASES) {
 test("many clients are all told at SIGTERM and all come back", async (t) => {
   const kind = new Kind("v4", "upgrade");
   const first = await fixture(t, kind);
-  const sockets = await Promise.all(Array.from({ length: 30 }, (_, i) => (
-    new Kind("v4", ["polling", "websocket", "upgrade"][i % 3]).open(t, "/", {}, first)
-  )));
+  const kinds = ["polling", "websocket", "upgrade"].map((transport) => new Kind("v4", transport));
+  const sockets = await Promise.all(Array.from({ length: 30 }, (_, i) => kinds[i % 3].open(t, "/", {}, first)));
   const gone = Promise.all(sockets.map((socket) => event(socket, "disconnect")));
   assert.equal((await first.stop("SIGTERM")).code, 0);
-  assert.deepEqual((await gone).map(([reason]) => reason), sockets.map(() => "transport close"));
+  (await gone).forEach(([reason], i) => assert.ok(parting(kinds[i % 3]).includes(reason), reason));
   const back = Promise.all(sockets.map((socket) => event(socket, "connect")));
   const second = await fixture(t, kind, {}, first.port);
   await back;

@@ -1,0 +1,79 @@
+//! Running programs.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+/// A command in `dir`.
+pub(crate) fn command(dir: &Path, program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(dir).args(args).stdin(Stdio::null());
+    command
+}
+
+/// Cargo, in the root of the repository.
+pub(crate) fn cargo(args: &[&str]) -> Command {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    command(crate::root(), &cargo, args)
+}
+
+/// How a command line looks in a shell.
+pub(crate) fn display(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    let mut line = String::new();
+    for (key, value) in command.get_envs() {
+        if let Some(value) = value {
+            line.push_str(&format!(
+                "{}={} ",
+                key.to_string_lossy(),
+                value.to_string_lossy()
+            ));
+        }
+    }
+    line.push_str(&name.to_string_lossy());
+    for arg in command.get_args().map(OsStr::to_string_lossy) {
+        let quote = arg.is_empty() || arg.contains([' ', '"', '\'']);
+        line.push_str(&if quote {
+            format!(" '{arg}'")
+        } else {
+            format!(" {arg}")
+        });
+    }
+    line
+}
+
+/// Runs a command, shows what it prints, and returns that too; an exit code other than 0 is `false`.
+pub(crate) fn tee(mut command: Command) -> Result<(bool, String)> {
+    let line = display(&command);
+    println!("$ {line}");
+    let (reader, writer) = std::io::pipe()?;
+    let cannot_start = || format!("cannot start `{line}`");
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().with_context(cannot_start)?;
+    // The command keeps the writing ends of the pipe open.
+    drop(command);
+    let mut output = String::new();
+    let mut bytes = Vec::new();
+    let mut reader = BufReader::new(reader);
+    let mut stdout = std::io::stdout();
+    while reader.read_until(b'\n', &mut bytes)? > 0 {
+        stdout.write_all(&bytes)?;
+        output.push_str(&String::from_utf8_lossy(&bytes));
+        bytes.clear();
+    }
+    stdout.flush()?;
+    Ok((child.wait()?.success(), output))
+}
+
+/// Whether a command exists and exits with 0; prints nothing.
+pub(crate) fn succeeds(mut command: Command) -> bool {
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}

@@ -1,0 +1,408 @@
+//! The steps of `cargo xtask test`, in the order in which they run.
+//!
+//! All cargo calls use the same profile, features and package selection (`CODE`), so that nothing is built twice:
+//! the tests, examples and binaries of the `unit` step are what `interop`, `differential` and `browser` start.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::command::{cargo, command, succeeds, tee};
+use crate::summary::{Outcome, Report};
+use crate::{frontend, root, target, tools};
+
+/// What every cargo call works on.
+const CODE: [&str; 2] = ["--workspace", "--all-features"];
+
+/// Seconds for which each fuzz target runs.
+const FUZZ_SECONDS: &str = "-max_total_time=10";
+
+/// One step of the tests.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// What it is called on the command line.
+    pub(crate) name: &'static str,
+    /// What it checks.
+    pub(crate) about: &'static str,
+    /// Not part of a full run.
+    pub(crate) extra: bool,
+    /// Does it.
+    pub(crate) run: fn(&mut Report) -> Result<Outcome>,
+}
+
+const fn step(
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Report) -> Result<Outcome>,
+) -> Step {
+    Step {
+        name,
+        about,
+        extra: false,
+        run,
+    }
+}
+
+const fn extra(
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Report) -> Result<Outcome>,
+) -> Step {
+    Step {
+        name,
+        about,
+        extra: true,
+        run,
+    }
+}
+
+/// All steps. The front ends come first because the binary embeds them.
+pub(crate) const STEPS: &[Step] = &[
+    step("fmt", "source format", fmt),
+    step("web", "types and build of the front ends", web),
+    step("clippy", "lints of all code", clippy),
+    step("unit", "unit, property, virtual-time and API tests", unit),
+    step("doctest", "examples in the documentation", doctest),
+    step("doc", "documentation without warnings", doc),
+    step(
+        "interop",
+        "official JavaScript clients against our server",
+        interop,
+    ),
+    step(
+        "python",
+        "Python's socketio client against our server",
+        python,
+    ),
+    step(
+        "rust_socketio",
+        "the client crate rust_socketio against our server",
+        rust_socketio,
+    ),
+    step(
+        "differential",
+        "the same scripts against Node's socket.io and ours",
+        differential,
+    ),
+    step("browser", "the demo in Chromium, with Playwright", browser),
+    step(
+        "autobahn",
+        "WebSocket conformance, with the Autobahn fuzzing client",
+        autobahn,
+    ),
+    step("fuzz", "each fuzz target for a few seconds", fuzz),
+    step("deny", "licences, duplicate and banned dependencies", deny),
+    extra(
+        "reference",
+        "the interop and differential tests with Node as the server under test",
+        reference,
+    ),
+    extra(
+        "conformance",
+        "the protocol's own test suites, if their checkouts are named",
+        conformance,
+    ),
+];
+
+/// Runs commands one after the other until one fails.
+fn all(report: &mut Report, commands: impl IntoIterator<Item = Command>) -> Result<Outcome> {
+    for command in commands {
+        let line = crate::command::display(&command);
+        let (ok, output) = tee(command)?;
+        report.read(&output);
+        if !ok {
+            return Ok(Outcome::Failed(format!("`{line}` failed")));
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
+fn skipped(why: impl Into<String>) -> Result<Outcome> {
+    Ok(Outcome::Skipped(why.into()))
+}
+
+fn code(first: &[&'static str], rest: &[&'static str]) -> Command {
+    cargo(&[first, &CODE, rest].concat())
+}
+
+fn fmt(report: &mut Report) -> Result<Outcome> {
+    all(report, [cargo(&["fmt", "--all", "--check"])])
+}
+
+fn web(_: &mut Report) -> Result<Outcome> {
+    if frontend::built().is_empty() {
+        return skipped("there is no front end in this checkout");
+    }
+    if let Err(why) = tools::node() {
+        return skipped(why);
+    }
+    frontend::build()?;
+    Ok(Outcome::Passed)
+}
+
+fn clippy(report: &mut Report) -> Result<Outcome> {
+    all(
+        report,
+        [code(
+            &["clippy"],
+            &["--all-targets", "--", "-D", "warnings"],
+        )],
+    )
+}
+
+fn doc(report: &mut Report) -> Result<Outcome> {
+    let mut doc = code(&["doc"], &["--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-Dwarnings");
+    all(report, [doc])
+}
+
+fn unit(report: &mut Report) -> Result<Outcome> {
+    let tests = if tools::cargo_has("nextest") {
+        code(
+            &["nextest", "run"],
+            &["--all-targets", "--no-fail-fast", "--no-tests=warn"],
+        )
+    } else {
+        println!(
+            "cargo-nextest is missing (`cargo install cargo-nextest --locked`): using `cargo test`"
+        );
+        code(&["test"], &["--all-targets", "--no-fail-fast"])
+    };
+    all(report, [tests])
+}
+
+fn doctest(report: &mut Report) -> Result<Outcome> {
+    all(report, [code(&["test", "--doc"], &["--no-fail-fast"])])
+}
+
+/// Builds the examples and binaries, which is quick after `unit`.
+fn binaries() -> Result<bool> {
+    Ok(tee(code(&["build"], &["--bins", "--examples"]))?.0)
+}
+
+fn fixture() -> Result<Option<Outcome>> {
+    if !root()
+        .join("crates/fanfare/examples/interop_server.rs")
+        .is_file()
+    {
+        return Ok(Some(Outcome::Skipped(
+            "crates/fanfare/examples/interop_server.rs is not there yet".to_owned(),
+        )));
+    }
+    Ok((!binaries()?).then(|| Outcome::Failed("the fixture server does not build".to_owned())))
+}
+
+/// A folder of Node tests, installed.
+fn node_tests(name: &str) -> Result<std::result::Result<PathBuf, Outcome>> {
+    let folder = root().join("tests").join(name);
+    if !folder.join("package.json").is_file() {
+        return Ok(Err(Outcome::Skipped(format!(
+            "tests/{name} is not there yet"
+        ))));
+    }
+    if let Err(why) = tools::node() {
+        return Ok(Err(Outcome::Skipped(why)));
+    }
+    frontend::install(&folder)?;
+    Ok(Ok(folder))
+}
+
+/// Runs the Node tests of a folder against `server`.
+fn scripts(report: &mut Report, name: &str, server: &str) -> Result<Outcome> {
+    let folder = match node_tests(name)? {
+        Ok(folder) => folder,
+        Err(outcome) => return Ok(outcome),
+    };
+    let mut run = command(&folder, "node", &["run.js"]);
+    run.env("FIXTURE", server).env("CARGO_TARGET_DIR", target());
+    all(report, [run])
+}
+
+fn interop(report: &mut Report) -> Result<Outcome> {
+    if let Some(outcome) = fixture()? {
+        return Ok(outcome);
+    }
+    scripts(report, "interop", "rust")
+}
+
+fn differential(report: &mut Report) -> Result<Outcome> {
+    if let Some(outcome) = fixture()? {
+        return Ok(outcome);
+    }
+    scripts(report, "differential", "rust")
+}
+
+fn reference(report: &mut Report) -> Result<Outcome> {
+    match scripts(report, "interop", "node")? {
+        Outcome::Passed => scripts(report, "differential", "node"),
+        other => Ok(other),
+    }
+}
+
+fn python(report: &mut Report) -> Result<Outcome> {
+    if let Some(outcome) = fixture()? {
+        return Ok(outcome);
+    }
+    let folder = root().join("tests/interop/python");
+    let venv = target().join("python-interop");
+    let python = venv.join("bin/python");
+    if !succeeds(command(
+        root(),
+        &python.to_string_lossy(),
+        &["-c", "import socketio, aiohttp, requests, websocket"],
+    )) {
+        let path = venv.to_string_lossy();
+        if !succeeds(command(
+            root(),
+            "python3",
+            &["-m", "venv", "--clear", &path],
+        )) {
+            return skipped(
+                "python3 with its venv module is missing (Debian: `apt-get install python3-venv`)",
+            );
+        }
+        let install = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--requirement",
+            "requirements.txt",
+        ];
+        if !tee(command(&folder, &python.to_string_lossy(), &install))?.0 {
+            return Ok(Outcome::Failed(
+                "cannot install tests/interop/python/requirements.txt".to_owned(),
+            ));
+        }
+    }
+    let mut run = command(
+        &folder,
+        &python.to_string_lossy(),
+        &["-m", "unittest", "-v"],
+    );
+    run.env("CARGO_TARGET_DIR", target());
+    all(report, [run])
+}
+
+fn rust_socketio(report: &mut Report) -> Result<Outcome> {
+    if let Some(outcome) = fixture()? {
+        return Ok(outcome);
+    }
+    // Its own workspace, so that its dependencies stay out of ours; a build folder of its own for the same reason.
+    let folder = root().join("tests/interop/rust_socketio");
+    if !folder.join("Cargo.toml").is_file() {
+        return skipped("tests/interop/rust_socketio is not there yet");
+    }
+    let mut run = cargo(&["test", "--locked"]);
+    let binary = target().join("debug/examples/interop_server");
+    run.current_dir(&folder)
+        .env("CARGO_TARGET_DIR", target().join("rust_socketio"))
+        .env("FIXTURE_BIN", binary);
+    all(report, [run])
+}
+
+fn browser(report: &mut Report) -> Result<Outcome> {
+    let folder = match node_tests("browser")? {
+        Ok(folder) => folder,
+        Err(outcome) => return Ok(outcome),
+    };
+    let chromium = match tools::chromium() {
+        Ok(path) => path,
+        Err(why) => return skipped(why),
+    };
+    if !binaries()? {
+        return Ok(Outcome::Failed("the binary does not build".to_owned()));
+    }
+    let mut run = command(&folder, "npm", &["test", "--silent"]);
+    run.env("CHROMIUM", chromium)
+        .env("CARGO_TARGET_DIR", target());
+    all(report, [run])
+}
+
+fn autobahn(report: &mut Report) -> Result<Outcome> {
+    let script = root().join("tests/autobahn/run.sh");
+    if !script.is_file() {
+        return skipped("tests/autobahn/run.sh is not there yet");
+    }
+    if !binaries()? {
+        return Ok(Outcome::Failed(
+            "the example servers do not build".to_owned(),
+        ));
+    }
+    let run = command(root(), "bash", &[&script.to_string_lossy()]);
+    let line = crate::command::display(&run);
+    let (ok, output) = tee(run)?;
+    report.read(&output);
+    if ok {
+        return Ok(Outcome::Passed);
+    }
+    // The script says so when its tools cannot be had on this machine.
+    match output
+        .lines()
+        .rev()
+        .find_map(|line| line.trim().strip_prefix("skipped: "))
+    {
+        Some(why) => skipped(why),
+        None => Ok(Outcome::Failed(format!("`{line}` failed"))),
+    }
+}
+
+fn fuzz(report: &mut Report) -> Result<Outcome> {
+    if !root().join("fuzz/Cargo.toml").is_file() {
+        return skipped("there are no fuzz targets yet");
+    }
+    if !tools::cargo_has("fuzz") {
+        return skipped("cargo-fuzz is missing: `cargo install cargo-fuzz --locked`");
+    }
+    if !tools::nightly() {
+        return skipped("fuzzing needs a nightly toolchain: `rustup toolchain install nightly`");
+    }
+    let list = command(root(), "cargo", &["+nightly", "fuzz", "list"]).output()?;
+    let names = String::from_utf8_lossy(&list.stdout).into_owned();
+    // Cargo of the calling toolchain would be inherited and win over `+nightly`.
+    let runs = names.lines().map(|name| {
+        let mut run = command(
+            root(),
+            "cargo",
+            &["+nightly", "fuzz", "run", name, "--", FUZZ_SECONDS],
+        );
+        run.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+        run
+    });
+    all(report, runs)
+}
+
+fn deny(report: &mut Report) -> Result<Outcome> {
+    if !tools::cargo_has("deny") {
+        return skipped("cargo-deny is missing: `cargo install cargo-deny --locked`");
+    }
+    // Advisories need a download of their database; `cargo deny check advisories` does that by hand.
+    all(
+        report,
+        [cargo(&[
+            "deny",
+            "--all-features",
+            "check",
+            "bans",
+            "licenses",
+            "sources",
+        ])],
+    )
+}
+
+fn conformance(report: &mut Report) -> Result<Outcome> {
+    let Some(folder) = std::env::var_os("CONFORMANCE") else {
+        return skipped(
+            "CONFORMANCE must name a folder that holds checkouts of the public repositories engine.io-protocol and \
+             socket.io-protocol of the socketio organisation",
+        );
+    };
+    if let Some(outcome) = fixture()? {
+        return Ok(outcome);
+    }
+    let folder = PathBuf::from(folder);
+    let mut run = command(root(), "node", &["tests/interop/conformance.js"]);
+    run.arg(folder).env("CARGO_TARGET_DIR", target());
+    all(report, [run])
+}
