@@ -1,0 +1,797 @@
+//! The Engine.IO client: one connection, its transports, upgrade, heartbeat and write buffer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+
+use super::{
+    Action, Config, ConnectionId, DisconnectReason, Input, Packet, Transport, TransportError,
+};
+
+/// Most bytes handed to the driver in one [`Action::Write`], so that a heartbeat never waits long.
+const WRITE_BATCH: usize = 256 * 1024;
+/// Upper bound on durations, so that `Instant` arithmetic cannot overflow.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// Longest session id accepted from a server.
+const MAX_SID: usize = 1024;
+
+/// `now + delay` without overflow.
+pub(super) fn after(now: Instant, delay: Duration) -> Instant {
+    now.checked_add(delay.min(FOREVER)).unwrap_or(now)
+}
+
+/// What the engine tells the manager.
+#[derive(Debug)]
+pub(super) enum Output {
+    Open {
+        transport: Transport,
+    },
+    Text(Bytes),
+    Binary(Bytes),
+    Ping,
+    Upgrade,
+    UpgradeError(TransportError),
+    /// Over. Comes exactly once, unless the manager closed the engine itself.
+    Closed {
+        reason: DisconnectReason,
+        details: Option<TransportError>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Opening,
+    Open,
+    /// The application closed the connection; what is buffered is flushed until the deadline.
+    Closing {
+        deadline: Instant,
+    },
+    /// The closing packet of a polling session is on its way.
+    Goodbye {
+        deadline: Instant,
+    },
+    Closed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    None,
+    /// The WebSocket of the upgrade is being opened.
+    Connecting {
+        deadline: Instant,
+    },
+    /// `2probe` was sent.
+    Sent {
+        deadline: Instant,
+    },
+    /// `3probe` came; the polling requests in flight must end before `5` is sent.
+    Pausing {
+        deadline: Instant,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ws {
+    None,
+    Connecting,
+    Open,
+}
+
+#[derive(Debug)]
+pub(super) struct Engine {
+    id: ConnectionId,
+    state: State,
+    transport: Transport,
+    /// Transports not tried yet.
+    remaining: VecDeque<Transport>,
+    probe: Probe,
+    upgrade: bool,
+    upgrade_timeout: Duration,
+    get: bool,
+    post: bool,
+    ws: Ws,
+    writing: bool,
+    sid: Option<Arc<str>>,
+    /// pingInterval + pingTimeout.
+    heartbeat: Duration,
+    ping_deadline: Option<Instant>,
+    open_deadline: Instant,
+    /// Deadline of the current transport while another one remains to be tried.
+    transport_deadline: Option<Instant>,
+    max_payload: usize,
+    buffer: VecDeque<Packet>,
+    buffered: usize,
+    in_flight: usize,
+    max_body: usize,
+}
+
+/// Where an engine puts what it has to say.
+pub(super) struct Sink<'a> {
+    pub(super) actions: &'a mut VecDeque<Action>,
+    pub(super) outputs: &'a mut VecDeque<Output>,
+    pub(super) next_connection: &'a mut u64,
+}
+
+impl Sink<'_> {
+    fn connection(&mut self) -> ConnectionId {
+        *self.next_connection += 1;
+        ConnectionId(*self.next_connection)
+    }
+}
+
+impl Engine {
+    /// Starts opening.
+    pub(super) fn open(config: &Config, now: Instant, sink: &mut Sink<'_>) -> Self {
+        let mut remaining: VecDeque<Transport> = config.transports.iter().copied().collect();
+        let transport = remaining.pop_front().unwrap_or(Transport::WebSocket);
+        if !config.try_all_transports {
+            remaining.clear();
+        }
+        let mut engine = Self {
+            id: ConnectionId(0),
+            state: State::Opening,
+            transport,
+            remaining,
+            probe: Probe::None,
+            upgrade: config.upgrade && config.transports.contains(&Transport::WebSocket),
+            upgrade_timeout: config.upgrade_timeout,
+            get: false,
+            post: false,
+            ws: Ws::None,
+            writing: false,
+            sid: None,
+            heartbeat: Duration::ZERO,
+            ping_deadline: None,
+            open_deadline: after(now, config.timeout),
+            transport_deadline: None,
+            max_payload: usize::MAX,
+            buffer: VecDeque::new(),
+            buffered: 0,
+            in_flight: 0,
+            max_body: config.limits.max_payload.max(1 << 20).saturating_mul(4),
+        };
+        engine.start(now, sink);
+        engine
+    }
+
+    fn start(&mut self, now: Instant, sink: &mut Sink<'_>) {
+        self.id = sink.connection();
+        let left = self.open_deadline.saturating_duration_since(now);
+        self.transport_deadline = (!self.remaining.is_empty()).then(|| after(now, left / 2));
+        match self.transport {
+            Transport::Polling => {
+                self.get = true;
+                sink.actions.push_back(Action::Get {
+                    connection: self.id,
+                    sid: None,
+                });
+            }
+            Transport::WebSocket => {
+                self.ws = Ws::Connecting;
+                sink.actions.push_back(Action::OpenWebSocket {
+                    connection: self.id,
+                    sid: None,
+                });
+            }
+        }
+    }
+
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(super) fn sid(&self) -> Option<&Arc<str>> {
+        self.sid.as_ref()
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// Bytes accepted and not yet known to be written.
+    pub(super) fn pending_bytes(&self) -> usize {
+        self.buffered + self.in_flight
+    }
+
+    /// Whether a packet sent now would be written at once: what `volatile` asks.
+    pub(super) fn is_writable(&self) -> bool {
+        self.state == State::Open && self.buffer.is_empty() && self.can_write()
+    }
+
+    fn can_write(&self) -> bool {
+        if matches!(self.probe, Probe::Pausing { .. }) {
+            return false;
+        }
+        match self.transport {
+            Transport::Polling => !self.post && self.sid.is_some(),
+            Transport::WebSocket => !self.writing && self.ws == Ws::Open && self.sid.is_some(),
+        }
+    }
+
+    /// Whether the heartbeat is overdue, e.g. after the machine was suspended.
+    pub(super) fn heartbeat_expired(&self, now: Instant) -> bool {
+        self.state == State::Open && self.ping_deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let state = match self.state {
+            State::Opening => Some(
+                self.transport_deadline
+                    .unwrap_or(self.open_deadline)
+                    .min(self.open_deadline),
+            ),
+            State::Open => self.ping_deadline,
+            State::Closing { deadline } | State::Goodbye { deadline } => Some(deadline),
+            State::Closed => None,
+        };
+        let probe = match self.probe {
+            Probe::None => None,
+            Probe::Connecting { deadline }
+            | Probe::Sent { deadline }
+            | Probe::Pausing { deadline } => Some(deadline),
+        };
+        match (state, probe) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, sink: &mut Sink<'_>) {
+        match self.state {
+            State::Opening if self.open_deadline <= now => {
+                self.remaining.clear();
+                self.fail(
+                    now,
+                    DisconnectReason::TransportError,
+                    Some(TransportError::new("timeout")),
+                    sink,
+                );
+            }
+            State::Opening
+                if self
+                    .transport_deadline
+                    .is_some_and(|deadline| deadline <= now) =>
+            {
+                self.fail(
+                    now,
+                    DisconnectReason::TransportError,
+                    Some(TransportError::new("timeout")),
+                    sink,
+                );
+            }
+            State::Open if self.heartbeat_expired(now) => {
+                self.fail(now, DisconnectReason::PingTimeout, None, sink);
+            }
+            State::Closing { deadline } | State::Goodbye { deadline } if deadline <= now => {
+                self.abort(sink);
+            }
+            _ => {}
+        }
+        match self.probe {
+            Probe::Connecting { deadline } | Probe::Sent { deadline } if deadline <= now => {
+                self.abandon_probe(TransportError::new("timeout"), sink);
+            }
+            // The server answered the probe, but a polling request never ended: neither side can go on.
+            Probe::Pausing { deadline } if deadline <= now => {
+                self.fail(
+                    now,
+                    DisconnectReason::TransportError,
+                    Some(TransportError::new("timeout")),
+                    sink,
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Queues packets and writes what can be written.
+    pub(super) fn send(&mut self, packets: impl IntoIterator<Item = Packet>, sink: &mut Sink<'_>) {
+        for packet in packets {
+            self.buffered += packet.len();
+            self.buffer.push_back(packet);
+        }
+        self.flush(sink);
+    }
+
+    /// Closes after everything queued was written.
+    pub(super) fn close(&mut self, now: Instant, timeout: Duration, sink: &mut Sink<'_>) {
+        match self.state {
+            State::Opening => self.abort(sink),
+            State::Open => {
+                self.state = State::Closing {
+                    deadline: after(now, timeout),
+                };
+                if matches!(self.probe, Probe::Connecting { .. } | Probe::Sent { .. }) {
+                    self.probe = Probe::None;
+                    self.ws = Ws::None;
+                    sink.actions.push_back(Action::CloseWebSocket {
+                        connection: self.id,
+                    });
+                }
+                self.flush(sink);
+            }
+            State::Closing { .. } | State::Goodbye { .. } | State::Closed => {}
+        }
+    }
+
+    /// Drops everything without a word.
+    pub(super) fn abort(&mut self, sink: &mut Sink<'_>) {
+        if self.state != State::Closed {
+            self.state = State::Closed;
+            self.probe = Probe::None;
+            self.buffer.clear();
+            (self.buffered, self.in_flight) = (0, 0);
+            sink.actions.push_back(Action::Abort {
+                connection: self.id,
+            });
+        }
+    }
+
+    pub(super) fn handle(&mut self, now: Instant, input: Input, sink: &mut Sink<'_>) {
+        if self.state == State::Closed {
+            return;
+        }
+        match input {
+            Input::Get(result) => {
+                if !std::mem::take(&mut self.get) {
+                    return;
+                }
+                match result {
+                    Ok(body) => self.payload(now, &body, sink),
+                    Err(_) if matches!(self.state, State::Goodbye { .. }) => {}
+                    Err(error) => {
+                        self.fail(now, DisconnectReason::TransportError, Some(error), sink);
+                    }
+                }
+            }
+            Input::Post(result) => {
+                if !std::mem::take(&mut self.post) {
+                    return;
+                }
+                self.in_flight = 0;
+                match (self.state, result) {
+                    (State::Goodbye { .. }, _) => self.abort(sink),
+                    (_, Ok(())) => {
+                        self.finish_pause(sink);
+                        self.flush(sink);
+                    }
+                    (_, Err(error)) => {
+                        self.fail(now, DisconnectReason::TransportError, Some(error), sink);
+                    }
+                }
+            }
+            Input::Open => self.websocket_open(sink),
+            Input::Written => {
+                if std::mem::take(&mut self.writing) {
+                    if self.probe == Probe::None {
+                        self.in_flight = 0;
+                        self.flush(sink);
+                    } else {
+                        self.finish_pause(sink);
+                    }
+                }
+            }
+            Input::Text(text) => {
+                if self.probe != Probe::None {
+                    self.probe_answer(now, &text, sink);
+                } else if self.transport == Transport::WebSocket {
+                    self.packet(now, text, sink);
+                }
+            }
+            Input::Binary(data) => {
+                if self.probe == Probe::None && self.transport == Transport::WebSocket {
+                    self.deliver(Output::Binary(data), sink);
+                }
+            }
+            Input::Closed(result) => self.websocket_closed(now, result, sink),
+        }
+    }
+
+    /// Messages that come while the connection closes are of no interest to anybody.
+    fn deliver(&self, output: Output, sink: &mut Sink<'_>) {
+        if self.state == State::Open {
+            sink.outputs.push_back(output);
+        }
+    }
+
+    // --- incoming -------------------------------------------------------------------------------------------
+
+    fn payload(&mut self, now: Instant, body: &Bytes, sink: &mut Sink<'_>) {
+        if body.len() > self.max_body {
+            let error = TransportError::new("parse error").with_description("payload too large");
+            return self.fail(now, DisconnectReason::ParseError, Some(error), sink);
+        }
+        let id = self.id;
+        for part in body.split(|byte| *byte == 0x1e) {
+            if part.first() == Some(&b'b') {
+                match BASE64.decode(&part[1..]) {
+                    Ok(data) if self.sid.is_some() => {
+                        self.deliver(Output::Binary(data.into()), sink);
+                    }
+                    _ => {
+                        return self.fail(
+                            now,
+                            DisconnectReason::ParseError,
+                            Some(parse_error("bad base64")),
+                            sink,
+                        );
+                    }
+                }
+            } else {
+                self.packet(now, body.slice_ref(part), sink);
+            }
+            if self.state == State::Closed || self.id != id {
+                return;
+            }
+        }
+        if matches!(self.probe, Probe::Pausing { .. }) {
+            self.finish_pause(sink);
+        } else if self.transport == Transport::Polling
+            && !matches!(self.state, State::Goodbye { .. })
+        {
+            self.poll(sink);
+        }
+    }
+
+    fn poll(&mut self, sink: &mut Sink<'_>) {
+        if let (false, Some(sid)) = (self.get, &self.sid) {
+            self.get = true;
+            sink.actions.push_back(Action::Get {
+                connection: self.id,
+                sid: Some(sid.clone()),
+            });
+        }
+    }
+
+    /// One Engine.IO packet in text form.
+    fn packet(&mut self, now: Instant, mut text: Bytes, sink: &mut Sink<'_>) {
+        let Some(kind) = text.first().copied() else {
+            return self.fail(
+                now,
+                DisconnectReason::ParseError,
+                Some(parse_error("empty packet")),
+                sink,
+            );
+        };
+        if self.sid.is_none() {
+            return match kind {
+                b'0' => self.handshake(now, &text[1..], sink),
+                _ => self.fail(
+                    now,
+                    DisconnectReason::ParseError,
+                    Some(parse_error("no handshake")),
+                    sink,
+                ),
+            };
+        }
+        match kind {
+            b'4' => {
+                let _ = text.split_to(1);
+                self.deliver(Output::Text(text), sink);
+            }
+            b'2' => {
+                self.ping_deadline = Some(after(now, self.heartbeat));
+                // Before the data: a heartbeat must not starve behind a long queue.
+                self.buffer
+                    .push_front(Packet::Text(Bytes::from_static(b"3")));
+                self.buffered += 1;
+                self.deliver(Output::Ping, sink);
+                self.flush(sink);
+            }
+            b'1' => {
+                let details = TransportError::new("transport closed by the server");
+                self.fail(now, DisconnectReason::TransportClose, Some(details), sink);
+            }
+            // A noop ends a poll; a pong, a second handshake or an upgrade packet has no meaning here.
+            b'6' | b'3' | b'0' | b'5' => {}
+            _ => self.fail(
+                now,
+                DisconnectReason::ParseError,
+                Some(parse_error("unknown packet type")),
+                sink,
+            ),
+        }
+    }
+
+    fn handshake(&mut self, now: Instant, json: &[u8], sink: &mut Sink<'_>) {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Open {
+            sid: String,
+            #[serde(default)]
+            upgrades: Vec<String>,
+            ping_interval: u64,
+            ping_timeout: u64,
+            max_payload: Option<usize>,
+        }
+        let open: Open = match serde_json::from_slice::<Open>(json) {
+            Ok(open) if open.sid.len() <= MAX_SID && !open.sid.is_empty() => open,
+            _ => {
+                return self.fail(
+                    now,
+                    DisconnectReason::ParseError,
+                    Some(parse_error("bad handshake")),
+                    sink,
+                );
+            }
+        };
+        self.sid = Some(open.sid.into());
+        self.heartbeat =
+            Duration::from_millis(open.ping_interval.saturating_add(open.ping_timeout));
+        self.ping_deadline = Some(after(now, self.heartbeat));
+        self.max_payload = open
+            .max_payload
+            .filter(|max| *max > 0)
+            .unwrap_or(usize::MAX);
+        self.state = State::Open;
+        self.transport_deadline = None;
+        sink.outputs.push_back(Output::Open {
+            transport: self.transport,
+        });
+        let offered = open.upgrades.iter().any(|name| name == "websocket");
+        if self.transport == Transport::Polling && self.upgrade && offered {
+            self.probe = Probe::Connecting {
+                deadline: after(now, self.upgrade_timeout),
+            };
+            self.ws = Ws::Connecting;
+            sink.actions.push_back(Action::OpenWebSocket {
+                connection: self.id,
+                sid: self.sid.clone(),
+            });
+        }
+    }
+
+    // --- WebSocket and upgrade ------------------------------------------------------------------------------
+
+    fn websocket_open(&mut self, sink: &mut Sink<'_>) {
+        if self.ws != Ws::Connecting {
+            return;
+        }
+        self.ws = Ws::Open;
+        if let Probe::Connecting { deadline } = self.probe {
+            self.probe = Probe::Sent { deadline };
+            self.write(vec![Packet::Text(Bytes::from_static(b"2probe"))], sink);
+        }
+    }
+
+    fn probe_answer(&mut self, now: Instant, text: &[u8], sink: &mut Sink<'_>) {
+        match self.probe {
+            Probe::Sent { deadline } if text == b"3probe" => {
+                self.probe = Probe::Pausing { deadline };
+                self.finish_pause(sink);
+            }
+            Probe::Sent { .. } | Probe::Connecting { .. } => {
+                self.abandon_probe(TransportError::new("probe error"), sink);
+            }
+            // Before `5` the server has nothing to say here.
+            Probe::Pausing { .. } => {
+                self.fail(
+                    now,
+                    DisconnectReason::ParseError,
+                    Some(parse_error("packet before the upgrade")),
+                    sink,
+                );
+            }
+            Probe::None => {}
+        }
+    }
+
+    /// Completes the upgrade once no polling request is in flight.
+    fn finish_pause(&mut self, sink: &mut Sink<'_>) {
+        if !matches!(self.probe, Probe::Pausing { .. }) || self.get || self.post || self.writing {
+            return;
+        }
+        self.probe = Probe::None;
+        self.transport = Transport::WebSocket;
+        self.buffer
+            .push_front(Packet::Text(Bytes::from_static(b"5")));
+        self.buffered += 1;
+        self.deliver(Output::Upgrade, sink);
+        self.flush(sink);
+    }
+
+    fn abandon_probe(&mut self, error: TransportError, sink: &mut Sink<'_>) {
+        self.probe = Probe::None;
+        self.ws = Ws::None;
+        self.writing = false;
+        sink.actions.push_back(Action::CloseWebSocket {
+            connection: self.id,
+        });
+        self.deliver(Output::UpgradeError(error), sink);
+        self.flush(sink);
+    }
+
+    fn websocket_closed(
+        &mut self,
+        now: Instant,
+        result: Result<(), TransportError>,
+        sink: &mut Sink<'_>,
+    ) {
+        if self.ws == Ws::None {
+            return;
+        }
+        self.writing = false;
+        match self.probe {
+            Probe::Connecting { .. } | Probe::Sent { .. } => {
+                let error = result
+                    .err()
+                    .unwrap_or_else(|| TransportError::new("transport closed"));
+                self.abandon_probe(error, sink);
+            }
+            Probe::Pausing { .. } | Probe::None => {
+                self.ws = Ws::None;
+                if matches!(self.state, State::Closing { .. } | State::Goodbye { .. }) {
+                    return self.abort(sink);
+                }
+                match result {
+                    Ok(()) if self.state == State::Open => {
+                        self.fail(now, DisconnectReason::TransportClose, None, sink);
+                    }
+                    Ok(()) => {
+                        let error = TransportError::new("websocket error")
+                            .with_description("closed before the handshake");
+                        self.fail(now, DisconnectReason::TransportError, Some(error), sink);
+                    }
+                    Err(error) => {
+                        self.fail(now, DisconnectReason::TransportError, Some(error), sink);
+                    }
+                }
+            }
+        }
+    }
+
+    // --- outgoing -------------------------------------------------------------------------------------------
+
+    fn write(&mut self, packets: Vec<Packet>, sink: &mut Sink<'_>) {
+        self.writing = true;
+        if self.probe == Probe::None {
+            self.in_flight = packets.iter().map(Packet::len).sum();
+        }
+        sink.actions.push_back(Action::Write {
+            connection: self.id,
+            packets,
+        });
+    }
+
+    fn flush(&mut self, sink: &mut Sink<'_>) {
+        if matches!(
+            self.state,
+            State::Opening | State::Closed | State::Goodbye { .. }
+        ) || !self.can_write()
+        {
+            return;
+        }
+        if self.buffer.is_empty() {
+            if let State::Closing { deadline } = self.state {
+                self.goodbye(deadline, sink);
+            }
+            return;
+        }
+        match self.transport {
+            Transport::WebSocket => {
+                let mut bytes = 0;
+                let mut packets = Vec::with_capacity(self.buffer.len().min(64));
+                while let Some(packet) = self.buffer.front() {
+                    bytes += packet.len();
+                    if bytes > WRITE_BATCH && !packets.is_empty() {
+                        break;
+                    }
+                    packets.extend(self.buffer.pop_front());
+                }
+                self.buffered = self
+                    .buffered
+                    .saturating_sub(packets.iter().map(Packet::len).sum());
+                self.write(packets, sink);
+            }
+            Transport::Polling => {
+                let body = self.take_payload();
+                self.in_flight = body.len();
+                self.post = true;
+                if let Some(sid) = self.sid.clone() {
+                    sink.actions.push_back(Action::Post {
+                        connection: self.id,
+                        sid,
+                        body,
+                    });
+                }
+            }
+        }
+    }
+
+    /// As many packets as fit into the server's `maxPayload`, at least one.
+    fn take_payload(&mut self) -> Bytes {
+        let mut body: Vec<u8> = Vec::new();
+        while let Some(packet) = self.buffer.front() {
+            let size = match packet {
+                Packet::Text(text) => text.len(),
+                Packet::Binary(data) => 1 + data.len().div_ceil(3) * 4,
+            };
+            if !body.is_empty() {
+                if body.len() + 1 + size > self.max_payload {
+                    break;
+                }
+                body.push(0x1e);
+            }
+            match packet {
+                Packet::Text(text) => body.extend_from_slice(text),
+                Packet::Binary(data) => {
+                    body.push(b'b');
+                    let mut encoded = String::with_capacity(size);
+                    BASE64.encode_string(data, &mut encoded);
+                    body.extend_from_slice(encoded.as_bytes());
+                }
+            }
+            self.buffered = self.buffered.saturating_sub(packet.len());
+            self.buffer.pop_front();
+        }
+        body.into()
+    }
+
+    fn goodbye(&mut self, deadline: Instant, sink: &mut Sink<'_>) {
+        match (self.transport, self.sid.clone()) {
+            (Transport::Polling, Some(sid)) => {
+                self.state = State::Goodbye { deadline };
+                self.post = true;
+                sink.actions.push_back(Action::Post {
+                    connection: self.id,
+                    sid,
+                    body: Bytes::from_static(b"1"),
+                });
+            }
+            _ => {
+                self.state = State::Closed;
+                sink.actions.push_back(Action::CloseWebSocket {
+                    connection: self.id,
+                });
+            }
+        }
+    }
+
+    // --- the end --------------------------------------------------------------------------------------------
+
+    fn fail(
+        &mut self,
+        now: Instant,
+        reason: DisconnectReason,
+        details: Option<TransportError>,
+        sink: &mut Sink<'_>,
+    ) {
+        match self.state {
+            State::Closed => {}
+            State::Closing { .. } | State::Goodbye { .. } => self.abort(sink),
+            State::Opening => {
+                let unreachable = details.as_ref().is_some_and(|error| error.unreachable);
+                sink.actions.push_back(Action::Abort {
+                    connection: self.id,
+                });
+                (self.get, self.post, self.ws, self.writing) = (false, false, Ws::None, false);
+                match self.remaining.pop_front() {
+                    Some(next) if !unreachable => {
+                        self.transport = next;
+                        self.start(now, sink);
+                    }
+                    _ => {
+                        self.state = State::Closed;
+                        sink.outputs.push_back(Output::Closed { reason, details });
+                    }
+                }
+            }
+            State::Open => {
+                self.abort(sink);
+                sink.outputs.push_back(Output::Closed { reason, details });
+            }
+        }
+    }
+}
+
+fn parse_error(what: &'static str) -> TransportError {
+    TransportError::new("parse error").with_description(what)
+}
