@@ -32,9 +32,7 @@ const http = createServer((_request, response) => {
 const io = new Server(http, options);
 
 io.engine.on("connection_error", ({ code, message, context }) => {
-  const { name, ...rest } = context ?? {};
-  for (const key of Object.keys(rest)) if (typeof rest[key] !== "string") delete rest[key];
-  say("connection_error", { code, message, context: { ...rest, ...(name === undefined ? {} : { name }) } });
+  say("connection_error", { code, message, name: context?.name ?? null });
 });
 
 const reply = (args) => (typeof args.at(-1) === "function" ? args.at(-1) : () => {});

@@ -1,0 +1,331 @@
+// Runs a script against the reference and against the server under test, and compares what came out.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import http from "node:http";
+import net from "node:net";
+import { after, test } from "node:test";
+import { WebSocket } from "ws";
+import { DEADLINE, Fixture, SERVER, features } from "../interop/lib/fixture.js";
+
+const known = JSON.parse(readFileSync(new URL("differences.json", import.meta.url))).differences;
+const available = await features();
+
+/** Headers that are the HTTP library's business, or differ by chance. */
+const IGNORED = new Set(["date", "keep-alive", "sec-websocket-accept"]);
+
+function within(promise, what) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: nothing for ${DEADLINE} ms`)), DEADLINE);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+function describeHeaders(headers) {
+  return Object.entries(headers)
+    .filter(([name, value]) => !IGNORED.has(name) && !(name === "connection" && /keep-alive|close/i.test(value)))
+    .map(([name, value]) => `${name}: ${value}`).sort();
+}
+
+/** Text with invisible characters made visible, and long runs shortened. */
+const visible = (text) => JSON.stringify(text).replace(/(.)\1{99,}/g, (run, char) => `${char}×${run.length}`);
+
+/** One run of a script against one server: does what it is told and writes down what it sees. */
+export class Script {
+  lines = [];
+  #sockets = 0;
+  #cleanup = [];
+
+  constructor(fixture) {
+    this.fixture = fixture;
+  }
+
+  note(label, text) {
+    this.lines.push(text === undefined ? label : `${label}: ${text}`);
+  }
+
+  /** Sends a request; resolves to the response, unrecorded. */
+  request(path, { method = "GET", headers = {}, body, chunked = false } = {}) {
+    const request = http.request({ port: this.fixture.port, host: "127.0.0.1", path, method, headers, agent: false });
+    if (body !== undefined && !chunked) request.setHeader("content-length", Buffer.byteLength(body));
+    request.flushHeaders();
+    const response = new Promise((resolve) => {
+      request.on("response", (message) => {
+        const parts = [];
+        message.on("data", (part) => parts.push(part));
+        message.on("error", () => resolve({ broken: "in the body" }));
+        message.on("end", () => resolve({
+          status: message.statusCode, headers: message.headers, body: Buffer.concat(parts).toString(),
+        }));
+      });
+      request.on("error", () => resolve({ broken: "without an answer" }));
+    });
+    request.end(body);
+    const promise = within(response, `${method} ${path}`);
+    promise.abort = () => request.destroy();
+    return promise;
+  }
+
+  record(label, { status, headers, body, broken }) {
+    if (broken) return this.note(label, `connection ended ${broken}`);
+    this.note(label, `${status}`);
+    for (const header of describeHeaders(headers)) this.note(`${label}  `, header);
+    this.note(`${label}  `, visible(body));
+  }
+
+  /** Sends a request and writes down the answer. */
+  async http(label, path, options) {
+    const response = await this.request(path, options);
+    this.record(label, response);
+    return response;
+  }
+
+  /** Lets requests that were sent before this reach the server: two round trips of another connection. */
+  async settle() {
+    for (let i = 0; i < 2; i += 1) await this.request("/nothing-here");
+  }
+
+  /** Opens a polling session; resolves to its id and the path for further requests. */
+  async polling(query = "") {
+    const { body } = await this.request(`/socket.io/?EIO=4&transport=polling${query}`);
+    const { sid } = JSON.parse(body.slice(1));
+    return { sid, path: `/socket.io/?EIO=4&transport=polling&sid=${sid}` };
+  }
+
+  post(label, session, body, options = {}) {
+    return this.http(label, session.path, { method: "POST", body, headers: { "content-type": "text/plain;charset=UTF-8" }, ...options });
+  }
+
+  /** A polling session in the main namespace; resolves to it with the public id in `id`. */
+  async joined(query) {
+    const session = await this.polling(query);
+    await this.request(session.path, { method: "POST", body: "40" });
+    const { body } = await this.request(session.path);
+    return { ...session, id: JSON.parse(body.slice(2)).sid };
+  }
+
+  /** A raw WebSocket whose messages and end are written down. */
+  async ws(label, path = "/socket.io/?EIO=4&transport=websocket", { headers, protocols = [], ...options } = {}) {
+    const socket = new WebSocket(`ws://127.0.0.1:${this.fixture.port}${path}`, protocols, {
+      perMessageDeflate: false, headers, handshakeTimeout: DEADLINE, ...options,
+    });
+    const peer = new Peer(this, label, socket);
+    this.#cleanup.push(() => socket.terminate());
+    await peer.opened;
+    return peer;
+  }
+
+  /** A raw WebSocket in the main namespace, from where on it is written down. */
+  async joinedWs(label = "ws") {
+    const peer = await this.ws(label);
+    await peer.next();
+    peer.send("40");
+    const text = await peer.next();
+    peer.id = JSON.parse(text.slice(2)).sid;
+    return peer;
+  }
+
+  /** Sends bytes over TCP and writes down everything until the server closes, or `until` matches. */
+  async raw(label, text, { until } = {}) {
+    const socket = net.connect(this.fixture.port, "127.0.0.1");
+    this.#cleanup.push(() => socket.destroy());
+    socket.on("error", () => {});
+    socket.write(text);
+    const parts = [];
+    const end = new Promise((resolve) => {
+      socket.on("data", (part) => {
+        parts.push(part);
+        if (until && until.test(Buffer.concat(parts).toString("latin1"))) resolve("stays open");
+      });
+      socket.on("close", () => resolve("closes"));
+    });
+    const how = await within(end, label);
+    const answer = Buffer.concat(parts).toString("latin1");
+    const [head, ...rest] = answer.split("\r\n\r\n");
+    const [statusLine, ...fields] = head.split("\r\n");
+    this.note(label, statusLine);
+    const headers = Object.fromEntries(fields.map((field) => {
+      const colon = field.indexOf(":");
+      return [field.slice(0, colon).toLowerCase(), field.slice(colon + 1).trim()];
+    }));
+    for (const header of describeHeaders(headers)) {
+      if (!header.startsWith("content-length")) this.note(`${label}  `, header);
+    }
+    this.note(`${label}  `, visible(rest.join("\r\n\r\n")));
+    this.note(label, how);
+  }
+
+  /** Waits for an observation of the server and writes down some members of it. */
+  async observed(members, ...show) {
+    const seen = await this.fixture.observed(members);
+    this.note(`server ${members.type}`, show.map((name) => `${name}=${JSON.stringify(seen[name])}`).join(" "));
+  }
+
+  finish() {
+    for (const clean of this.#cleanup) clean();
+    // Ids are replaced by numbers in the order in which they appear.
+    const ids = new Map();
+    const learn = (line) => {
+      for (const [, id] of line.matchAll(/"sid\\?":\\?"([\w-]{20})|io=([\w-]{20})/g)) if (id) ids.set(id, `<id ${ids.size + 1}>`);
+    };
+    this.lines.forEach(learn);
+    return this.lines.map((line) => line.replace(/[\w-]{20}/g, (text) => ids.get(text) ?? text));
+  }
+}
+
+class Peer {
+  #script;
+  #label;
+  #socket;
+  #queue = [];
+  #wake = () => {};
+
+  constructor(script, label, socket) {
+    this.#script = script;
+    this.#label = label;
+    this.#socket = socket;
+    const put = (entry) => {
+      this.#queue.push(entry);
+      this.#wake();
+    };
+    this.opened = within(new Promise((resolve) => {
+      socket.on("upgrade", ({ headers }) => {
+        script.note(label, `101 ${describeHeaders(headers).join(", ")}`);
+      });
+      socket.on("open", resolve);
+      socket.on("unexpected-response", (_request, message) => {
+        const parts = [];
+        message.on("data", (part) => parts.push(part)).on("end", () => {
+          script.record(label, { status: message.statusCode, headers: message.headers, body: Buffer.concat(parts).toString() });
+          put({ end: "refused" });
+          resolve();
+        });
+      });
+      socket.on("error", resolve);
+    }), label);
+    socket.on("message", (data, binary) => put({ text: binary ? undefined : data.toString(), binary: binary ? data : undefined }));
+    socket.on("ping", (data) => put({ control: `ping ${visible(data.toString())}` }));
+    socket.on("pong", (data) => put({ control: `pong ${visible(data.toString())}` }));
+    socket.on("error", () => {});
+    socket.on("close", (code, reason) => put({ end: `close ${code} ${visible(reason.toString())}` }));
+  }
+
+  send(data) {
+    this.#socket.send(data);
+  }
+
+  /** Writes bytes below the WebSocket layer. */
+  bytes(data) {
+    this.#socket._socket.write(data);
+  }
+
+  ping(data) {
+    this.#socket.ping(data);
+  }
+
+  close(code, reason) {
+    this.#socket.close(code, reason);
+  }
+
+  terminate() {
+    this.#socket.terminate();
+  }
+
+  /** Takes the next text without writing it down. */
+  async take() {
+    const { length } = this.#script.lines;
+    const text = await this.next();
+    this.#script.lines.length = length;
+    return text;
+  }
+
+  /** Writes down the next thing that arrives; resolves to its text, or undefined at the end. */
+  async next() {
+    while (this.#queue.length === 0) await within(new Promise((resolve) => (this.#wake = resolve)), `${this.#label}: next`);
+    const { text, binary, control, end } = this.#queue.shift();
+    if (end !== undefined) {
+      this.ended = true;
+      this.#script.note(this.#label, end);
+      return undefined;
+    }
+    if (control !== undefined) this.#script.note(this.#label, control);
+    else if (binary !== undefined) this.#script.note(this.#label, `binary ${binary.length > 64 ? `${binary.length} bytes` : binary.toString("hex")}`);
+    else this.#script.note(this.#label, visible(text));
+    return text ?? control ?? "";
+  }
+
+  /** Writes down all that arrives until a text matches, or the end. */
+  async until(pattern) {
+    for (;;) {
+      const text = await this.next();
+      if (text === undefined || pattern.test(text)) return text;
+    }
+  }
+
+  /** Asks for an acknowledgement and writes down all until it comes or the connection ends. */
+  async alive() {
+    this.send('42777["echo-ack","alive"]');
+    await this.until(/^43777/);
+  }
+}
+
+const servers = new Map();
+/** One server for all scripts with the same options, unless a script asks for its own. */
+function shared(server, options) {
+  const key = server + JSON.stringify(options);
+  if (!servers.has(key)) servers.set(key, Fixture.start({ server, options }));
+  return servers.get(key);
+}
+after(async () => {
+  for (const fixture of servers.values()) await (await fixture).stop("SIGKILL");
+});
+
+async function transcript(server, { options = {}, own = false }, body) {
+  const fixture = await (own ? Fixture.start({ server, options }) : shared(server, options));
+  const script = new Script(fixture);
+  try {
+    await body(script);
+  } catch (error) {
+    script.note(`the script failed`, error.message.split("\n")[0]);
+  } finally {
+    if (own) await fixture.stop("SIGKILL");
+  }
+  return script.finish();
+}
+
+/** Applies the listed differences to the reference's transcript. */
+function expected(name, lines) {
+  const result = [...lines];
+  for (const { script, node, ours } of known) {
+    if (script !== name) continue;
+    const replacement = ours === null ? [] : [ours].flat();
+    if (node === null) {
+      result.push(...replacement);
+      continue;
+    }
+    const [first, ...more] = [node].flat();
+    const at = result.indexOf(first);
+    assert.ok(at >= 0 && more.every((line, i) => result[at + 1 + i] === line), `listed but not there: ${node}`);
+    result.splice(at, 1 + more.length, ...replacement);
+  }
+  return result;
+}
+
+/** Declares a script. `rows` are the rows of docs/compatibility.md that it shows. */
+export function script(name, { rows, needs = [], ...settings }, body) {
+  const missing = needs.filter((feature) => !available.includes(feature));
+  const skip = missing.length ? `the server has no ${missing.join(", ")}` : false;
+  test(`${name} [${rows}]`, { skip }, async () => {
+    const node = await transcript("node", settings, body);
+    const broken = node.find((line) => line.startsWith("the script failed"));
+    assert.ok(!broken, `against the reference, ${broken}\n${node.join("\n")}`);
+    const ours = await transcript(SERVER, settings, body);
+    if (process.env.SHOW) console.log([name, ...ours].join("\n  "));
+    assert.deepEqual(ours, SERVER === "node" ? node : expected(name, node));
+  });
+}
+
+/** Waits for the exit of a fixture that a script told to stop. */
+export const exited = (fixture) => fixture.stop("SIGTERM");
+export { once };
