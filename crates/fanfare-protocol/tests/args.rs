@@ -1,5 +1,7 @@
 //! From the handler's types to the wire and back.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashMap;
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! Socket.IO packets as they stand on the wire.
 
+#![allow(clippy::unwrap_used)]
+
 use fanfare_protocol::Limits;
 use fanfare_protocol::socket::{
     ConnectErrorBody, DecodeError, Decoder, Header, JsonErrorKind, Packet, PacketType, decode,
@@ -66,7 +68,7 @@ fn events() {
             owned(&[r#"{"a":[1,"]"]}"#, "null"])
         )
     );
-    assert_eq!(event("2 [ \"e\"\n,\t1 ] ").3, ["1"]);
+    assert_eq!(event("2[ \"e\"\n,\t1 ] ").3, ["1"]);
     assert_eq!(event(r#"2["é\u00e9\ud83d\ude00\n"]"#).1, "éé😀\n");
     assert_eq!(event(r#"2["\ud800"]"#).1, "\u{fffd}");
     assert_eq!(event(r#"2[""]"#).1, "");

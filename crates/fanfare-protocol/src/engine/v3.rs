@@ -66,7 +66,8 @@ pub struct TextPackets<'a> {
 }
 
 impl<'a> TextPackets<'a> {
-    fn step(&mut self) -> Result<Packet<'a>, PacketError> {
+    /// The next packet; `None` for one of no length, which Node passes over.
+    fn step(&mut self) -> Result<Option<Packet<'a>>, PacketError> {
         let bad = PacketError::InvalidLength { at: self.at };
         let rest = self.body.get(self.at..).unwrap_or_default();
         let colon = memchr::memchr(b':', rest.as_bytes()).ok_or(bad.clone())?;
@@ -75,7 +76,10 @@ impl<'a> TextPackets<'a> {
         let packet = rest.get(colon + 1..).unwrap_or_default();
         let len = utf16_prefix(packet, units).ok_or(bad)?;
         self.at += colon + 1 + len;
-        decode_text(packet.get(..len).unwrap_or_default())
+        if len == 0 {
+            return Ok(None);
+        }
+        decode_text(packet.get(..len).unwrap_or_default()).map(Some)
     }
 }
 
@@ -84,14 +88,17 @@ impl<'a> Iterator for TextPackets<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         // Node calls an empty body a parse error.
-        if self.at >= self.body.len() && !(self.at == 0 && self.body.is_empty()) {
-            return None;
+        while self.at < self.body.len() || self.at == 0 {
+            match self.step() {
+                Ok(Some(packet)) => return Some(Ok(packet)),
+                Ok(None) => {}
+                Err(error) => {
+                    self.at = self.body.len().max(1);
+                    return Some(Err(error));
+                }
+            }
         }
-        let packet = self.step();
-        if packet.is_err() {
-            self.at = self.body.len().max(1);
-        }
-        Some(packet)
+        None
     }
 }
 

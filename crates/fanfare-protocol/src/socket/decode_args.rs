@@ -99,10 +99,13 @@ pub fn decode_args<T: DeserializeOwned>(
             } else {
                 json
             };
-            if attachments.is_empty()
-                && let Ok(value) = T::deserialize(Direct { json, args })
-            {
-                return Ok(value);
+            if attachments.is_empty() {
+                match T::deserialize(Direct { json, args }) {
+                    Ok(value) => return Ok(value),
+                    // Not worth a tree many times its size only to say where.
+                    Err(error) if json.len() > MAX_EXPLAINED => return Err(error),
+                    Err(_) => {}
+                }
             }
             Source::Json(json)
         }
@@ -116,6 +119,9 @@ pub fn decode_args<T: DeserializeOwned>(
         T::deserialize(Tree::new(&nodes, true)).map_err(|_| error)
     })
 }
+
+/// Longest JSON that is read again, as a tree, to find the path of an error.
+const MAX_EXPLAINED: usize = 64 * 1024;
 
 fn nodes<'a>(
     source: Source<'a>,

@@ -5,16 +5,16 @@
 //! remembers where each argument lies; the arguments are deserialised later, straight into the types that want them
 //! ([`Args::decode`]). The `encode_*` functions append to a buffer of the caller.
 
-mod args;
+pub(crate) mod args;
 mod decode_args;
 mod decoder;
 mod encode;
 mod error;
-mod header;
+pub(crate) mod header;
 mod into_args;
 pub(crate) mod node;
 mod packet;
-mod scan;
+pub(crate) mod scan;
 
 pub mod v4;
 

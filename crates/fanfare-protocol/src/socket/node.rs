@@ -12,7 +12,7 @@ use serde::de::{
     self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
     VariantAccess, Visitor,
 };
-use serde::forward_to_deserialize_any;
+use serde::{Serialize, Serializer, forward_to_deserialize_any};
 
 use super::decode_args::ArgsError;
 
@@ -28,7 +28,6 @@ pub(crate) enum Node<'a> {
     Float(f64),
     Text(Cow<'a, str>),
     /// Bytes that stand in the packet itself.
-    #[allow(dead_code)]
     Bytes(&'a [u8]),
     /// An attachment, and its number.
     Attachment(&'a [u8], u64),
@@ -49,6 +48,24 @@ impl<'a> Node<'a> {
         BuildNode(&build)
             .deserialize(&mut deserializer)
             .map_err(|error| ArgsError::json(&error))
+    }
+}
+
+impl Serialize for Node<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Missing | Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Unsigned(value) => serializer.serialize_u64(*value),
+            Self::Signed(value) => serializer.serialize_i64(*value),
+            Self::Float(value) => serializer.serialize_f64(*value),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Bytes(bytes) | Self::Attachment(bytes, _) => serializer.serialize_bytes(bytes),
+            Self::Array(nodes) => serializer.collect_seq(nodes),
+            Self::Object(entries) => {
+                serializer.collect_map(entries.iter().map(|(key, value)| (key, value)))
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::args::{Args, open_array, rest_of_array};
 use super::error::{DecodeError, JsonErrorKind};
 use super::header::{Header, PacketType, reserved};
-use super::scan::{Scanner, replace_lone_surrogates, validate};
+use super::scan::{replace_lone_surrogates, validate};
 use crate::Limits;
 
 /// One Socket.IO packet.
@@ -292,8 +292,7 @@ fn not_an_array(header: &Header<'_>, limits: &Limits) -> DecodeError {
     }
 }
 
+/// No client puts white space before the JSON, and Node would read it as an acknowledgement id of 0.
 fn first_byte(json: &str) -> Option<u8> {
-    let mut scanner = Scanner::new(json, 0);
-    scanner.whitespace();
-    scanner.peek().ok()
+    json.as_bytes().first().copied()
 }

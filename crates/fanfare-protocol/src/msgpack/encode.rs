@@ -1,0 +1,209 @@
+//! Writing packets.
+
+use serde::Serialize;
+
+use crate::Limits;
+use crate::socket::node::Node;
+use crate::socket::scan::validate;
+use crate::socket::{ArgWriter, EncodeError, IntoArgs, PacketType, is_reserved_event};
+
+/// Appends an event, attachments and all.
+///
+/// # Errors
+/// [`EncodeError`] if the name is reserved or an argument cannot be serialised; the buffer is as it was then.
+pub fn encode_event<A: IntoArgs + ?Sized>(
+    out: &mut Vec<u8>,
+    namespace: &str,
+    ack: Option<u64>,
+    event: &str,
+    args: &A,
+) -> Result<(), EncodeError> {
+    if is_reserved_event(event) {
+        return Err(EncodeError::ReservedEvent(event.to_owned()));
+    }
+    write_data(out, PacketType::Event, namespace, ack, Some(event), args)
+}
+
+/// Appends an acknowledgement, likewise.
+///
+/// # Errors
+/// [`EncodeError`] if an argument cannot be serialised; the buffer is as it was then.
+pub fn encode_ack<A: IntoArgs + ?Sized>(
+    out: &mut Vec<u8>,
+    namespace: &str,
+    id: u64,
+    args: &A,
+) -> Result<(), EncodeError> {
+    write_data(out, PacketType::Ack, namespace, Some(id), None, args)
+}
+
+/// Appends a CONNECT packet, as a client sends it, with its `auth` payload if any. It must serialise to an object.
+///
+/// # Errors
+/// [`EncodeError`] if the payload cannot be serialised.
+pub fn encode_connect<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    namespace: &str,
+    payload: Option<&T>,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    write_head(out, PacketType::Connect, namespace, None, payload.is_some());
+    match payload {
+        Some(payload) => write_value(out, payload).map_err(|error| {
+            out.truncate(start);
+            error.in_argument(0)
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Appends the answer of a server to CONNECT.
+pub fn encode_connect_reply(out: &mut Vec<u8>, namespace: &str, sid: &str, pid: Option<&str>) {
+    write_head(out, PacketType::Connect, namespace, None, true);
+    out.push(0x81 + u8::from(pid.is_some()));
+    write_text(out, "sid");
+    write_text(out, sid);
+    if let Some(pid) = pid {
+        write_text(out, "pid");
+        write_text(out, pid);
+    }
+}
+
+/// Appends a CONNECT_ERROR packet: `{message}`, with `data` if any.
+///
+/// # Errors
+/// [`EncodeError`] if the data cannot be serialised.
+pub fn encode_connect_error<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    namespace: &str,
+    message: &str,
+    data: Option<&T>,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    write_head(out, PacketType::ConnectError, namespace, None, true);
+    out.push(0x81 + u8::from(data.is_some()));
+    write_text(out, "message");
+    write_text(out, message);
+    if let Some(data) = data {
+        write_text(out, "data");
+        write_value(out, data).map_err(|error| {
+            out.truncate(start);
+            error.in_argument(0)
+        })?;
+    }
+    Ok(())
+}
+
+/// Appends a DISCONNECT packet.
+pub fn encode_disconnect(out: &mut Vec<u8>, namespace: &str) {
+    write_head(out, PacketType::Disconnect, namespace, None, false);
+}
+
+fn write_data<A: IntoArgs + ?Sized>(
+    out: &mut Vec<u8>,
+    kind: PacketType,
+    namespace: &str,
+    id: Option<u64>,
+    event: Option<&str>,
+    args: &A,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    write_head(out, kind, namespace, id, true);
+    let array = out.len();
+    out.push(0x90);
+    if let Some(event) = event {
+        write_text(out, event);
+    }
+    let mut writer = MsgpackArgs { out, count: 0 };
+    if let Err(error) = args.write(&mut writer) {
+        out.truncate(start);
+        return Err(error);
+    }
+    let len = writer.count + usize::from(event.is_some());
+    // Only now is the number of elements known; up to 15 fit the byte that is there.
+    match (u8::try_from(len), u16::try_from(len), u32::try_from(len)) {
+        (Ok(len @ 0..=15), _, _) => {
+            if let Some(byte) = out.get_mut(array) {
+                *byte |= len;
+            }
+        }
+        (_, Ok(len), _) => {
+            let [a, b] = len.to_be_bytes();
+            out.splice(array..=array, [0xdc, a, b]);
+        }
+        (_, _, len) => {
+            let [a, b, c, d] = len.unwrap_or(u32::MAX).to_be_bytes();
+            out.splice(array..=array, [0xdd, a, b, c, d]);
+        }
+    }
+    Ok(())
+}
+
+/// The map up to its last key, `data`, whose value follows if there is one.
+fn write_head(out: &mut Vec<u8>, kind: PacketType, namespace: &str, id: Option<u64>, data: bool) {
+    out.push(0x82 + u8::from(id.is_some()) + u8::from(data));
+    write_text(out, "type");
+    out.push(kind as u8);
+    write_text(out, "nsp");
+    write_text(out, namespace);
+    if let Some(id) = id {
+        write_text(out, "id");
+        // A number and a text cannot fail to serialise, nor a Vec to take them.
+        let _ = write_value(out, &id);
+    }
+    if data {
+        write_text(out, "data");
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    let _ = write_value(out, text);
+}
+
+struct NotSerializable(String);
+
+impl NotSerializable {
+    fn in_argument(self, argument: usize) -> EncodeError {
+        EncodeError::NotSerializable {
+            argument,
+            message: self.0,
+        }
+    }
+}
+
+fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), NotSerializable> {
+    // As in JSON: structs are maps, and what has a form for people (dates, ids) takes that.
+    let mut serializer = rmp_serde::Serializer::new(&mut *out)
+        .with_struct_map()
+        .with_human_readable();
+    value
+        .serialize(&mut serializer)
+        .map_err(|error| NotSerializable(error.to_string()))
+}
+
+/// Writes arguments one behind the other, and counts them.
+struct MsgpackArgs<'a> {
+    out: &'a mut Vec<u8>,
+    count: usize,
+}
+
+impl ArgWriter for MsgpackArgs<'_> {
+    fn arg<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        write_value(self.out, value).map_err(|error| error.in_argument(self.count))?;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn raw_json(&mut self, json: &str) -> Result<(), EncodeError> {
+        let array = format!("[{json}]");
+        let failed = |message: String| NotSerializable(message).in_argument(self.count);
+        validate(&array, Limits::JSON_DEPTH_CEILING).map_err(|error| failed(error.to_string()))?;
+        let nodes = Node::from_json(&array, &[]).map_err(|error| failed(error.message))?;
+        if let Node::Array(nodes) = nodes {
+            for node in &nodes {
+                self.arg(node)?;
+            }
+        }
+        Ok(())
+    }
+}

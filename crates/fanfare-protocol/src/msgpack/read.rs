@@ -1,0 +1,172 @@
+//! MessagePack, value by value.
+
+use crate::socket::DecodeError;
+
+/// Where one value begins: all of it, or for arrays and maps how many follow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Head<'a> {
+    Nil,
+    /// `undefined` of JavaScript.
+    Undefined,
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Text(&'a [u8]),
+    Bytes(&'a [u8]),
+    /// Milliseconds since 1970.
+    Date(i64),
+    /// Another extension type.
+    Extension(i8, &'a [u8]),
+    Array(u32),
+    Map(u32),
+}
+
+/// A reader, standing somewhere in a message.
+#[derive(Clone, Debug)]
+pub(super) struct Reader<'a> {
+    bytes: &'a [u8],
+    pos: usize,
+    max_depth: usize,
+}
+
+type Read<T> = Result<T, DecodeError>;
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8], max_depth: usize) -> Self {
+        Self {
+            bytes,
+            pos: 0,
+            max_depth,
+        }
+    }
+
+    pub(super) fn pos(&self) -> usize {
+        self.pos
+    }
+
+    pub(super) fn at_end(&self) -> bool {
+        self.pos == self.bytes.len()
+    }
+
+    pub(super) fn error(&self) -> DecodeError {
+        DecodeError::Msgpack { at: self.pos }
+    }
+
+    fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
+        let bytes = self
+            .bytes
+            .get(self.pos..)
+            .and_then(|rest| rest.first_chunk::<N>());
+        let bytes = *bytes.ok_or_else(|| self.error())?;
+        self.pos += N;
+        Ok(bytes)
+    }
+
+    fn slice(&mut self, len: usize) -> Read<&'a [u8]> {
+        let slice = self
+            .bytes
+            .get(self.pos..)
+            .and_then(|rest| rest.get(..len))
+            .ok_or_else(|| self.error())?;
+        self.pos += len;
+        Ok(slice)
+    }
+
+    fn len8(&mut self) -> Read<usize> {
+        Ok(usize::from(u8::from_be_bytes(self.array()?)))
+    }
+
+    fn len16(&mut self) -> Read<usize> {
+        Ok(usize::from(u16::from_be_bytes(self.array()?)))
+    }
+
+    fn len32(&mut self) -> Read<usize> {
+        Ok(u32::from_be_bytes(self.array()?) as usize)
+    }
+
+    /// Takes the next value, or the beginning of an array or map.
+    pub(super) fn head(&mut self) -> Read<Head<'a>> {
+        let [prefix] = self.array()?;
+        Ok(match prefix {
+            0x00..=0x7f => Head::Unsigned(u64::from(prefix)),
+            0x80..=0x8f => Head::Map(u32::from(prefix & 0x0f)),
+            0x90..=0x9f => Head::Array(u32::from(prefix & 0x0f)),
+            0xa0..=0xbf => Head::Text(self.slice(usize::from(prefix & 0x1f))?),
+            0xe0..=0xff => Head::Signed(i64::from(prefix as i8)),
+            0xc0 => Head::Nil,
+            0xc1 => {
+                self.pos -= 1;
+                return Err(self.error());
+            }
+            0xc2 => Head::Bool(false),
+            0xc3 => Head::Bool(true),
+            0xc4 => Head::Bytes(self.len8().and_then(|len| self.slice(len))?),
+            0xc5 => Head::Bytes(self.len16().and_then(|len| self.slice(len))?),
+            0xc6 => Head::Bytes(self.len32().and_then(|len| self.slice(len))?),
+            0xc7 => self.len8().and_then(|len| self.extension(len, false))?,
+            0xc8 => self.len16().and_then(|len| self.extension(len, false))?,
+            0xc9 => self.len32().and_then(|len| self.extension(len, false))?,
+            0xca => Head::Float(f64::from(f32::from_be_bytes(self.array()?))),
+            0xcb => Head::Float(f64::from_be_bytes(self.array()?)),
+            0xcc => Head::Unsigned(u64::from(u8::from_be_bytes(self.array()?))),
+            0xcd => Head::Unsigned(u64::from(u16::from_be_bytes(self.array()?))),
+            0xce => Head::Unsigned(u64::from(u32::from_be_bytes(self.array()?))),
+            0xcf => Head::Unsigned(u64::from_be_bytes(self.array()?)),
+            0xd0 => Head::Signed(i64::from(i8::from_be_bytes(self.array()?))),
+            0xd1 => Head::Signed(i64::from(i16::from_be_bytes(self.array()?))),
+            0xd2 => Head::Signed(i64::from(i32::from_be_bytes(self.array()?))),
+            0xd3 => Head::Signed(i64::from_be_bytes(self.array()?)),
+            0xd4 => self.extension(1, true)?,
+            0xd5 => self.extension(2, true)?,
+            0xd6 => self.extension(4, true)?,
+            0xd7 => self.extension(8, true)?,
+            0xd8 => self.extension(16, true)?,
+            0xd9 => Head::Text(self.len8().and_then(|len| self.slice(len))?),
+            0xda => Head::Text(self.len16().and_then(|len| self.slice(len))?),
+            0xdb => Head::Text(self.len32().and_then(|len| self.slice(len))?),
+            0xdc => Head::Array(u32::from(u16::from_be_bytes(self.array()?))),
+            0xdd => Head::Array(u32::from_be_bytes(self.array()?)),
+            0xde => Head::Map(u32::from(u16::from_be_bytes(self.array()?))),
+            0xdf => Head::Map(u32::from_be_bytes(self.array()?)),
+        })
+    }
+
+    fn extension(&mut self, len: usize, fixed: bool) -> Read<Head<'a>> {
+        let [kind] = self.array()?;
+        let kind = kind as i8;
+        let data = self.slice(len)?;
+        Ok(match (kind, fixed, data) {
+            (0, true, [_]) => Head::Undefined,
+            (0, true, &[a, b, c, d, e, f, g, h]) => {
+                Head::Date(i64::from_be_bytes([a, b, c, d, e, f, g, h]))
+            }
+            (0, false, data) => Head::Bytes(data),
+            _ => Head::Extension(kind, data),
+        })
+    }
+
+    /// Steps over one value that stands `outer` arrays and maps deep already.
+    pub(super) fn skip(&mut self, outer: usize) -> Read<()> {
+        let values = match self.head()? {
+            Head::Array(len) => u64::from(len),
+            Head::Map(len) => u64::from(len) * 2,
+            _ => return Ok(()),
+        };
+        self.enter(outer)?;
+        for _ in 0..values {
+            self.skip(outer + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that one more level is allowed.
+    pub(super) fn enter(&self, outer: usize) -> Read<()> {
+        if outer >= self.max_depth {
+            return Err(DecodeError::TooDeep {
+                limit: self.max_depth,
+            });
+        }
+        Ok(())
+    }
+}
