@@ -9,7 +9,7 @@ pub enum SendError {
     Full {
         /// Bytes that wait to be written to this connection.
         pending: usize,
-        /// The limit that was reached, in bytes (see [`Config::outbox_bytes`](crate::Config::outbox_bytes)).
+        /// The limit that was reached, in bytes (see [`Config::outbox_bytes`](fanfare_protocol::Limits::outbox_bytes)).
         limit: usize,
     },
     /// The connection is closing or closed.

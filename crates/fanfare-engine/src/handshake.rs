@@ -232,7 +232,7 @@ pub(crate) fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)>
 }
 
 /// Decodes `%XX` and `+` as Node's `querystring` does: what is not a valid escape stays as it is.
-fn percent_decode(text: &str) -> String {
+pub(crate) fn percent_decode(text: &str) -> String {
     if !text.bytes().any(|b| b == b'%' || b == b'+') {
         return text.to_owned();
     }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::interim::{OpCode, frame};
 use bytes::Bytes;
+use fanfare_websocket::{OpCode, frame};
 
 /// One or more Engine.IO message packets, framed for WebSocket, as shared bytes: a clone costs a reference count.
 ///
@@ -52,6 +52,38 @@ impl Prepared {
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
+    }
+
+    /// A copy of what lies in a buffer.
+    pub(crate) fn copied(buf: &PreparedBuf) -> Prepared {
+        Prepared {
+            frames: Bytes::copy_from_slice(&buf.out),
+            packets: buf.packets,
+            binary: buf.binary,
+        }
+    }
+
+    /// The form for Engine.IO v3, whose binary frames begin with the packet type.
+    pub(crate) fn to_v3(&self) -> Prepared {
+        let mut out = Vec::with_capacity(self.frames.len() + self.packets as usize * 9);
+        let mut rest = &self.frames[..];
+        while let Some((opcode, payload, total)) = frame::parse_unmasked(rest) {
+            let payload = &rest[payload];
+            if opcode == OpCode::Binary {
+                let start = frame::begin(&mut out);
+                out.push(4);
+                out.extend_from_slice(payload);
+                frame::finish(&mut out, start, OpCode::Binary);
+            } else {
+                out.extend_from_slice(&rest[..total]);
+            }
+            rest = &rest[total..];
+        }
+        Prepared {
+            frames: Bytes::from(out),
+            packets: self.packets,
+            binary: self.binary,
+        }
     }
 
     /// The WebSocket form: whole, unmasked frames.

@@ -3,6 +3,7 @@
 //! Protocol revision 4 is spoken by Socket.IO v3 and v4 clients, revision 3 ([`v3`]) by v1 and v2.
 
 pub mod payload;
+pub mod session;
 pub mod v3;
 
 mod close;

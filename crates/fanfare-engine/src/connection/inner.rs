@@ -1,0 +1,205 @@
+//! What lies under a connection's lock, and how it follows the session's orders.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use bytes::Bytes;
+use fanfare_protocol::engine::session::{Actions, Session, TransportKind};
+
+use super::Connection;
+use crate::flags::Flags;
+use crate::outbox::{Outbox, Sink};
+
+const PING: Bytes = Bytes::from_static(b"\x81\x012");
+const PONG: Bytes = Bytes::from_static(b"\x81\x013");
+/// A close frame without a code, as Node's `ws` sends it: the peer reports 1005.
+const CLOSE: [u8; 2] = [0x88, 0];
+
+/// The session and the outbox of one connection.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) session: Session,
+    pub(crate) outbox: Outbox,
+    /// Wakes the GET that waits.
+    pub(crate) get: Option<Waker>,
+    /// Wakes the task of the WebSocket that is being probed.
+    pub(crate) probe: Option<Waker>,
+    ready: Option<Box<Vec<Waker>>>,
+    pub(crate) deadline: Option<Instant>,
+    /// The tick of this connection's entry in the wheel; 0 = none.
+    pub(crate) wheel_at: u64,
+    /// The code of the close frame to send; 0 = a frame without a code.
+    pub(crate) close_code: u16,
+    /// The client cannot take binary bodies (Engine.IO v3 with `b64`).
+    pub(crate) b64: bool,
+}
+
+impl Inner {
+    pub(super) fn new(session: Session) -> Inner {
+        Inner {
+            session,
+            outbox: Outbox::new(),
+            get: None,
+            probe: None,
+            ready: None,
+            deadline: None,
+            wheel_at: 0,
+            close_code: 0,
+            b64: false,
+        }
+    }
+
+    /// Whether a volatile message may go.
+    pub(crate) fn is_writable(&self) -> bool {
+        match self.outbox.sink {
+            Sink::Tcp(_) | Sink::Task => !self.outbox.blocked,
+            Sink::Polling => self.session.get_waits(),
+            Sink::Closed => false,
+        }
+    }
+
+    pub(super) fn wait_ready(&mut self, waker: &Waker) {
+        let waiting = self.ready.get_or_insert_default();
+        if !waiting.iter().any(|w| w.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+    }
+
+    /// The close frame to send.
+    pub(crate) fn close_frame(&self) -> Bytes {
+        match self.close_code {
+            0 => Bytes::from_static(&CLOSE),
+            code => {
+                let [high, low] = code.to_be_bytes();
+                Bytes::copy_from_slice(&[0x88, 2, high, low])
+            }
+        }
+    }
+}
+
+/// What is left to do when the lock is released.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct After {
+    pub(crate) get: Option<Waker>,
+    pub(crate) task: Option<Waker>,
+    probe: Option<Waker>,
+    ready: Option<Box<Vec<Waker>>>,
+    closed: bool,
+}
+
+impl After {
+    #[inline]
+    pub(crate) fn run<S: Send + Sync + 'static>(self, conn: &Arc<Connection<S>>) {
+        for waker in [self.get, self.task, self.probe].into_iter().flatten() {
+            waker.wake();
+        }
+        if let Some(ready) = self.ready {
+            ready.into_iter().for_each(Waker::wake);
+        }
+        if self.closed {
+            // Whoever is calling the handler now tells it at the end of that.
+            let report = conn.flags.set(Flags::CLOSED | Flags::CLOSING) & Flags::BUSY == 0;
+            conn.host.closed(conn, report);
+        }
+    }
+}
+
+impl<S: Send + Sync + 'static> Connection<S> {
+    /// Does what the session says, as far as that goes under the lock.
+    pub(crate) fn apply(&self, inner: &mut Inner, mut actions: Actions, after: &mut After) {
+        if actions.contains(Actions::PING) {
+            inner.outbox.push_urgent(PING, 1);
+        }
+        if actions.contains(Actions::PONG) {
+            inner.outbox.push_urgent(PONG, 1);
+            actions |= Actions::FLUSH;
+        }
+        if actions.contains(Actions::FLUSH) {
+            actions |= self.flush(inner, after);
+        }
+        if actions.contains(Actions::ANSWER) {
+            after.get = after.get.take().or_else(|| inner.get.take());
+        }
+        if actions.contains(Actions::CLOSE_PROBE) {
+            after.probe = inner.probe.take();
+        }
+        if actions.contains(Actions::CLOSE_WEBSOCKET) {
+            self.close_websocket(inner, after);
+        }
+        if actions.contains(Actions::CLOSED) {
+            self.flags.set(Flags::CLOSING);
+            if inner.session.transport() == TransportKind::Polling {
+                inner.outbox.clear();
+                inner.outbox.sink = Sink::Closed;
+            }
+            after.ready = inner.ready.take();
+            after.task = inner.outbox.task.clone();
+            after.closed = true;
+            inner.deadline = None;
+        }
+        self.reschedule(inner);
+    }
+
+    /// Writes what is queued as far as possible.
+    pub(crate) fn flush(&self, inner: &mut Inner, after: &mut After) -> Actions {
+        if inner.outbox.corked {
+            return Actions::NONE;
+        }
+        if matches!(inner.outbox.sink, Sink::Polling) {
+            after.get = after.get.take().or_else(|| inner.get.take());
+            return Actions::NONE;
+        }
+        if !inner.outbox.blocked && inner.outbox.flush().is_err() {
+            return inner.session.websocket_closed();
+        }
+        self.flushed(inner, after)
+    }
+
+    /// Something was taken from the queue, or tried to.
+    pub(crate) fn flushed(&self, inner: &mut Inner, after: &mut After) -> Actions {
+        if inner.outbox.blocked {
+            self.flags.set(Flags::BLOCKED);
+        }
+        if inner.ready.is_some()
+            && inner.outbox.bytes() <= self.host.config().limits.outbox_bytes / 2
+        {
+            after.ready = inner.ready.take();
+        }
+        if inner.outbox.is_empty() {
+            inner.session.drained()
+        } else {
+            Actions::NONE
+        }
+    }
+
+    fn close_websocket(&self, inner: &mut Inner, after: &mut After) {
+        let between = inner.outbox.is_between_frames();
+        let frame = inner.close_frame();
+        match inner.outbox.sink {
+            Sink::Tcp(_) => {
+                inner.outbox.clear();
+                if between && !inner.outbox.blocked {
+                    // If the socket does not take it, the peer learns it from the end of the stream.
+                    let _ = inner.outbox.write_or_queue(&frame, 1);
+                    inner.outbox.clear();
+                }
+                // Dropping the writing end ends the stream in this direction.
+                inner.outbox.sink = Sink::Closed;
+            }
+            Sink::Task => {
+                if between {
+                    inner.outbox.clear();
+                    inner.outbox.push(frame, 1);
+                } else {
+                    inner.outbox.keep_begun();
+                }
+                inner.outbox.blocked = true;
+                self.flags.set(Flags::BLOCKED);
+                after.task = inner.outbox.task.clone();
+            }
+            Sink::Polling | Sink::Closed => inner.outbox.clear(),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Writing to a connection: at once, in a batch, or as part of a broadcast.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use fanfare_protocol::engine::session::Actions;
+use parking_lot::MutexGuard;
+
+use super::{After, Connection, Inner};
+use crate::batch::Source;
+use crate::config::SlowConsumer;
+use crate::flags::Flags;
+use crate::outbox::Sink;
+use crate::{CloseReason, SendError};
+
+/// A connection of any kind that a batch has to come back to.
+pub(crate) trait Touched: Send + Sync {
+    /// Writes what was queued during the batch.
+    fn flush_dirty(self: Arc<Self>);
+}
+
+impl<S: Send + Sync + 'static> Touched for Connection<S> {
+    fn flush_dirty(self: Arc<Self>) {
+        let mut after = After::default();
+        let mut inner = self.inner.lock();
+        inner.outbox.dirty = false;
+        let actions = self.flush(&mut inner, &mut after);
+        if !actions.is_empty() {
+            self.apply(&mut inner, actions, &mut after);
+        }
+        drop(inner);
+        after.run(&self);
+    }
+}
+
+impl<S: Send + Sync + 'static> Connection<S> {
+    fn limits(&self) -> (usize, usize) {
+        let config = self.host.config();
+        (config.limits.outbox_bytes, config.limits.outbox_packets)
+    }
+
+    /// Writes at once if nothing waits, else queues.
+    #[inline]
+    pub(crate) fn write(
+        self: &Arc<Self>,
+        source: Source<'_>,
+        packets: u32,
+    ) -> Result<(), SendError> {
+        let mut inner = self.inner.lock();
+        if inner.outbox.is_direct() && !self.flags.has(Flags::CLOSING) {
+            let result = match source {
+                Source::Slice(frames) => inner.outbox.write_or_queue(frames, packets),
+                Source::Shared(frames) => inner.outbox.write_or_queue_shared(frames, packets),
+            };
+            if result.is_ok() {
+                if inner.outbox.blocked {
+                    self.flags.set(Flags::BLOCKED);
+                }
+                return Ok(());
+            }
+            return Err(self.failed(inner));
+        }
+        self.write_slow(inner, source, packets)
+    }
+
+    #[cold]
+    fn failed(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> SendError {
+        let mut after = After::default();
+        let actions = inner.session.websocket_closed();
+        self.apply(&mut inner, actions, &mut after);
+        drop(inner);
+        after.run(self);
+        SendError::Closed
+    }
+
+    #[inline(never)]
+    fn write_slow(
+        self: &Arc<Self>,
+        mut inner: MutexGuard<'_, Inner>,
+        source: Source<'_>,
+        packets: u32,
+    ) -> Result<(), SendError> {
+        let mut after = After::default();
+        let result = self.queue(&mut inner, source, packets, &mut after);
+        if result.is_ok() {
+            let actions = self.flush(&mut inner, &mut after);
+            if !actions.is_empty() {
+                self.apply(&mut inner, actions, &mut after);
+            }
+        }
+        drop(inner);
+        // A full outbox may have closed the connection.
+        after.run(self);
+        result
+    }
+
+    /// Queues, if there is room. If there is none, the policy for slow consumers has been carried out.
+    fn queue(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        source: Source<'_>,
+        packets: u32,
+        after: &mut After,
+    ) -> Result<(), SendError> {
+        if self.flags.has(Flags::CLOSING) || matches!(inner.outbox.sink, Sink::Closed) {
+            return Err(SendError::Closed);
+        }
+        if let Err(full) = inner.outbox.room(source.len(), packets, self.limits()) {
+            if self.host.config().slow_consumer != SlowConsumer::DropNewest {
+                tracing::debug!(conn = ?self, error = %full, "closing a slow consumer");
+                let actions = inner.session.abort(CloseReason::TransportError);
+                self.apply(inner, actions, after);
+            }
+            return Err(full);
+        }
+        if inner.outbox.corked {
+            self.flags.set(Flags::BEHIND);
+        }
+        inner.outbox.push(source.into_bytes(), packets);
+        Ok(())
+    }
+
+    /// Queues during a batch. `Ok(true)`: the batch has to come back and flush.
+    pub(crate) fn queue_in_batch(
+        self: &Arc<Self>,
+        source: Source<'_>,
+        packets: u32,
+    ) -> Result<bool, SendError> {
+        let mut after = After::default();
+        let mut inner = self.inner.lock();
+        let result = self.queue(&mut inner, source, packets, &mut after);
+        let first = result.is_ok() && !std::mem::replace(&mut inner.outbox.dirty, true);
+        drop(inner);
+        after.run(self);
+        result.map(|()| first)
+    }
+
+    /// One recipient of a broadcast, during a batch's end: what waits for a flush anyway is only queued.
+    #[inline]
+    pub(crate) fn write_or_join(
+        self: &Arc<Self>,
+        frames: &Bytes,
+        packets: u32,
+    ) -> Result<(), SendError> {
+        let mut inner = self.inner.lock();
+        if inner.outbox.is_direct() && !self.flags.has(Flags::CLOSING) {
+            let result = inner.outbox.write_or_queue_shared(frames, packets);
+            if result.is_ok() {
+                if inner.outbox.blocked {
+                    self.flags.set(Flags::BLOCKED);
+                }
+                return Ok(());
+            }
+            return Err(self.failed(inner));
+        }
+        if inner.outbox.dirty {
+            let mut after = After::default();
+            let result = self.queue(&mut inner, Source::Shared(frames), packets, &mut after);
+            drop(inner);
+            after.run(self);
+            return result;
+        }
+        self.write_slow(inner, Source::Shared(frames), packets)
+    }
+
+    /// Tries to begin holding frames back for the owner of a batch. `false`: frames wait already.
+    pub(crate) fn cork(&self) -> Result<bool, SendError> {
+        if self.flags.has(Flags::CLOSING) {
+            return Err(SendError::Closed);
+        }
+        let mut inner = self.inner.lock();
+        if inner.outbox.is_empty()
+            && !inner.outbox.blocked
+            && !matches!(inner.outbox.sink, Sink::Closed)
+        {
+            inner.outbox.corked = true;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Writes what a batch held back for its owner.
+    pub(crate) fn uncork(self: &Arc<Self>, frames: &[u8], packets: u32) {
+        let mut after = After::default();
+        let mut inner = self.inner.lock();
+        inner.outbox.corked = false;
+        let behind = self.flags.has(Flags::BEHIND);
+        if behind {
+            self.flags.clear(Flags::BEHIND);
+        }
+        let actions = if !behind && inner.outbox.is_direct() {
+            match inner.outbox.write_or_queue(frames, packets) {
+                Ok(()) => self.flushed(&mut inner, &mut after),
+                Err(_) => inner.session.websocket_closed(),
+            }
+        } else if matches!(inner.outbox.sink, Sink::Closed) {
+            Actions::NONE
+        } else {
+            if !frames.is_empty() {
+                inner
+                    .outbox
+                    .push_front(Bytes::copy_from_slice(frames), packets);
+            }
+            self.flush(&mut inner, &mut after)
+        };
+        if !actions.is_empty() {
+            self.apply(&mut inner, actions, &mut after);
+        }
+        drop(inner);
+        after.run(self);
+    }
+
+    /// Time has passed: the wheel has reached `tick`. `true`: the deadline of the layer above has passed as well.
+    pub(crate) fn tick(self: &Arc<Self>, tick: u64, now: Instant) -> bool {
+        let mut after = After::default();
+        let mut inner = self.inner.lock();
+        if inner.wheel_at != tick {
+            return false;
+        }
+        inner.wheel_at = 0;
+        let actions = inner.session.tick(now, self.host.times());
+        let passed = inner.deadline.is_some_and(|deadline| deadline <= now);
+        if passed {
+            inner.deadline = None;
+        }
+        self.apply(&mut inner, actions, &mut after);
+        drop(inner);
+        after.run(self);
+        passed
+    }
+}

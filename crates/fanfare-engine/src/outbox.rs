@@ -1,0 +1,373 @@
+//! What waits to be written to one connection, and where it goes.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Buf, Bytes};
+use tokio::net::tcp::OwnedWriteHalf;
+
+use crate::SendError;
+
+/// How many buffers one `writev` gets.
+const IOVECS: usize = 64;
+
+/// Whole frames, or the unwritten rest of some.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) frames: Bytes,
+    pub(crate) packets: u32,
+}
+
+/// Most of the time empty, often one entry: neither costs an allocation.
+#[derive(Debug, Default)]
+enum Queue {
+    #[default]
+    Empty,
+    One(Entry),
+    Many(VecDeque<Entry>),
+}
+
+/// Where the frames go.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    /// A GET takes them.
+    Polling,
+    /// Any thread writes them to the socket.
+    Tcp(OwnedWriteHalf),
+    /// The connection's task writes them: the stream cannot be shared (TLS, HTTP/2).
+    Task,
+    /// Nowhere any more.
+    Closed,
+}
+
+/// The bounded queue of one connection, with the writing end of its transport.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    pub(crate) sink: Sink,
+    queue: Queue,
+    bytes: usize,
+    packets: u32,
+    /// A batch on some thread holds frames that come before the queue.
+    pub(crate) corked: bool,
+    /// A batch on some thread will flush.
+    pub(crate) dirty: bool,
+    /// The socket takes nothing more; the connection's task flushes when it does again.
+    pub(crate) blocked: bool,
+    /// The head of the queue is the rest of a frame that was written in part.
+    partial: bool,
+    /// The task that reads the connection.
+    pub(crate) task: Option<Waker>,
+}
+
+impl Outbox {
+    pub(crate) const fn new() -> Outbox {
+        Outbox {
+            sink: Sink::Polling,
+            queue: Queue::Empty,
+            bytes: 0,
+            packets: 0,
+            corked: false,
+            dirty: false,
+            blocked: false,
+            partial: false,
+            task: None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self.queue, Queue::Empty)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn packets(&self) -> usize {
+        self.packets as usize
+    }
+
+    /// Whether frames may be written to the socket right now, ahead of nothing.
+    #[inline]
+    pub(crate) fn is_direct(&self) -> bool {
+        matches!(self.queue, Queue::Empty) && !self.corked && matches!(self.sink, Sink::Tcp(_))
+    }
+
+    /// Whether the outbox has room. One message is always taken if nothing waits.
+    #[inline]
+    pub(crate) fn room(
+        &self,
+        bytes: usize,
+        packets: u32,
+        limits: (usize, usize),
+    ) -> Result<(), SendError> {
+        if self.is_empty()
+            || (self.bytes + bytes <= limits.0 && (self.packets + packets) as usize <= limits.1)
+        {
+            Ok(())
+        } else {
+            Err(SendError::Full {
+                pending: self.bytes,
+                limit: limits.0,
+            })
+        }
+    }
+
+    pub(crate) fn push(&mut self, frames: Bytes, packets: u32) {
+        self.bytes += frames.len();
+        self.packets += packets;
+        let entry = Entry { frames, packets };
+        self.queue = match std::mem::take(&mut self.queue) {
+            Queue::Empty => Queue::One(entry),
+            Queue::One(first) => {
+                let mut many = VecDeque::with_capacity(4);
+                many.push_back(first);
+                many.push_back(entry);
+                Queue::Many(many)
+            }
+            Queue::Many(mut many) => {
+                many.push_back(entry);
+                Queue::Many(many)
+            }
+        };
+    }
+
+    /// Puts frames before all others that have not been begun.
+    pub(crate) fn push_urgent(&mut self, frames: Bytes, packets: u32) {
+        let at = usize::from(self.partial);
+        self.insert(at, Entry { frames, packets });
+    }
+
+    /// Puts frames before all others; nothing must have been written in part.
+    pub(crate) fn push_front(&mut self, frames: Bytes, packets: u32) {
+        self.insert(0, Entry { frames, packets });
+    }
+
+    /// Throws away all but the entry that was written in part.
+    pub(crate) fn keep_begun(&mut self) {
+        let begun = self.take_front();
+        self.clear();
+        if let Some(entry) = begun {
+            self.push(entry.frames, entry.packets);
+            self.partial = true;
+        }
+    }
+
+    fn take_front(&mut self) -> Option<Entry> {
+        match std::mem::take(&mut self.queue) {
+            Queue::Empty => None,
+            Queue::One(entry) => Some(entry),
+            Queue::Many(mut many) => many.pop_front(),
+        }
+    }
+
+    fn insert(&mut self, at: usize, entry: Entry) {
+        self.bytes += entry.frames.len();
+        self.packets += entry.packets;
+        let mut many = match std::mem::take(&mut self.queue) {
+            Queue::Empty => VecDeque::with_capacity(2),
+            Queue::One(first) => VecDeque::from([first]),
+            Queue::Many(many) => many,
+        };
+        many.insert(at.min(many.len()), entry);
+        self.queue = Queue::Many(many);
+    }
+
+    /// Takes everything, for the answer to a GET.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        self.bytes = 0;
+        self.packets = 0;
+        self.partial = false;
+        let (one, many) = match std::mem::take(&mut self.queue) {
+            Queue::Empty => (None, VecDeque::new()),
+            Queue::One(entry) => (Some(entry), VecDeque::new()),
+            Queue::Many(many) => (None, many),
+        };
+        one.into_iter().chain(many)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.queue = Queue::Empty;
+        self.bytes = 0;
+        self.packets = 0;
+    }
+
+    /// Whether the stream stands between two frames, so that a close frame may follow.
+    pub(crate) fn is_between_frames(&self) -> bool {
+        !self.partial
+    }
+
+    /// Writes `frames` (whole ones) to the socket, nothing being queued; what it does not take is queued.
+    #[inline]
+    pub(crate) fn write_or_queue(&mut self, frames: &[u8], packets: u32) -> io::Result<()> {
+        let written = self.write(frames)?;
+        if written < frames.len() {
+            self.partial = written > 0;
+            self.push(Bytes::copy_from_slice(&frames[written..]), packets);
+        }
+        Ok(())
+    }
+
+    /// As [`write_or_queue`](Outbox::write_or_queue) for shared bytes: queueing copies nothing.
+    #[inline]
+    pub(crate) fn write_or_queue_shared(&mut self, frames: &Bytes, packets: u32) -> io::Result<()> {
+        let written = self.write(frames)?;
+        if written < frames.len() {
+            self.partial = written > 0;
+            self.push(frames.slice(written..), packets);
+        }
+        Ok(())
+    }
+
+    /// Writes what the socket takes. If that is not all, the task is registered for the moment it takes more.
+    #[inline]
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let Sink::Tcp(half) = &self.sink else {
+            return Ok(0);
+        };
+        match half.try_write(data) {
+            Ok(written) if written == data.len() => Ok(written),
+            other => {
+                let (written, blocked) = write_rest(half, self.task.as_ref(), data, other)?;
+                self.blocked |= blocked;
+                Ok(written)
+            }
+        }
+    }
+
+    /// Writes the queue to the socket as far as it takes it.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        match &self.sink {
+            Sink::Tcp(_) => {}
+            Sink::Task => {
+                if !self.is_empty() {
+                    self.blocked = true;
+                    if let Some(task) = &self.task {
+                        task.wake_by_ref();
+                    }
+                }
+                return Ok(());
+            }
+            Sink::Polling | Sink::Closed => return Ok(()),
+        }
+        loop {
+            let Sink::Tcp(half) = &self.sink else {
+                return Ok(());
+            };
+            let result = match &self.queue {
+                Queue::Empty => return Ok(()),
+                Queue::One(entry) => half.try_write(&entry.frames),
+                Queue::Many(many) => {
+                    let mut slices = [IoSlice::new(&[]); IOVECS];
+                    let mut used = 0;
+                    for (slice, entry) in slices.iter_mut().zip(many) {
+                        *slice = IoSlice::new(&entry.frames);
+                        used += 1;
+                    }
+                    half.try_write_vectored(&slices[..used])
+                }
+            };
+            match result {
+                Ok(written) => self.written(written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if register(half, self.task.as_ref())? {
+                        self.blocked = true;
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The head of the queue, for the task that writes it.
+    pub(crate) fn front(&self) -> Option<Bytes> {
+        match &self.queue {
+            Queue::Empty => None,
+            Queue::One(entry) => Some(entry.frames.clone()),
+            Queue::Many(many) => many.front().map(|entry| entry.frames.clone()),
+        }
+    }
+
+    /// Removes what was written from the head of the queue.
+    pub(crate) fn written(&mut self, mut n: usize) {
+        self.bytes -= n;
+        loop {
+            let entry = match &mut self.queue {
+                Queue::Empty => return,
+                Queue::One(entry) => entry,
+                Queue::Many(many) => match many.front_mut() {
+                    Some(entry) => entry,
+                    None => {
+                        self.queue = Queue::Empty;
+                        return;
+                    }
+                },
+            };
+            if n < entry.frames.len() {
+                if n > 0 {
+                    entry.frames.advance(n);
+                    self.partial = true;
+                }
+                return;
+            }
+            n -= entry.frames.len();
+            self.packets -= entry.packets;
+            self.partial = false;
+            match &mut self.queue {
+                Queue::Many(many) => {
+                    many.pop_front();
+                    if many.is_empty() {
+                        self.queue = Queue::Empty;
+                    }
+                }
+                queue => *queue = Queue::Empty,
+            }
+        }
+    }
+}
+
+#[cold]
+fn write_rest(
+    half: &OwnedWriteHalf,
+    task: Option<&Waker>,
+    data: &[u8],
+    first: io::Result<usize>,
+) -> io::Result<(usize, bool)> {
+    let mut written = 0;
+    let mut result = first;
+    loop {
+        match result {
+            Ok(n) => {
+                written += n;
+                if written == data.len() {
+                    return Ok((written, false));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if register(half, task)? {
+                    return Ok((written, true));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        result = half.try_write(&data[written..]);
+    }
+}
+
+/// Has the connection's task woken when the socket takes more. `false`: it does already.
+///
+/// Nobody is woken now: the waker is only left with the reactor.
+fn register(half: &OwnedWriteHalf, task: Option<&Waker>) -> io::Result<bool> {
+    let Some(task) = task else { return Ok(true) };
+    match half
+        .as_ref()
+        .poll_write_ready(&mut Context::from_waker(task))
+    {
+        Poll::Pending => Ok(true),
+        Poll::Ready(ready) => ready.map(|()| false),
+    }
+}

@@ -1,0 +1,168 @@
+//! A server for any tower service: accepts connections and speaks HTTP/1.1 and HTTP/2 on them.
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tower_service::Service;
+
+use crate::RemoteAddr;
+
+/// How [`serve`] treats connections.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServeOptions {
+    /// How long a client may take to send the head of a request. Default 15 s.
+    pub header_timeout: Duration,
+    /// The longest head of a request, in bytes. At least 8 KiB. Default 16 KiB.
+    pub max_header_bytes: usize,
+    /// How long requests under way may take to end once the server shuts down. Default 10 s.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        ServeOptions {
+            header_timeout: Duration::from_secs(15),
+            max_header_bytes: 16 * 1024,
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Serves HTTP with `service` on `listener` until `shutdown` completes; then takes no more connections, lets requests
+/// under way end, and returns. WebSockets are not waited for: closing them is the engine's business.
+///
+/// Each request carries its [`RemoteAddr`].
+///
+/// # Errors
+///
+/// An error of the listener itself. What goes wrong with one connection ends that connection, and running out of file
+/// descriptors makes the server wait.
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    options: ServeOptions,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout)
+        .max_buf_size(options.max_header_bytes.max(8 * 1024));
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX));
+    let http = Arc::new(http);
+    // Every connection holds a receiver: when they are gone, all requests have ended.
+    let (stop, stopped) = watch::channel(());
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let (stream, address) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) if is_of_connection(&error) => continue,
+                Err(error) => {
+                    // Out of descriptors or memory: others have to end first.
+                    tracing::error!(%error, "cannot accept connections");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            () = &mut shutdown => break,
+        };
+        tokio::spawn(connection(
+            http.clone(),
+            stream,
+            address,
+            service.clone(),
+            stopped.clone(),
+        ));
+    }
+    drop(listener);
+    drop(stopped);
+    stop.send_replace(());
+    let _ = tokio::time::timeout(options.shutdown_timeout, stop.closed()).await;
+    Ok(())
+}
+
+async fn connection<S, B>(
+    http: Arc<Builder<TokioExecutor>>,
+    stream: TcpStream,
+    address: SocketAddr,
+    service: S,
+    mut stopped: watch::Receiver<()>,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let service = TowerToHyperService::new(WithAddress { service, address });
+    let mut serving = pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let result = tokio::select! {
+        result = &mut serving => result,
+        _ = stopped.changed() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%address, %error, "a connection failed");
+    }
+}
+
+fn is_of_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}
+
+/// Adds the [`RemoteAddr`] to each request.
+#[derive(Clone, Debug)]
+struct WithAddress<S> {
+    service: S,
+    address: SocketAddr,
+}
+
+impl<S: Service<Request<B>>, B> Service<Request<B>> for WithAddress<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        request.extensions_mut().insert(RemoteAddr(self.address));
+        self.service.call(request)
+    }
+}

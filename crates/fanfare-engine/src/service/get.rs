@@ -1,0 +1,193 @@
+//! Long-polling, downwards: a GET that waits for packets.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fanfare_protocol::engine::session::{Actions, Stage, Tail};
+use fanfare_protocol::engine::{payload, v3};
+use fanfare_websocket::{OpCode, frame};
+
+use super::answer::{self, Answer};
+use super::future::State;
+use super::{EngineFuture, refused};
+use crate::connection::After;
+use crate::outbox::Entry;
+use crate::{Connection, Engine, Handler, Protocol};
+
+/// A GET that waits.
+pub(super) struct Get<H: Handler> {
+    conn: Arc<Connection<H::State>>,
+    msie: bool,
+    answered: bool,
+}
+
+impl<H: Handler> Get<H> {
+    pub(super) fn start<B>(
+        _: &Arc<Engine<H>>,
+        conn: Arc<Connection<H::State>>,
+        msie: bool,
+    ) -> EngineFuture<H, B> {
+        let taken = conn.drive(|inner| match inner.session.get() {
+            Ok(_) => (Ok(()), Actions::NONE),
+            Err((refusal, actions)) => (Err(refusal), actions),
+        });
+        match taken {
+            Ok(()) => EngineFuture(State::Get(Get {
+                conn,
+                msie,
+                answered: false,
+            })),
+            Err(refusal) => refused(refusal).into(),
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        let mut after = After::default();
+        let mut inner = self.conn.inner.lock();
+        // What a batch holds back comes before what is queued: its end will wake us.
+        let held = inner.outbox.corked && inner.session.stage() != Stage::Closed;
+        let queued = !inner.outbox.is_empty();
+        let answer = if held {
+            None
+        } else {
+            inner.session.answer(queued)
+        };
+        let Some(answer) = answer else {
+            inner.get = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        self.answered = true;
+        let (body, binary) = if answer.packets {
+            encode(
+                self.conn.protocol(),
+                inner.b64,
+                inner.outbox.take(),
+                answer.tail,
+            )
+        } else {
+            encode(
+                self.conn.protocol(),
+                inner.b64,
+                std::iter::empty(),
+                answer.tail,
+            )
+        };
+        self.conn.apply(&mut inner, answer.actions, &mut after);
+        let actions = self.conn.flushed(&mut inner, &mut after);
+        if !actions.is_empty() {
+            self.conn.apply(&mut inner, actions, &mut after);
+        }
+        drop(inner);
+        after.run(&self.conn);
+        Poll::Ready(answer::payload(body, binary, self.msie))
+    }
+}
+
+impl<H: Handler> Drop for Get<H> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.conn.drive(|inner| ((), inner.session.get_lost()));
+        }
+    }
+}
+
+/// Makes a long-polling body of frames. `true`: it is binary (Engine.IO v3 only).
+fn encode(
+    protocol: Protocol,
+    b64: bool,
+    entries: impl Iterator<Item = Entry>,
+    tail: Tail,
+) -> (Bytes, bool) {
+    let tail = match tail {
+        Tail::Nothing => None,
+        Tail::Noop => Some(b"6"),
+        Tail::Close => Some(b"1"),
+    };
+    match protocol {
+        Protocol::V4 => (encode_v4(entries, tail), false),
+        Protocol::V3 => encode_v3(b64, &entries.collect::<Vec<_>>(), tail),
+    }
+}
+
+fn encode_v4(mut entries: impl Iterator<Item = Entry>, tail: Option<&'static [u8; 1]>) -> Bytes {
+    let first = entries.next();
+    let mut second = entries.next();
+    if tail.is_none()
+        && second.is_none()
+        && let Some(entry) = &first
+        && let Some((OpCode::Text, payload, total)) = frame::parse_unmasked(&entry.frames)
+        && total == entry.frames.len()
+    {
+        // One text packet: its bytes in their frame are the body.
+        return entry.frames.slice(payload);
+    }
+    if first.is_none()
+        && let Some(tail) = tail
+    {
+        return Bytes::from_static(tail);
+    }
+    let size = [&first, &second]
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.frames.len())
+        .sum();
+    let mut out = Vec::with_capacity(size);
+    let mut encoder = payload::Encoder::new(&mut out);
+    for entry in first.into_iter().chain(second.take()).chain(entries) {
+        for (opcode, payload) in Frames(&entry.frames) {
+            match opcode {
+                OpCode::Binary => encoder.binary(payload),
+                _ => encoder.raw(payload),
+            }
+        }
+    }
+    if let Some(tail) = tail {
+        encoder.raw(tail);
+    }
+    Bytes::from(out)
+}
+
+fn encode_v3(b64: bool, entries: &[Entry], tail: Option<&'static [u8; 1]>) -> (Bytes, bool) {
+    let frames = || entries.iter().flat_map(|entry| Frames(&entry.frames));
+    let binary = !b64 && frames().any(|(opcode, _)| opcode == OpCode::Binary);
+    let mut out = Vec::new();
+    if binary {
+        let mut encoder = v3::BinaryEncoder::new(&mut out);
+        for (opcode, payload) in frames() {
+            match (opcode, payload) {
+                (OpCode::Binary, [_, data @ ..]) => encoder.binary(data),
+                _ => encoder.raw(payload),
+            }
+        }
+        if let Some(tail) = tail {
+            encoder.raw(tail);
+        }
+    } else {
+        let mut encoder = v3::TextEncoder::new(&mut out);
+        for (opcode, payload) in frames() {
+            match (opcode, payload) {
+                (OpCode::Binary, [_, data @ ..]) => encoder.binary(data),
+                _ => encoder.raw(payload),
+            }
+        }
+        if let Some(tail) = tail {
+            encoder.raw(tail);
+        }
+    }
+    (Bytes::from(out), binary)
+}
+
+/// Walks our own frames.
+struct Frames<'a>(&'a [u8]);
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = (OpCode, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (opcode, payload, total) = frame::parse_unmasked(self.0)?;
+        let payload = &self.0[payload];
+        self.0 = &self.0[total..];
+        Some((opcode, payload))
+    }
+}

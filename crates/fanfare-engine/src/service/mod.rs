@@ -1,0 +1,271 @@
+//! The tower service: which request is answered how.
+
+mod answer;
+mod body;
+mod future;
+mod get;
+mod post;
+mod query;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fanfare_protocol::engine::ErrorCode;
+use fanfare_protocol::engine::session::Refused;
+use fanfare_websocket::ServerHandshake;
+use http::header::{CONNECTION, CONTENT_TYPE, ORIGIN, UPGRADE, USER_AGENT};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Body;
+
+use crate::{Connection, Engine, Handler, Handshake, Protocol, Transport, websocket};
+
+use answer::Answer;
+pub use body::EngineBody;
+pub use future::EngineFuture;
+use get::Get;
+use post::Post;
+pub(crate) use post::received;
+use query::Params;
+
+/// Answers Engine.IO requests: a [`tower_service::Service`].
+///
+/// It answers what lies under [`Config::path`](crate::Config::path), and anything else with 404. WebSocket needs a
+/// server that supports upgrades in hyper's way, as hyper's, axum's and [`serve`](crate::serve()) do.
+pub struct EngineService<H: Handler> {
+    engine: Arc<Engine<H>>,
+}
+
+impl<H: Handler> EngineService<H> {
+    pub(crate) fn new(engine: Arc<Engine<H>>) -> Self {
+        EngineService { engine }
+    }
+
+    /// The engine behind it.
+    pub fn engine(&self) -> &Arc<Engine<H>> {
+        &self.engine
+    }
+
+    /// Whether a request with this path is for the engine: a prefix test, as in Node.
+    pub fn matches(&self, path: &str) -> bool {
+        path.starts_with(self.engine.config.path.as_str())
+    }
+
+    fn answer<B>(&self, mut request: Request<B>) -> EngineFuture<H, B>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+    {
+        if !self.matches(request.uri().path()) {
+            return answer::empty(StatusCode::NOT_FOUND).into();
+        }
+        self.engine.runtime();
+        let upgrade = is_upgrade(request.headers());
+        let target = match self.verify(&request, upgrade) {
+            Ok(target) => target,
+            Err(refusal) => return refusal.answer(upgrade).into(),
+        };
+        if upgrade {
+            return self.upgrade(&mut request, target).into();
+        }
+        let msie = is_msie(request.headers());
+        match target {
+            Target::New(protocol) => {
+                let handshake = Handshake::new(&request);
+                match self.engine.open(handshake, protocol, Transport::Polling) {
+                    Ok(conn) => {
+                        self.engine.opened(&conn);
+                        Get::start(&self.engine, conn, msie)
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "no random numbers for a session id");
+                        Refusal::from(ErrorCode::BadRequest).answer(false).into()
+                    }
+                }
+            }
+            Target::Session(conn) => match *request.method() {
+                Method::GET => Get::start(&self.engine, conn, msie),
+                Method::POST => Post::start(&self.engine, conn, request, msie),
+                _ => answer::empty(StatusCode::INTERNAL_SERVER_ERROR).into(),
+            },
+        }
+    }
+
+    /// Node's `verify`, in its order.
+    fn verify<B>(&self, request: &Request<B>, upgrade: bool) -> Result<Target<H>, Refusal> {
+        let config = &self.engine.config;
+        let params = Params::parse(request.uri().query().unwrap_or(""));
+        let transport = match params.transport.as_deref() {
+            Some("polling") if config.transports.polling => Transport::Polling,
+            Some("websocket") if config.transports.websocket => Transport::WebSocket,
+            _ => return Err(ErrorCode::UnknownTransport.into()),
+        };
+        if request
+            .headers()
+            .get(ORIGIN)
+            .is_some_and(|origin| !is_header_text(origin.as_bytes()))
+        {
+            return Err(ErrorCode::BadRequest.into());
+        }
+        if let Some(sid) = params.sid.as_deref() {
+            let conn = self.engine.find(sid).ok_or(ErrorCode::UnknownSid)?;
+            if !upgrade && conn.transport() != transport {
+                return Err(ErrorCode::BadRequest.into());
+            }
+            if upgrade && transport != Transport::WebSocket {
+                return Err(ErrorCode::BadRequest.into());
+            }
+            return Ok(Target::Session(conn));
+        }
+        if request.method() != Method::GET {
+            return Err(ErrorCode::BadHandshakeMethod.into());
+        }
+        if (transport == Transport::WebSocket) != upgrade {
+            return Err(ErrorCode::BadRequest.into());
+        }
+        let protocol = match params.eio4 {
+            true => Protocol::V4,
+            false if config.allow_eio3 => Protocol::V3,
+            false => return Err(ErrorCode::UnsupportedProtocolVersion.into()),
+        };
+        if !self.engine.takes_new() {
+            return Err(Refusal::Full);
+        }
+        Ok(Target::New(protocol))
+    }
+
+    fn upgrade<B>(&self, request: &mut Request<B>, target: Target<H>) -> Answer {
+        let accept = match ServerHandshake::new().validate(request) {
+            Ok(accept) => accept,
+            Err(error) => return error.response().map(EngineBody::new),
+        };
+        if request
+            .extensions()
+            .get::<hyper::upgrade::OnUpgrade>()
+            .is_none()
+        {
+            tracing::warn!("the HTTP server does not support upgrades: no WebSocket");
+            return Refusal::from(ErrorCode::BadRequest).answer(true);
+        }
+        let upgrade = hyper::upgrade::on(&mut *request);
+        let target = match target {
+            Target::New(protocol) => websocket::Target::New(Handshake::new(request), protocol),
+            Target::Session(conn) if self.engine.config.allow_upgrades => {
+                websocket::Target::Probe(conn)
+            }
+            Target::Session(_) => websocket::Target::Refused,
+        };
+        self.engine
+            .runtime()
+            .spawn(websocket::run(self.engine.clone(), upgrade, target));
+        accept.response().map(|()| EngineBody::default())
+    }
+}
+
+/// What an accepted request is for.
+enum Target<H: Handler> {
+    New(Protocol),
+    Session(Arc<Connection<H::State>>),
+}
+
+/// Why a request is refused.
+enum Refusal {
+    Code(ErrorCode),
+    /// There are too many connections, or the engine takes no new ones.
+    Full,
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Refusal {
+        Refusal::Code(code)
+    }
+}
+
+impl Refusal {
+    fn answer(self, upgrade: bool) -> Answer {
+        match self {
+            Refusal::Code(code) if upgrade => answer::upgrade_refusal(code, None),
+            Refusal::Code(code) => answer::refusal(code, None),
+            Refusal::Full => answer::empty(StatusCode::SERVICE_UNAVAILABLE),
+        }
+    }
+}
+
+/// The answer to a GET or POST that the session refuses.
+fn refused(refused: Refused) -> Answer {
+    match refused {
+        Refused::TransportMismatch => answer::refusal(ErrorCode::BadRequest, None),
+        Refused::Overlap => answer::empty(StatusCode::BAD_REQUEST),
+        // It closed since it was looked up.
+        _ => answer::refusal(ErrorCode::UnknownSid, None),
+    }
+}
+
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE)
+        && headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| {
+                value
+                    .split(',')
+                    .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+            })
+}
+
+/// Whether Node takes this for a header value without illegal characters.
+fn is_header_text(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|&b| b == b'\t' || (b >= b' ' && b != 0x7F))
+}
+
+fn is_msie(headers: &HeaderMap) -> bool {
+    headers.get(USER_AGENT).is_some_and(|agent| {
+        let agent = agent.as_bytes();
+        memchr::memmem::find(agent, b";MSIE").is_some()
+            || memchr::memmem::find(agent, b"Trident/").is_some()
+    })
+}
+
+fn is_octet_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value == "application/octet-stream")
+}
+
+impl<H: Handler> Clone for EngineService<H> {
+    fn clone(&self) -> Self {
+        EngineService {
+            engine: self.engine.clone(),
+        }
+    }
+}
+
+impl<H: Handler> fmt::Debug for EngineService<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineService")
+            .field("engine", &self.engine)
+            .finish()
+    }
+}
+
+impl<H, B> tower_service::Service<Request<B>> for EngineService<H>
+where
+    H: Handler,
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    type Response = Response<EngineBody>;
+    type Error = Infallible;
+    type Future = EngineFuture<H, B>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.answer(request)
+    }
+}

@@ -1,0 +1,77 @@
+//! The task of a WebSocket: from the end of the HTTP answer to the end of the connection.
+
+mod probe;
+mod reader;
+mod stream;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_websocket::{Decoder, DecoderConfig, Role};
+use hyper::upgrade::OnUpgrade;
+
+use crate::{Connection, Engine, Handler, Handshake, Protocol, Transport};
+use reader::Reader;
+use stream::Stream;
+
+/// What a new WebSocket is for.
+pub(crate) enum Target<S> {
+    /// A session of its own.
+    New(Handshake, Protocol),
+    /// The upgrade of this session.
+    Probe(Arc<Connection<S>>),
+    /// Nothing: it is closed at once.
+    Refused,
+}
+
+/// Takes the stream out of the HTTP server and lives as long as it.
+pub(crate) async fn run<H: Handler>(
+    engine: Arc<Engine<H>>,
+    upgrade: OnUpgrade,
+    target: Target<H::State>,
+) {
+    let (mut stream, early) = match upgrade.await {
+        Ok(upgraded) => Stream::new(upgraded),
+        Err(error) => {
+            tracing::debug!(%error, "the client went away before its WebSocket was open");
+            return;
+        }
+    };
+    let decoder = new_decoder(engine.config.limits.max_payload);
+    let reader = match target {
+        Target::New(handshake, protocol) => {
+            let conn = match engine.open(handshake, protocol, Transport::WebSocket) {
+                Ok(conn) => conn,
+                Err(error) => {
+                    tracing::error!(%error, "no random numbers for a session id");
+                    return;
+                }
+            };
+            stream.attach(&conn).await;
+            engine.opened(&conn);
+            Reader::new(engine, conn, stream, decoder, early.into())
+        }
+        // Boxed: what a probe needs is not to be part of every connection's task.
+        Target::Probe(conn) => {
+            match Box::pin(probe::run(engine, conn, stream, decoder, early)).await {
+                Some(reader) => reader,
+                None => return,
+            }
+        }
+        Target::Refused => {
+            Box::pin(stream.refuse()).await;
+            return;
+        }
+    };
+    reader.await;
+}
+
+fn new_decoder(max_payload: usize) -> Decoder {
+    let mut config = DecoderConfig::default();
+    config.max_frame = max_payload;
+    config.max_message = max_payload;
+    Decoder::new(Role::Server, config)
+}
+
+/// What arrived right behind the handshake.
+type Early = Bytes;

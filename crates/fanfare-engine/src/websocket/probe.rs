@@ -1,0 +1,216 @@
+//! A WebSocket that wants to take a polling session over.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use fanfare_protocol::engine::Packet;
+use fanfare_protocol::engine::session::{Actions, Received, Stage};
+use fanfare_websocket::{Decoded, Decoder, Event, OpCode, frame};
+use tokio::io::ReadBuf;
+
+use super::Early;
+use super::reader::Reader;
+use super::stream::Stream;
+use crate::batch::batch_of;
+use crate::connection::After;
+use crate::engine::Busy;
+use crate::flags::Flags;
+use crate::{Connection, Engine, Handler};
+
+/// What the probing WebSocket has to do next.
+enum Step {
+    Read,
+    Pong,
+    Upgraded,
+    Close,
+}
+
+/// Probes; `Some` if the session has moved here.
+pub(super) async fn run<H: Handler>(
+    engine: Arc<Engine<H>>,
+    conn: Arc<Connection<H::State>>,
+    mut stream: Stream,
+    mut decoder: Decoder,
+    early: Early,
+) -> Option<Reader<H>> {
+    let attached = conn.drive(|inner| {
+        (
+            inner
+                .session
+                .attach_probe(Instant::now(), conn.host.times()),
+            Actions::NONE,
+        )
+    });
+    if attached.is_err() {
+        stream.refuse().await;
+        return None;
+    }
+    {
+        let mut inner = conn.inner.lock();
+        conn.reschedule(&mut inner);
+    }
+    let mut guard = Guard { conn: Some(conn) };
+    let mut input: Vec<u8> = early.into();
+    loop {
+        let conn = guard.conn.as_ref()?;
+        let mut step = Step::Read;
+        let mut consumed = 0;
+        while matches!(step, Step::Read) {
+            match decoder.next(&mut input[consumed..]) {
+                Ok(Decoded::Incomplete { .. }) => break,
+                Ok(Decoded::Event { consumed: n, event }) => {
+                    consumed += n;
+                    let received = match event {
+                        Event::Text(text) => {
+                            Packet::decode(text).map_or(Received::Invalid, |p| Received::of(&p))
+                        }
+                        Event::Binary(_) => Received::Message,
+                        Event::Ping(_) | Event::Pong(_) | Event::Fragment => continue,
+                        Event::Close(_) => {
+                            step = Step::Close;
+                            continue;
+                        }
+                    };
+                    step = packet(conn, &mut stream, received).await;
+                }
+                Err(error) => {
+                    tracing::debug!(?conn, %error, "a probe broke the rules of WebSocket");
+                    step = Step::Close;
+                }
+            }
+        }
+        input.drain(..consumed);
+        match step {
+            Step::Read => {
+                if !read(conn, &mut stream, &mut input).await {
+                    // Lost, timed out, or the session is over.
+                    break;
+                }
+            }
+            Step::Pong => {
+                let pong = frame::prepare(OpCode::Text, b"3probe");
+                if stream.write_all(&pong).await.is_err() {
+                    return None;
+                }
+            }
+            Step::Upgraded => {
+                let conn = guard.conn.take()?;
+                wait_for_post(&conn).await;
+                if let Some(_busy) = enter(&engine, &conn).await {
+                    batch_of(&conn, || engine.handler.upgraded(&conn));
+                }
+                return Some(Reader::new(engine, conn, stream, decoder, input));
+            }
+            Step::Close => break,
+        }
+    }
+    drop(guard);
+    stream.refuse().await;
+    None
+}
+
+/// The probe is over when its task is, however that comes about.
+struct Guard<S: Send + Sync + 'static> {
+    conn: Option<Arc<Connection<S>>>,
+}
+
+impl<S: Send + Sync + 'static> Drop for Guard<S> {
+    fn drop(&mut self) {
+        if let Some(conn) = &self.conn {
+            conn.drive(|inner| {
+                inner.probe = None;
+                ((), inner.session.probe_lost())
+            });
+        }
+    }
+}
+
+/// Hands a packet to the session and does what it says, in one go under the lock.
+async fn packet<S: Send + Sync + 'static>(
+    conn: &Arc<Connection<S>>,
+    stream: &mut Stream,
+    received: Received,
+) -> Step {
+    poll_fn(|cx| {
+        let mut after = After::default();
+        let mut inner = conn.inner.lock();
+        if !inner.session.upgrading() {
+            return Poll::Ready(Step::Close);
+        }
+        let actions = inner
+            .session
+            .probe_packet(Instant::now(), received, conn.host.times());
+        let step = if actions.contains(Actions::SWITCH) {
+            stream.attach_now(&mut inner, cx);
+            conn.flags.set(Flags::WEBSOCKET);
+            Step::Upgraded
+        } else if actions.contains(Actions::PROBE_PONG) {
+            Step::Pong
+        } else {
+            Step::Close
+        };
+        conn.apply(&mut inner, actions, &mut after);
+        drop(inner);
+        after.run(conn);
+        Poll::Ready(step)
+    })
+    .await
+}
+
+/// Reads more. `false`: there is no more, or the session has given the probe up.
+async fn read<S: Send + Sync + 'static>(
+    conn: &Arc<Connection<S>>,
+    stream: &mut Stream,
+    input: &mut Vec<u8>,
+) -> bool {
+    let mut chunk = [0; 1024];
+    let n = poll_fn(|cx| {
+        {
+            let mut inner = conn.inner.lock();
+            if !inner.session.upgrading() {
+                return Poll::Ready(0);
+            }
+            inner.probe = Some(cx.waker().clone());
+        }
+        let mut buf = ReadBuf::new(&mut chunk);
+        match ready!(stream.poll_read(cx, &mut buf)) {
+            Ok(()) => Poll::Ready(buf.filled().len()),
+            Err(_) => Poll::Ready(0),
+        }
+    })
+    .await;
+    input.extend_from_slice(&chunk[..n]);
+    n > 0
+}
+
+/// What a POST under way brings was sent before what comes here.
+async fn wait_for_post<S: Send + Sync + 'static>(conn: &Arc<Connection<S>>) {
+    poll_fn(|cx: &mut Context<'_>| {
+        let mut inner = conn.inner.lock();
+        if inner.session.post_under_way() && inner.session.stage() != Stage::Closed {
+            inner.probe = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        inner.probe = None;
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Takes the right to call the handler as soon as nobody else has it. `None`: the session is over.
+async fn enter<'a, H: Handler>(
+    engine: &'a Arc<Engine<H>>,
+    conn: &'a Arc<Connection<H::State>>,
+) -> Option<Busy<'a, H>> {
+    poll_fn(|cx| {
+        let busy = engine.enter(conn);
+        if busy.is_some() || conn.flags.has(Flags::CLOSED) {
+            return Poll::Ready(busy);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}

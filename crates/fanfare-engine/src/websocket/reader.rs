@@ -1,0 +1,353 @@
+//! Reading a WebSocket that carries a session: one small future per connection.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use fanfare_protocol::engine::session::Lane;
+use fanfare_protocol::engine::{Packet, PacketType, v3};
+use fanfare_websocket::{CloseCode, Decoded, Decoder, Event, OpCode, frame};
+use tokio::io::ReadBuf;
+use tokio::time::Sleep;
+
+use super::stream::{LINGER, Stream};
+use crate::batch::{self, Source, batch_of};
+use crate::connection::After;
+use crate::flags::Flags;
+use crate::service::received;
+use crate::{Connection, Engine, Handler, Protocol};
+
+/// The size of a thread's buffer for reading.
+const SCRATCH: usize = 64 * 1024;
+/// With less room than this left, what is incomplete grows in a buffer of its own.
+const ROOM: usize = 16 * 1024;
+
+thread_local! {
+    static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Reads, decodes in place, calls the handler. While nothing arrives it holds no buffer.
+pub(super) struct Reader<H: Handler> {
+    engine: Arc<Engine<H>>,
+    conn: Arc<Connection<H::State>>,
+    stream: Stream,
+    decoder: Decoder,
+    /// An incomplete frame; or whole ones that could not be handled yet.
+    rest: Vec<u8>,
+    /// How long `rest` has to be before it is worth decoding.
+    need: usize,
+    linger: Option<Pin<Box<Sleep>>>,
+}
+
+/// What a look at the input has led to.
+enum Next {
+    More,
+    /// The handler is being called elsewhere.
+    Later,
+    /// The peer is gone, or has ended the WebSocket: nothing more is to be read.
+    Over,
+}
+
+impl<H: Handler> Reader<H> {
+    pub(super) fn new(
+        engine: Arc<Engine<H>>,
+        conn: Arc<Connection<H::State>>,
+        stream: Stream,
+        decoder: Decoder,
+        rest: Vec<u8>,
+    ) -> Self {
+        Reader {
+            engine,
+            conn,
+            stream,
+            decoder,
+            rest,
+            need: 0,
+            linger: None,
+        }
+    }
+
+    /// Reads once and handles what came.
+    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if !self.rest.is_empty() && self.rest.len() >= self.need {
+            // Whole frames, left over from before.
+            let mut input = std::mem::take(&mut self.rest);
+            let (next, consumed) = self.handle(&mut input);
+            self.keep(input, consumed);
+            if !matches!(next, Next::More) {
+                return Poll::Ready(next);
+            }
+        }
+        if self.rest.len() + ROOM > SCRATCH || self.need > SCRATCH {
+            return self.poll_big(cx);
+        }
+        let mut scratch = READ.take();
+        if scratch.len() < SCRATCH {
+            scratch.resize(SCRATCH, 0);
+        }
+        let kept = self.rest.len();
+        let mut buf = ReadBuf::new(&mut scratch[kept..]);
+        let polled = self.stream.poll_read(cx, &mut buf);
+        let n = buf.filled().len();
+        let result = match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) if n > 0 => {
+                scratch[..kept].copy_from_slice(&self.rest);
+                let end = kept + n;
+                let (next, consumed) = self.handle(&mut scratch[..end]);
+                // Its capacity is its length: nothing is kept for later.
+                self.rest = scratch[consumed..end].to_vec();
+                Poll::Ready(next)
+            }
+            Poll::Ready(_) => Poll::Ready(self.ended()),
+        };
+        READ.replace(scratch);
+        result
+    }
+
+    /// A big frame: it is read into its own buffer, which grows with what has really come.
+    fn poll_big(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let kept = self.rest.len();
+        let room = self
+            .need
+            .saturating_sub(kept)
+            .clamp(ROOM, kept.max(SCRATCH));
+        let mut input = std::mem::take(&mut self.rest);
+        input.resize(kept + room, 0);
+        let mut buf = ReadBuf::new(&mut input[kept..]);
+        let polled = self.stream.poll_read(cx, &mut buf);
+        let n = buf.filled().len();
+        input.truncate(kept + n);
+        match polled {
+            Poll::Pending => {
+                self.rest = input;
+                Poll::Pending
+            }
+            Poll::Ready(Ok(())) if n > 0 => {
+                if input.len() < self.need {
+                    self.rest = input;
+                    return Poll::Ready(Next::More);
+                }
+                let (next, consumed) = self.handle(&mut input);
+                self.keep(input, consumed);
+                Poll::Ready(next)
+            }
+            Poll::Ready(_) => Poll::Ready(self.ended()),
+        }
+    }
+
+    fn keep(&mut self, mut input: Vec<u8>, consumed: usize) {
+        if consumed == input.len() {
+            return;
+        }
+        input.drain(..consumed);
+        input.shrink_to_fit();
+        self.rest = input;
+    }
+
+    /// Handles what is complete; returns how much of the input that was.
+    fn handle(&mut self, input: &mut [u8]) -> (Next, usize) {
+        self.need = 0;
+        let Reader {
+            engine,
+            conn,
+            decoder,
+            need,
+            ..
+        } = self;
+        let Some(_busy) = engine.enter(conn) else {
+            let next = if conn.flags.has(Flags::CLOSED) {
+                Next::More
+            } else {
+                Next::Later
+            };
+            return (next, 0);
+        };
+        batch_of(conn, || {
+            let mut consumed = 0;
+            loop {
+                match decoder.next(&mut input[consumed..]) {
+                    Ok(Decoded::Incomplete { need: least }) => {
+                        *need = least;
+                        return (Next::More, consumed);
+                    }
+                    Ok(Decoded::Event { consumed: n, event }) => {
+                        consumed += n;
+                        match event {
+                            Event::Text(text) => on_text(engine, conn, text),
+                            Event::Binary(data) => on_binary(engine, conn, data),
+                            Event::Ping(payload) => pong(conn, payload),
+                            Event::Pong(_) | Event::Fragment => {}
+                            Event::Close(frame) => {
+                                let code = frame.map_or(CloseCode::NO_STATUS, |frame| frame.code);
+                                conn.drive(|inner| {
+                                    inner.close_code = if code.is_sendable() { code.0 } else { 0 };
+                                    ((), inner.session.websocket_closed())
+                                });
+                                return (Next::Over, consumed);
+                            }
+                        }
+                        if conn.flags.has(Flags::CLOSED) {
+                            return (Next::More, consumed);
+                        }
+                    }
+                    Err(error) => {
+                        tracing::debug!(?conn, %error, "the client broke the rules of WebSocket");
+                        conn.drive(|inner| {
+                            inner.close_code = error.close_code().0;
+                            ((), inner.session.websocket_failed())
+                        });
+                        return (Next::More, consumed);
+                    }
+                }
+            }
+        })
+    }
+
+    /// The stream has ended or failed.
+    fn ended(&self) -> Next {
+        self.conn
+            .drive(|inner| ((), inner.session.websocket_closed()));
+        Next::Over
+    }
+
+    /// The outbox was blocked, or is the task's to write: goes on with it.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) {
+        let conn = &self.conn;
+        conn.flags.clear(Flags::BLOCKED);
+        if matches!(self.stream, Stream::Boxed(_)) {
+            match self.stream.poll_write_queue(cx, conn) {
+                Poll::Pending => {
+                    conn.flags.set(Flags::BLOCKED);
+                    return;
+                }
+                Poll::Ready(Err(_)) => {
+                    conn.drive(|inner| ((), inner.session.websocket_closed()));
+                    return;
+                }
+                Poll::Ready(Ok(())) => {}
+            }
+        }
+        let mut after = After::default();
+        let mut inner = conn.inner.lock();
+        inner.outbox.blocked = false;
+        let actions = conn.flush(&mut inner, &mut after);
+        if !actions.is_empty() {
+            conn.apply(&mut inner, actions, &mut after);
+        }
+        drop(inner);
+        after.run(conn);
+    }
+
+    /// The session is over, the peer may not know: sends what is left, then waits a little for its end.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self
+            .linger
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        if sleep.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if matches!(self.stream, Stream::Boxed(_)) {
+            match self.stream.poll_write_queue(cx, &self.conn) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(())) => {}
+            }
+            if let Poll::Ready(Err(_)) = self.stream.poll_shutdown(cx) {
+                return Poll::Ready(());
+            }
+        }
+        self.stream.poll_drain(cx)
+    }
+}
+
+impl<H: Handler> Future for Reader<H> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            if this.conn.flags.has(Flags::CLOSED) {
+                return this.poll_linger(cx);
+            }
+            if this.conn.flags.has(Flags::BLOCKED) {
+                this.poll_flush(cx);
+                if this.conn.flags.has(Flags::CLOSED) {
+                    continue;
+                }
+            }
+            match this.poll_once(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Next::More) => {}
+                Poll::Ready(Next::Later) => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Next::Over) => {
+                    if matches!(this.stream, Stream::Boxed(_)) {
+                        let _ = this.stream.poll_write_queue(cx, &this.conn);
+                        let _ = this.stream.poll_shutdown(cx);
+                    }
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+}
+
+// The stream and the timer are pinned by their own boxes.
+impl<H: Handler> Unpin for Reader<H> {}
+
+impl<H: Handler> Drop for Reader<H> {
+    fn drop(&mut self) {
+        // The runtime goes down, or a handler panicked through us: the session must not stay behind.
+        if !self.conn.flags.has(Flags::CLOSED) {
+            self.conn
+                .drive(|inner| ((), inner.session.websocket_closed()));
+        }
+    }
+}
+
+#[inline]
+fn on_text<H: Handler>(engine: &Arc<Engine<H>>, conn: &Arc<Connection<H::State>>, text: &str) {
+    if let Some(data) = text.strip_prefix('4') {
+        if conn.is_open() {
+            engine.handler.text(conn, data);
+        }
+        return;
+    }
+    let packet = match conn.protocol() {
+        Protocol::V4 => Packet::decode(text),
+        Protocol::V3 => v3::decode_text(text),
+    };
+    received(engine, conn, Lane::WebSocket, packet);
+}
+
+#[inline]
+fn on_binary<H: Handler>(engine: &Arc<Engine<H>>, conn: &Arc<Connection<H::State>>, data: &[u8]) {
+    match conn.protocol() {
+        Protocol::V4 => {
+            if conn.is_open() {
+                engine.handler.binary(conn, data);
+            }
+        }
+        Protocol::V3 => {
+            received(engine, conn, Lane::WebSocket, v3::decode_binary(data));
+        }
+    }
+}
+
+/// Answers a ping of WebSocket's own, unless answers wait already.
+fn pong<S: Send + Sync + 'static>(conn: &Arc<Connection<S>>, payload: &[u8]) {
+    if conn.flags.has(Flags::BLOCKED) {
+        return;
+    }
+    let mut frame = Vec::with_capacity(2 + payload.len());
+    frame::encode_into(&mut frame, OpCode::Pong, payload);
+    let _ = batch::send(conn, Source::Slice(&frame), 0);
+}
+
+/// Keeps the fast path honest: the digit of a message.
+const _: () = assert!(PacketType::Message.digit() == b'4');

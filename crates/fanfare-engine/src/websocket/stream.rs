@@ -1,0 +1,172 @@
+//! The stream below a WebSocket: a TCP socket that any thread may write to, or anything else.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare_websocket::{CloseCode, OpCode, frame};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::Connection;
+use crate::flags::Flags;
+use crate::outbox::Sink;
+
+/// A stream that cannot be written to by several threads.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
+/// The stream below a WebSocket.
+pub(super) enum Stream {
+    /// The writing half is here until it is attached to a connection.
+    Tcp(OwnedReadHalf, Option<OwnedWriteHalf>),
+    Boxed(Pin<Box<dyn Duplex>>),
+}
+
+impl Stream {
+    /// Takes the socket out of hyper if it is one; with it what was read already.
+    pub(super) fn new(upgraded: Upgraded) -> (Stream, Bytes) {
+        use hyper_util::server::conn::auto::upgrade::downcast;
+        let (socket, early) = match downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(parts) => (parts.io.into_inner(), parts.read_buf),
+            Err(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
+                Ok(parts) => (parts.io.into_inner(), parts.read_buf),
+                Err(upgraded) => {
+                    return (
+                        Stream::Boxed(Box::pin(TokioIo::new(upgraded))),
+                        Bytes::new(),
+                    );
+                }
+            },
+        };
+        // Small frames must not wait for the acknowledgement of others.
+        let _ = socket.set_nodelay(true);
+        let (read, write) = socket.into_split();
+        (Stream::Tcp(read, Some(write)), early)
+    }
+
+    /// Makes this the sink of a connection's outbox, from within the task that will read the stream.
+    pub(super) async fn attach<S: Send + Sync + 'static>(&mut self, conn: &Arc<Connection<S>>) {
+        poll_fn(|cx| {
+            self.attach_now(&mut conn.inner.lock(), cx);
+            conn.flags.set(Flags::WEBSOCKET);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    pub(super) fn attach_now(&mut self, inner: &mut crate::connection::Inner, cx: &Context<'_>) {
+        inner.outbox.task = Some(cx.waker().clone());
+        inner.outbox.sink = match self {
+            Stream::Tcp(_, write) => write.take().map_or(Sink::Closed, Sink::Tcp),
+            Stream::Boxed(_) => Sink::Task,
+        };
+    }
+
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(read, _) => Pin::new(read).poll_read(cx, buf),
+            Stream::Boxed(stream) => stream.as_mut().poll_read(cx, buf),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Tcp(_, Some(write)) => Pin::new(write).poll_write(cx, data),
+            Stream::Tcp(_, None) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            Stream::Boxed(stream) => stream.as_mut().poll_write(cx, data),
+        }
+    }
+
+    /// Writes all of `data`; only before the stream is attached.
+    pub(super) async fn write_all(&mut self, mut data: &[u8]) -> io::Result<()> {
+        while !data.is_empty() {
+            let written = poll_fn(|cx| self.poll_write(cx, data)).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            data = &data[written..];
+        }
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(..) => Poll::Ready(Ok(())),
+            Stream::Boxed(stream) => stream.as_mut().poll_flush(cx),
+        }
+    }
+
+    /// Ends our direction of the stream.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(_, Some(write)) => Pin::new(write).poll_shutdown(cx),
+            Stream::Tcp(_, None) => Poll::Ready(Ok(())),
+            Stream::Boxed(stream) => stream.as_mut().poll_shutdown(cx),
+        }
+    }
+
+    /// Writes the queue of a connection whose stream cannot be shared. (For TCP the outbox does that itself.)
+    pub(super) fn poll_write_queue<S>(
+        &mut self,
+        cx: &mut Context<'_>,
+        conn: &Arc<Connection<S>>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let Some(frames) = conn.inner.lock().outbox.front() else {
+                return self.poll_flush(cx);
+            };
+            let written = ready!(self.poll_write(cx, &frames))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            conn.inner.lock().outbox.written(written);
+        }
+    }
+
+    /// Closes a WebSocket that is of no use, with a close frame.
+    pub(super) async fn refuse(mut self) {
+        let close = frame::prepare(
+            OpCode::Close,
+            &frame::close_payload(CloseCode::NO_STATUS, ""),
+        );
+        if self.write_all(&close).await.is_ok() {
+            self.finish().await;
+        }
+    }
+
+    /// Ends our direction, and waits a little for the peer to end its own: closing a socket that has unread input
+    /// would reset it, and might take the close frame along.
+    async fn finish(mut self) {
+        let _ = poll_fn(|cx| self.poll_shutdown(cx)).await;
+        let drained = poll_fn(|cx| self.poll_drain(cx));
+        let _ = tokio::time::timeout(LINGER, drained).await;
+    }
+
+    /// Reads and forgets until the end.
+    pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waste = [0; 2048];
+        loop {
+            let mut buf = ReadBuf::new(&mut waste);
+            match ready!(self.poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+/// How long a connection that we closed may take to close its side.
+pub(super) const LINGER: Duration = Duration::from_secs(5);
