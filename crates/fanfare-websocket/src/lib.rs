@@ -16,10 +16,16 @@ mod decoder;
 pub mod deflate;
 pub mod frame;
 pub mod handshake;
+#[cfg(feature = "tokio")]
+mod io;
 pub mod mask;
 mod opcode;
 
 pub use close::{CloseCode, CloseFrame};
 pub use decoder::{Decoded, Decoder, DecoderConfig, Event, ProtocolError};
 pub use handshake::{ClientHandshake, ServerHandshake};
+#[cfg(feature = "tokio")]
+pub use io::{
+    AcceptError, ConnectError, Error, HeadError, Message, Options, WebSocket, connect, connect_with,
+};
 pub use opcode::{OpCode, Role};

@@ -1,0 +1,509 @@
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
+
+use super::{Error, Message, Options};
+use crate::{
+    CloseCode, CloseFrame, Decoded, Decoder, Event, OpCode, Role,
+    deflate::{Compressor, Params},
+    frame, mask,
+};
+
+/// What one read takes at most.
+const READ: usize = 64 << 10;
+/// While this many bytes of pongs wait to be written, nothing is read: a peer that does not take them gets no more.
+const MAX_PONGS: usize = 64 << 10;
+/// Buffers of up to this many bytes are kept while they are empty.
+const KEPT: usize = 4 << 10;
+
+/// A WebSocket connection on a tokio stream, as a server or a client.
+///
+/// [`recv`](WebSocket::recv) answers pings and does the closing handshake; so keep receiving, even if nothing is
+/// expected. A connection at rest holds no read buffer.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// use fanfare_websocket::{Message, connect};
+///
+/// let mut websocket = connect("ws://127.0.0.1:9001/").await?;
+/// websocket.send("hello").await?;
+/// while let Some(message) = websocket.recv().await {
+///     if let Message::Text(text) = message? {
+///         println!("{text}");
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct WebSocket<IO> {
+    io: IO,
+    role: Role,
+    state: State,
+    decoder: Decoder,
+    compressor: Option<Compressor>,
+    threshold: usize,
+    /// Received; `input[at..]` is not decoded yet.
+    input: Vec<u8>,
+    at: usize,
+    /// To be sent; `output[written..]` is not written yet.
+    output: Vec<u8>,
+    written: usize,
+    /// How much of `output` are pongs, which the peer made us queue.
+    pongs: usize,
+    close_timeout: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+    pub(super) protocol: Option<Box<str>>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Messages go both ways.
+    Open,
+    /// We sent a close frame; the peer's is awaited, and messages may come before it.
+    Closing,
+    /// The close frames were exchanged: ours has to be written, then the peer's is delivered.
+    Closed(Option<CloseFrame<'static>>),
+    /// The peer erred: our close frame has to be written and the stream ended, then the error is delivered.
+    Failed(Option<Error>),
+    /// All was delivered; the stream ends.
+    Ending,
+    /// The stream has ended.
+    Ended,
+}
+
+impl<IO> WebSocket<IO> {
+    /// The stream beneath, as to ask for the peer's address.
+    pub fn get_ref(&self) -> &IO {
+        &self.io
+    }
+
+    /// The stream beneath. Reading from it or writing to it breaks the connection.
+    pub fn get_mut(&mut self) -> &mut IO {
+        &mut self.io
+    }
+
+    /// The sub-protocol agreed on.
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
+    /// Whether messages are compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.decoder.config().permessage_deflate.is_some()
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
+    /// A WebSocket on a stream whose opening handshake is done, as after an upgrade by an HTTP server.
+    ///
+    /// `received` is what was read behind the handshake; `permessage_deflate` is what was agreed on.
+    pub fn new(
+        io: IO,
+        role: Role,
+        received: Vec<u8>,
+        permessage_deflate: Option<Params>,
+        options: &Options,
+    ) -> WebSocket<IO> {
+        let config = options.permessage_deflate.unwrap_or_default();
+        WebSocket {
+            io,
+            role,
+            state: State::Open,
+            decoder: Decoder::new(role, options.decoder(permessage_deflate)),
+            compressor: permessage_deflate
+                .and_then(|params| Compressor::new(&params, role, config.level)),
+            threshold: config.threshold,
+            input: received,
+            at: 0,
+            output: Vec::new(),
+            written: 0,
+            pongs: 0,
+            close_timeout: options.close_timeout,
+            deadline: None,
+            protocol: None,
+        }
+    }
+
+    /// Receives the next message, or `None` when the connection has ended.
+    ///
+    /// Pings are answered before they are delivered. A [`Message::Close`] is the last message; its answer is on the
+    /// way. After an error, `None` follows.
+    ///
+    /// Cancel-safe: as a branch of `select!`, no message is lost.
+    pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// The poll form of [`recv`](WebSocket::recv).
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        loop {
+            match &mut self.state {
+                State::Open | State::Closing => {
+                    if let Some(message) = self.decode() {
+                        return Poll::Ready(Some(Ok(message)));
+                    }
+                    if !matches!(self.state, State::Open | State::Closing) {
+                        continue;
+                    }
+                    match self.poll_write_out(cx) {
+                        Poll::Ready(Err(error)) => return self.end(Some(error.into())),
+                        Poll::Pending if self.pongs >= MAX_PONGS => {
+                            return self.or_timeout(cx);
+                        }
+                        _ => {}
+                    }
+                    match self.poll_read(cx) {
+                        Poll::Ready(Ok(0)) => return self.end(Some(Error::Lost)),
+                        Poll::Ready(Ok(_)) => {}
+                        Poll::Ready(Err(error)) => return self.end(Some(error.into())),
+                        Poll::Pending => return self.or_timeout(cx),
+                    }
+                }
+                State::Closed(frame) => {
+                    let frame = frame.take();
+                    if self.poll_write_out(cx).is_pending() && !self.timed_out(cx) {
+                        self.state = State::Closed(frame);
+                        return Poll::Pending;
+                    }
+                    self.state = State::Ending;
+                    return Poll::Ready(Some(Ok(Message::Close(frame))));
+                }
+                State::Failed(error) => {
+                    let error = error.take();
+                    if self.poll_end(cx).is_pending() {
+                        self.state = State::Failed(error);
+                        return Poll::Pending;
+                    }
+                    return self.end(error);
+                }
+                State::Ending => {
+                    ready!(self.poll_end(cx));
+                    self.state = State::Ended;
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Sends a message, and all that was queued before it.
+    ///
+    /// If the future is dropped before it is done, the message is sent with the next one, or while receiving. Sending
+    /// a [`Message::Close`] begins the closing handshake, which [`recv`](WebSocket::recv) finishes.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has failed or is closing.
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        self.feed(message)?;
+        self.flush().await
+    }
+
+    /// Queues a message without sending it: several leave in one write with [`flush`](WebSocket::flush).
+    ///
+    /// # Errors
+    ///
+    /// If the connection is closing.
+    pub fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        if !matches!(self.state, State::Open) {
+            return Err(Error::Closed);
+        }
+        match message.into() {
+            Message::Text(text) => self.push_data(OpCode::Text, text.as_bytes()),
+            Message::Binary(bytes) => self.push_data(OpCode::Binary, &bytes),
+            Message::Ping(payload) => return self.push_control(OpCode::Ping, &payload),
+            Message::Pong(payload) => return self.push_control(OpCode::Pong, &payload),
+            Message::Close(frame) => {
+                let (code, reason) = frame.map_or((CloseCode::NO_STATUS, "".into()), |frame| {
+                    (frame.code, frame.reason)
+                });
+                self.begin_close(code, &reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a frame that was encoded by [`frame::prepare`] or [`compress_shared`](crate::deflate::compress_shared),
+    /// once for many connections. For servers: a client's frames are masked, each with a key of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has failed or is closing.
+    ///
+    /// # Panics
+    ///
+    /// On a client's connection.
+    pub async fn send_prepared(&mut self, prepared: &Bytes) -> Result<(), Error> {
+        assert_eq!(
+            self.role,
+            Role::Server,
+            "prepared frames are not masked; only a server may send them"
+        );
+        if !matches!(self.state, State::Open) {
+            return Err(Error::Closed);
+        }
+        let mut rest = &prepared[..];
+        if self.output.is_empty() {
+            // Straight from the shared bytes. What does not go out at once is queued, so that nothing is lost if this
+            // future is dropped.
+            poll_fn(|cx| {
+                while !rest.is_empty() {
+                    match Pin::new(&mut self.io).poll_write(cx, rest) {
+                        Poll::Ready(Ok(0)) => {
+                            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                        }
+                        Poll::Ready(Ok(n)) => rest = &rest[n..],
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Pending => break,
+                    }
+                }
+                Poll::Ready(Ok(()))
+            })
+            .await?;
+        }
+        self.output.extend_from_slice(rest);
+        self.flush().await
+    }
+
+    /// Sends a ping with a payload of at most 125 bytes. The answer arrives as [`Message::Pong`].
+    ///
+    /// # Errors
+    ///
+    /// If the connection has failed or is closing, or the payload is too long.
+    pub async fn ping(&mut self, payload: impl Into<Bytes>) -> Result<(), Error> {
+        self.send(Message::Ping(payload.into())).await
+    }
+
+    /// Writes all that is queued.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has failed.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_write_out(cx)).await?;
+        Ok(())
+    }
+
+    /// Closes the connection: sends a close frame, awaits the peer's, and ends the stream. Messages that arrive
+    /// meanwhile are dropped.
+    ///
+    /// `reason` is cut to 123 bytes. With a code that may not be sent (see [`CloseCode::is_sendable`]), the frame is
+    /// empty.
+    ///
+    /// # Errors
+    ///
+    /// If the peer does not do its part within [`Options::close_timeout`], or does something else. The connection is
+    /// over in any case.
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+        if matches!(self.state, State::Open) {
+            self.begin_close(code, reason);
+        }
+        let mut result = Ok(());
+        while let Some(received) = self.recv().await {
+            if let Err(error) = received {
+                result = Err(error);
+            }
+        }
+        result
+    }
+
+    fn begin_close(&mut self, code: CloseCode, reason: &str) {
+        self.push(OpCode::Close, false, &frame::close_payload(code, reason));
+        self.state = State::Closing;
+        self.start_deadline();
+    }
+
+    /// Decodes what was received up to the next message. `None`: more is needed, or the state has changed.
+    fn decode(&mut self) -> Option<Message> {
+        while self.at < self.input.len() {
+            match self.decoder.next(&mut self.input[self.at..]) {
+                Ok(Decoded::Incomplete { .. }) => break,
+                Ok(Decoded::Event { consumed, event }) => {
+                    self.at += consumed;
+                    return Some(match event {
+                        Event::Text(text) => Message::Text(text.to_owned()),
+                        Event::Binary(bytes) => Message::Binary(Bytes::copy_from_slice(bytes)),
+                        Event::Ping(payload) => {
+                            let payload = Bytes::copy_from_slice(payload);
+                            if matches!(self.state, State::Open) {
+                                self.push(OpCode::Pong, false, &payload);
+                                self.pongs += frame::MAX_HEADER + payload.len();
+                            }
+                            Message::Ping(payload)
+                        }
+                        Event::Pong(payload) => Message::Pong(Bytes::copy_from_slice(payload)),
+                        Event::Close(close) => {
+                            let close = close.map(CloseFrame::into_owned);
+                            if matches!(self.state, State::Open) {
+                                let code = close
+                                    .as_ref()
+                                    .map_or(CloseCode::NO_STATUS, |close| close.code);
+                                self.push(OpCode::Close, false, &frame::close_payload(code, ""));
+                            }
+                            self.start_deadline();
+                            self.state = State::Closed(close);
+                            return None;
+                        }
+                        Event::Fragment => continue,
+                    });
+                }
+                Err(error) => {
+                    if matches!(self.state, State::Open) {
+                        self.push(
+                            OpCode::Close,
+                            false,
+                            &frame::close_payload(error.close_code(), ""),
+                        );
+                    }
+                    self.start_deadline();
+                    self.state = State::Failed(Some(error.into()));
+                    return None;
+                }
+            }
+        }
+        // Only a part of a frame is left, or nothing.
+        self.input.drain(..self.at);
+        self.at = 0;
+        // Lets the decoder free what the last message took.
+        let _ = self.decoder.next(&mut self.input);
+        None
+    }
+
+    fn push_data(&mut self, opcode: OpCode, payload: &[u8]) {
+        match &mut self.compressor {
+            Some(compressor) if payload.len() >= self.threshold => {
+                let mut compressed = Vec::new();
+                compressor.compress(payload, &mut compressed);
+                self.push(opcode, true, &compressed);
+            }
+            _ => self.push(opcode, false, payload),
+        }
+    }
+
+    fn push_control(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), Error> {
+        if payload.len() > 125 {
+            return Err(Error::ControlTooLong(payload.len()));
+        }
+        self.push(opcode, false, payload);
+        Ok(())
+    }
+
+    fn push(&mut self, opcode: OpCode, compressed: bool, payload: &[u8]) {
+        match self.role {
+            Role::Server => frame::encode_rsv_into(&mut self.output, opcode, compressed, payload),
+            Role::Client => {
+                let key = mask::random_key();
+                frame::encode_masked_rsv_into(&mut self.output, opcode, compressed, payload, key);
+            }
+        }
+    }
+
+    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.output.len() {
+            let n = ready!(Pin::new(&mut self.io).poll_write(cx, &self.output[self.written..]))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += n;
+        }
+        if self.output.capacity() > KEPT {
+            self.output = Vec::new();
+        }
+        self.output.clear();
+        self.written = 0;
+        self.pongs = 0;
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    /// Reads once and appends to `input`.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if !self.input.is_empty() {
+            // Inside a frame: straight into the buffer, which grows with what arrives.
+            self.input.reserve(self.input.len().clamp(KEPT, READ));
+            return pin!(self.io.read_buf(&mut self.input)).poll(cx);
+        }
+        // At rest: into a buffer of the thread, so that waiting costs this connection none.
+        thread_local! {
+            static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+        }
+        let mut scratch = SCRATCH
+            .take()
+            .unwrap_or_else(|| vec![0; READ].into_boxed_slice());
+        let mut buf = ReadBuf::new(&mut scratch);
+        let result = Pin::new(&mut self.io).poll_read(cx, &mut buf);
+        let read = buf.filled();
+        if read.is_empty() {
+            if self.input.capacity() > 0 {
+                self.input = Vec::new();
+            }
+        } else {
+            self.input.extend_from_slice(read);
+        }
+        let n = read.len();
+        SCRATCH.set(Some(scratch));
+        result.map_ok(|()| n)
+    }
+
+    /// Ends the stream: the server ends first (RFC 6455, section 7.1.1), and what still arrives is dropped, since to
+    /// close a stream with unread data would take our close frame from the peer.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.timed_out(cx) {
+            return Poll::Ready(());
+        }
+        if self.poll_write_out(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if self.role == Role::Server && Pin::new(&mut self.io).poll_shutdown(cx).is_pending() {
+            return Poll::Pending;
+        }
+        loop {
+            self.input.clear();
+            self.at = 0;
+            match ready!(self.poll_read(cx)) {
+                Ok(n) if n > 0 => {}
+                _ => break,
+            }
+        }
+        if self.role == Role::Client && Pin::new(&mut self.io).poll_shutdown(cx).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    fn end(&mut self, error: Option<Error>) -> Poll<Option<Result<Message, Error>>> {
+        self.state = State::Ended;
+        self.input = Vec::new();
+        self.at = 0;
+        Poll::Ready(error.map(Err))
+    }
+
+    /// Pending, unless the closing handshake takes too long.
+    fn or_timeout(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        if self.timed_out(cx) {
+            self.end(Some(Error::CloseTimeout(self.close_timeout)))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn start_deadline(&mut self) {
+        self.deadline
+            .get_or_insert_with(|| Box::pin(sleep(self.close_timeout)));
+    }
+
+    fn timed_out(&mut self, cx: &mut Context<'_>) -> bool {
+        self.deadline
+            .as_mut()
+            .is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready())
+    }
+}
