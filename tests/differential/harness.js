@@ -70,7 +70,13 @@ export class Script {
   record(label, { status, headers, body, broken }) {
     if (broken) return this.note(label, `connection ended ${broken}`);
     this.note(label, `${status}`);
-    for (const header of describeHeaders(headers)) this.note(`${label}  `, header);
+    const shown = { ...headers };
+    // Node sends what it did not measure in chunks; the length is there either way.
+    if (shown["transfer-encoding"] === "chunked") {
+      delete shown["transfer-encoding"];
+      shown["content-length"] = Buffer.byteLength(body);
+    }
+    for (const header of describeHeaders(shown)) this.note(`${label}  `, header);
     this.note(`${label}  `, visible(body));
   }
 
@@ -127,7 +133,7 @@ export class Script {
   }
 
   /** Sends bytes over TCP and writes down everything until the server closes, or `until` matches. */
-  async raw(label, text, { until } = {}) {
+  async raw(label, text, { until, quiet = false } = {}) {
     const socket = net.connect(this.fixture.port, "127.0.0.1");
     this.#cleanup.push(() => socket.destroy());
     socket.on("error", () => {});
@@ -141,6 +147,7 @@ export class Script {
       socket.on("close", () => resolve("closes"));
     });
     const how = await within(end, label);
+    if (quiet) return;
     const answer = Buffer.concat(parts).toString("latin1");
     const [head, ...rest] = answer.split("\r\n\r\n");
     const [statusLine, ...fields] = head.split("\r\n");

@@ -121,7 +121,7 @@ for (const [name, data] of Object.entries({
   });
 }
 
-script("heartbeat", { rows: "S1", options: { pingInterval: 100, pingTimeout: 300 } }, async (s) => {
+script("heartbeat", { rows: "S1", options: { pingInterval: 500, pingTimeout: 600 } }, async (s) => {
   const ws = await s.joinedWs();
   for (let i = 0; i < 3; i += 1) {
     await ws.next();
