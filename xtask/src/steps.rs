@@ -294,6 +294,9 @@ fn rust_socketio(report: &mut Report) -> Result<Outcome> {
     if !folder.join("Cargo.toml").is_file() {
         return skipped("tests/interop/rust_socketio is not there yet");
     }
+    if let Err(why) = tools::openssl() {
+        return skipped(why);
+    }
     let mut run = cargo(&["test", "--locked"]);
     let binary = target().join("debug/examples/interop_server");
     run.current_dir(&folder)

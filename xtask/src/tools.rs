@@ -50,6 +50,52 @@ pub(crate) fn nightly() -> bool {
     ))
 }
 
+/// Whether programs run here as root.
+fn is_root() -> bool {
+    command(crate::root(), "id", &["-u"])
+        .output()
+        .is_ok_and(|out| out.stdout == b"0\n")
+}
+
+/// Installs Debian packages if that is possible, trying with a fresh list of packages as well.
+fn apt_install(packages: &[&str]) {
+    if !is_root() || find("apt-get").is_none() {
+        return;
+    }
+    println!("installing Debian's {}", packages.join(", "));
+    let install = || {
+        let mut apt = command(
+            crate::root(),
+            "apt-get",
+            &[&["install", "--yes", "--no-install-recommends"], packages].concat(),
+        );
+        apt.env("DEBIAN_FRONTEND", "noninteractive");
+        succeeds(apt)
+    };
+    if !install() && succeeds(command(crate::root(), "apt-get", &["update"])) {
+        install();
+    }
+}
+
+/// Says why a crate that links OpenSSL cannot be built.
+pub(crate) fn openssl() -> Result<(), String> {
+    let there = || {
+        succeeds(command(
+            crate::root(),
+            "pkg-config",
+            &["--exists", "openssl"],
+        ))
+    };
+    if !there() {
+        apt_install(&["libssl-dev", "pkg-config"]);
+    }
+    if there() {
+        return Ok(());
+    }
+    Err("OpenSSL's headers are missing, which that client needs (Debian: `apt-get install libssl-dev pkg-config`)"
+        .to_owned())
+}
+
 /// Finds a Chromium, installing Debian's if that is possible.
 pub(crate) fn chromium() -> Result<PathBuf, String> {
     let names = [
@@ -65,26 +111,7 @@ pub(crate) fn chromium() -> Result<PathBuf, String> {
     {
         return Ok(path);
     }
-    let root = std::env::var("USER").is_ok_and(|user| user == "root")
-        || command(crate::root(), "id", &["-u"])
-            .output()
-            .is_ok_and(|out| out.stdout == b"0\n");
-    if root && find("apt-get").is_some() {
-        println!("Chromium is missing: installing Debian's package");
-        let install = || {
-            let mut apt = command(
-                crate::root(),
-                "apt-get",
-                &["install", "--yes", "--no-install-recommends", "chromium"],
-            );
-            apt.env("DEBIAN_FRONTEND", "noninteractive");
-            succeeds(apt)
-        };
-        if !install() {
-            succeeds(command(crate::root(), "apt-get", &["update"]));
-            install();
-        }
-    }
+    apt_install(&["chromium"]);
     found().ok_or_else(|| {
         "Chromium is missing: install it (Debian: `apt-get install chromium`) or name one in CHROMIUM".to_owned()
     })
