@@ -1,0 +1,66 @@
+import "@web/base.css";
+import "./index.css";
+import { forcedTransport, keepTransport, showConnection, socket as makeSocket } from "@web/connection.ts";
+import { find } from "@web/dom.ts";
+import { themeButton } from "@web/theme.ts";
+import type { Socket } from "socket.io-client";
+
+/** What the server says about itself, on the namespace `/` and at `GET /api/status`. */
+interface Status {
+  version: string;
+  /** Seconds. */
+  uptime: number;
+  /** Connected clients, whatever they do. */
+  connections: number;
+}
+
+type ClientEvents = { status: (ack: (status: Status) => void) => void };
+
+themeButton();
+keepTransport();
+// The links that choose a transport say what they choose.
+find(`a[href$='${forcedTransport() ? `?transport=${forcedTransport()}` : "/?"}']`).setAttribute("aria-current", "true");
+
+const EVERY = 2000;
+const socket: Socket<Record<string, never>, ClientEvents> = makeSocket("/");
+const show = (id: string, text: string) => {
+  const element = find(`#${id}`);
+  if (element.textContent !== text) element.textContent = text;
+};
+
+async function ask(): Promise<void> {
+  if (!socket.connected || document.hidden) return;
+  const started = performance.now();
+  try {
+    const status = await socket.timeout(EVERY).emitWithAck("status");
+    const passed = performance.now() - started;
+    show("latency", `${passed < 10 ? passed.toFixed(1) : Math.round(passed)} ms`);
+    show("connections", String(status.connections));
+    show("uptime", duration(status.uptime));
+    show("version", `Fanfare ${status.version}`);
+  } catch {
+    show("latency", "–");
+  }
+}
+
+function duration(seconds: number): string {
+  if (seconds < 120) return `${Math.floor(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+socket.on("connect", () => {
+  const engine = socket.io.engine;
+  const transport = () => show("transport", engine.transport.name === "websocket" ? "WebSocket" : "HTTP long-polling");
+  transport();
+  engine.on("upgrade", transport);
+  show("socket-id", socket.id ?? "–");
+  void ask();
+});
+socket.on("disconnect", () => {
+  for (const id of ["transport", "latency", "connections", "uptime", "socket-id"]) show(id, "–");
+});
+setInterval(() => void ask(), EVERY);
+document.addEventListener("visibilitychange", () => void ask());
+showConnection(socket as never);
+socket.connect();

@@ -1,0 +1,135 @@
+// The connection that every page shares: how it is made, and how its state is shown.
+import { io, type Socket } from "socket.io-client";
+import { find } from "./dom.ts";
+
+/** What a server answers in an acknowledgement. */
+export type Reply<T> = ({ ok: true } & T) | { ok: false; error: Problem };
+
+/** Why something was refused: `code` for programs, `message` for people. */
+export interface Problem {
+  code: string;
+  message: string;
+}
+
+type Events = Record<string, (...args: never[]) => void>;
+
+/** The transport that `?transport=polling|websocket` in the page's address asks for. */
+export function forcedTransport(): "polling" | "websocket" | undefined {
+  const wanted = new URLSearchParams(location.search).get("transport");
+  return wanted === "polling" || wanted === "websocket" ? wanted : undefined;
+}
+
+/** A socket on `namespace`, not connected yet: call `connect()`. */
+export function socket<Server extends Events, Client extends Events>(namespace: string): Socket<Server, Client> {
+  const forced = forcedTransport();
+  return io(namespace, {
+    autoConnect: false,
+    transports: forced ? [forced] : ["polling", "websocket"],
+    // With a random base and no further jitter, clients still spread out after a restart of the server,
+    // and the page can say when the next attempt comes.
+    reconnectionDelay: BASE_DELAY,
+    reconnectionDelayMax: MAX_DELAY,
+    randomizationFactor: 0,
+    timeout: 10_000,
+  });
+}
+
+const BASE_DELAY = Math.round(700 + Math.random() * 600);
+const MAX_DELAY = 8000;
+
+type State =
+  | { kind: "connecting" }
+  | { kind: "connected"; transport: string }
+  | { kind: "waiting"; until: number; attempt: number }
+  | { kind: "reconnecting"; attempt: number }
+  | { kind: "closed"; why: string };
+
+/** Shows the state of `socket` in the page's header: transport in use, attempts, countdown, a button to retry. */
+export function showConnection(socket: Socket<never, never>, root = find("#connection")): void {
+  const text = find(".connection-text", root);
+  const live = find("[role=status]", root);
+  const retry = find<HTMLButtonElement>(".connection-retry", root);
+  const manager = socket.io;
+  let timer: ReturnType<typeof setInterval> | undefined;
+  let announced = "";
+
+  const show = (state: State) => {
+    clearInterval(timer);
+    const draw = () => {
+      const shown = words(state);
+      if (text.textContent !== shown) text.textContent = shown;
+    };
+    draw();
+    if (state.kind === "waiting") timer = setInterval(draw, 250);
+    root.hidden = false;
+    root.dataset["state"] = state.kind;
+    root.dataset["transport"] = state.kind === "connected" ? state.transport : "";
+    retry.hidden = state.kind !== "waiting" && state.kind !== "closed";
+    // A countdown read out every second is noise: the live region hears of changes of state only.
+    const spoken = state.kind === "waiting" ? "Connection lost, reconnecting" : words(state);
+    if (spoken !== announced && state.kind !== "reconnecting") live.textContent = announced = spoken;
+  };
+
+  const watchEngine = () => {
+    const engine = manager.engine;
+    const connected = () => socket.connected && show({ kind: "connected", transport: engine.transport.name });
+    engine.on("upgrade", connected);
+    connected();
+  };
+  let attempts = 0;
+  const wait = () => {
+    const delay = Math.min(BASE_DELAY * 2 ** attempts, MAX_DELAY);
+    show({ kind: "waiting", until: Date.now() + delay, attempt: attempts + 1 });
+  };
+
+  socket.on("connect", () => {
+    attempts = 0;
+    watchEngine();
+  });
+  socket.on("disconnect", (reason) => {
+    if (socket.active) wait();
+    else show({ kind: "closed", why: reason === "io server disconnect" ? "Disconnected by the server" : "Disconnected" });
+  });
+  socket.on("connect_error", (error) => {
+    if (!socket.active) show({ kind: "closed", why: "Refused" }); // the page says why
+    else if (attempts === 0) wait(); // the first connection of the page failed
+    else void error;
+  });
+  manager.on("reconnect_attempt", (attempt) => {
+    attempts = attempt;
+    show({ kind: "reconnecting", attempt });
+  });
+  manager.on("reconnect_error", wait);
+  retry.addEventListener("click", () => {
+    attempts = 0;
+    show({ kind: "connecting" });
+    socket.disconnect().connect();
+  });
+  show(socket.connected ? { kind: "connected", transport: manager.engine.transport.name } : { kind: "connecting" });
+}
+
+function words(state: State): string {
+  switch (state.kind) {
+    case "connecting":
+      return "Connecting…";
+    case "connected":
+      return state.transport === "websocket" ? "WebSocket" : state.transport === "polling" ? "Polling" : state.transport;
+    case "waiting":
+      return `Retry in ${Math.max(1, Math.ceil((state.until - Date.now()) / 1000))} s`;
+    case "reconnecting":
+      return "Reconnecting…";
+    case "closed":
+      return state.why;
+  }
+}
+
+/** Keeps `?transport=` when the visitor goes from one page of the demo to another. */
+export function keepTransport(): void {
+  const forced = forcedTransport();
+  if (!forced) return;
+  for (const link of document.querySelectorAll<HTMLAnchorElement>("a[href^='/']")) {
+    const url = new URL(link.href);
+    if (!url.searchParams.has("transport")) url.searchParams.set("transport", forced);
+    link.href = url.href;
+  }
+}

@@ -1,0 +1,88 @@
+// One Vite project builds every page of the demo. The pages live in ../examples, so that the path of a file there
+// is its URL; what they share lives in ./src. The result goes to ./dist, which the `fanfare` binary embeds.
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { defineConfig, type Plugin } from "vite";
+
+const web = import.meta.dirname;
+const examples = resolve(web, "../examples");
+
+/** Replaces `<!-- header: page -->` with the header that all pages share, and `<!-- head -->` with the shared tags. */
+function sharedMarkup(): Plugin {
+  return {
+    name: "fanfare-shared-markup",
+    transformIndexHtml: {
+      order: "pre",
+      handler(html) {
+        const part = (name: string) => readFileSync(join(web, "src", name), "utf8").trim();
+        return html
+          .replace("<!-- head -->", () => part("head.html"))
+          .replace(/<!-- header: (\w+) -->/, (_, page: string) =>
+            part("header.html").replace(`data-page="${page}"`, `data-page="${page}" aria-current="page"`),
+          );
+      },
+    },
+  };
+}
+
+/** Writes `.br` and `.gz` beside every text file, so that the server only has to choose. */
+function precompress(): Plugin {
+  let outDir = "";
+  return {
+    name: "fanfare-precompress",
+    apply: "build",
+    configResolved(config) {
+      outDir = resolve(config.root, config.build.outDir);
+    },
+    closeBundle() {
+      for (const name of readdirSync(outDir, { recursive: true, encoding: "utf8" })) {
+        if (!/\.(html|js|css|svg)$/.test(name)) continue;
+        const file = join(outDir, name);
+        const plain = readFileSync(file);
+        const packed = {
+          br: brotliCompressSync(plain, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: plain.length } }),
+          gz: gzipSync(plain, { level: 9 }),
+        };
+        for (const [extension, bytes] of Object.entries(packed)) {
+          if (bytes.length < plain.length) writeFileSync(`${file}.${extension}`, bytes);
+        }
+      }
+    },
+  };
+}
+
+export default defineConfig({
+  root: examples,
+  publicDir: resolve(web, "public"),
+  cacheDir: resolve(web, "node_modules/.vite"),
+  resolve: {
+    alias: {
+      "@web": resolve(web, "src"),
+      "socket.io-client": resolve(web, "node_modules/socket.io-client"),
+    },
+  },
+  build: {
+    outDir: resolve(web, "dist"),
+    emptyOutDir: true,
+    target: "es2022",
+    cssTarget: ["chrome123", "firefox120", "safari17.5"], // light-dark() stays as it is
+    modulePreload: { polyfill: false },
+    rollupOptions: {
+      input: {
+        index: join(examples, "index.html"),
+        chat: join(examples, "chat/index.html"),
+        notifications: join(examples, "notifications/index.html"),
+      },
+    },
+  },
+  server: {
+    fs: { allow: [examples, web] },
+    // `npm run dev` serves the pages with hot reload, in front of a running `fanfare demo`.
+    proxy: {
+      "/socket.io": { target: process.env["FANFARE_URL"] ?? "http://127.0.0.1:3000", ws: true },
+      "/api": { target: process.env["FANFARE_URL"] ?? "http://127.0.0.1:3000" },
+    },
+  },
+  plugins: [sharedMarkup(), precompress()],
+});
