@@ -19,6 +19,8 @@ pub mod msgpack;
 pub mod socket;
 
 mod limits;
+mod value;
 
 pub use engine::CloseReason;
 pub use limits::Limits;
+pub use value::Value;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeTuple, Serializer};
 
 use super::args::{Args, Source};
 use super::node::{Node, NodeDeserializer};
@@ -148,6 +149,17 @@ fn nodes<'a>(
 /// All arguments, whatever their number: `AllArgs<serde_json::Value>`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllArgs<T>(pub Vec<T>);
+
+/// As a tuple, so that [`Spread`](super::Spread) writes each element as an argument.
+impl<T: Serialize> Serialize for AllArgs<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = serializer.serialize_tuple(self.0.len())?;
+        self.0
+            .iter()
+            .try_for_each(|value| tuple.serialize_element(value))?;
+        tuple.end()
+    }
+}
 
 const ALL_ARGS: &str = "$fanfare::AllArgs";
 

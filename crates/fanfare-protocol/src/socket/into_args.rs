@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
+use super::decode_args::AllArgs;
 use super::encode::EncodeError;
 
 /// The arguments of an event or acknowledgement, about to be sent.
@@ -51,6 +52,13 @@ pub trait ArgWriter {
 impl<T: Serialize + ?Sized> IntoArgs for &T {
     fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
         writer.arg(*self)
+    }
+}
+
+/// Each element is an argument.
+impl<T: Serialize> IntoArgs for AllArgs<T> {
+    fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
+        self.0.iter().try_for_each(|value| writer.arg(value))
     }
 }
 

@@ -15,6 +15,7 @@ mod into_args;
 pub(crate) mod node;
 mod packet;
 pub(crate) mod scan;
+mod spread;
 
 pub mod v4;
 
@@ -29,3 +30,4 @@ pub use error::{DecodeError, JsonErrorKind};
 pub use header::{Header, PacketType, RESERVED_EVENTS, is_reserved_event};
 pub use into_args::{ArgWriter, IntoArgs, JsonArgs, RawArgs};
 pub use packet::{Ack, Connect, ConnectError, ConnectErrorBody, Event, Packet, decode};
+pub use spread::Spread;

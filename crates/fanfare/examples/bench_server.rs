@@ -1,0 +1,48 @@
+//! The server that benchmarks drive: ordinary handlers, the main namespace, `PORT` in the environment.
+
+use bytes::Bytes;
+use fanfare::{Ack, Data, EmitError, Namespace, Socket, SocketIo};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+async fn echo(Data(text): Data<String>) -> Ack<String> {
+    Ack(text)
+}
+
+async fn broadcast(io: SocketIo, Data(text): Data<String>) -> Result<(), EmitError> {
+    io.emit("msg", &text)?;
+    Ok(())
+}
+
+async fn broadcast_binary(io: SocketIo, Data(bytes): Data<Bytes>) -> Result<(), EmitError> {
+    io.emit("msg", &bytes)?;
+    Ok(())
+}
+
+async fn join(socket: Socket, Data(room): Data<String>) -> Ack {
+    socket.join(room);
+    Ack(())
+}
+
+async fn to_room(
+    io: SocketIo,
+    Data((room, text)): Data<(String, String)>,
+) -> Result<(), EmitError> {
+    io.to(room).emit("msg", &text)?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
+    let bench = Namespace::new("/")
+        .on("echo", echo)
+        .on("broadcast", broadcast)
+        .on("broadcast-binary", broadcast_binary)
+        .on("join", join)
+        .on("toroom", to_room);
+    let io = SocketIo::builder().namespace(bench).build()?;
+    fanfare::serve(("127.0.0.1", port), io).await?;
+    Ok(())
+}

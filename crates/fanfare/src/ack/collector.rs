@@ -1,0 +1,105 @@
+//! The acknowledgements of a broadcast.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use fanfare_protocol::socket::ArgsBuf;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::id::SocketId;
+
+/// Gathers one answer from each recipient.
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    state: Mutex<State>,
+    done: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pending: HashSet<SocketId>,
+    responses: Vec<ArgsBuf>,
+    disconnected: usize,
+}
+
+impl Collector {
+    pub(crate) fn new(recipients: impl IntoIterator<Item = SocketId>) -> Arc<Self> {
+        let pending = recipients.into_iter().collect();
+        Arc::new(Self {
+            state: Mutex::new(State {
+                pending,
+                ..State::default()
+            }),
+            done: Notify::new(),
+        })
+    }
+
+    fn strike(&self, id: &SocketId, payload: Option<ArgsBuf>) {
+        let mut state = self.state.lock();
+        if !state.pending.remove(id) {
+            return;
+        }
+        match payload {
+            Some(payload) => state.responses.push(payload),
+            None => state.disconnected += 1,
+        }
+        if state.pending.is_empty() {
+            self.done.notify_one();
+        }
+    }
+
+    /// Waits until every recipient has answered or is gone.
+    pub(crate) async fn finished(&self) {
+        while !self.state.lock().pending.is_empty() {
+            self.done.notified().await;
+        }
+    }
+
+    /// The answers, and how many recipients have not answered and how many have gone.
+    pub(crate) fn take(&self) -> (Vec<ArgsBuf>, usize, usize) {
+        let mut state = self.state.lock();
+        (
+            std::mem::take(&mut state.responses),
+            state.pending.len(),
+            state.disconnected,
+        )
+    }
+}
+
+/// The broadcasts of a namespace whose acknowledgements are awaited.
+#[derive(Debug, Default)]
+pub(crate) struct BroadcastAcks {
+    active: Mutex<HashMap<u64, Arc<Collector>>>,
+}
+
+impl BroadcastAcks {
+    pub(crate) fn register(&self, id: u64, collector: Arc<Collector>) {
+        self.active.lock().insert(id, collector);
+    }
+
+    pub(crate) fn forget(&self, id: u64) {
+        self.active.lock().remove(&id);
+    }
+
+    pub(crate) fn resolve(
+        &self,
+        id: u64,
+        from: &SocketId,
+        payload: impl FnOnce() -> ArgsBuf,
+    ) -> bool {
+        let collector = self.active.lock().get(&id).cloned();
+        collector.is_some_and(|collector| {
+            collector.strike(from, Some(payload()));
+            true
+        })
+    }
+
+    /// A socket is gone: nobody waits for it any longer.
+    pub(crate) fn gone(&self, id: &SocketId) {
+        let active: Vec<_> = self.active.lock().values().cloned().collect();
+        for collector in active {
+            collector.strike(id, None);
+        }
+    }
+}

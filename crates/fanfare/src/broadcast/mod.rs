@@ -1,0 +1,7 @@
+//! Sending to many: rooms, exceptions, flags.
+
+mod names;
+mod operator;
+
+pub use names::RoomNames;
+pub use operator::{BroadcastOperator, BroadcastReport};

@@ -1,0 +1,261 @@
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_engine::{BroadcastOptions, Connection};
+use fanfare_protocol::socket::IntoArgs;
+use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
+
+use super::RoomNames;
+use crate::ack::{BroadcastAckFuture, Collector};
+use crate::client::Client;
+use crate::encode::encode_event;
+use crate::error::EmitError;
+use crate::namespace::NamespaceInner;
+use crate::rooms::Audience;
+use crate::socket::Socket;
+
+/// What became of a broadcast on this server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BroadcastReport {
+    /// The sockets it was meant for.
+    pub recipients: usize,
+    /// How many of them did not get it because their outbox was full.
+    pub full: usize,
+}
+
+/// Whom an event is sent to, and how. Clone it to keep a chain for later.
+///
+/// ```
+/// # use fanfare::SocketIo;
+/// # fn f(io: &SocketIo) -> Result<(), fanfare::EmitError> {
+/// let staff = io.of("/chat").to(["admins", "moderators"]);
+/// staff.emit("alert", "somebody is at the door")?;
+/// staff.clone().except("absent").volatile().emit("tick", 1)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct BroadcastOperator {
+    namespace: Arc<NamespaceInner>,
+    rooms: SmallVec<[String; 1]>,
+    except: SmallVec<[String; 1]>,
+    /// The sender of `socket.to(…)` and `socket.broadcast()`.
+    sender: Option<Socket>,
+    volatile: bool,
+    compress: bool,
+    local: bool,
+    timeout: Option<Duration>,
+}
+
+impl BroadcastOperator {
+    pub(crate) fn new(namespace: Arc<NamespaceInner>) -> Self {
+        Self {
+            namespace,
+            rooms: SmallVec::new(),
+            except: SmallVec::new(),
+            sender: None,
+            volatile: false,
+            compress: true,
+            local: false,
+            timeout: None,
+        }
+    }
+
+    pub(crate) fn from_sender(socket: &Socket) -> Self {
+        Self {
+            sender: Some(socket.clone()),
+            ..Self::new(socket.0.namespace.clone())
+        }
+    }
+
+    /// Adds rooms: the event goes to those who are in at least one, once each.
+    pub fn to(mut self, rooms: impl RoomNames) -> Self {
+        rooms.add_to(&mut self.rooms);
+        self
+    }
+
+    /// As [`to`](Self::to).
+    pub fn within(self, rooms: impl RoomNames) -> Self {
+        self.to(rooms)
+    }
+
+    /// Leaves out those who are in at least one of these rooms.
+    pub fn except(mut self, rooms: impl RoomNames) -> Self {
+        rooms.add_to(&mut self.except);
+        self
+    }
+
+    /// Leaves out those who cannot take the event at once (something is queued for them, or no polling request is
+    /// waiting).
+    pub fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
+    /// Whether the event is worth compressing (where the transport negotiated compression). Default: yes.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+
+    /// Stays on this server of a cluster.
+    pub fn local(mut self) -> Self {
+        self.local = true;
+        self
+    }
+
+    /// How long [`emit_with_ack`](Self::emit_with_ack) waits. Default: `ack_timeout` of the builder.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends an event: `&T` is one argument, a tuple is several. It is encoded once, whatever the number of
+    /// recipients.
+    ///
+    /// # Errors
+    /// [`EmitError::NotSerializable`]. Recipients whose outbox is full are counted in the report.
+    pub fn emit(&self, event: &str, args: impl IntoArgs) -> Result<BroadcastReport, EmitError> {
+        self.emit_ref(event, &args)
+    }
+
+    pub(crate) fn emit_ref(
+        &self,
+        event: &str,
+        args: &impl IntoArgs,
+    ) -> Result<BroadcastReport, EmitError> {
+        let message = encode_event(&self.namespace.name, None, event, args)?;
+        let audience = self.audience();
+        let report = fanfare_engine::broadcast(&audience, &message, self.options());
+        Ok(BroadcastReport {
+            recipients: audience.len(),
+            full: report.full,
+        })
+    }
+
+    fn options(&self) -> BroadcastOptions {
+        let mut options = BroadcastOptions::default();
+        options.volatile = self.volatile;
+        options.compress = self.compress;
+        options
+    }
+
+    /// Sends an event `message`, as Node's `send` does.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn send(&self, args: impl IntoArgs) -> Result<BroadcastReport, EmitError> {
+        self.emit("message", args)
+    }
+
+    /// Sends an event and gathers one answer from each recipient: the first argument of its acknowledgement (all of
+    /// them, if `R` is a tuple). The event is sent at once; the answers come when the future is awaited.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # async fn f(io: fanfare::SocketIo) -> Result<(), Box<dyn std::error::Error>> {
+    /// let votes: Vec<bool> = io.to("jury").timeout(Duration::from_secs(5)).emit_with_ack("guilty?", ()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The future fails with [`BroadcastAckError`](crate::BroadcastAckError); at a timeout the answers that did come
+    /// are in it. Recipients that disconnect meanwhile are not waited for.
+    pub fn emit_with_ack<R>(&self, event: &str, args: impl IntoArgs) -> BroadcastAckFuture<R>
+    where
+        R: DeserializeOwned + Send + 'static,
+    {
+        let id = self.namespace.next_ack_id();
+        let message = match encode_event(&self.namespace.name, Some(id), event, &args) {
+            Ok(message) => message,
+            Err(error) => return BroadcastAckFuture::failed(error.into()),
+        };
+        let recipients = self.select();
+        let collector = Collector::new(recipients.iter().map(|socket| socket.0.id));
+        self.namespace
+            .broadcast_acks
+            .register(id, collector.clone());
+        let audience: Audience<Connection<Client>> = recipients
+            .iter()
+            .map(|socket| socket.0.connection.clone())
+            .collect();
+        fanfare_engine::broadcast(&audience, &message, self.options());
+        // A socket that went before it was registered would be waited for in vain.
+        recipients
+            .iter()
+            .filter(|socket| !socket.connected())
+            .for_each(|socket| {
+                self.namespace.broadcast_acks.gone(&socket.0.id);
+            });
+        let timeout = self.timeout.unwrap_or_else(|| {
+            self.namespace
+                .io()
+                .map_or(Duration::ZERO, |io| io.ack_timeout)
+        });
+        BroadcastAckFuture::new(self.namespace.clone(), id, collector, timeout, PhantomData)
+    }
+
+    /// The sockets concerned, on this server.
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.select()
+    }
+
+    /// Makes the sockets concerned join rooms.
+    pub fn sockets_join(&self, rooms: impl RoomNames) {
+        let mut names = SmallVec::new();
+        rooms.add_to(&mut names);
+        for socket in self.select() {
+            socket.join(names.as_slice());
+        }
+    }
+
+    /// Makes the sockets concerned leave rooms.
+    pub fn sockets_leave(&self, rooms: impl RoomNames) {
+        let mut names = SmallVec::new();
+        rooms.add_to(&mut names);
+        for socket in self.select() {
+            socket.leave(names.as_slice());
+        }
+    }
+
+    /// Disconnects the sockets concerned, with `close` also their connections.
+    pub fn disconnect_sockets(&self, close: bool) {
+        for socket in self.select() {
+            socket.disconnect(close);
+        }
+    }
+
+    /// The connections concerned. The common cases share the list that the index keeps.
+    fn audience(&self) -> Audience<Connection<Client>> {
+        let room = match (self.rooms.as_slice(), self.except.as_slice(), &self.sender) {
+            ([], [], None) => None,
+            ([room], [], None) => Some(room.as_str()),
+            _ => {
+                return self
+                    .select()
+                    .iter()
+                    .map(|socket| socket.0.connection.clone())
+                    .collect();
+            }
+        };
+        let rooms = &self.namespace.rooms;
+        let cached = rooms.read().cached(room);
+        cached.unwrap_or_else(|| rooms.write().audience(room))
+    }
+
+    fn select(&self) -> Vec<Socket> {
+        let rooms = self.namespace.rooms.read();
+        let chosen = rooms.select(&self.rooms, &self.except).into_iter();
+        match &self.sender {
+            None => chosen.cloned().collect(),
+            Some(sender) => chosen
+                .filter(|socket| socket.0.id != sender.0.id)
+                .cloned()
+                .collect(),
+        }
+    }
+}

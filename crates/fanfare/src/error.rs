@@ -1,0 +1,57 @@
+//! Errors.
+
+use fanfare_engine::SendError;
+use fanfare_protocol::socket::EncodeError;
+
+/// Why an event was not sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The arguments cannot be serialized, or the name is reserved.
+    #[error(transparent)]
+    NotSerializable(#[from] EncodeError),
+    /// The outbox of the connection is full: its reader is too slow.
+    #[error(
+        "the outbox of the connection is full: {pending} bytes are waiting, the limit is {limit}"
+    )]
+    Full {
+        /// Bytes that wait to be written.
+        pending: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The socket is disconnected.
+    #[error("the socket is disconnected")]
+    Disconnected,
+}
+
+impl From<SendError> for EmitError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Full { pending, limit } => Self::Full { pending, limit },
+            _ => Self::Disconnected,
+        }
+    }
+}
+
+/// Why a server could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A handler takes a state that was not given.
+    #[error(
+        "a handler of namespace {namespace:?} takes State<{state}>, but no such state was given: add `.state(…)`"
+    )]
+    MissingState {
+        /// The namespace of the handler.
+        namespace: String,
+        /// The type of the state.
+        state: &'static str,
+    },
+    /// A namespace was added twice.
+    #[error("namespace {0:?} was added twice")]
+    DuplicateNamespace(String),
+    /// An event name that the protocol keeps for itself.
+    #[error("\"{0}\" is a reserved event name")]
+    ReservedEvent(String),
+}

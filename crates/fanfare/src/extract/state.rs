@@ -1,0 +1,64 @@
+use std::any::{Any, TypeId, type_name};
+use std::collections::HashMap;
+use std::fmt;
+
+use super::{FromContext, Rejection};
+use crate::handler::{HasSocket, Moment, Requirements};
+
+/// A clone of a value that was given to [`SocketIoBuilder::state`](crate::SocketIoBuilder::state).
+///
+/// A handler whose state is missing is reported by [`build`](crate::SocketIoBuilder::build).
+///
+/// ```
+/// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+/// use fanfare::{Ack, Namespace, SocketIo, State};
+///
+/// let counter = Namespace::new("/").on("count", async |State(n): State<Arc<AtomicU64>>| {
+///     Ack(n.fetch_add(1, Ordering::Relaxed))
+/// });
+/// let io = SocketIo::builder().namespace(counter).state(Arc::new(AtomicU64::new(0))).build()?;
+/// # Ok::<(), fanfare::BuildError>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct State<S>(pub S);
+
+impl<M: Moment, S: Clone + Send + Sync + 'static> FromContext<M> for State<S> {
+    fn from_context(cx: &M::Context<'_>) -> Result<Self, Rejection> {
+        let states = &cx.socket().io_inner().states;
+        states
+            .get()
+            .cloned()
+            .map(Self)
+            .ok_or(Rejection::MissingState(type_name::<S>()))
+    }
+
+    fn requirements(needs: &mut Requirements) {
+        needs.state::<S>();
+    }
+}
+
+/// The states, one of each type.
+#[derive(Default)]
+pub(crate) struct StateMap(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+impl StateMap {
+    pub(crate) fn insert<S: Send + Sync + 'static>(&mut self, state: S) {
+        self.0.insert(TypeId::of::<S>(), Box::new(state));
+    }
+
+    pub(crate) fn get<S: 'static>(&self) -> Option<&S> {
+        self.0.get(&TypeId::of::<S>())?.downcast_ref()
+    }
+
+    pub(crate) fn has(&self, id: TypeId) -> bool {
+        self.0.contains_key(&id)
+    }
+}
+
+impl fmt::Debug for StateMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StateMap")
+            .field("len", &self.0.len())
+            .finish()
+    }
+}

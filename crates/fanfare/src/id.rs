@@ -1,0 +1,131 @@
+//! Public socket ids.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Deref;
+
+use fanfare_protocol::socket::{ArgWriter, EncodeError, IntoArgs};
+
+const RAW: usize = 15;
+const TEXT: usize = 20;
+const BATCH: usize = 16;
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// The public, ephemeral id of a [`Socket`](crate::Socket): 20 characters of `[A-Za-z0-9_-]`, new with every
+/// connection that is not recovered.
+///
+/// It is never the Engine.IO session id: knowing it gives no hold on its owner's transport.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId([u8; TEXT]);
+
+impl SocketId {
+    /// A random id: 15 bytes of the system's secure source.
+    pub(crate) fn random() -> Self {
+        Self(encode(&random_bytes()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        // The bytes come from ALPHABET alone, so this cannot fail.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+fn encode(raw: &[u8; RAW]) -> [u8; TEXT] {
+    let mut text = [0; TEXT];
+    for (bytes, out) in raw.chunks_exact(3).zip(text.chunks_exact_mut(4)) {
+        let bits = u32::from(bytes[0]) << 16 | u32::from(bytes[1]) << 8 | u32::from(bytes[2]);
+        for (i, c) in out.iter_mut().enumerate() {
+            *c = ALPHABET[(bits >> (18 - 6 * i)) as usize & 63];
+        }
+    }
+    text
+}
+
+/// One system call serves several ids: connecting is a hot path.
+fn random_bytes() -> [u8; RAW] {
+    struct Pool {
+        bytes: [u8; RAW * BATCH],
+        used: usize,
+    }
+    thread_local! {
+        static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; RAW * BATCH], used: RAW * BATCH }) };
+    }
+    POOL.with_borrow_mut(|pool| {
+        if pool.used == pool.bytes.len() {
+            #[allow(
+                clippy::expect_used,
+                reason = "without a secure source no id is safe to hand out"
+            )]
+            getrandom::fill(&mut pool.bytes).expect("the system has a source of random bytes");
+            pool.used = 0;
+        }
+        let mut raw = [0; RAW];
+        raw.copy_from_slice(&pool.bytes[pool.used..pool.used + RAW]);
+        pool.used += RAW;
+        raw
+    })
+}
+
+impl Deref for SocketId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for SocketId {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl fmt::Display for SocketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for SocketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl PartialEq<str> for SocketId {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl serde::Serialize for SocketId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl IntoArgs for SocketId {
+    fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
+        writer.arg(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodes_as_base64url() {
+        assert_eq!(&encode(&[0; 15]), b"AAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(&encode(&[255; 15]), b"____________________");
+        assert_eq!(&encode(b"Fanfare, trala!"), b"RmFuZmFyZSwgdHJhbGEh");
+    }
+
+    #[test]
+    fn ids_differ_across_pool_refills() {
+        let ids: std::collections::HashSet<_> =
+            (0..BATCH * 3).map(|_| SocketId::random()).collect();
+        assert_eq!(ids.len(), BATCH * 3);
+    }
+}

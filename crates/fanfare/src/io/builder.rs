@@ -1,0 +1,198 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use fanfare_engine::{Config, Engine};
+use fanfare_protocol::Limits;
+use fanfare_protocol::socket::is_reserved_event;
+use parking_lot::RwLock;
+
+use super::{IoInner, Latch, Running, SocketIo};
+use crate::client::Dispatcher;
+use crate::error::BuildError;
+use crate::extract::StateMap;
+use crate::namespace::{Matcher, Namespace, NamespaceInner, Parent};
+
+/// Configures a [`SocketIo`]. Names and defaults are those of Node's server.
+#[derive(Debug, Default)]
+#[must_use = "call `build`"]
+pub struct SocketIoBuilder {
+    namespaces: Vec<Namespace>,
+    states: StateMap,
+    config: Config,
+    limits: Limits,
+    ack_timeout: Option<Duration>,
+}
+
+const DEFAULT_ACK_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl SocketIoBuilder {
+    /// Adds a namespace. Without one for `/`, clients may join the main namespace all the same, which then has no
+    /// handlers.
+    pub fn namespace(mut self, namespace: Namespace) -> Self {
+        self.namespaces.push(namespace);
+        self
+    }
+
+    /// Gives handlers a value to share: the extractor [`State<S>`](crate::State) clones it. One of each type.
+    pub fn state<S: Clone + Send + Sync + 'static>(mut self, state: S) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// The path of the requests. Default: `/socket.io/`.
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.config.path = path.into();
+        self
+    }
+
+    /// How often the server pings. Default: 25 s.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.config.ping_interval = interval;
+        self
+    }
+
+    /// How long a client may take to answer a ping. Default: 20 s.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.config.ping_timeout = timeout;
+        self
+    }
+
+    /// How long a client may stay without joining a namespace. Default: 45 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.connect_timeout = timeout;
+        self
+    }
+
+    /// The longest message, in bytes (`maxHttpBufferSize`). Default: 1,000,000.
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.limits.max_payload = bytes;
+        self
+    }
+
+    /// How long acknowledgements may take unless `timeout` says otherwise. Default: 30 s.
+    pub fn ack_timeout(mut self, timeout: Duration) -> Self {
+        self.ack_timeout = Some(timeout);
+        self
+    }
+
+    /// All bounds at once; replaces what [`max_payload`](Self::max_payload) and
+    /// [`connect_timeout`](Self::connect_timeout) set before.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Changes the settings of the transport layer: transports, upgrades, CORS, cookies, slow consumers, …
+    ///
+    /// ```
+    /// use fanfare::{SlowConsumer, SocketIo};
+    ///
+    /// let io = SocketIo::builder()
+    ///     .engine(|config| config.slow_consumer = SlowConsumer::DropNewest)
+    ///     .build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
+    pub fn engine(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Builds the server. Nothing runs yet: mount [`service`](SocketIo::service) or call [`serve`](crate::serve).
+    ///
+    /// # Errors
+    /// [`BuildError`] if a state is missing, a namespace was added twice, or an event name is reserved.
+    pub fn build(self) -> Result<SocketIo, BuildError> {
+        let Self {
+            mut namespaces,
+            states,
+            mut config,
+            limits,
+            ack_timeout,
+        } = self;
+        if !namespaces.iter().any(|namespace| namespace.name == "/") {
+            namespaces.push(Namespace::new("/"));
+        }
+        for namespace in &namespaces {
+            check(namespace, &states)?;
+        }
+        let mut names = HashSet::new();
+        if let Some(twice) = namespaces
+            .iter()
+            .find(|namespace| !names.insert(namespace.name.as_str()))
+        {
+            return Err(BuildError::DuplicateNamespace(twice.name.clone()));
+        }
+        let (fixed, dynamic): (Vec<_>, Vec<_>) = namespaces
+            .into_iter()
+            .partition(|namespace| matches!(namespace.matcher, Matcher::Exact));
+        let parents = dynamic.into_iter().map(
+            |Namespace {
+                 name,
+                 matcher,
+                 behaviour,
+             }| {
+                Arc::new(Parent {
+                    name,
+                    matcher,
+                    behaviour: Arc::new(behaviour),
+                })
+            },
+        );
+        let parents = parents.collect();
+        let inner = Arc::new_cyclic(|this| {
+            let mut map: HashMap<Box<str>, _, _> = HashMap::default();
+            for Namespace {
+                name, behaviour, ..
+            } in fixed
+            {
+                let running = NamespaceInner::new(&name, Arc::new(behaviour), this.clone());
+                map.insert(name.into(), running);
+            }
+            let main = map
+                .get("/")
+                .cloned()
+                .map_or_else(OnceLock::new, OnceLock::from);
+            IoInner {
+                namespaces: RwLock::new(map),
+                main,
+                parents,
+                states,
+                limits: limits.clone(),
+                ack_timeout: ack_timeout.unwrap_or(DEFAULT_ACK_TIMEOUT),
+                running: Running::default(),
+                closed: Latch::default(),
+                engine: OnceLock::new(),
+                this: this.clone(),
+            }
+        });
+        config.limits = limits;
+        let engine = Engine::new(
+            Dispatcher {
+                io: Arc::downgrade(&inner),
+            },
+            config,
+        );
+        let _ = inner.engine.set(engine);
+        Ok(SocketIo(inner))
+    }
+}
+
+fn check(namespace: &Namespace, states: &StateMap) -> Result<(), BuildError> {
+    let Namespace {
+        name, behaviour, ..
+    } = namespace;
+    if let Some(event) = behaviour
+        .event_names()
+        .find(|event| is_reserved_event(event))
+    {
+        return Err(BuildError::ReservedEvent(event.to_owned()));
+    }
+    match behaviour.requirements().missing(|id| states.has(id)) {
+        Some(state) => Err(BuildError::MissingState {
+            namespace: name.clone(),
+            state,
+        }),
+        None => Ok(()),
+    }
+}

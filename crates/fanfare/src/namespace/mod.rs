@@ -1,0 +1,13 @@
+//! Namespaces: what is declared before the server starts ([`Namespace`]) and what runs then.
+
+mod builder;
+mod dynamic;
+mod router;
+mod running;
+
+pub use builder::Namespace;
+pub(crate) use builder::with_slash;
+pub(crate) use dynamic::{Matcher, Parent};
+pub(crate) use router::Behaviour;
+pub(crate) use running::NamespaceInner;
+pub use running::{NamespaceHandle, ParentNamespace};

@@ -1,0 +1,85 @@
+//! Which handlers run: built once, read without locks.
+
+use std::collections::HashMap;
+
+use smallvec::SmallVec;
+
+use crate::handler::{
+    ConnectHandler, DisconnectHandler, EventContext, EventHandler, Middleware, PacketMiddleware,
+    Requirements,
+};
+
+type Handlers = SmallVec<[EventHandler; 1]>;
+
+/// The handlers of a namespace.
+#[derive(Default)]
+pub(crate) struct Behaviour {
+    pub(crate) middlewares: Vec<Middleware>,
+    pub(crate) packet_middlewares: Vec<PacketMiddleware>,
+    pub(crate) connect: Vec<ConnectHandler>,
+    pub(crate) disconnecting: Vec<DisconnectHandler>,
+    pub(crate) disconnect: Vec<DisconnectHandler>,
+    events: HashMap<Box<str>, Handlers, foldhash::fast::RandomState>,
+    pub(crate) any: Vec<EventHandler>,
+    pub(crate) fallback: Option<EventHandler>,
+}
+
+impl Behaviour {
+    pub(crate) fn add_event(&mut self, event: &str, handler: EventHandler) {
+        self.events.entry(event.into()).or_default().push(handler);
+    }
+
+    pub(crate) fn event_names(&self) -> impl Iterator<Item = &str> {
+        self.events.keys().map(|name| &**name)
+    }
+
+    /// Runs the handlers of an event in the order in which they were added; `false` if there are none.
+    #[inline]
+    pub(crate) fn dispatch(&self, cx: &EventContext<'_>) -> bool {
+        if !self.any.is_empty() {
+            let without_ack = EventContext { ack: None, ..*cx };
+            self.any
+                .iter()
+                .for_each(|handler| handler.call(&without_ack));
+        }
+        match self.events.get(cx.event) {
+            Some(handlers) => {
+                handlers.iter().for_each(|handler| handler.call(cx));
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn requirements(&self) -> Requirements {
+        let mut needs = Requirements::default();
+        self.packet_middlewares
+            .iter()
+            .for_each(|h| h.requirements(&mut needs));
+        self.middlewares
+            .iter()
+            .for_each(|h| h.requirements(&mut needs));
+        self.connect.iter().for_each(|h| h.requirements(&mut needs));
+        self.disconnecting
+            .iter()
+            .chain(&self.disconnect)
+            .for_each(|h| h.requirements(&mut needs));
+        let events = self
+            .events
+            .values()
+            .flatten()
+            .chain(&self.any)
+            .chain(&self.fallback);
+        events.for_each(|h| h.requirements(&mut needs));
+        needs
+    }
+}
+
+impl std::fmt::Debug for Behaviour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Behaviour")
+            .field("middlewares", &self.middlewares.len())
+            .field("events", &self.events.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,27 @@
+//! The server alone, without a framework.
+
+use fanfare_engine::ServeOptions;
+use tokio::net::{TcpListener, ToSocketAddrs};
+
+use crate::io::SocketIo;
+
+/// Listens on an address and serves Socket.IO there; all other paths are answered with 404, as by Node's
+/// `new Server(3000)`.
+///
+/// Returns when [`SocketIo::close`] has been called.
+///
+/// # Errors
+/// If the address cannot be bound.
+pub async fn serve(addr: impl ToSocketAddrs, io: SocketIo) -> std::io::Result<()> {
+    serve_listener(TcpListener::bind(addr).await?, io).await
+}
+
+/// As [`serve`], on a listener that is bound already.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve_listener(listener: TcpListener, io: SocketIo) -> std::io::Result<()> {
+    let closed = io.clone();
+    let closed = async move { closed.0.closed.wait().await };
+    fanfare_engine::serve(listener, io.service(), ServeOptions::default(), closed).await
+}

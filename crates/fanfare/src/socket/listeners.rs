@@ -1,0 +1,94 @@
+//! Handlers of one socket, for those who want them.
+
+use parking_lot::RwLock;
+
+use crate::handler::{EventContext, EventHandler};
+
+/// Names a handler that was added to a socket, so that it can be taken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ListenerId(u64);
+
+struct Listener {
+    id: u64,
+    /// `None`: every event.
+    event: Option<Box<str>>,
+    once: bool,
+    handler: EventHandler,
+}
+
+/// The handlers of one socket, in the order in which they were added.
+#[derive(Default)]
+pub(super) struct Listeners(RwLock<State>);
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    list: Vec<Listener>,
+}
+
+impl Listeners {
+    pub(super) fn add(&self, event: Option<&str>, once: bool, handler: EventHandler) -> ListenerId {
+        let mut state = self.0.write();
+        let id = state.next;
+        state.next += 1;
+        state.list.push(Listener {
+            id,
+            event: event.map(Into::into),
+            once,
+            handler,
+        });
+        ListenerId(id)
+    }
+
+    pub(super) fn remove(&self, id: ListenerId) -> bool {
+        let list = &mut self.0.write().list;
+        let before = list.len();
+        list.retain(|listener| listener.id != id.0);
+        list.len() < before
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.write().list.clear();
+    }
+
+    /// Runs the handlers of an event; `false` if there are none for it.
+    pub(super) fn dispatch(&self, cx: &EventContext<'_>) -> bool {
+        let mut found = false;
+        for (handler, any) in self.take_matching(cx.event) {
+            if any {
+                handler.call(&EventContext { ack: None, ..*cx });
+            } else {
+                handler.call(cx);
+                found = true;
+            }
+        }
+        found
+    }
+
+    /// The handlers concerned, without holding the lock while they run: they may add and remove others.
+    fn take_matching(&self, event: &str) -> Vec<(EventHandler, bool)> {
+        let matches =
+            |listener: &Listener| listener.event.as_deref().is_none_or(|name| name == event);
+        let state = self.0.read();
+        let chosen = |list: &[Listener]| {
+            let chosen = list.iter().filter(|listener| matches(listener));
+            chosen
+                .map(|listener| (listener.handler.clone(), listener.event.is_none()))
+                .collect()
+        };
+        if !state
+            .list
+            .iter()
+            .any(|listener| listener.once && matches(listener))
+        {
+            return chosen(&state.list);
+        }
+        drop(state);
+        let mut state = self.0.write();
+        let handlers = chosen(&state.list);
+        state
+            .list
+            .retain(|listener| !(listener.once && matches(listener)));
+        handlers
+    }
+}

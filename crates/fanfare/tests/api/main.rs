@@ -1,0 +1,13 @@
+//! The public API, seen from a client that speaks the protocol by hand: one file per topic.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod acks;
+mod binary;
+mod connect;
+mod disconnect;
+mod dynamic;
+mod events;
+mod handlers;
+mod mount;
+mod rooms;
+mod support;

@@ -1,0 +1,292 @@
+//! Rooms and broadcasts.
+
+use fanfare::{
+    Ack, AllArgs, Data, DisconnectReason, EmitError, Namespace, Socket, SocketIo, Value,
+};
+
+use crate::support::{Peer, Server};
+
+/// A namespace whose sockets join rooms when asked.
+fn joining() -> Namespace {
+    Namespace::new("/")
+        .on("echo", async || Ack(()))
+        .on(
+            "join",
+            async |socket: Socket, Data(AllArgs(rooms)): Data<AllArgs<String>>| {
+                socket.join(&rooms);
+                Ack(socket.rooms().len())
+            },
+        )
+        .on("leave", async |socket: Socket, Data(room): Data<String>| {
+            socket.leave(room);
+            Ack(socket.rooms().len())
+        })
+}
+
+async fn member(server: &Server, rooms: &str) -> Peer {
+    let mut peer = server.joined().await;
+    if !rooms.is_empty() {
+        peer.send(&format!(r#"20["join",{rooms}]"#)).await;
+        assert!(peer.text().await.starts_with("30["));
+    }
+    peer
+}
+
+#[tokio::test]
+async fn each_recipient_gets_an_event_once() {
+    let server = Server::with(joining()).await;
+    let mut a = member(&server, r#""a""#).await;
+    let mut ab = member(&server, r#""a","b""#).await;
+    let mut c = member(&server, r#""c""#).await;
+    let io = &server.io;
+    assert_eq!(io.to(["a", "b"]).emit("union", ()).unwrap().recipients, 2);
+    assert_eq!(
+        io.to("a")
+            .except("b")
+            .emit("difference", ())
+            .unwrap()
+            .recipients,
+        1
+    );
+    assert_eq!(
+        io.except(["a", "b"]).emit("rest", ()).unwrap().recipients,
+        1
+    );
+    assert_eq!(io.to(&ab.sid).emit("own id", ()).unwrap().recipients, 1);
+    assert_eq!(
+        io.to(["a".to_owned(), ab.sid.clone()])
+            .emit("both", ())
+            .unwrap()
+            .recipients,
+        2
+    );
+    assert_eq!(io.emit("all", ()).unwrap().recipients, 3);
+    for packet in ["union", "difference", "both", "all"] {
+        a.expect(&format!(r#"2["{packet}"]"#)).await;
+    }
+    for packet in ["union", "own id", "both", "all"] {
+        ab.expect(&format!(r#"2["{packet}"]"#)).await;
+    }
+    for packet in ["rest", "all"] {
+        c.expect(&format!(r#"2["{packet}"]"#)).await;
+    }
+    for peer in [&mut a, &mut ab, &mut c] {
+        peer.quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn a_socket_leaves_itself_out() {
+    let server = Server::with(
+        joining()
+            .on("others", async |socket: Socket| {
+                socket.broadcast().emit("from", socket.id())
+            })
+            .on("to", async |socket: Socket, Data(room): Data<String>| {
+                socket.to(room).emit("to", ())
+            })
+            .on(
+                "except",
+                async |socket: Socket, Data(room): Data<String>| {
+                    socket.except(room).emit("except", ())
+                },
+            ),
+    )
+    .await;
+    let mut a = member(&server, r#""r""#).await;
+    let mut b = member(&server, r#""r""#).await;
+    let mut c = member(&server, "").await;
+    a.send(r#"2["others"]"#).await;
+    let from_a = format!(r#"2["from","{}"]"#, a.sid);
+    b.expect(&from_a).await;
+    c.expect(&from_a).await;
+    a.send(r#"2["to","r"]"#).await;
+    b.expect(r#"2["to"]"#).await;
+    let own = format!(r#"2["to","{}"]"#, a.sid);
+    a.send(&own).await;
+    a.send(r#"2["except","r"]"#).await;
+    c.expect(r#"2["except"]"#).await;
+    for peer in [&mut a, &mut b, &mut c] {
+        peer.quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn rooms_come_and_go_with_their_members() {
+    let server = Server::with(joining()).await;
+    let mut a = member(&server, r#""r","s","r""#).await;
+    let b = member(&server, r#""r""#).await;
+    let main = server.io.of("/");
+    let mut rooms = main.rooms();
+    rooms.sort();
+    assert_eq!(rooms, [("r".to_owned(), 2), ("s".to_owned(), 1)]);
+    a.send(r#"20["leave","s"]"#).await;
+    a.expect("30[2]").await;
+    assert_eq!(main.rooms(), [("r".to_owned(), 2)]);
+    let gone = main.socket(&b.sid).unwrap();
+    b.vanish();
+    crate::support::within("leaving", async {
+        while gone.connected() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(main.rooms(), [("r".to_owned(), 1)]);
+    assert_eq!(main.len(), 1);
+}
+
+#[tokio::test]
+async fn rooms_are_still_there_while_disconnecting() {
+    let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel();
+    let after = tx.clone();
+    let server = Server::with(
+        joining()
+            .on_disconnecting(move |socket: Socket, reason: DisconnectReason| {
+                let tx = tx.clone();
+                async move { tx.send((reason, socket.rooms().len())).unwrap() }
+            })
+            .on_disconnect(move |socket: Socket, reason: DisconnectReason| {
+                let tx = after.clone();
+                async move { tx.send((reason, socket.rooms().len())).unwrap() }
+            }),
+    )
+    .await;
+    let peer = member(&server, r#""r""#).await;
+    peer.vanish();
+    assert_eq!(rx.recv().await, Some((DisconnectReason::TransportClose, 2)));
+    assert_eq!(rx.recv().await, Some((DisconnectReason::TransportClose, 0)));
+}
+
+#[tokio::test]
+async fn many_at_once() {
+    let server = Server::with(joining()).await;
+    let mut a = member(&server, r#""r""#).await;
+    let mut b = member(&server, "").await;
+    let io = &server.io;
+    io.of("/").sockets_join("new");
+    assert_eq!(io.to("new").sockets().len(), 2);
+    io.to("r").sockets_leave("new");
+    assert_eq!(io.to("new").sockets().len(), 1);
+    io.to("new").disconnect_sockets(false);
+    b.expect("1").await;
+    a.quiet().await;
+    io.of("/").disconnect_sockets(true);
+    a.expect("1").await;
+    assert_eq!(a.until_closed().await, []);
+}
+
+#[tokio::test]
+async fn the_number_of_rooms_is_limited() {
+    let mut limits = fanfare::Limits::default();
+    limits.max_rooms_per_socket = 2;
+    let server = Server::start(SocketIo::builder().limits(limits).namespace(joining())).await;
+    let mut peer = server.joined().await;
+    peer.send(r#"20["join","a","b","c"]"#).await;
+    peer.expect("30[3]").await; // its own id, a, b
+}
+
+#[tokio::test]
+async fn emitted_from_one_batch_everybody_sees_the_same_order() {
+    let server = Server::with(
+        joining().on("burst", async |socket: Socket, Data(n): Data<u32>| {
+            socket.nsp().emit("all", n)?;
+            socket.emit("own", n)?;
+            socket.nsp().to("r").emit("room", n)?;
+            Ok::<_, EmitError>(())
+        }),
+    )
+    .await;
+    let mut a = member(&server, "").await;
+    let mut b = member(&server, r#""r""#).await;
+    for n in 0..100 {
+        a.send(&format!(r#"2["burst",{n}]"#)).await;
+    }
+    for n in 0..100 {
+        a.expect(&format!(r#"2["all",{n}]"#)).await;
+        a.expect(&format!(r#"2["own",{n}]"#)).await;
+        b.expect(&format!(r#"2["all",{n}]"#)).await;
+        b.expect(&format!(r#"2["room",{n}]"#)).await;
+    }
+}
+
+/// What one thread emits under a lock comes before what the next one emits under it, for everybody.
+#[ignore = "broadcasts of a batch are held back per thread: to be fixed in the engine"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn emitted_under_one_lock_everybody_sees_the_same_order() {
+    use std::sync::{Arc, Mutex};
+    let counter = Arc::new(Mutex::new(0u32));
+    let server = Server::start(
+        SocketIo::builder()
+            .state(counter.clone())
+            .namespace(joining().on(
+                "next",
+                async |socket: Socket, fanfare::State(counter): fanfare::State<Arc<Mutex<u32>>>| {
+                    let mut counter = counter.lock().unwrap();
+                    *counter += 1;
+                    socket.nsp().emit("n", *counter).map(drop)
+                },
+            )),
+    )
+    .await;
+    const EACH: u32 = 300;
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        peers.push(server.joined().await);
+    }
+    let total = EACH * peers.len() as u32;
+    let tasks = peers.into_iter().map(|mut peer| {
+        tokio::spawn(async move {
+            for _ in 0..EACH {
+                peer.send(r#"2["next"]"#).await;
+            }
+            for n in 1..=total {
+                peer.expect(&format!(r#"2["n",{n}]"#)).await;
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn volatile_events_go_to_those_who_can_take_them() {
+    let server = Server::with(joining()).await;
+    let mut peer = server.joined().await;
+    let socket = server.io.of("/").socket(&peer.sid).unwrap();
+    socket.volatile().emit("v", 1).unwrap();
+    peer.expect(r#"2["v",1]"#).await;
+    server.io.volatile().emit("v", 2).unwrap();
+    peer.expect(r#"2["v",2]"#).await;
+    let big = "x".repeat(100_000);
+    while socket.pending_bytes() == 0 {
+        socket.emit("big", &big).unwrap(); // until the client's window is full
+    }
+    socket.volatile().emit("v", 3).unwrap();
+    server.io.volatile().emit("v", 4).unwrap();
+    socket.emit("end", ()).unwrap();
+    loop {
+        let text = peer.text().await;
+        assert!(!text.starts_with(r#"2["v""#), "{text}");
+        if text == r#"2["end"]"# {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn data_and_ids_of_the_sockets() {
+    let server = Server::with(joining()).await;
+    let peer = server.joined().await;
+    let main = server.io.of("/");
+    let socket = main.socket(&peer.sid).unwrap();
+    assert_eq!(socket.data::<Option<u8>>().unwrap(), None);
+    socket
+        .set_data(&serde_json::json!({ "name": "x" }))
+        .unwrap();
+    assert_eq!(socket.data::<serde_json::Value>().unwrap()["name"], "x");
+    assert_eq!(main.socket_ids(), [socket.id()]);
+    assert_eq!(main.sockets(), [socket]);
+    assert!(main.socket("nobody").is_none());
+    let _ = Value::Null;
+}

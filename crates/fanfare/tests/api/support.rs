@@ -1,0 +1,173 @@
+//! A server on a free port, and a client that shows every packet.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare::{Namespace, SocketIo, SocketIoBuilder};
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// Nothing that is expected takes longer, on however busy a machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
+pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(DEADLINE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("{what} did not happen within {DEADLINE:?}"),
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) io: SocketIo,
+    pub(crate) addr: SocketAddr,
+}
+
+impl Server {
+    pub(crate) async fn start(builder: SocketIoBuilder) -> Self {
+        let io = builder.build().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(fanfare::serve_listener(listener, io.clone()));
+        Self { io, addr }
+    }
+
+    pub(crate) async fn with(namespace: Namespace) -> Self {
+        Self::start(SocketIo::builder().namespace(namespace)).await
+    }
+
+    pub(crate) async fn peer(&self) -> Peer {
+        Peer::open(self.addr).await
+    }
+
+    /// A peer that has joined the main namespace.
+    pub(crate) async fn joined(&self) -> Peer {
+        let mut peer = self.peer().await;
+        peer.join("/").await;
+        peer
+    }
+}
+
+/// What a peer sees.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Seen {
+    Text(String),
+    Binary(Bytes),
+    Closed,
+}
+
+pub(crate) struct Peer {
+    ws: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub(crate) open: serde_json::Value,
+    /// The public id in the namespace that was joined last.
+    pub(crate) sid: String,
+}
+
+impl Peer {
+    pub(crate) async fn open(addr: SocketAddr) -> Self {
+        let url = format!("ws://{addr}/socket.io/?EIO=4&transport=websocket");
+        let (ws, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        let mut peer = Self {
+            ws,
+            open: serde_json::Value::Null,
+            sid: String::new(),
+        };
+        let Seen::Text(open) = peer.raw().await else {
+            panic!("no open packet")
+        };
+        peer.open = serde_json::from_str(open.strip_prefix('0').unwrap()).unwrap();
+        peer
+    }
+
+    async fn raw(&mut self) -> Seen {
+        loop {
+            match within("a message", self.ws.next()).await {
+                Some(Ok(Message::Text(text))) => return Seen::Text(text.to_string()),
+                Some(Ok(Message::Binary(data))) => return Seen::Binary(data),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Seen::Closed,
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// The next Socket.IO packet (without the leading `4`), attachment or end; pings are answered.
+    pub(crate) async fn next(&mut self) -> Seen {
+        loop {
+            match self.raw().await {
+                Seen::Text(text) if text == "2" => self.ws.send("3".into()).await.unwrap(),
+                Seen::Text(text) => {
+                    return Seen::Text(
+                        text.strip_prefix('4')
+                            .unwrap_or_else(|| panic!("{text}"))
+                            .into(),
+                    );
+                }
+                seen => return seen,
+            }
+        }
+    }
+
+    /// Sends a Socket.IO packet.
+    pub(crate) async fn send(&mut self, packet: &str) {
+        self.ws.send(format!("4{packet}").into()).await.unwrap();
+    }
+
+    pub(crate) async fn send_binary(&mut self, data: &[u8]) {
+        self.ws
+            .send(Message::Binary(Bytes::copy_from_slice(data)))
+            .await
+            .unwrap();
+    }
+
+    /// Expects exactly this packet next.
+    pub(crate) async fn expect(&mut self, packet: &str) {
+        assert_eq!(self.next().await, Seen::Text(packet.into()));
+    }
+
+    pub(crate) async fn text(&mut self) -> String {
+        match self.next().await {
+            Seen::Text(text) => text,
+            seen => panic!("expected a text, not {seen:?}"),
+        }
+    }
+
+    /// Expects the end of the connection; what comes before it is returned.
+    pub(crate) async fn until_closed(&mut self) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        loop {
+            match self.next().await {
+                Seen::Closed => return seen,
+                other => seen.push(other),
+            }
+        }
+    }
+
+    /// Joins a namespace.
+    pub(crate) async fn join(&mut self, namespace: &str) {
+        let prefix = if namespace == "/" {
+            String::new()
+        } else {
+            format!("{namespace},")
+        };
+        self.send(&format!("0{prefix}")).await;
+        let reply = self.text().await;
+        let body = reply
+            .strip_prefix(&format!("0{prefix}"))
+            .unwrap_or_else(|| panic!("{reply}"));
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        self.sid = body["sid"].as_str().unwrap().to_owned();
+    }
+
+    /// Shows that nothing came before the answer to a question that was asked now: the server has an `echo` handler.
+    pub(crate) async fn quiet(&mut self) {
+        self.send(r#"2999["echo"]"#).await;
+        self.expect("3999[]").await;
+    }
+
+    /// Goes away without a word.
+    pub(crate) fn vanish(self) {
+        drop(self.ws);
+    }
+}
