@@ -429,4 +429,14 @@ fn protocol_4() {
         ("/admin", Some("token=a%20b&x=1"))
     );
     assert_eq!(v4::split_query("/admin"), ("/admin", None));
+
+    for (query, auth) in [
+        ("", "{}"),
+        ("token=a%20b&x=1", r#"{"token":"a b","x":"1"}"#),
+        ("x=1&x=2&x=3&&y&=z", r#"{"":"z","x":["1","2","3"],"y":""}"#),
+        ("a+b=%C3%A9%zz%4&c==d%", r#"{"a b":"é%zz%4","c":"=d%"}"#),
+        ("a=%ff", "{\"a\":\"\u{fffd}\"}"),
+    ] {
+        assert_eq!(v4::auth_from_query(query), auth);
+    }
 }

@@ -277,7 +277,7 @@ fn receive<'a>(
     text: &'a str,
     attachments: &[Bytes],
     limits: &Limits,
-) -> Result<Packet<'a>, socket::Assembled> {
+) -> Result<Packet<'a>, Box<socket::Assembled>> {
     let mut decoder = Decoder::new();
     match decoder.text(text, limits).unwrap() {
         Some(packet) => {
@@ -289,7 +289,7 @@ fn receive<'a>(
             for attachment in others {
                 assert!(decoder.binary(attachment, limits).unwrap().is_none());
             }
-            Err(decoder.binary(last, limits).unwrap().unwrap())
+            Err(Box::new(decoder.binary(last, limits).unwrap().unwrap()))
         }
     }
 }

@@ -5,6 +5,8 @@
 //! calls CONNECT_ERROR is ERROR, with any JSON, usually a bare string.
 
 use serde::Serialize;
+use serde_json::Value;
+use serde_json::map::Entry;
 
 use super::encode::{EncodeError, write_header, write_json};
 use super::header::PacketType;
@@ -39,4 +41,49 @@ pub fn split_query(namespace: &str) -> (&str, Option<&str>) {
         Some((path, query)) => (path, Some(query)),
         None => (namespace, None),
     }
+}
+
+/// The query of a namespace as the JSON object that protocol 5 has as `auth` payload: `token=a%20b&x=1&x=2` is
+/// `{"token":"a b","x":["1","2"]}`. All values are strings; a name that occurs more than once has an array of them.
+///
+/// Percent escapes that are none, or no UTF-8, are taken as they are or as U+FFFD, as Node's `querystring` does.
+#[must_use]
+pub fn auth_from_query(query: &str) -> String {
+    let mut auth = serde_json::Map::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = Value::String(unescape(value));
+        match auth.entry(unescape(name)) {
+            Entry::Vacant(entry) => {
+                entry.insert(value);
+            }
+            Entry::Occupied(mut entry) => match entry.get_mut() {
+                Value::Array(values) => values.push(value),
+                one => *one = Value::Array(vec![one.take(), value]),
+            },
+        }
+    }
+    Value::Object(auth).to_string()
+}
+
+fn unescape(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.as_bytes();
+    while let Some((&byte, rest)) = bytes.split_first() {
+        bytes = rest;
+        out.push(match byte {
+            b'+' => b' ',
+            b'%' => match rest {
+                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                    bytes = after;
+                    let digit =
+                        |byte: &u8| char::from(*byte).to_digit(16).unwrap_or_default() as u8;
+                    digit(high) << 4 | digit(low)
+                }
+                _ => byte,
+            },
+            _ => byte,
+        });
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
