@@ -25,7 +25,7 @@ pub(crate) struct Inner {
     pub(crate) get: Option<Waker>,
     /// Wakes the task of the WebSocket that is being probed.
     pub(crate) probe: Option<Waker>,
-    ready: Option<Box<Vec<Waker>>>,
+    ready: Vec<Waker>,
     pub(crate) deadline: Option<Instant>,
     /// The tick of this connection's entry in the wheel; 0 = none.
     pub(crate) wheel_at: u64,
@@ -42,7 +42,7 @@ impl Inner {
             outbox: Outbox::new(),
             get: None,
             probe: None,
-            ready: None,
+            ready: Vec::new(),
             deadline: None,
             wheel_at: 0,
             close_code: 0,
@@ -60,9 +60,8 @@ impl Inner {
     }
 
     pub(super) fn wait_ready(&mut self, waker: &Waker) {
-        let waiting = self.ready.get_or_insert_default();
-        if !waiting.iter().any(|w| w.will_wake(waker)) {
-            waiting.push(waker.clone());
+        if !self.ready.iter().any(|w| w.will_wake(waker)) {
+            self.ready.push(waker.clone());
         }
     }
 
@@ -85,7 +84,7 @@ pub(crate) struct After {
     pub(crate) get: Option<Waker>,
     pub(crate) task: Option<Waker>,
     probe: Option<Waker>,
-    ready: Option<Box<Vec<Waker>>>,
+    ready: Vec<Waker>,
     closed: bool,
 }
 
@@ -95,9 +94,7 @@ impl After {
         for waker in [self.get, self.task, self.probe].into_iter().flatten() {
             waker.wake();
         }
-        if let Some(ready) = self.ready {
-            ready.into_iter().for_each(Waker::wake);
-        }
+        self.ready.into_iter().for_each(Waker::wake);
         if self.closed {
             // Whoever is calling the handler now tells it at the end of that.
             let report = conn.flags.set(Flags::CLOSED | Flags::CLOSING) & Flags::BUSY == 0;
@@ -134,7 +131,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
                 inner.outbox.clear();
                 inner.outbox.sink = Sink::Closed;
             }
-            after.ready = inner.ready.take();
+            after.ready.append(&mut inner.ready);
             after.task = inner.outbox.task.clone();
             after.closed = true;
             inner.deadline = None;
@@ -162,10 +159,10 @@ impl<S: Send + Sync + 'static> Connection<S> {
         if inner.outbox.blocked {
             self.flags.set(Flags::BLOCKED);
         }
-        if inner.ready.is_some()
+        if !inner.ready.is_empty()
             && inner.outbox.bytes() <= self.host.config().limits.outbox_bytes / 2
         {
-            after.ready = inner.ready.take();
+            after.ready.append(&mut inner.ready);
         }
         if inner.outbox.is_empty() {
             inner.session.drained()

@@ -203,6 +203,11 @@ impl<S: Send + Sync + 'static> Connection<S> {
         after.run(self);
     }
 
+    /// Whether a volatile message would go now: the socket is not blocked, or a GET waits.
+    pub fn is_writable(&self) -> bool {
+        !self.flags.has(Flags::CLOSING) && self.inner.lock().is_writable()
+    }
+
     /// Bytes that wait to be written. What a batch under way has emitted itself is not counted.
     pub fn pending_bytes(&self) -> usize {
         self.inner.lock().outbox.bytes()

@@ -79,7 +79,7 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
                 &self.more[..]
             };
             batch_of(&self.conn, || {
-                deliver(&self.engine, &self.conn, body, self.binary)
+                deliver(&self.engine, &self.conn, body, self.binary);
             });
         } else if !self.conn.flags.has(Flags::CLOSED) {
             // Somebody is calling the handler for this connection, and will be done soon.

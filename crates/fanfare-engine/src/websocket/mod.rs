@@ -67,9 +67,11 @@ pub(crate) async fn run<H: Handler>(
 }
 
 fn new_decoder(max_payload: usize) -> Decoder {
-    let mut config = DecoderConfig::default();
-    config.max_frame = max_payload;
-    config.max_message = max_payload;
+    let config = DecoderConfig {
+        max_frame: max_payload,
+        max_message: max_payload,
+        ..DecoderConfig::default()
+    };
     Decoder::new(Role::Server, config)
 }
 

@@ -1,0 +1,217 @@
+//! WebSocket sessions.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Event, Got, Server, WebSocket};
+use fanfare_engine::{CloseMode, CloseReason, Prepared, Transport};
+use fanfare_websocket::OpCode;
+
+#[tokio::test]
+async fn opens_with_the_open_packet_and_carries_messages() {
+    let mut server = Server::start().await;
+    let mut ws = WebSocket::connect(server.address, "EIO=4&transport=websocket", "X-Own: 1\r\n")
+        .await
+        .unwrap();
+    let open = ws.text().await;
+    assert!(
+        open.contains(r#""upgrades":[],"pingInterval":25000"#),
+        "{open}"
+    );
+    let conn = server.opened().await;
+    assert_eq!(conn.transport(), Transport::WebSocket);
+    assert_eq!(conn.handshake().header_str("x-own"), Some("1"));
+    assert_eq!(conn.handshake().query_param("EIO").as_deref(), Some("4"));
+    ws.send("4hello").await;
+    assert_eq!(server.text().await, "hello");
+    ws.binary(&[0, 255]).await;
+    assert!(matches!(server.event().await, Event::Binary(data) if data == [0, 255]));
+    conn.send(&Prepared::text("to you")).unwrap();
+    conn.send(&Prepared::binary(&[7; 300])).unwrap();
+    assert_eq!(ws.text().await, "4to you");
+    assert_eq!(ws.got().await, Got::Binary(vec![7; 300]));
+}
+
+#[tokio::test]
+async fn frames_right_behind_the_handshake_are_read() {
+    let mut server = Server::start().await;
+    let mut http = server.http().await;
+    let mut bytes = format!(
+        "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\n{}\r\n",
+        common::UPGRADE
+    )
+    .into_bytes();
+    fanfare_websocket::frame::encode_masked_into(&mut bytes, OpCode::Text, b"4early", [9, 9, 9, 9]);
+    http.raw(&bytes).await;
+    server.opened().await;
+    assert_eq!(server.text().await, "early");
+}
+
+#[tokio::test]
+async fn big_messages_pass_up_to_the_limit() {
+    let mut server = Server::start().await;
+    let mut ws = server.websocket().await;
+    let conn = server.opened().await;
+    let big = "x".repeat(999_999);
+    ws.send(&format!("4{big}")).await;
+    assert_eq!(server.text().await, big);
+    conn.send(&Prepared::text(&big)).unwrap();
+    assert_eq!(ws.text().await.len(), 1_000_000);
+    ws.send(&format!("4{big}x")).await;
+    assert_eq!(ws.got().await, Got::Close(1009));
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+}
+
+#[tokio::test]
+async fn fragments_and_pings_are_websockets_own_business() {
+    let mut server = Server::start().await;
+    let mut ws = server.websocket().await;
+    server.opened().await;
+    ws.frame(OpCode::Ping, b"are you there").await;
+    assert_eq!(ws.got().await, Got::Pong(b"are you there".to_vec()));
+    ws.http
+        .raw(&[
+            0x01, 0x82, 0, 0, 0, 0, b'4', b'a', 0x80, 0x81, 0, 0, 0, 0, b'b',
+        ])
+        .await;
+    assert_eq!(server.text().await, "ab");
+}
+
+#[tokio::test]
+async fn a_close_frame_is_answered_and_ends_the_session() {
+    let mut server = Server::start().await;
+    let mut ws = server.websocket().await;
+    let conn = server.opened().await;
+    ws.frame(OpCode::Close, &[0x03, 0xE8]).await;
+    assert_eq!(ws.got().await, Got::Close(1000));
+    assert_eq!(ws.got().await, Got::End);
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+    assert!(!conn.is_open());
+    assert_eq!(server.engine.connections(), 0);
+}
+
+#[tokio::test]
+async fn the_end_of_the_stream_ends_the_session() {
+    let mut server = Server::start().await;
+    let ws = server.websocket().await;
+    server.opened().await;
+    drop(ws);
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+}
+
+#[tokio::test]
+async fn an_unmasked_frame_is_a_protocol_error() {
+    let mut server = Server::start().await;
+    let mut ws = server.websocket().await;
+    server.opened().await;
+    ws.http.raw(&[0x81, 0x02, b'4', b'a']).await;
+    assert_eq!(ws.got().await, Got::Close(1002));
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+}
+
+#[tokio::test]
+async fn what_is_no_packet_is_a_parse_error() {
+    for text in ["", "x", "9"] {
+        let mut server = Server::start().await;
+        let mut ws = server.websocket().await;
+        server.opened().await;
+        ws.send(text).await;
+        assert_eq!(ws.got().await, Got::Close(1005));
+        assert_eq!(server.closed().await, CloseReason::ParseError, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_ping_from_the_client_is_an_error() {
+    let mut server = Server::start().await;
+    let mut ws = server.websocket().await;
+    server.opened().await;
+    ws.send("2").await;
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+}
+
+#[tokio::test]
+async fn pings_and_misses_the_pong() {
+    let mut server = Server::with(|config| {
+        config.ping_interval = Duration::from_millis(60);
+        config.ping_timeout = Duration::from_millis(120);
+    })
+    .await;
+    let mut ws = server.websocket().await;
+    server.opened().await;
+    for _ in 0..3 {
+        let before = Instant::now();
+        assert_eq!(ws.text().await, "2");
+        assert!(before.elapsed() < Duration::from_secs(2));
+        ws.send("3").await;
+    }
+    assert_eq!(ws.text().await, "2");
+    assert_eq!(ws.got().await, Got::Close(1005));
+    assert_eq!(server.closed().await, CloseReason::PingTimeout);
+}
+
+#[tokio::test]
+async fn close_flushes_then_sends_a_close_frame() {
+    let mut server = Server::start().await;
+    let mut ws = server.websocket().await;
+    let conn = server.opened().await;
+    fanfare_engine::batch(|| {
+        conn.send(&Prepared::text("last words")).unwrap();
+        conn.close(CloseMode::Flush, CloseReason::ForcedClose);
+        assert!(conn.send(&Prepared::text("more")).is_err());
+    });
+    assert_eq!(ws.text().await, "4last words");
+    assert_eq!(ws.got().await, Got::Close(1005));
+    assert_eq!(ws.got().await, Got::End);
+    assert_eq!(server.closed().await, CloseReason::ForcedClose);
+    conn.close(CloseMode::Discard, CloseReason::ForcedClose);
+    tokio::task::yield_now().await;
+    server.no_event();
+}
+
+#[tokio::test]
+async fn close_from_within_the_handler_lets_its_answer_out() {
+    let bye: common::OnText = Box::new(|conn, _| {
+        conn.send(&Prepared::text("bye")).unwrap();
+        conn.close(CloseMode::Flush, CloseReason::ForcedClose);
+    });
+    let mut server = Server::handling(|_| {}, Some(bye)).await;
+    let mut ws = server.websocket().await;
+    server.opened().await;
+    ws.send("4go").await;
+    assert_eq!(ws.text().await, "4bye");
+    assert_eq!(ws.got().await, Got::Close(1005));
+    assert_eq!(server.text().await, "go");
+    assert_eq!(server.closed().await, CloseReason::ForcedClose);
+}
+
+#[tokio::test]
+async fn a_deadline_is_reported_once_unless_taken_back() {
+    let mut server = Server::with(|config| config.ping_timeout = Duration::from_millis(100)).await;
+    let _ws = server.websocket().await;
+    let conn = server.opened().await;
+    conn.set_deadline(Some(Instant::now() + Duration::from_millis(20)));
+    conn.set_deadline(None);
+    let _other = server.websocket().await;
+    let other = server.opened().await;
+    other.set_deadline(Some(Instant::now() + Duration::from_millis(60)));
+    assert!(matches!(server.event().await, Event::Deadline));
+    server.no_event();
+}
+
+#[tokio::test]
+async fn a_panic_in_the_handler_costs_one_connection() {
+    let panics: common::OnText = Box::new(|_, text| assert_ne!(text, "panic"));
+    let mut server = Server::handling(|_| {}, Some(panics)).await;
+    let mut bad = server.websocket().await;
+    server.opened().await;
+    let mut good = server.websocket().await;
+    server.opened().await;
+    bad.send("4panic").await;
+    assert!(matches!(bad.got().await, Got::Close(_) | Got::End));
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+    good.send("4fine").await;
+    assert_eq!(server.text().await, "fine");
+}
