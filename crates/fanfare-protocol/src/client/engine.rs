@@ -103,10 +103,28 @@ pub(super) struct Engine {
     /// Deadline of the current transport while another one remains to be tried.
     transport_deadline: Option<Instant>,
     max_payload: usize,
-    buffer: VecDeque<Packet>,
+    buffer: VecDeque<Queued>,
     buffered: usize,
     in_flight: usize,
     max_body: usize,
+}
+
+/// A packet that waits for the transport.
+#[derive(Debug)]
+struct Queued {
+    packet: Packet,
+    /// Leaves a namespace. A Node server that finds it in one read with events before it drops these events, so it
+    /// travels alone, after the server has handled what was written before.
+    leave: bool,
+}
+
+impl From<Packet> for Queued {
+    fn from(packet: Packet) -> Self {
+        Self {
+            packet,
+            leave: false,
+        }
+    }
 }
 
 /// Where an engine puts what it has to say.
@@ -296,8 +314,18 @@ impl Engine {
     pub(super) fn send(&mut self, packets: impl IntoIterator<Item = Packet>, sink: &mut Sink<'_>) {
         for packet in packets {
             self.buffered += packet.len();
-            self.buffer.push_back(packet);
+            self.buffer.push_back(packet.into());
         }
+        self.flush(sink);
+    }
+
+    /// Queues a DISCONNECT.
+    pub(super) fn send_leave(&mut self, packet: Packet, sink: &mut Sink<'_>) {
+        self.buffered += packet.len();
+        self.buffer.push_back(Queued {
+            packet,
+            leave: true,
+        });
         self.flush(sink);
     }
 
@@ -481,7 +509,7 @@ impl Engine {
                 self.ping_deadline = Some(after(now, self.heartbeat));
                 // Before the data: a heartbeat must not starve behind a long queue.
                 self.buffer
-                    .push_front(Packet::Text(Bytes::from_static(b"3")));
+                    .push_front(Packet::Text(Bytes::from_static(b"3")).into());
                 self.buffered += 1;
                 self.deliver(Output::Ping, sink);
                 self.flush(sink);
@@ -558,7 +586,11 @@ impl Engine {
         self.ws = Ws::Open;
         if let Probe::Connecting { deadline } = self.probe {
             self.probe = Probe::Sent { deadline };
-            self.write(vec![Packet::Text(Bytes::from_static(b"2probe"))], sink);
+            self.write(
+                vec![Packet::Text(Bytes::from_static(b"2probe"))],
+                false,
+                sink,
+            );
         }
     }
 
@@ -592,7 +624,7 @@ impl Engine {
         self.probe = Probe::None;
         self.transport = Transport::WebSocket;
         self.buffer
-            .push_front(Packet::Text(Bytes::from_static(b"5")));
+            .push_front(Packet::Text(Bytes::from_static(b"5")).into());
         self.buffered += 1;
         self.deliver(Output::Upgrade, sink);
         self.flush(sink);
@@ -612,7 +644,7 @@ impl Engine {
     fn websocket_closed(
         &mut self,
         now: Instant,
-        result: Result<(), TransportError>,
+        result: Result<Option<String>, TransportError>,
         sink: &mut Sink<'_>,
     ) {
         if self.ws == Ws::None {
@@ -632,10 +664,14 @@ impl Engine {
                     return self.abort(sink);
                 }
                 match result {
-                    Ok(()) if self.state == State::Open => {
-                        self.fail(now, DisconnectReason::TransportClose, None, sink);
+                    Ok(details) if self.state == State::Open => {
+                        let details = details.map(|text| {
+                            TransportError::new("websocket connection closed")
+                                .with_description(text)
+                        });
+                        self.fail(now, DisconnectReason::TransportClose, details, sink);
                     }
-                    Ok(()) => {
+                    Ok(_) => {
                         let error = TransportError::new("websocket error")
                             .with_description("closed before the handshake");
                         self.fail(now, DisconnectReason::TransportError, Some(error), sink);
@@ -650,7 +686,7 @@ impl Engine {
 
     // --- outgoing -------------------------------------------------------------------------------------------
 
-    fn write(&mut self, packets: Vec<Packet>, sink: &mut Sink<'_>) {
+    fn write(&mut self, packets: Vec<Packet>, after_pong: bool, sink: &mut Sink<'_>) {
         self.writing = true;
         if self.probe == Probe::None {
             self.in_flight = packets.iter().map(Packet::len).sum();
@@ -658,6 +694,7 @@ impl Engine {
         sink.actions.push_back(Action::Write {
             connection: self.id,
             packets,
+            after_pong,
         });
     }
 
@@ -679,17 +716,19 @@ impl Engine {
             Transport::WebSocket => {
                 let mut bytes = 0;
                 let mut packets = Vec::with_capacity(self.buffer.len().min(64));
-                while let Some(packet) = self.buffer.front() {
+                let mut after_pong = false;
+                while let Some(Queued { packet, leave }) = self.buffer.front() {
                     bytes += packet.len();
-                    if bytes > WRITE_BATCH && !packets.is_empty() {
+                    if (bytes > WRITE_BATCH || *leave) && !packets.is_empty() {
                         break;
                     }
-                    packets.extend(self.buffer.pop_front());
+                    after_pong |= *leave;
+                    packets.extend(self.buffer.pop_front().map(|queued| queued.packet));
                 }
                 self.buffered = self
                     .buffered
                     .saturating_sub(packets.iter().map(Packet::len).sum());
-                self.write(packets, sink);
+                self.write(packets, after_pong, sink);
             }
             Transport::Polling => {
                 let body = self.take_payload();
@@ -709,7 +748,10 @@ impl Engine {
     /// As many packets as fit into the server's `maxPayload`, at least one.
     fn take_payload(&mut self) -> Bytes {
         let mut body: Vec<u8> = Vec::new();
-        while let Some(packet) = self.buffer.front() {
+        while let Some(Queued { packet, leave }) = self.buffer.front() {
+            if *leave && !body.is_empty() {
+                break;
+            }
             let size = match packet {
                 Packet::Text(text) => text.len(),
                 Packet::Binary(data) => 1 + data.len().div_ceil(3) * 4,

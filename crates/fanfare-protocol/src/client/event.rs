@@ -80,6 +80,9 @@ pub enum Action {
         connection: ConnectionId,
         /// The messages, in order.
         packets: Vec<Packet>,
+        /// Write only after a WebSocket ping was answered, so that the server has handled all before these. If no
+        /// answer comes in reasonable time, write nevertheless.
+        after_pong: bool,
     },
     /// Close the WebSocket with a closing handshake. No answer is expected.
     CloseWebSocket {
@@ -116,8 +119,8 @@ pub enum Input {
     Binary(Bytes),
     /// The messages of the last [`Action::Write`] were handed to the operating system.
     Written,
-    /// The WebSocket closed, could not be opened or failed.
-    Closed(Result<(), TransportError>),
+    /// The WebSocket closed (with what is known about it), could not be opened or failed.
+    Closed(Result<Option<String>, TransportError>),
 }
 
 /// Why a transport failed.
@@ -231,6 +234,14 @@ pub struct IncomingEvent {
     pub ack: Option<u64>,
     /// Which connection of the socket it came over; an acknowledgement is only valid on the same one.
     pub epoch: u64,
+}
+
+impl IncomingEvent {
+    /// Bytes that the arguments and attachments hold.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        super::codec::args_len(&self.args)
+    }
 }
 
 /// Events of the connection, as of the JavaScript client's `Manager`.

@@ -206,6 +206,12 @@ impl Manager {
         self.engine.is_none() && self.closing.is_empty() && self.reconnect_at.is_none()
     }
 
+    /// Whether everything emitted so far was written, also on connections that are being closed.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.closing.is_empty() && self.pending_bytes() == 0
+    }
+
     // --- what the application wants -------------------------------------------------------------------------
 
     /// Connects a socket; nothing happens if it is active already.
@@ -236,7 +242,7 @@ impl Manager {
         let phase = socket.phase;
         let nsp = socket.nsp.clone();
         if phase == Phase::Connected {
-            self.send(Some(codec::disconnect(&nsp)));
+            self.send_leave(codec::disconnect(&nsp));
         }
         self.leave(id, DisconnectReason::IoClientDisconnect, None);
         if let Some(socket) = self.socket_mut(id).filter(|_| phase == Phase::Connecting) {
@@ -507,6 +513,17 @@ impl Manager {
         }
     }
 
+    fn send_leave(&mut self, packet: super::Packet) {
+        if let Some(engine) = &mut self.engine {
+            let mut sink = Sink {
+                actions: &mut self.actions,
+                outputs: &mut self.outputs,
+                next_connection: &mut self.next_connection,
+            };
+            engine.send_leave(packet, &mut sink);
+        }
+    }
+
     fn drain_queue(&mut self, now: Instant, id: SocketId) {
         let Some(socket) = self.socket_mut(id) else {
             return;
@@ -752,7 +769,7 @@ impl Manager {
         let joining = phase == Phase::Connecting;
         match packet {
             Decoded::Connect { nsp, .. } if phase == Phase::Abandoned => {
-                self.send(Some(codec::disconnect(&nsp)));
+                self.send_leave(codec::disconnect(&nsp));
                 if let Some(socket) = self.socket_mut(id) {
                     socket.phase = Phase::Inactive;
                 }

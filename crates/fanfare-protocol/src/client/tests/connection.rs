@@ -298,7 +298,7 @@ fn inputs_of_an_older_connection_are_ignored() {
         Input::Text(Bytes::from_static(br#"42["ghost"]"#)),
         Input::Get(Ok(Bytes::from_static(b"1"))),
         Input::Post(Err(TransportError::new("xhr post error"))),
-        Input::Closed(Ok(())),
+        Input::Closed(Ok(None)),
         Input::Written,
     ] {
         d.input(old, input);
@@ -392,8 +392,10 @@ fn disconnect_flushes_then_closes() {
     d.manager.disconnect(d.now, id);
     assert!(!d.manager.is_idle());
     d.no_action();
-    d.input(connection, Input::Written);
-    d.input(connection, Input::Written);
+    for _ in 0..3 {
+        d.input(connection, Input::Written);
+    }
+    // The last one alone: a Node server drops events that come in one read with a DISCONNECT.
     assert_eq!(d.written(), [r#"42["1"]"#, r#"42["2"]"#, "41"]);
     assert_eq!(d.next(), Action::CloseWebSocket { connection });
     assert!(d.manager.is_idle());
@@ -521,7 +523,7 @@ fn a_slow_auth_answer_for_a_lost_connection_is_ignored() {
     let Some(Action::Authenticate { socket, attempt }) = d.manager.poll_action() else {
         panic!()
     };
-    d.manager.handle(d.now, connection, Input::Closed(Ok(())));
+    d.manager.handle(d.now, connection, Input::Closed(Ok(None)));
     d.manager.authenticated(d.now, socket, attempt, Ok(None));
     assert!(matches!(
         d.manager.poll_action(),

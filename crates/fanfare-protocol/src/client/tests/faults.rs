@@ -551,7 +551,7 @@ impl World {
     fn cut(&mut self, connection: ConnectionId) {
         if let Some(sid) = self.reached.remove(&connection) {
             self.server.sessions.remove(&sid);
-            self.answer(connection, Input::Closed(Ok(())));
+            self.answer(connection, Input::Closed(Ok(None)));
         }
     }
 

@@ -121,6 +121,7 @@ impl Driver {
                 Action::Write {
                     connection,
                     packets,
+                    ..
                 } => {
                     for packet in packets {
                         match packet {
@@ -172,7 +173,7 @@ impl Driver {
 
     pub(super) fn lose(&mut self) {
         let connection = self.connection();
-        self.input(connection, Input::Closed(Ok(())));
+        self.input(connection, Input::Closed(Ok(None)));
     }
 
     /// Lets time pass, calling `handle_timeout` whenever it is due.

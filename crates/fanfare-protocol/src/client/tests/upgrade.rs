@@ -72,7 +72,7 @@ fn in_every_order_of_get_post_and_pong_nothing_is_lost() {
 #[test]
 fn a_failed_probe_leaves_the_connection_on_polling() {
     for (name, input) in [
-        ("closed", Input::Closed(Ok(()))),
+        ("closed", Input::Closed(Ok(None))),
         (
             "failed",
             Input::Closed(Err(TransportError::new("websocket error"))),
@@ -93,7 +93,7 @@ fn a_failed_probe_leaves_the_connection_on_polling() {
         );
         // What still comes from that WebSocket is ignored.
         d.input(connection, Input::Text(Bytes::from_static(b"3probe")));
-        d.input(connection, Input::Closed(Ok(())));
+        d.input(connection, Input::Closed(Ok(None)));
         assert!(d.manager.is_connected(id));
     }
 }
@@ -110,7 +110,7 @@ fn a_probe_that_nobody_answers_times_out() {
 #[test]
 fn losses_during_the_upgrade_end_the_connection_once() {
     for input in [
-        Input::Closed(Ok(())),
+        Input::Closed(Ok(None)),
         Input::Get(Err(TransportError::new("xhr poll error"))),
     ] {
         let (mut d, _, connection) = probing();

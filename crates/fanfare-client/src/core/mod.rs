@@ -1,0 +1,381 @@
+//! The state machine, carried out on tokio.
+//!
+//! There is no central task: whoever has something for the state machine (a WebSocket that read, a request that was
+//! answered, an `emit`) locks it for a moment, and carries out what it says then. Handlers run elsewhere, so nothing
+//! they do can hold up a heartbeat. One small task per manager waits for its timeouts.
+
+mod shared;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+pub(crate) use shared::{AuthSource, Shared, Status};
+
+use crate::event::{Event, SocketEvent};
+use crate::io::connector::Connector;
+use crate::io::polling::SharedPolling;
+use crate::io::websocket::{self, Command};
+use crate::protocol::{
+    self, AckKey, Action, AuthError, ConnectionId, Input, Manager, ManagerEvent, SocketId,
+};
+
+pub(crate) type AckResult = Result<fanfare_protocol::socket::ArgsBuf, protocol::AckError>;
+
+/// One manager.
+#[derive(Debug)]
+pub(crate) struct Core {
+    state: Mutex<State>,
+    connector: Arc<Connector>,
+    pub(crate) runtime: Handle,
+    /// Wakes the task that waits for timeouts.
+    timer: Notify,
+    /// Something changed that a `disconnect` may wait for.
+    changed: Notify,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) manager: Manager,
+    pub(crate) acks: HashMap<AckKey, oneshot::Sender<AckResult>>,
+    pub(crate) sockets: HashMap<SocketId, Arc<Shared>>,
+    pub(crate) observers: Vec<mpsc::Sender<ManagerEvent>>,
+    connections: HashMap<ConnectionId, Connection>,
+    /// When the timer task will wake.
+    armed: Option<Instant>,
+    /// No handle is left.
+    shutdown: bool,
+}
+
+/// What is open for one connection of the state machine.
+#[derive(Debug, Default)]
+struct Connection {
+    polling: SharedPolling,
+    get: Option<AbortHandle>,
+    post: Option<AbortHandle>,
+    websocket: Option<(mpsc::UnboundedSender<Command>, AbortHandle)>,
+    /// WebSockets that finish their closing handshake.
+    closing: Vec<AbortHandle>,
+}
+
+/// Virtual in tests that pause tokio's clock.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Core {
+    pub(crate) fn start(manager: Manager, connector: Connector, runtime: Handle) -> Arc<Self> {
+        let core = Arc::new(Self {
+            state: Mutex::new(State {
+                manager,
+                acks: HashMap::new(),
+                sockets: HashMap::new(),
+                observers: Vec::new(),
+                connections: HashMap::new(),
+                armed: None,
+                shutdown: false,
+            }),
+            connector: Arc::new(connector),
+            runtime,
+            timer: Notify::new(),
+            changed: Notify::new(),
+        });
+        core.runtime.spawn(core.clone().timer());
+        core
+    }
+
+    /// Does something with the state machine and carries out what follows from it.
+    pub(crate) fn with<R>(self: &Arc<Self>, f: impl FnOnce(&mut State, Instant) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = f(&mut state, now());
+        self.pump(&mut state);
+        result
+    }
+
+    /// Only looks.
+    pub(crate) fn look<R>(&self, f: impl FnOnce(&State) -> R) -> R {
+        f(&self.state.lock())
+    }
+
+    /// No handle is left: disconnects everything; the timer task ends when that is done.
+    pub(crate) fn shut_down(self: &Arc<Self>) {
+        self.with(|state, now| {
+            state.shutdown = true;
+            state.manager.close(now);
+        });
+        self.timer.notify_one();
+    }
+
+    /// Waits until `done`; it is asked again whenever something changed.
+    pub(crate) async fn wait_until(&self, done: impl Fn(&State) -> bool) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.look(&done) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    async fn timer(self: Arc<Self>) {
+        loop {
+            let deadline = {
+                let mut state = self.state.lock();
+                if state.shutdown && state.manager.is_idle() {
+                    return;
+                }
+                state.armed = state.manager.poll_timeout();
+                state.armed
+            };
+            let sleep = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = sleep => self.with(|state, now| state.manager.handle_timeout(now)),
+                () = self.timer.notified() => {}
+            }
+        }
+    }
+
+    fn input(self: &Arc<Self>, connection: ConnectionId, input: Input) {
+        self.with(|state, now| state.manager.handle(now, connection, input));
+    }
+
+    /// Carries out all actions and hands on all events. Nothing here blocks or calls the application.
+    fn pump(self: &Arc<Self>, state: &mut State) {
+        while let Some(action) = state.manager.poll_action() {
+            self.perform(state, action);
+        }
+        while let Some(event) = state.manager.poll_event() {
+            self.deliver(state, event);
+        }
+        let next = state.manager.poll_timeout();
+        let sooner = match (next, state.armed) {
+            (Some(next), Some(armed)) => next < armed,
+            (Some(_), None) => true,
+            (None, _) => state.shutdown,
+        };
+        if sooner {
+            state.armed = next;
+            self.timer.notify_one();
+        }
+        self.changed.notify_waiters();
+    }
+
+    fn perform(self: &Arc<Self>, state: &mut State, action: Action) {
+        match action {
+            Action::Get { connection, sid } => {
+                let entry = state.connections.entry(connection).or_default();
+                let (core, polling) = (self.clone(), entry.polling.clone());
+                let task = self.runtime.spawn(async move {
+                    let result = polling.get(&core.connector, sid.as_deref()).await;
+                    core.input(connection, Input::Get(result));
+                });
+                entry.get = Some(task.abort_handle());
+            }
+            Action::Post {
+                connection,
+                sid,
+                body,
+            } => {
+                let entry = state.connections.entry(connection).or_default();
+                let (core, polling) = (self.clone(), entry.polling.clone());
+                let task = self.runtime.spawn(async move {
+                    let result = polling.post(&core.connector, &sid, body).await;
+                    core.input(connection, Input::Post(result));
+                });
+                entry.post = Some(task.abort_handle());
+            }
+            Action::OpenWebSocket { connection, sid } => {
+                let (tx, rx) = mpsc::unbounded_channel();
+                let task = self
+                    .runtime
+                    .spawn(self.clone().websocket(connection, sid, rx));
+                let entry = state.connections.entry(connection).or_default();
+                entry.websocket = Some((tx, task.abort_handle()));
+            }
+            Action::Write {
+                connection,
+                packets,
+                after_pong,
+            } => {
+                let websocket = state
+                    .connections
+                    .get(&connection)
+                    .and_then(|entry| entry.websocket.as_ref());
+                if let Some((tx, _)) = websocket {
+                    // If the task has ended, its `Closed` is on the way.
+                    let _ = tx.send(Command::Write {
+                        packets,
+                        after_pong,
+                    });
+                }
+            }
+            Action::CloseWebSocket { connection } => {
+                if let Some(entry) = state.connections.get_mut(&connection) {
+                    if let Some((tx, task)) = entry.websocket.take() {
+                        let _ = tx.send(Command::Close);
+                        entry.closing.push(task);
+                    }
+                }
+            }
+            Action::Abort { connection } => {
+                if let Some(entry) = state.connections.remove(&connection) {
+                    let tasks = entry.get.into_iter().chain(entry.post).chain(entry.closing);
+                    tasks
+                        .chain(entry.websocket.map(|(_, task)| task))
+                        .for_each(|task| task.abort());
+                }
+            }
+            Action::Authenticate { socket, attempt } => self.authenticate(state, socket, attempt),
+            _ => {}
+        }
+    }
+
+    fn authenticate(self: &Arc<Self>, state: &mut State, socket: SocketId, attempt: u64) {
+        let source = state
+            .sockets
+            .get(&socket)
+            .map(|shared| shared.auth.lock().clone());
+        match source.unwrap_or_default() {
+            AuthSource::None => state
+                .manager
+                .authenticated(now(), socket, attempt, Ok(None)),
+            AuthSource::Value(json) => {
+                state
+                    .manager
+                    .authenticated(now(), socket, attempt, Ok(Some(json)))
+            }
+            AuthSource::Callback(callback) => {
+                let core = self.clone();
+                self.runtime.spawn(async move {
+                    // In a task of its own, so that a panic is an error like any other.
+                    let auth = match tokio::spawn(async move { callback().await }).await {
+                        Ok(auth) => auth.map(Some).map_err(AuthError),
+                        Err(error) => Err(AuthError(error.to_string())),
+                    };
+                    core.with(|state, now| state.manager.authenticated(now, socket, attempt, auth));
+                });
+            }
+        }
+    }
+
+    async fn websocket(
+        self: Arc<Self>,
+        connection: ConnectionId,
+        sid: Option<Arc<str>>,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+    ) {
+        let opened = tokio::select! {
+            opened = websocket::open(&self.connector, sid.as_deref()) => opened,
+            // Closed before it was open.
+            _ = commands.recv() => return self.websocket_ended(connection),
+        };
+        match opened {
+            Ok(io) => {
+                self.input(connection, Input::Open);
+                let core = self.clone();
+                websocket::run(io, self.connector.max_message, commands, move |inputs| {
+                    core.with(|state, now| {
+                        for input in inputs {
+                            state.manager.handle(now, connection, input);
+                        }
+                    });
+                })
+                .await;
+            }
+            Err(error) => self.input(connection, Input::Closed(Err(error))),
+        }
+        self.websocket_ended(connection);
+    }
+
+    fn websocket_ended(self: &Arc<Self>, connection: ConnectionId) {
+        self.with(|state, _| {
+            if let Some(entry) = state.connections.get_mut(&connection) {
+                // This task runs still, but does nothing more: whatever has ended, or closes, needs no entry.
+                entry.closing.clear();
+                if entry
+                    .websocket
+                    .as_ref()
+                    .is_some_and(|(tx, _)| tx.is_closed())
+                {
+                    entry.websocket = None;
+                }
+                let ended =
+                    |task: &Option<AbortHandle>| task.as_ref().is_none_or(AbortHandle::is_finished);
+                if entry.websocket.is_none() && ended(&entry.get) && ended(&entry.post) {
+                    state.connections.remove(&connection);
+                }
+            }
+        });
+    }
+
+    fn deliver(self: &Arc<Self>, state: &mut State, event: protocol::Event) {
+        match event {
+            protocol::Event::Ack(key, result) => {
+                if let Some(waiting) = state.acks.remove(&key) {
+                    // Whoever dropped the future is not interested.
+                    let _ = waiting.send(result);
+                }
+            }
+            protocol::Event::Socket(id, event) => {
+                let Some(shared) = state.sockets.get(&id) else {
+                    return;
+                };
+                let event = match event {
+                    protocol::SocketEvent::Connect { id, recovered } => {
+                        SocketEvent::Connect { id, recovered }
+                    }
+                    protocol::SocketEvent::ConnectError(error) => SocketEvent::ConnectError(error),
+                    protocol::SocketEvent::Disconnect { reason, details } => {
+                        SocketEvent::Disconnect { reason, details }
+                    }
+                    protocol::SocketEvent::Event(event) => {
+                        SocketEvent::Event(Event::new(self, id, event))
+                    }
+                    _ => return,
+                };
+                shared.push(&event, state.manager.is_active(id));
+            }
+            protocol::Event::Manager(event) => {
+                match &event {
+                    ManagerEvent::Error(error) => {
+                        tracing::debug!(%error, "connection could not be opened")
+                    }
+                    ManagerEvent::Close { reason, .. } => {
+                        tracing::debug!(%reason, "connection closed")
+                    }
+                    ManagerEvent::ReconnectFailed => {
+                        for shared in state.sockets.values() {
+                            shared.gave_up();
+                        }
+                    }
+                    _ => {}
+                }
+                state
+                    .observers
+                    .retain(|observer| match observer.try_send(event.clone()) {
+                        Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => true,
+                        Err(mpsc::error::TrySendError::Closed(_)) => false,
+                    });
+            }
+            _ => {}
+        }
+    }
+}
+
+impl State {
+    /// Whether everything that was to be sent is sent, and what was to be closed is closed.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.manager.is_flushed() && (!self.manager.is_idle() || self.connections.is_empty())
+    }
+}

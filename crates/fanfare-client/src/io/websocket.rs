@@ -1,0 +1,337 @@
+//! One WebSocket, driven by a task of its own.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fanfare_websocket::frame::{close_payload, encode_masked_into};
+use fanfare_websocket::mask::random_key;
+use fanfare_websocket::{
+    ClientHandshake, CloseCode, Decoded, Decoder, DecoderConfig, Event, OpCode, Role,
+};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::connector::{Connector, unreachable};
+use super::polling::chain;
+use crate::protocol::{Input, Packet, Transport, TransportError};
+
+/// How long the server may take to answer our close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes asked for at a time.
+const READ_CHUNK: usize = 16 * 1024;
+/// A buffer larger than this is given back when it is empty.
+const KEEP_BUFFER: usize = 64 * 1024;
+
+/// How long the server may take to answer a ping before a DISCONNECT is written.
+const PONG_TIMEOUT: Duration = Duration::from_secs(1);
+/// Payload of such a ping.
+const PING: &[u8] = b"fanfare";
+
+const MESSAGE: &str = "websocket error";
+
+/// What the task is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Write {
+        packets: Vec<Packet>,
+        /// Only after the server has answered a ping.
+        after_pong: bool,
+    },
+    Close,
+}
+
+type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
+
+/// Opens a WebSocket: request, response, upgrade.
+pub(crate) async fn open(
+    connector: &Connector,
+    sid: Option<&str>,
+) -> Result<Upgraded, TransportError> {
+    let failed =
+        |error: &dyn std::error::Error| TransportError::new(MESSAGE).with_description(chain(error));
+    let io = connector
+        .connect()
+        .await
+        .map_err(|error| unreachable(MESSAGE, &error))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(io))
+        .await
+        .map_err(|error| failed(&error))?;
+    tokio::spawn(async move {
+        let _ = connection.with_upgrades().await;
+    });
+    let handshake = ClientHandshake::new();
+    let target = connector.path_and_query(Transport::WebSocket, sid);
+    let uri = target
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| failed(&error))?;
+    let request: Request<()> = handshake.request(&uri).map_err(|error| failed(&error))?;
+    let mut request = request.map(|()| Empty::<Bytes>::new());
+    for (name, value) in &connector.request_headers(Instant::now()) {
+        // The handshake's own headers cannot be overridden.
+        if !request.headers().contains_key(name) {
+            request.headers_mut().append(name, value.clone());
+        }
+    }
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| failed(&error))?;
+    connector.store_cookies(response.headers(), Instant::now());
+    if let Err(error) = handshake.check(response.status(), response.headers()) {
+        let mut result = TransportError::new(MESSAGE).with_status(response.status().as_u16());
+        let mut text = String::new();
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            if let Ok(body) = Limited::new(response.into_body(), 512).collect().await {
+                text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+            }
+        } else {
+            text = error.to_string();
+        }
+        if !text.is_empty() {
+            result = result.with_description(text);
+        }
+        return Err(result);
+    }
+    let upgraded = hyper::upgrade::on(response)
+        .await
+        .map_err(|error| failed(&error))?;
+    Ok(TokioIo::new(upgraded))
+}
+
+/// Reads and writes until the WebSocket is closed. `deliver` takes what came.
+pub(crate) async fn run(
+    io: Upgraded,
+    max_message: usize,
+    mut commands: UnboundedReceiver<Command>,
+    mut deliver: impl FnMut(Vec<Input>),
+) {
+    let (reader, writer) = tokio::io::split(io);
+    let config = DecoderConfig {
+        max_frame: max_message,
+        max_message,
+        ..DecoderConfig::default()
+    };
+    let mut socket = Socket {
+        reader,
+        writer,
+        decoder: Decoder::new(Role::Client, config),
+        input: Vec::new(),
+        output: Vec::new(),
+        written: 0,
+        writing: false,
+        flush: false,
+        held: None,
+        closing: false,
+        state: State::Open,
+    };
+    let result = socket.drive(&mut commands, &mut deliver).await;
+    if !socket.closing {
+        deliver(vec![Input::Closed(result)]);
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The server closed; this is what it said.
+    Closed(Option<String>),
+}
+
+struct Socket {
+    reader: ReadHalf<Upgraded>,
+    writer: WriteHalf<Upgraded>,
+    decoder: Decoder,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    written: usize,
+    /// A `Write` command is being carried out; its end is to be reported.
+    writing: bool,
+    flush: bool,
+    /// Waits for a pong, at most until then.
+    held: Option<(Vec<Packet>, tokio::time::Instant)>,
+    /// We sent a close frame.
+    closing: bool,
+    state: State,
+}
+
+impl Socket {
+    async fn drive(
+        &mut self,
+        commands: &mut UnboundedReceiver<Command>,
+        deliver: &mut impl FnMut(Vec<Input>),
+    ) -> Result<Option<String>, TransportError> {
+        let failed = |error: std::io::Error| {
+            TransportError::new(MESSAGE).with_description(error.to_string())
+        };
+        let mut deadline = None;
+        loop {
+            let idle = self.written == self.output.len() && !self.flush;
+            if idle && std::mem::take(&mut self.writing) {
+                deliver(vec![Input::Written]);
+            }
+            if let (State::Closed(reason), true) = (&self.state, idle) {
+                return Ok(reason.clone());
+            }
+            self.input.reserve(READ_CHUNK);
+            tokio::select! {
+                read = self.reader.read_buf(&mut self.input), if self.state == State::Open => {
+                    match read {
+                        // Without a close frame: the connection was lost, which is not an error of the transport.
+                        Ok(0) => return Ok(None),
+                        Ok(_) => self.decode(deliver)?,
+                        Err(error) => return Err(failed(error)),
+                    }
+                }
+                result = write(&mut self.writer, &self.output[self.written..]), if !idle => {
+                    match result {
+                        Ok(0) if self.written < self.output.len() => {
+                            return Err(failed(std::io::ErrorKind::WriteZero.into()));
+                        }
+                        Ok(0) => self.flush = false,
+                        Ok(n) => self.wrote(n),
+                        Err(error) => return Err(failed(error)),
+                    }
+                }
+                command = commands.recv(), if idle && !self.closing && self.held.is_none() => {
+                    match command {
+                        Some(Command::Write { packets, after_pong: true }) => {
+                            self.frame(OpCode::Ping, PING);
+                            self.held = Some((packets, tokio::time::Instant::now() + PONG_TIMEOUT));
+                        }
+                        Some(Command::Write { packets, after_pong: false }) => self.encode(&packets),
+                        Some(Command::Close) => {
+                            self.closing = true;
+                            deadline = Some(tokio::time::Instant::now() + CLOSE_TIMEOUT);
+                            self.frame(OpCode::Close, &close_payload(CloseCode::NORMAL, ""));
+                        }
+                        None => return Ok(None),
+                    }
+                }
+                () = sleep_until(self.held.as_ref().map(|(_, deadline)| *deadline)) => self.release(),
+                () = sleep_until(deadline) => return Ok(None),
+            }
+        }
+    }
+
+    fn wrote(&mut self, n: usize) {
+        self.written += n;
+        if self.written == self.output.len() {
+            self.flush = true;
+            self.written = 0;
+            self.output.clear();
+            if self.output.capacity() > KEEP_BUFFER {
+                self.output = Vec::new();
+            }
+        }
+    }
+
+    fn frame(&mut self, opcode: OpCode, payload: &[u8]) {
+        encode_masked_into(&mut self.output, opcode, payload, random_key());
+    }
+
+    fn encode(&mut self, packets: &[Packet]) {
+        self.writing = true;
+        for packet in packets {
+            match packet {
+                Packet::Text(text) => self.frame(OpCode::Text, text),
+                Packet::Binary(data) => self.frame(OpCode::Binary, data),
+            }
+        }
+    }
+
+    /// Writes what waited for a pong.
+    fn release(&mut self) {
+        if let Some((packets, _)) = self.held.take() {
+            self.encode(&packets);
+        }
+    }
+
+    /// Decodes all that is there and hands it on in one go.
+    fn decode(&mut self, deliver: &mut impl FnMut(Vec<Input>)) -> Result<(), TransportError> {
+        let mut inputs = Vec::new();
+        let mut at = 0;
+        let mut output = Vec::new();
+        let mut error = None;
+        let mut closed = None;
+        let mut pong = false;
+        while closed.is_none() {
+            match self.decoder.next(&mut self.input[at..]) {
+                Ok(Decoded::Incomplete { .. }) => break,
+                Ok(Decoded::Event { consumed, event }) => {
+                    at += consumed;
+                    match event {
+                        Event::Text(text) => {
+                            inputs.push(Input::Text(Bytes::copy_from_slice(text.as_bytes())))
+                        }
+                        Event::Binary(data) => {
+                            inputs.push(Input::Binary(Bytes::copy_from_slice(data)))
+                        }
+                        Event::Ping(data) => {
+                            encode_masked_into(&mut output, OpCode::Pong, data, random_key())
+                        }
+                        Event::Close(frame) => {
+                            let code = frame.as_ref().map_or(CloseCode::NORMAL, |frame| frame.code);
+                            if !self.closing {
+                                let answer = close_payload(code, "");
+                                encode_masked_into(
+                                    &mut output,
+                                    OpCode::Close,
+                                    &answer,
+                                    random_key(),
+                                );
+                            }
+                            let reason = frame.map(|frame| {
+                                format!("code {} {}", code.0, frame.reason)
+                                    .trim_end()
+                                    .to_owned()
+                            });
+                            closed = Some(reason);
+                        }
+                        Event::Pong(PING) => pong = true,
+                        Event::Pong(_) | Event::Fragment => {}
+                    }
+                }
+                Err(cause) => {
+                    error = Some(TransportError::new(MESSAGE).with_description(cause.to_string()));
+                    break;
+                }
+            }
+        }
+        self.input.drain(..at);
+        if self.input.is_empty() && self.input.capacity() > KEEP_BUFFER {
+            self.input = Vec::new();
+        }
+        self.output.extend_from_slice(&output);
+        if pong {
+            self.release();
+        }
+        if let Some(reason) = closed {
+            self.state = State::Closed(reason);
+        }
+        // Once we have said goodbye, nobody is interested in what still comes.
+        if !inputs.is_empty() && !self.closing {
+            deliver(inputs);
+        }
+        error.map_or(Ok(()), Err)
+    }
+}
+
+/// Writes some of `data`, or flushes if there is none. Cancellation-safe.
+async fn write(writer: &mut WriteHalf<Upgraded>, data: &[u8]) -> std::io::Result<usize> {
+    if data.is_empty() {
+        writer.flush().await.map(|()| 0)
+    } else {
+        writer.write(data).await
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,271 @@
+//! Options of one socket.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::core::AuthSource;
+use crate::error::{BuildError, StartError};
+use crate::handler::{Handler, Handlers, OnConnect, OnConnectError, OnDisconnect, OnEvent, erase};
+use crate::manager::Manager;
+use crate::protocol::{BufferLimits, BufferPolicy, SocketConfig};
+use crate::queue::Bounds;
+use crate::socket::Socket;
+
+/// Everything about a socket that can be chosen.
+#[derive(Debug)]
+pub(crate) struct SocketOptions {
+    pub(crate) config: SocketConfig,
+    pub(crate) auth: Result<AuthSource, String>,
+    pub(crate) handlers: Handlers,
+    pub(crate) inbound: Bounds,
+    pub(crate) fail_fast: bool,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            config: SocketConfig::default(),
+            auth: Ok(AuthSource::None),
+            handlers: Handlers::default(),
+            inbound: Bounds {
+                count: 16_384,
+                bytes: 64 << 20,
+            },
+            fail_fast: false,
+        }
+    }
+}
+
+/// JSON text of an `auth` value.
+pub(crate) fn auth_json(value: &(impl Serialize + ?Sized)) -> Result<String, String> {
+    let json = serde_json::to_string(value).map_err(|error| error.to_string())?;
+    if json.starts_with('{') {
+        Ok(json)
+    } else {
+        Err(format!("must be a map or struct, not {json}"))
+    }
+}
+
+/// A callback as source of `auth` values.
+pub(crate) fn auth_callback<F, Fut, T, E>(callback: F) -> AuthSource
+where
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+    T: Serialize,
+    E: std::fmt::Display,
+{
+    AuthSource::Callback(Arc::new(move || {
+        let future = callback();
+        Box::pin(async move {
+            let value = future.await.map_err(|error| error.to_string())?;
+            auth_json(&value)
+        })
+    }))
+}
+
+macro_rules! socket_options {
+    () => {
+        /// The `auth` payload sent at each connect: anything that serializes as a JSON object.
+        #[must_use]
+        pub fn auth(mut self, auth: impl Serialize) -> Self {
+            self.socket.auth = auth_json(&auth).map(AuthSource::Value);
+            self
+        }
+
+        /// Asks for the `auth` payload at each connect and reconnect, so that a token is always fresh. An error is
+        /// reported as `connect_error` and the callback is asked again after the reconnection delay.
+        ///
+        /// ```no_run
+        /// # async fn fetch_token() -> Result<String, std::io::Error> { Ok(String::new()) }
+        /// # async fn run() -> Result<(), fanfare_client::StartError> {
+        /// let socket = fanfare_client::connect("http://localhost:3000")
+        ///     .auth_with(|| async {
+        ///         let token = fetch_token().await?;
+        ///         Ok::<_, std::io::Error>(serde_json::json!({ "token": token }))
+        ///     })
+        ///     .await?;
+        /// # Ok(())
+        /// # }
+        /// ```
+        #[must_use]
+        pub fn auth_with<F, Fut, T, E>(mut self, callback: F) -> Self
+        where
+            F: Fn() -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<T, E>> + Send + 'static,
+            T: Serialize,
+            E: std::fmt::Display,
+        {
+            self.socket.auth = Ok(auth_callback(callback));
+            self
+        }
+
+        /// Handles an event: an async function of extractors. See [`Handler`](crate::Handler).
+        ///
+        /// ```no_run
+        /// use fanfare_client::{Ack, Data, Socket};
+        ///
+        /// # async fn run() -> Result<(), fanfare_client::StartError> {
+        /// let socket = fanfare_client::connect("http://localhost:3000")
+        ///     .on("message", |Data(text): Data<String>| async move { println!("{text}") })
+        ///     .on("add", |Data((a, b)): Data<(i64, i64)>| async move { Ack(a + b) })
+        ///     .on("ping", async |socket: Socket| { socket.emit("pong", ()).ok(); })
+        ///     .await?;
+        /// # Ok(())
+        /// # }
+        /// ```
+        #[must_use]
+        pub fn on<T: 'static>(
+            self,
+            event: impl Into<String>,
+            handler: impl Handler<OnEvent, T>,
+        ) -> Self {
+            self.socket.handlers.on(event.into(), erase(handler));
+            self
+        }
+
+        /// Handles every event, before its own handlers.
+        #[must_use]
+        pub fn on_any<T: 'static>(self, handler: impl Handler<OnEvent, T>) -> Self {
+            self.socket.handlers.on_any(erase(handler));
+            self
+        }
+
+        /// Runs after each connect and reconnect: an async function of a [`Socket`](crate::Socket) and
+        /// [`Connected`](crate::Connected), both optional.
+        #[must_use]
+        pub fn on_connect<T: 'static>(self, handler: impl Handler<OnConnect, T>) -> Self {
+            self.socket.handlers.on_connect(erase(handler));
+            self
+        }
+
+        /// Runs after each disconnect: an async function of a [`Socket`](crate::Socket) and
+        /// [`Disconnected`](crate::Disconnected), both optional.
+        #[must_use]
+        pub fn on_disconnect<T: 'static>(self, handler: impl Handler<OnDisconnect, T>) -> Self {
+            self.socket.handlers.on_disconnect(erase(handler));
+            self
+        }
+
+        /// Runs after each failed attempt to connect: an async function of a [`Socket`](crate::Socket) and the
+        /// [`ConnectError`](crate::ConnectError), both optional.
+        #[must_use]
+        pub fn on_connect_error<T: 'static>(
+            self,
+            handler: impl Handler<OnConnectError, T>,
+        ) -> Self {
+            self.socket.handlers.on_connect_error(erase(handler));
+            self
+        }
+
+        /// Every non-volatile event waits for its acknowledgement in a queue, one in flight, and is sent again up to
+        /// `retries` times when none comes in `ack_timeout`. The server must acknowledge every event, and may see one
+        /// more than once.
+        #[must_use]
+        pub fn retries(mut self, retries: u32, ack_timeout: Duration) -> Self {
+            self.socket.config.retries = Some(retries);
+            self.socket.config.ack_timeout = Some(ack_timeout);
+            self
+        }
+
+        /// Deadline of acknowledgements that set none of their own. Default: none.
+        #[must_use]
+        pub fn ack_timeout(mut self, timeout: Duration) -> Self {
+            self.socket.config.ack_timeout = Some(timeout);
+            self
+        }
+
+        /// Most events and bytes kept while not connected. Default: 10 000 and 16 MiB.
+        #[must_use]
+        pub fn offline_buffer(mut self, count: usize, bytes: usize) -> Self {
+            self.socket.config.buffer.count = count;
+            self.socket.config.buffer.bytes = bytes;
+            self
+        }
+
+        /// Events that waited longer than this are dropped instead of sent. Default: they never grow too old.
+        #[must_use]
+        pub fn offline_buffer_age(mut self, age: Duration) -> Self {
+            self.socket.config.buffer.age = Some(age);
+            self
+        }
+
+        /// What a full offline buffer does. Default: `emit` returns an error.
+        #[must_use]
+        pub fn offline_buffer_policy(mut self, policy: BufferPolicy) -> Self {
+            self.socket.config.buffer.policy = policy;
+            self
+        }
+
+        /// All bounds of the offline buffer at once.
+        #[must_use]
+        pub fn offline_buffer_limits(mut self, limits: BufferLimits) -> Self {
+            self.socket.config.buffer = limits;
+            self
+        }
+
+        /// Acknowledgements that may be awaited at a time. Default: 16 384.
+        #[must_use]
+        pub fn max_pending_acks(mut self, max: usize) -> Self {
+            self.socket.config.max_pending_acks = max;
+            self
+        }
+
+        /// Events, and their bytes, that may wait for slow handlers, and likewise for each stream. More are dropped and
+        /// reported as [`SocketEvent::Lagged`](crate::SocketEvent::Lagged). Default: 16 384 and 64 MiB.
+        #[must_use]
+        pub fn inbound_buffer(mut self, count: usize, bytes: usize) -> Self {
+            self.socket.inbound = Bounds { count, bytes };
+            self
+        }
+
+        /// Awaiting the builder ends with an error at the first failure, instead of trying again as reconnection has it.
+        #[must_use]
+        pub fn fail_fast(mut self) -> Self {
+            self.socket.fail_fast = true;
+            self
+        }
+    };
+}
+pub(super) use socket_options;
+
+/// Collects the options of a [`Socket`] of a [`Manager`].
+///
+/// Await it for a connected socket, or [`build`](Self::build) it to connect later.
+#[derive(Debug)]
+#[must_use = "nothing happens before `build` or `.await`"]
+pub struct SocketBuilder {
+    pub(crate) parent: Manager,
+    pub(crate) namespace: String,
+    pub(crate) socket: SocketOptions,
+}
+
+impl SocketBuilder {
+    socket_options!();
+
+    /// The socket, not connected: call [`Socket::connect`].
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if an option makes no sense.
+    pub fn build(self) -> Result<Socket, BuildError> {
+        Socket::new(&self.parent, &self.namespace, self.socket)
+    }
+}
+
+impl IntoFuture for SocketBuilder {
+    type Output = Result<Socket, StartError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let fail_fast = self.socket.fail_fast;
+            let socket = self.build()?;
+            socket.start(fail_fast).await?;
+            Ok(socket)
+        })
+    }
+}
