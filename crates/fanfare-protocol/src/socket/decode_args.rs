@@ -36,7 +36,7 @@ impl fmt::Display for At<'_> {
 }
 
 impl ArgsError {
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             argument: 0,
             path: String::new(),
@@ -44,7 +44,7 @@ impl ArgsError {
         }
     }
 
-    pub(super) fn json(error: &serde_json::Error) -> Self {
+    pub(crate) fn json(error: &serde_json::Error) -> Self {
         let mut message = error.to_string();
         // The path says it better than a column in text that nobody has at hand.
         if let Some(at) = message.rfind(" at line ") {
@@ -59,7 +59,7 @@ impl ArgsError {
     }
 
     /// The same error, seen from the value around.
-    pub(super) fn inside(mut self, segment: &str) -> Self {
+    pub(crate) fn inside(mut self, segment: &str) -> Self {
         let dot = if self.path.is_empty() || self.path.starts_with('[') {
             ""
         } else {
