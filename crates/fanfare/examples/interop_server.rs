@@ -1,0 +1,472 @@
+//! The fixture server of the interop and differential tests: `tests/interop/CONTRACT.md` says what it does.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use fanfare::extract::EventName;
+use fanfare::{
+    Ack, AckError, AllArgs, BroadcastAckError, BroadcastOperator, BuildError, ConnectError, Data,
+    DisconnectReason, EmitError, EventError, Limits, Namespace, Socket, SocketIo, SocketIoBuilder,
+    Transports, Value,
+};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+type Args = AllArgs<Value>;
+type Emitted = Result<(), EmitError>;
+
+/// What this implementation can do beyond the basics; tests of the rest are skipped.
+const FEATURES: &[&str] = &["dynamic", "fetchSockets", "packetMiddleware"];
+
+/// Node's options, as far as they are known here. Any other name is an error.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+struct Options {
+    path: Option<String>,
+    ping_interval: Option<u64>,
+    ping_timeout: Option<u64>,
+    upgrade_timeout: Option<u64>,
+    connect_timeout: Option<u64>,
+    max_http_buffer_size: Option<usize>,
+    transports: Option<Vec<String>>,
+    allow_upgrades: Option<bool>,
+    serve_client: bool,
+}
+
+impl Options {
+    fn apply(self, mut builder: SocketIoBuilder) -> Result<SocketIo, BuildError> {
+        let mut limits = Limits::default();
+        if let Some(bytes) = self.max_http_buffer_size {
+            limits.max_payload = bytes;
+        }
+        if let Some(ms) = self.connect_timeout {
+            limits.connect_timeout = Duration::from_millis(ms);
+        }
+        if let Some(ms) = self.upgrade_timeout {
+            limits.upgrade_timeout = Duration::from_millis(ms);
+        }
+        // The tests send bursts that a page would not; a reader too slow for its outbox is another test's subject.
+        limits.outbox_bytes = 64 << 20;
+        limits.outbox_packets = 1 << 20;
+        builder = builder.limits(limits);
+        if let Some(path) = self.path {
+            builder = builder.path(path);
+        }
+        if let Some(ms) = self.ping_interval {
+            builder = builder.ping_interval(Duration::from_millis(ms));
+        }
+        if let Some(ms) = self.ping_timeout {
+            builder = builder.ping_timeout(Duration::from_millis(ms));
+        }
+        builder = builder.engine(|config| {
+            if let Some(names) = self.transports {
+                let has = |name: &str| names.iter().any(|other| other == name);
+                config.transports = Transports {
+                    polling: has("polling"),
+                    websocket: has("websocket"),
+                };
+            }
+            if let Some(allow) = self.allow_upgrades {
+                config.allow_upgrades = allow;
+            }
+        });
+        debug_assert!(!self.serve_client, "not offered here");
+        builder.build()
+    }
+}
+
+/// How an event is sent: the contract's `how`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct How {
+    via: Via,
+    to: Vec<String>,
+    except: Vec<String>,
+    local: bool,
+    volatile: bool,
+    compress: Option<bool>,
+    timeout: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Via {
+    #[default]
+    Namespace,
+    Socket,
+    #[serde(rename = "self")]
+    Itself,
+}
+
+impl How {
+    fn operator(&self, socket: &Socket) -> BroadcastOperator {
+        let mut operator = match self.via {
+            Via::Socket => socket.broadcast(),
+            _ => socket.nsp().everyone(),
+        };
+        operator = operator.to(&self.to).except(&self.except);
+        if self.local {
+            operator = operator.local();
+        }
+        if self.volatile {
+            operator = operator.volatile();
+        }
+        if let Some(compress) = self.compress {
+            operator = operator.compress(compress);
+        }
+        if let Some(timeout) = self.timeout {
+            operator = operator.timeout(Duration::from_millis(timeout));
+        }
+        operator
+    }
+}
+
+/// Writes an observation.
+fn say(kind: &str, members: serde_json::Value) {
+    let mut line = json!({ "type": kind });
+    if let (Some(line), serde_json::Value::Object(members)) = (line.as_object_mut(), members) {
+        line.extend(members);
+    }
+    println!("{line}");
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
+
+fn joined(socket: &Socket) -> Ack<Vec<String>> {
+    let id = socket.id().to_string();
+    let rooms = socket.rooms().into_iter().filter(|room| *room != id);
+    Ack(sorted(rooms.collect()))
+}
+
+/// The text that Node's errors have.
+fn node_message(error: &AckError) -> String {
+    match error {
+        AckError::Timeout(_) => "operation has timed out".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+async fn request(
+    socket: &Socket,
+    timeout: u64,
+    event: &str,
+    args: Vec<Value>,
+) -> Result<Value, AckError> {
+    socket
+        .timeout(Duration::from_millis(timeout))
+        .emit_with_ack(event, AllArgs(args))
+        .await
+}
+
+async fn call_me(
+    socket: Socket,
+    Data((timeout, event, args)): Data<(u64, String, Vec<Value>)>,
+) -> Ack<Value> {
+    let (error, response) = match request(&socket, timeout, &event, args).await {
+        Ok(value) => (Value::Null, value),
+        Err(error) => (Value::String(node_message(&error)), Value::Null),
+    };
+    Ack(Value::Object(vec![
+        ("error".to_owned(), error),
+        ("response".to_owned(), response),
+    ]))
+}
+
+async fn call_later(socket: Socket, Data((timeout, event, args)): Data<(u64, String, Vec<Value>)>) {
+    let id = socket.id();
+    let error = request(&socket, timeout, &event, args).await.err();
+    say(
+        "ack",
+        json!({ "id": id.to_string(), "error": error.as_ref().map(node_message) }),
+    );
+}
+
+async fn emit(
+    socket: Socket,
+    Data((how, event, args)): Data<(How, String, Vec<Value>)>,
+) -> Result<Ack<&'static str>, EmitError> {
+    let args = AllArgs(args);
+    if how.via == Via::Itself {
+        if how.volatile {
+            socket.volatile().emit(&event, args)?
+        } else {
+            socket.emit(&event, args)?
+        }
+    } else {
+        how.operator(&socket).emit(&event, args)?;
+    }
+    Ok(Ack("ok"))
+}
+
+async fn ask(
+    socket: Socket,
+    Data((how, event, args)): Data<(How, String, Vec<Value>)>,
+) -> Ack<Value> {
+    let asked = how
+        .operator(&socket)
+        .emit_with_ack::<Value>(&event, AllArgs(args))
+        .await;
+    let (error, responses) = match asked {
+        Ok(responses) => (Value::Null, responses),
+        Err(BroadcastAckError::Timeout { responses, .. }) => (
+            Value::String("operation has timed out".to_owned()),
+            responses,
+        ),
+        Err(error) => (Value::String(error.to_string()), Vec::new()),
+    };
+    Ack(Value::Object(vec![
+        ("error".to_owned(), error),
+        ("responses".to_owned(), Value::Array(responses)),
+    ]))
+}
+
+async fn handshake(socket: Socket) -> Result<Ack<serde_json::Value>, EventError> {
+    let handshake = socket.handshake();
+    let (path, query) = handshake
+        .url()
+        .split_once('?')
+        .unwrap_or((handshake.url(), ""));
+    let names = query.split('&').filter_map(|pair| pair.split('=').next());
+    let decoded = names.map(|name| decode(name));
+    let own = decoded
+        .filter(|name| !["EIO", "transport", "t", "sid", "b64", ""].contains(&name.as_str()));
+    let query: BTreeMap<String, Option<String>> = own
+        .map(|name| (name.clone(), handshake.query(&name)))
+        .collect();
+    Ok(Ack(json!({
+        "auth": match handshake.auth::<serde_json::Value>()? {
+            // Node's `auth` is an empty object if the client sent none.
+            serde_json::Value::Null => json!({}),
+            auth => auth,
+        },
+        "query": query,
+        "url": path,
+        "address": handshake.address().map(|address| address.ip().to_string()),
+        "secure": handshake.secure(),
+        "xdomain": handshake.xdomain(),
+        "time": "string",
+        "issued": if handshake.issued() <= SystemTime::now() { "number" } else { "in the future" },
+        "transport": socket.transport(),
+        "protocol": 4,
+        "recovered": false,
+    })))
+}
+
+/// Decodes the name of a query parameter.
+fn decode(text: &str) -> String {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::new();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || {
+                    bytes
+                        .next()
+                        .and_then(|byte| char::from(byte).to_digit(16))
+                        .unwrap_or(0)
+                };
+                (digit() * 16 + digit()) as u8
+            }
+            other => other,
+        });
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+fn length(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.encode_utf16().count(),
+        Value::Binary(bytes) => bytes.len(),
+        Value::Array(values) => values.len(),
+        _ => 0,
+    }
+}
+
+fn data_of(socket: &Socket) -> serde_json::Map<String, serde_json::Value> {
+    socket.data().unwrap_or_default()
+}
+
+/// Adds the events of the contract.
+fn serve(namespace: Namespace) -> Namespace {
+    namespace
+        .on_connect(async |socket: Socket| {
+            say("connection", json!({ "nsp": socket.namespace(), "id": socket.id().to_string(), "recovered": false }));
+        })
+        .on_disconnecting(async |socket: Socket, reason: DisconnectReason| {
+            say("disconnecting", json!({
+                "nsp": socket.namespace(), "id": socket.id().to_string(), "reason": reason.as_str(),
+                "rooms": sorted(socket.rooms()),
+            }));
+        })
+        .on_disconnect(async |socket: Socket, reason: DisconnectReason| {
+            say("disconnect", json!({
+                "nsp": socket.namespace(), "id": socket.id().to_string(), "reason": reason.as_str(),
+            }));
+        })
+        .on("echo", async |socket: Socket, Data(args): Data<Args>| -> Emitted { socket.emit("echo", args) })
+        .on("echo-ack", async |Data(args): Data<Args>| Ack(args))
+        .on("silent", async || ())
+        .on("message", async |socket: Socket, Data(args): Data<Args>| -> Emitted { socket.send(args) })
+        .on("call-me", call_me)
+        .on("call-later", call_later)
+        .on("join", async |socket: Socket, Data(rooms): Data<Vec<String>>| {
+            socket.join(rooms);
+            joined(&socket)
+        })
+        .on("leave", async |socket: Socket, Data(rooms): Data<Vec<String>>| {
+            socket.leave(rooms);
+            joined(&socket)
+        })
+        .on("rooms", async |socket: Socket| Ack(sorted(socket.rooms())))
+        .on("emit", emit)
+        .on("ask", ask)
+        .on("count", async |socket: Socket, Data(n): Data<u32>| -> Result<Ack<u32>, EmitError> {
+            (0..n).try_for_each(|i| socket.emit("count", i))?;
+            Ok(Ack(n))
+        })
+        .on("size", async |socket: Socket, Data(n): Data<usize>| -> Emitted { socket.emit("size", "x".repeat(n)) })
+        .on("blob", async |socket: Socket, Data(n): Data<usize>| -> Emitted {
+            let bytes: Vec<u8> = (0..n).map(|i| (i % 256) as u8).collect();
+            socket.emit("blob", Bytes::from(bytes))
+        })
+        .on("length", async |Data(value): Data<Value>| Ack(length(&value)))
+        .on("set-data", async |socket: Socket, Data(value): Data<serde_json::Value>| {
+            let mut data = data_of(&socket);
+            data.insert("value".to_owned(), value);
+            socket.set_data(&data)?;
+            Ok::<_, serde_json::Error>(Ack("ok"))
+        })
+        .on("get-data", async |socket: Socket| Ack(json!(data_of(&socket))))
+        .on("handshake", handshake)
+        .on("header", async |socket: Socket, Data(name): Data<String>| {
+            Ack(socket.handshake().header(&name).map(ToOwned::to_owned))
+        })
+        .on("kick", async |socket: Socket, Data(close): Data<bool>| socket.disconnect(close))
+        .on("kick-all", async |socket: Socket, Data((how, close)): Data<(How, bool)>| {
+            how.operator(&socket).disconnect_sockets(close);
+        })
+        .on("sockets", async |socket: Socket, Data(how): Data<How>| {
+            let mut found = how.operator(&socket).sockets();
+            found.sort_by_key(|socket| socket.id().to_string());
+            let list = found.iter().map(|socket| {
+                json!({ "id": socket.id().to_string(), "rooms": sorted(socket.rooms()), "data": data_of(socket) })
+            });
+            Ack(list.collect::<Vec<_>>())
+        })
+        .on("sockets-join", async |socket: Socket, Data((how, rooms)): Data<(How, Vec<String>)>| {
+            how.operator(&socket).sockets_join(&rooms);
+            Ack("ok")
+        })
+        .on("sockets-leave", async |socket: Socket, Data((how, rooms)): Data<(How, Vec<String>)>| {
+            how.operator(&socket).sockets_leave(&rooms);
+            Ack("ok")
+        })
+        .on("clients", async |io: SocketIo| Ack(io.clients_count()))
+}
+
+async fn welcome(socket: Socket) -> Emitted {
+    let id = Value::String(socket.id().to_string());
+    let nsp = Value::String(socket.namespace().to_owned());
+    socket.emit(
+        "welcome",
+        &Value::Object(vec![("nsp".to_owned(), nsp), ("id".to_owned(), id)]),
+    )
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Auth {
+    token: Option<serde_json::Value>,
+    fail: Option<String>,
+}
+
+fn auth_of(socket: &Socket) -> Auth {
+    socket.handshake().auth().unwrap_or_default()
+}
+
+async fn authenticate(socket: Socket) -> Result<(), ConnectError> {
+    let token = auth_of(&socket).token;
+    if token == Some("secret".into()) {
+        return Ok(());
+    }
+    Err(ConnectError::new("not authorized").with_data(json!({ "code": "E_TOKEN", "token": token })))
+}
+
+async fn step(socket: Socket, name: &str) -> Result<(), ConnectError> {
+    tokio::task::yield_now().await;
+    if auth_of(&socket).fail.as_deref() == Some(name) {
+        return Err(ConnectError::new(format!("refused by {name}")));
+    }
+    let mut data = data_of(&socket);
+    if let Some(order) = data
+        .entry("order")
+        .or_insert_with(|| json!([]))
+        .as_array_mut()
+    {
+        order.push(name.into());
+    }
+    Ok(socket.set_data(&data)?)
+}
+
+fn app(builder: SocketIoBuilder) -> SocketIoBuilder {
+    let packet =
+        Namespace::new("/packet").packet_middleware(async |EventName(event): EventName| {
+            if event == "forbidden" {
+                Err(EventError::new("refused"))
+            } else {
+                Ok(())
+            }
+        });
+    let dynamic = Namespace::dynamic("/dynamic", |name, _| {
+        let number = name.strip_prefix("/dynamic-").unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let mw = Namespace::new("/mw")
+        .middleware(async |socket: Socket| step(socket, "a").await)
+        .middleware(async |socket: Socket| step(socket, "b").await);
+    let stuck = Namespace::new("/stuck").middleware(async || std::future::pending::<()>().await);
+    builder
+        .namespace(serve(Namespace::new("/")))
+        .namespace(serve(Namespace::new("/chat").on_connect(welcome)))
+        .namespace(serve(Namespace::new("/auth").middleware(authenticate)))
+        .namespace(serve(mw))
+        .namespace(stuck)
+        .namespace(serve(packet))
+        .namespace(serve(dynamic))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let port = std::env::var("PORT")
+        .ok()
+        .filter(|port| !port.is_empty())
+        .map_or(Ok(0), |port| port.parse::<u16>())?;
+    let options = std::env::var("OPTIONS").unwrap_or_else(|_| "{}".to_owned());
+    let options: Options = serde_json::from_str(&options).unwrap_or_else(|error| {
+        eprintln!("OPTIONS: {error}");
+        std::process::exit(2);
+    });
+    let io = options.apply(app(SocketIo::builder()))?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+    let port = listener.local_addr()?.port();
+    say(
+        "listening",
+        json!({ "port": port, "server": "rust", "features": FEATURES }),
+    );
+    let server = tokio::spawn(fanfare::serve_listener(listener, io.clone()));
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    io.close().await;
+    server.await??;
+    Ok(())
+}
