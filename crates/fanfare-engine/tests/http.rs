@@ -171,6 +171,33 @@ async fn a_handshake_that_is_not_websocket_version_13_is_refused() {
     let response = http.response().await;
     assert_eq!(response.status, 426);
     assert_eq!(response.header("sec-websocket-version"), Some("13"));
+    assert_eq!(response.header("connection"), Some("close"));
+    http.ended().await;
+}
+
+#[tokio::test]
+async fn the_first_sub_protocol_that_is_offered_is_confirmed() {
+    let server = Server::start().await;
+    let mut http = server.http().await;
+    let headers = format!("{UPGRADE}Sec-WebSocket-Protocol: one, two\r\n");
+    http.send("GET", "EIO=4&transport=websocket", &headers, "")
+        .await;
+    let response = http.response().await;
+    assert_eq!(response.status, 101);
+    assert_eq!(response.header("sec-websocket-protocol"), Some("one"));
+}
+
+#[tokio::test]
+async fn a_session_keeps_its_protocol() {
+    let server = Server::start().await;
+    let sid = server.polling().await;
+    let response = server
+        .request("GET", &format!("EIO=3&transport=polling&sid={sid}"), "", "")
+        .await;
+    assert_eq!(
+        (response.status, response.text()),
+        (400, r#"{"code":3,"message":"Bad request"}"#)
+    );
 }
 
 #[tokio::test]

@@ -840,8 +840,18 @@ fn close_waits_for_the_queue_and_for_a_get() {
     );
     assert!(f.session.get().is_ok());
     let answer = f.session.answer(true).unwrap();
-    assert!(answer.packets && answer.tail == Tail::Close);
+    assert!(answer.packets && answer.tail == Tail::Nothing, "{answer:?}");
+    assert!(!answer.actions.contains(Actions::CLOSED));
+    assert!(f.session.get().is_ok());
+    let answer = f.session.answer(false).unwrap();
+    assert_eq!((answer.packets, answer.tail), (false, Tail::Close));
     assert!(answer.actions.contains(Actions::CLOSED));
+
+    // The client need not fetch the rest.
+    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    f.session.close(f.now, false, true, &f.times);
+    assert!(f.packet(Received::Close).contains(Actions::CLOSED));
+    assert_eq!(f.session.reason(), CloseReason::ForcedClose);
 
     let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
     assert!(

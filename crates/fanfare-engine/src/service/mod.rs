@@ -16,8 +16,8 @@ use bytes::Bytes;
 use fanfare_protocol::engine::ErrorCode;
 use fanfare_protocol::engine::session::Refused;
 use fanfare_websocket::ServerHandshake;
-use http::header::{CONNECTION, CONTENT_TYPE, ORIGIN, UPGRADE, USER_AGENT};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 
 use crate::{Connection, Engine, Handler, Handshake, Protocol, Transport, websocket};
@@ -113,6 +113,9 @@ impl<H: Handler> EngineService<H> {
             if !upgrade && conn.transport() != transport {
                 return Err(ErrorCode::BadRequest.into());
             }
+            if (conn.protocol() == Protocol::V4) != params.eio4 {
+                return Err(ErrorCode::BadRequest.into());
+            }
             if upgrade && transport != Transport::WebSocket {
                 return Err(ErrorCode::BadRequest.into());
             }
@@ -136,9 +139,22 @@ impl<H: Handler> EngineService<H> {
     }
 
     fn upgrade<B>(&self, request: &mut Request<B>, target: Target<H>) -> Answer {
-        let accept = match ServerHandshake::new().validate(request) {
+        // Engine.IO knows no sub-protocols: as in Node, the first that the client offers is confirmed, because a
+        // client that offers some gives up if none is.
+        let offered = request.headers().get(SEC_WEBSOCKET_PROTOCOL);
+        let offered = offered
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(',').next());
+        let server = ServerHandshake::new().protocols(offered.map(str::trim));
+        let accept = match server.validate(request) {
             Ok(accept) => accept,
-            Err(error) => return error.response().map(EngineBody::new),
+            Err(error) => {
+                let mut response = error.response().map(EngineBody::new);
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+                return response;
+            }
         };
         if request
             .extensions()

@@ -22,7 +22,7 @@ impl<'a> Params<'a> {
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
-                "EIO" => params.eio4 = value == "4",
+                "EIO" => params.eio4 = decode(value) == "4",
                 "transport" => params.transport = Some(decode(value)),
                 // Node takes an empty one for none.
                 "sid" => params.sid = (!value.is_empty()).then(|| decode(value)),
@@ -57,5 +57,6 @@ mod tests {
         assert!(params.eio4 && params.b64);
         assert_eq!(params.sid, None);
         assert!(!Params::parse("").eio4);
+        assert!(Params::parse("EIO=%34").eio4);
     }
 }

@@ -212,6 +212,9 @@ impl Session {
             Stage::Closed => answer.packets = false,
             // After a switch the queue is the WebSocket's.
             _ if self.transport == TransportKind::WebSocket => answer.packets = false,
+            // The close comes with the next GET, as from Node: the official client closes at once but hands packets on
+            // in a later turn, so that it would drop what stands before the close in the same body.
+            Stage::Closing if queued => answer.tail = Tail::Nothing,
             Stage::Closing => {
                 self.get = false;
                 answer.tail = Tail::Close;
@@ -288,8 +291,13 @@ impl Session {
         packet: Received,
         config: &SessionConfig,
     ) -> Actions {
-        if self.stage != Stage::Open {
-            return Actions::NONE;
+        match self.stage {
+            Stage::Open => {}
+            // The client is through with the session as well: nobody will fetch what is queued.
+            Stage::Closing if packet == Received::Close => {
+                return self.end(CloseReason::ForcedClose);
+            }
+            Stage::Closing | Stage::Closed => return Actions::NONE,
         }
         match (packet, self.revision) {
             (Received::Message, _) => Actions::DELIVER,
