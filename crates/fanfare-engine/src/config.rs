@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use fanfare_protocol::Limits;
 
+use crate::Cors;
+
 /// What happens to a connection whose outbox is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SlowConsumer {
@@ -34,6 +36,26 @@ impl Default for Transports {
     }
 }
 
+/// A cookie that holds the session id, for load balancers (Node's `cookie` option).
+///
+/// It is set by the answer to a long-polling handshake only, as in Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cookie {
+    /// Its name. Default `io`.
+    pub name: String,
+    /// What follows the value. Default `Path=/; HttpOnly; SameSite=Lax`.
+    pub attributes: String,
+}
+
+impl Default for Cookie {
+    fn default() -> Self {
+        Cookie {
+            name: "io".to_owned(),
+            attributes: "Path=/; HttpOnly; SameSite=Lax".to_owned(),
+        }
+    }
+}
+
 /// The options of an [`Engine`](crate::Engine). The names and defaults are those of Node's server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -52,6 +74,10 @@ pub struct Config {
     pub allow_upgrades: bool,
     /// Whether clients of Engine.IO v3 (Socket.IO v2) are let in (`allowEIO3`). Default: no.
     pub allow_eio3: bool,
+    /// What browsers of other origins may do. Default: nothing.
+    pub cors: Option<Cors>,
+    /// A cookie with the session id. Default: none.
+    pub cookie: Option<Cookie>,
     /// What happens to a connection whose outbox is full. Default: it is closed.
     pub slow_consumer: SlowConsumer,
     /// What a peer may cost: `max_payload`, `upgrade_timeout`, `outbox_bytes`, `outbox_packets`, `max_connections`
@@ -69,6 +95,8 @@ impl Default for Config {
             transports: Transports::default(),
             allow_upgrades: true,
             allow_eio3: false,
+            cors: None,
+            cookie: None,
             slow_consumer: SlowConsumer::Disconnect,
             limits: Limits::default(),
         }

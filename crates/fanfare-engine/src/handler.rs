@@ -1,8 +1,11 @@
 //! The layer above: what to do with connections and messages.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::CloseReason;
+use fanfare_protocol::engine::{CloseReason, ErrorCode};
+use http::HeaderMap;
 
 use crate::{Connection, Handshake};
 
@@ -43,6 +46,23 @@ pub enum CloseMode {
     Discard,
 }
 
+/// The decision on a handshake: `Err` with the message that replaces `Forbidden` (empty: it stays).
+pub type AllowFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// A request that was refused (Node's `connection_error` event).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ConnectionError<'a> {
+    /// Engine.IO's code.
+    pub code: ErrorCode,
+    /// The message sent to the client.
+    pub message: &'a str,
+    /// More than the client is told: Node's names, as `TRANSPORT_MISMATCH`; empty if the code says it all.
+    pub context: &'static str,
+    /// The request.
+    pub request: &'a Handshake,
+}
+
 /// What an application does with the connections and messages of an [`Engine`](crate::Engine).
 ///
 /// The methods are called on a worker thread of the runtime and must not block. For one connection they are called
@@ -66,6 +86,23 @@ pub trait Handler: Send + Sync + 'static {
     /// The connection is closed. Called exactly once for each that was opened, never from within one of our own
     /// calls to [`Connection::close`] or [`Connection::send`].
     fn close(&self, conn: &Arc<Connection<Self::State>>, reason: CloseReason);
+
+    /// Whether a handshake is let in (Node's `allowRequest`); `None`, the default, lets it in at no cost.
+    fn allow_request(&self, handshake: &Handshake) -> Option<AllowFuture> {
+        let _ = handshake;
+        None
+    }
+
+    /// Adds headers to an answer of a session, 101 included (Node's `headers`; with `initial` its
+    /// `initial_headers`). `handshake` is the session's first request.
+    fn headers(&self, handshake: &Handshake, headers: &mut HeaderMap, initial: bool) {
+        let _ = (handshake, headers, initial);
+    }
+
+    /// A request was refused.
+    fn connection_error(&self, error: &ConnectionError<'_>) {
+        let _ = error;
+    }
 
     /// The session moved from polling to WebSocket.
     fn upgraded(&self, conn: &Arc<Connection<Self::State>>) {

@@ -4,30 +4,42 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use http_body::Body;
 
 use super::answer::Answer;
+use super::gate::Gate;
 use super::get::Get;
 use super::post::Post;
 use super::{EngineBody, answer};
 use crate::Handler;
 
 /// The future that [`EngineService`](crate::EngineService) returns.
-pub struct EngineFuture<H: Handler, B>(pub(super) State<H, B>);
+pub struct EngineFuture<H: Handler, B> {
+    pub(super) state: State<H, B>,
+    /// Headers for other origins.
+    pub(super) cors: Option<Box<HeaderMap>>,
+}
 
 pub(super) enum State<H: Handler, B> {
     Ready(Option<Box<Answer>>),
     Get(Get<H>),
     Post(Post<H, B>),
+    Gate(Box<Gate<H, B>>),
+}
+
+impl<H: Handler, B> From<State<H, B>> for EngineFuture<H, B> {
+    fn from(state: State<H, B>) -> Self {
+        EngineFuture { state, cors: None }
+    }
 }
 
 impl<H: Handler, B> From<Answer> for EngineFuture<H, B> {
     fn from(answer: Answer) -> Self {
-        EngineFuture(State::Ready(Some(Box::new(answer))))
+        State::Ready(Some(Box::new(answer))).into()
     }
 }
 
@@ -37,18 +49,28 @@ impl<H: Handler, B> Unpin for EngineFuture<H, B> {}
 impl<H, B> Future for EngineFuture<H, B>
 where
     H: Handler,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Send + 'static,
 {
     type Output = Result<Response<EngineBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            State::Ready(answer) => Poll::Ready(Ok(answer
-                .take()
-                .map_or_else(|| answer::empty(http::StatusCode::OK), |a| *a))),
-            State::Get(get) => get.poll(cx).map(Ok),
-            State::Post(post) => post.poll(cx).map(Ok),
+        let mut answer = loop {
+            break match &mut self.state {
+                State::Ready(answer) => answer
+                    .take()
+                    .map_or_else(|| answer::empty(http::StatusCode::OK), |a| *a),
+                State::Get(get) => ready!(get.poll(cx)),
+                State::Post(post) => ready!(post.poll(cx)),
+                State::Gate(gate) => {
+                    self.state = ready!(gate.poll(cx));
+                    continue;
+                }
+            };
+        };
+        if let Some(cors) = self.cors.take() {
+            answer.headers_mut().extend(*cors);
         }
+        Poll::Ready(Ok(answer))
     }
 }
 

@@ -8,36 +8,49 @@ use fanfare_protocol::engine::session::{Actions, Stage, Tail};
 use fanfare_protocol::engine::{payload, v3};
 use fanfare_websocket::{OpCode, frame};
 
+use http::HeaderValue;
+use http::header::SET_COOKIE;
+
 use super::answer::{self, Answer};
 use super::future::State;
 use super::{EngineFuture, refused};
 use crate::connection::After;
 use crate::outbox::Entry;
-use crate::{Connection, Engine, Handler, Protocol};
+use crate::{Connection, Cookie, Engine, Handler, Protocol};
 
 /// A GET that waits.
 pub(super) struct Get<H: Handler> {
+    engine: Arc<Engine<H>>,
     conn: Arc<Connection<H::State>>,
     msie: bool,
+    /// This is the handshake.
+    initial: bool,
     answered: bool,
 }
 
 impl<H: Handler> Get<H> {
     pub(super) fn start<B>(
-        _: &Arc<Engine<H>>,
+        engine: &Arc<Engine<H>>,
         conn: Arc<Connection<H::State>>,
         msie: bool,
+        initial: bool,
     ) -> EngineFuture<H, B> {
         let taken = conn.drive(|inner| match inner.session.get() {
             Ok(_) => (Ok(()), Actions::NONE),
             Err((refusal, actions)) => (Err(refusal), actions),
         });
         match taken {
-            Ok(()) => EngineFuture(State::Get(Get {
-                conn,
-                msie,
-                answered: false,
-            })),
+            Ok(()) => {
+                let engine = engine.clone();
+                State::Get(Get {
+                    engine,
+                    conn,
+                    msie,
+                    initial,
+                    answered: false,
+                })
+                .into()
+            }
             Err(refusal) => refused(refusal).into(),
         }
     }
@@ -80,7 +93,18 @@ impl<H: Handler> Get<H> {
         }
         drop(inner);
         after.run(&self.conn);
-        Poll::Ready(answer::payload(body, binary, self.msie))
+        let mut answer = answer::payload(body, binary, self.msie);
+        if self.initial
+            && let Some(Cookie { name, attributes }) = &self.engine.config.cookie
+            && let Ok(cookie) =
+                HeaderValue::from_str(&format!("{name}={}; {attributes}", self.conn.sid()))
+        {
+            answer.headers_mut().insert(SET_COOKIE, cookie);
+        }
+        self.engine
+            .handler
+            .headers(self.conn.handshake(), answer.headers_mut(), self.initial);
+        Poll::Ready(answer)
     }
 }
 

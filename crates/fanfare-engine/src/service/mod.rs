@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod future;
+mod gate;
 mod get;
 mod post;
 mod query;
@@ -20,11 +21,15 @@ use http::header::{CONNECTION, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPG
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 
-use crate::{Connection, Engine, Handler, Handshake, Protocol, Transport, websocket};
+use crate::{
+    Connection, ConnectionError, Engine, Handler, Handshake, Protocol, Transport, websocket,
+};
 
 use answer::Answer;
 pub use body::EngineBody;
 pub use future::EngineFuture;
+use future::State;
+use gate::Gate;
 use get::Get;
 use post::Post;
 pub(crate) use post::received;
@@ -53,7 +58,7 @@ impl<H: Handler> EngineService<H> {
         path.starts_with(self.engine.config.path.as_str())
     }
 
-    fn answer<B>(&self, mut request: Request<B>) -> EngineFuture<H, B>
+    fn answer<B>(&self, request: Request<B>) -> EngineFuture<H, B>
     where
         B: Body<Data = Bytes> + Send + 'static,
     {
@@ -62,33 +67,114 @@ impl<H: Handler> EngineService<H> {
         }
         self.engine.runtime();
         let upgrade = is_upgrade(request.headers());
-        let target = match self.verify(&request, upgrade) {
-            Ok(target) => target,
-            Err(refusal) => return refusal.answer(upgrade).into(),
-        };
-        if upgrade {
-            return self.upgrade(&mut request, target).into();
+        match &self.engine.config.cors {
+            Some(cors) if !upgrade => {
+                let preflight = request.method() == Method::OPTIONS;
+                let headers = Box::new(cors.headers(request.headers(), preflight));
+                let mut future = if preflight {
+                    let status = StatusCode::from_u16(cors.options_success_status);
+                    answer::empty(status.unwrap_or(StatusCode::NO_CONTENT)).into()
+                } else {
+                    self.dispatch(request, false)
+                };
+                future.cors = Some(headers);
+                future
+            }
+            _ => self.dispatch(request, upgrade),
         }
-        let msie = is_msie(request.headers());
-        match target {
-            Target::New(protocol) => {
+    }
+
+    fn dispatch<B>(&self, mut request: Request<B>, upgrade: bool) -> EngineFuture<H, B>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+    {
+        match self.verify(&request, upgrade) {
+            Err(refusal) => self
+                .refuse(&Handshake::new(&request), &refusal, upgrade)
+                .into(),
+            Ok(Target::New(protocol)) => {
                 let handshake = Handshake::new(&request);
-                match self.engine.open(handshake, protocol, Transport::Polling) {
-                    Ok(conn) => {
-                        self.engine.opened(&conn);
-                        Get::start(&self.engine, conn, msie)
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "no random numbers for a session id");
-                        Refusal::from(ErrorCode::BadRequest).answer(false).into()
+                match self.engine.handler.allow_request(&handshake) {
+                    None => self.admit(&mut request, handshake, protocol, upgrade),
+                    Some(decision) => {
+                        let gate = Gate::new(
+                            self.clone(),
+                            decision,
+                            (request, handshake),
+                            protocol,
+                            upgrade,
+                        );
+                        State::Gate(Box::new(gate)).into()
                     }
                 }
             }
-            Target::Session(conn) => match *request.method() {
-                Method::GET => Get::start(&self.engine, conn, msie),
-                Method::POST => Post::start(&self.engine, conn, request, msie),
-                _ => answer::empty(StatusCode::INTERNAL_SERVER_ERROR).into(),
-            },
+            Ok(Target::Session(conn)) if upgrade => {
+                self.upgrade(&mut request, Upgrading::Session(conn)).into()
+            }
+            Ok(Target::Session(conn)) => {
+                let msie = is_msie(request.headers());
+                match *request.method() {
+                    Method::GET => Get::start(&self.engine, conn, msie, false),
+                    Method::POST => Post::start(&self.engine, conn, request, msie),
+                    _ => answer::empty(StatusCode::INTERNAL_SERVER_ERROR).into(),
+                }
+            }
+        }
+    }
+
+    /// Opens a session for a handshake that is in order.
+    fn admit<B>(
+        &self,
+        request: &mut Request<B>,
+        handshake: Handshake,
+        protocol: Protocol,
+        upgrade: bool,
+    ) -> EngineFuture<H, B>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+    {
+        if upgrade {
+            return self
+                .upgrade(request, Upgrading::New(handshake, protocol))
+                .into();
+        }
+        let msie = is_msie(request.headers());
+        match self.engine.open(handshake, protocol, Transport::Polling) {
+            Ok(conn) => {
+                if protocol == Protocol::V3 {
+                    conn.inner.lock().b64 = Params::parse(request.uri().query().unwrap_or("")).b64;
+                }
+                self.engine.opened(&conn);
+                Get::start(&self.engine, conn, msie, true)
+            }
+            Err(error) => {
+                tracing::error!(%error, "no random numbers for a session id");
+                answer::refusal(ErrorCode::BadRequest, None).into()
+            }
+        }
+    }
+
+    /// Tells the handler of a refusal and makes its answer.
+    fn refuse(&self, request: &Handshake, refusal: &Refusal, upgrade: bool) -> Answer {
+        let (code, context, message) = match refusal {
+            Refusal::Full => return answer::empty(StatusCode::SERVICE_UNAVAILABLE),
+            Refusal::Code(code, context) => (*code, *context, None),
+            Refusal::Forbidden(message) => (
+                ErrorCode::Forbidden,
+                "",
+                Some(message.as_str()).filter(|m| !m.is_empty()),
+            ),
+        };
+        self.engine.handler.connection_error(&ConnectionError {
+            code,
+            message: message.unwrap_or(code.message()),
+            context,
+            request,
+        });
+        if upgrade {
+            answer::upgrade_refusal(code, message)
+        } else {
+            answer::refusal(code, message)
         }
     }
 
@@ -106,18 +192,18 @@ impl<H: Handler> EngineService<H> {
             .get(ORIGIN)
             .is_some_and(|origin| !is_header_text(origin.as_bytes()))
         {
-            return Err(ErrorCode::BadRequest.into());
+            return Err(bad_request("INVALID_ORIGIN"));
         }
         if let Some(sid) = params.sid.as_deref() {
             let conn = self.engine.find(sid).ok_or(ErrorCode::UnknownSid)?;
             if !upgrade && conn.transport() != transport {
-                return Err(ErrorCode::BadRequest.into());
+                return Err(bad_request("TRANSPORT_MISMATCH"));
             }
             if (conn.protocol() == Protocol::V4) != params.eio4 {
                 return Err(ErrorCode::BadRequest.into());
             }
             if upgrade && transport != Transport::WebSocket {
-                return Err(ErrorCode::BadRequest.into());
+                return Err(bad_request("TRANSPORT_MISMATCH"));
             }
             return Ok(Target::Session(conn));
         }
@@ -125,7 +211,7 @@ impl<H: Handler> EngineService<H> {
             return Err(ErrorCode::BadHandshakeMethod.into());
         }
         if (transport == Transport::WebSocket) != upgrade {
-            return Err(ErrorCode::BadRequest.into());
+            return Err(bad_request("TRANSPORT_HANDSHAKE_ERROR"));
         }
         let protocol = match params.eio4 {
             true => Protocol::V4,
@@ -138,7 +224,7 @@ impl<H: Handler> EngineService<H> {
         Ok(Target::New(protocol))
     }
 
-    fn upgrade<B>(&self, request: &mut Request<B>, target: Target<H>) -> Answer {
+    fn upgrade<B>(&self, request: &mut Request<B>, target: Upgrading<H>) -> Answer {
         // Engine.IO knows no sub-protocols: as in Node, the first that the client offers is confirmed, because a
         // client that offers some gives up if none is.
         let offered = request.headers().get(SEC_WEBSOCKET_PROTOCOL);
@@ -162,20 +248,31 @@ impl<H: Handler> EngineService<H> {
             .is_none()
         {
             tracing::warn!("the HTTP server does not support upgrades: no WebSocket");
-            return Refusal::from(ErrorCode::BadRequest).answer(true);
+            return answer::upgrade_refusal(ErrorCode::BadRequest, None);
         }
         let upgrade = hyper::upgrade::on(&mut *request);
+        let mut answer = accept.response().map(|()| EngineBody::default());
         let target = match target {
-            Target::New(protocol) => websocket::Target::New(Handshake::new(request), protocol),
-            Target::Session(conn) if self.engine.config.allow_upgrades => {
-                websocket::Target::Probe(conn)
+            Upgrading::New(handshake, protocol) => {
+                self.engine
+                    .handler
+                    .headers(&handshake, answer.headers_mut(), true);
+                websocket::Target::New(handshake, protocol)
             }
-            Target::Session(_) => websocket::Target::Refused,
+            Upgrading::Session(conn) => {
+                self.engine
+                    .handler
+                    .headers(conn.handshake(), answer.headers_mut(), false);
+                match self.engine.config.allow_upgrades {
+                    true => websocket::Target::Probe(conn),
+                    false => websocket::Target::Refused,
+                }
+            }
         };
         self.engine
             .runtime()
             .spawn(websocket::run(self.engine.clone(), upgrade, target));
-        accept.response().map(|()| EngineBody::default())
+        answer
     }
 }
 
@@ -185,27 +282,30 @@ enum Target<H: Handler> {
     Session(Arc<Connection<H::State>>),
 }
 
+/// What a WebSocket is for.
+enum Upgrading<H: Handler> {
+    New(Handshake, Protocol),
+    Session(Arc<Connection<H::State>>),
+}
+
 /// Why a request is refused.
 enum Refusal {
-    Code(ErrorCode),
+    /// With what only the handler is told.
+    Code(ErrorCode, &'static str),
+    /// By `allow_request`, with its message.
+    Forbidden(String),
     /// There are too many connections, or the engine takes no new ones.
     Full,
 }
 
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Refusal {
-        Refusal::Code(code)
+        Refusal::Code(code, "")
     }
 }
 
-impl Refusal {
-    fn answer(self, upgrade: bool) -> Answer {
-        match self {
-            Refusal::Code(code) if upgrade => answer::upgrade_refusal(code, None),
-            Refusal::Code(code) => answer::refusal(code, None),
-            Refusal::Full => answer::empty(StatusCode::SERVICE_UNAVAILABLE),
-        }
-    }
+fn bad_request(context: &'static str) -> Refusal {
+    Refusal::Code(ErrorCode::BadRequest, context)
 }
 
 /// The answer to a GET or POST that the session refuses.

@@ -49,7 +49,7 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
             Err((refusal, actions)) => (Err(Some(refusal)), actions),
         });
         match taken {
-            Ok(()) => EngineFuture(State::Post(Post {
+            Ok(()) => State::Post(Post {
                 engine: engine.clone(),
                 conn,
                 body: Box::pin(request.into_body()),
@@ -59,7 +59,8 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
                 done: false,
                 binary,
                 msie,
-            })),
+            })
+            .into(),
             Err(None) => answer::empty(StatusCode::BAD_REQUEST).into(),
             Err(Some(refusal)) => refused(refusal).into(),
         }
@@ -87,7 +88,11 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
             return Poll::Pending;
         }
         self.finish();
-        Poll::Ready(answer::posted(self.msie))
+        let mut answer = answer::posted(self.msie);
+        self.engine
+            .handler
+            .headers(self.conn.handshake(), answer.headers_mut(), false);
+        Poll::Ready(answer)
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StatusCode>> {

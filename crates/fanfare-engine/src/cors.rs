@@ -1,0 +1,140 @@
+//! Cross-origin requests, with the options of the `cors` package that Node's server uses.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Which origins may use the server from a browser.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum CorsOrigin {
+    /// Any: `*`. Browsers do not send credentials then.
+    Any,
+    /// Whichever asks is named in the answer (`origin: true`).
+    Mirror,
+    /// This one is named in the answer, whoever asks.
+    Exact(String),
+    /// These.
+    List(Vec<String>),
+    /// Those for which the function says so.
+    Predicate(Arc<dyn Fn(&str) -> bool + Send + Sync>),
+}
+
+impl fmt::Debug for CorsOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CorsOrigin::Any => f.write_str("Any"),
+            CorsOrigin::Mirror => f.write_str("Mirror"),
+            CorsOrigin::Exact(origin) => f.debug_tuple("Exact").field(origin).finish(),
+            CorsOrigin::List(origins) => f.debug_tuple("List").field(origins).finish(),
+            CorsOrigin::Predicate(_) => f.write_str("Predicate(..)"),
+        }
+    }
+}
+
+/// What browsers of other origins may do. It guards long-polling, not WebSocket: browsers do not ask there.
+#[derive(Clone, Debug)]
+pub struct Cors {
+    /// Which origins are let in. Default: any.
+    pub origin: CorsOrigin,
+    /// `Access-Control-Allow-Methods`. Default `GET,HEAD,PUT,PATCH,POST,DELETE`.
+    pub methods: String,
+    /// `Access-Control-Allow-Headers`. Default: what the browser asks for.
+    pub allowed_headers: Option<String>,
+    /// `Access-Control-Expose-Headers`. Default: none.
+    pub exposed_headers: Option<String>,
+    /// `Access-Control-Allow-Credentials`. Default: no.
+    pub credentials: bool,
+    /// `Access-Control-Max-Age`, in seconds. Default: none.
+    pub max_age: Option<u64>,
+    /// The status of the answer to a preflight request. Default 204.
+    pub options_success_status: u16,
+}
+
+impl Default for Cors {
+    fn default() -> Self {
+        Cors {
+            origin: CorsOrigin::Any,
+            methods: "GET,HEAD,PUT,PATCH,POST,DELETE".to_owned(),
+            allowed_headers: None,
+            exposed_headers: None,
+            credentials: false,
+            max_age: None,
+            options_success_status: 204,
+        }
+    }
+}
+
+impl Cors {
+    /// The headers for the answer to a request with these headers.
+    pub(crate) fn headers(&self, request: &HeaderMap, preflight: bool) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        self.write_origin(request, &mut headers);
+        if self.credentials {
+            headers.insert(
+                ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                HeaderValue::from_static("true"),
+            );
+        }
+        if preflight {
+            put(&mut headers, ACCESS_CONTROL_ALLOW_METHODS, &self.methods);
+            match &self.allowed_headers {
+                Some(allowed) => put(&mut headers, ACCESS_CONTROL_ALLOW_HEADERS, allowed),
+                None => {
+                    if let Some(asked) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+                        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+                    }
+                    headers.append(
+                        VARY,
+                        HeaderValue::from_static("Access-Control-Request-Headers"),
+                    );
+                }
+            }
+            if let Some(seconds) = self.max_age {
+                headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(seconds));
+            }
+        }
+        if let Some(exposed) = &self.exposed_headers {
+            put(&mut headers, ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        }
+        headers
+    }
+
+    fn write_origin(&self, request: &HeaderMap, headers: &mut HeaderMap) {
+        let asking = request.get(ORIGIN);
+        let text = asking.and_then(|origin| origin.to_str().ok());
+        let allowed = match &self.origin {
+            CorsOrigin::Any => {
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+                return;
+            }
+            CorsOrigin::Exact(origin) => {
+                put(headers, ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+                headers.append(VARY, HeaderValue::from_static("Origin"));
+                return;
+            }
+            CorsOrigin::Mirror => true,
+            CorsOrigin::List(origins) => {
+                text.is_some_and(|text| origins.iter().any(|origin| origin == text))
+            }
+            CorsOrigin::Predicate(allows) => text.is_some_and(|text| allows(text)),
+        };
+        if allowed && let Some(origin) = asking {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        }
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+    }
+}
+
+/// Sets a header from a configured text; one that cannot stand in a header is left out.
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}

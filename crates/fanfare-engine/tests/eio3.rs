@@ -1,0 +1,141 @@
+//! Clients of Engine.IO v3.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Event, Got, Server, WebSocket};
+use fanfare_engine::{CloseReason, Prepared, Protocol};
+
+async fn server() -> Server {
+    Server::with(|config| config.allow_eio3 = true).await
+}
+
+#[tokio::test]
+async fn payloads_carry_lengths_in_utf16_units() {
+    let mut server = server().await;
+    let open = server
+        .request("GET", "EIO=3&transport=polling&b64=1", "", "")
+        .await;
+    let sid = common::sid_of(open.text());
+    let (length, packet) = open.text().split_once(':').unwrap();
+    assert_eq!(length.parse::<usize>().unwrap(), packet.len());
+    assert!(packet.starts_with("0{\"sid\""));
+    let conn = server.opened().await;
+    assert_eq!(conn.protocol(), Protocol::V3);
+    let query = format!("EIO=3&transport=polling&sid={sid}");
+    let posted = server
+        .request(
+            "POST",
+            &query,
+            "Content-Type: text/plain\r\n",
+            "6:4hello3:4€😀1:2",
+        )
+        .await;
+    assert_eq!(posted.status, 200);
+    assert_eq!(server.text().await, "hello");
+    // `€` is one unit and the face is two: this body claims 3 units for `4€` and half a face, which is an error.
+    assert_eq!(server.closed().await, CloseReason::ParseError);
+}
+
+#[tokio::test]
+async fn the_client_pings_and_gets_pongs() {
+    let mut server = server().await;
+    let open = server
+        .request("GET", "EIO=3&transport=polling&b64=1", "", "")
+        .await;
+    let sid = common::sid_of(open.text());
+    let conn = server.opened().await;
+    let query = format!("EIO=3&transport=polling&sid={sid}");
+    assert_eq!(
+        server
+            .request("POST", &query, "Content-Type: text/plain\r\n", "1:24:4€😀")
+            .await
+            .text(),
+        "ok"
+    );
+    assert_eq!(server.text().await, "€😀");
+    conn.send(&Prepared::text("€")).unwrap();
+    conn.send(&Prepared::binary(&[1, 2, 3])).unwrap();
+    let got = server.request("GET", &query, "", "").await;
+    assert_eq!(got.text(), "1:32:4€6:b4AQID");
+    assert_eq!(
+        got.header("content-type"),
+        Some("text/plain; charset=UTF-8")
+    );
+}
+
+#[tokio::test]
+async fn clients_that_take_bytes_get_binary_payloads_and_send_them() {
+    let mut server = server().await;
+    let open = server
+        .request("GET", "EIO=3&transport=polling", "", "")
+        .await;
+    let sid = common::sid_of(open.text());
+    let conn = server.opened().await;
+    let query = format!("EIO=3&transport=polling&sid={sid}");
+    conn.send(&Prepared::text("hi")).unwrap();
+    conn.send(&Prepared::binary(&[200, 201])).unwrap();
+    let got = server.request("GET", &query, "", "").await;
+    assert_eq!(got.header("content-type"), Some("application/octet-stream"));
+    assert_eq!(
+        got.body,
+        [0, 3, 255, b'4', b'h', b'i', 1, 3, 255, 4, 200, 201]
+    );
+    // 7 bits only: the test client sends text.
+    let headers = "Content-Type: application/octet-stream\r\n";
+    let mut http = server.http().await;
+    let body = [1, 3, 255, 4, 9, 8];
+    let head = format!(
+        "POST /engine.io/?{query} HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    http.raw(head.as_bytes()).await;
+    http.raw(&body).await;
+    assert_eq!(http.response().await.status, 200);
+    assert!(matches!(server.event().await, Event::Binary(data) if data == [9, 8]));
+}
+
+#[tokio::test]
+async fn websocket_binary_has_a_type_byte() {
+    let mut server = server().await;
+    let mut ws = WebSocket::connect(server.address, "EIO=3&transport=websocket", "")
+        .await
+        .unwrap();
+    assert!(ws.text().await.starts_with("0{"));
+    let conn = server.opened().await;
+    ws.binary(&[4, 1, 2]).await;
+    assert!(matches!(server.event().await, Event::Binary(data) if data == [1, 2]));
+    conn.send(&Prepared::binary(&[7; 200])).unwrap();
+    conn.send_with(|buf| buf.binary(&[8])).unwrap();
+    let mut expected = vec![7; 201];
+    expected[0] = 4;
+    assert_eq!(ws.got().await, Got::Binary(expected));
+    assert_eq!(ws.got().await, Got::Binary(vec![4, 8]));
+    ws.send("2").await;
+    assert_eq!(ws.text().await, "3");
+    ws.send("3").await;
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+}
+
+#[tokio::test]
+async fn a_client_without_eio_is_v3_and_must_ping() {
+    let mut server = Server::with(|config| {
+        config.allow_eio3 = true;
+        config.ping_interval = Duration::from_millis(60);
+        config.ping_timeout = Duration::from_millis(60);
+    })
+    .await;
+    let mut ws = WebSocket::connect(server.address, "transport=websocket", "")
+        .await
+        .unwrap();
+    ws.text().await;
+    assert_eq!(server.opened().await.protocol(), Protocol::V3);
+    assert_eq!(
+        ws.got().await,
+        Got::Close(1005),
+        "no ping comes from the server"
+    );
+    assert_eq!(server.closed().await, CloseReason::PingTimeout);
+}

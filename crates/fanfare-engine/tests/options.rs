@@ -1,0 +1,249 @@
+//! `cors`, `cookie`, and the handler's say in handshakes and headers.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+
+use common::{Server, UPGRADE};
+use fanfare_engine::{
+    AllowFuture, CloseReason, Config, Connection, ConnectionError, Cookie, Cors, CorsOrigin,
+    Engine, Handler, Handshake, ServeOptions, serve,
+};
+use http::{HeaderMap, HeaderValue};
+
+/// Code, message and context of each refusal.
+type Refusals = Vec<(u8, String, &'static str)>;
+
+#[derive(Clone, Default)]
+struct Gatekeeper(Arc<Mutex<Refusals>>);
+
+impl Handler for Gatekeeper {
+    type State = ();
+
+    fn accept(&self, _: &Handshake) {}
+    fn open(&self, _: &Arc<Connection<()>>) {}
+    fn text(&self, _: &Arc<Connection<()>>, _: &str) {}
+    fn binary(&self, _: &Arc<Connection<()>>, _: &[u8]) {}
+    fn close(&self, _: &Arc<Connection<()>>, _: CloseReason) {}
+
+    fn allow_request(&self, handshake: &Handshake) -> Option<AllowFuture> {
+        let token = handshake.query_param("token");
+        Some(Box::pin(async move {
+            tokio::task::yield_now().await;
+            match token.as_deref() {
+                Some("good") => Ok(()),
+                Some(other) => Err(format!("not with \"{other}\"")),
+                None => Err(String::new()),
+            }
+        }))
+    }
+
+    fn headers(&self, _: &Handshake, headers: &mut HeaderMap, initial: bool) {
+        headers.insert(
+            "x-initial",
+            HeaderValue::from_static(if initial { "yes" } else { "no" }),
+        );
+    }
+
+    fn connection_error(&self, error: &ConnectionError<'_>) {
+        self.0
+            .lock()
+            .unwrap()
+            .push((error.code.code(), error.message.to_owned(), error.context));
+    }
+}
+
+async fn start(handler: Gatekeeper) -> std::net::SocketAddr {
+    let mut config = Config::default();
+    config.path = "/engine.io/".to_owned();
+    let engine = Engine::new(handler, config);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(
+        listener,
+        engine.service(),
+        ServeOptions::default(),
+        std::future::pending(),
+    ));
+    address
+}
+
+async fn request(
+    address: std::net::SocketAddr,
+    method: &str,
+    query: &str,
+    headers: &str,
+) -> common::Response {
+    let mut http = common::Http::connect(address).await;
+    http.send(method, query, headers, "").await;
+    http.response().await
+}
+
+#[tokio::test]
+async fn handshakes_can_be_refused_with_a_message() {
+    let keeper = Gatekeeper::default();
+    let address = start(keeper.clone()).await;
+    let response = request(address, "GET", "EIO=4&transport=polling", "").await;
+    assert_eq!(
+        (response.status, response.text()),
+        (403, r#"{"code":4,"message":"Forbidden"}"#)
+    );
+    let response = request(address, "GET", "EIO=4&transport=polling&token=bad", "").await;
+    assert_eq!(
+        (response.status, response.text()),
+        (403, r#"{"code":4,"message":"not with \"bad\""}"#)
+    );
+    let response = request(
+        address,
+        "GET",
+        "EIO=4&transport=websocket&token=bad",
+        UPGRADE,
+    )
+    .await;
+    assert_eq!(
+        (response.status, response.text()),
+        (400, "not with \"bad\""),
+        "400 even for Forbidden"
+    );
+    let response = request(
+        address,
+        "GET",
+        "EIO=4&transport=websocket&token=good",
+        UPGRADE,
+    )
+    .await;
+    assert_eq!(response.status, 101);
+    assert_eq!(response.header("x-initial"), Some("yes"));
+    let response = request(address, "GET", "EIO=4&transport=polling&token=good", "").await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("x-initial"), Some("yes"));
+    let sid = common::sid_of(response.text());
+    let response = request(
+        address,
+        "GET",
+        &format!("EIO=4&transport=websocket&sid={sid}"),
+        "",
+    )
+    .await;
+    assert_eq!(response.status, 400);
+    let mut http = common::Http::connect(address).await;
+    http.send(
+        "POST",
+        &format!("EIO=4&transport=polling&sid={sid}"),
+        "",
+        "4x",
+    )
+    .await;
+    assert_eq!(http.response().await.header("x-initial"), Some("no"));
+    let errors = keeper.0.lock().unwrap();
+    let expected = [
+        (4, "Forbidden".to_owned(), ""),
+        (4, "not with \"bad\"".to_owned(), ""),
+        (4, "not with \"bad\"".to_owned(), ""),
+        (3, "Bad request".to_owned(), "TRANSPORT_MISMATCH"),
+    ];
+    assert_eq!(*errors, expected);
+}
+
+#[tokio::test]
+async fn the_cookie_is_set_by_the_polling_handshake_only() {
+    let server = Server::with(|config| config.cookie = Some(Cookie::default())).await;
+    let response = server
+        .request("GET", "EIO=4&transport=polling", "", "")
+        .await;
+    let sid = common::sid_of(response.text());
+    let expected = format!("io={sid}; Path=/; HttpOnly; SameSite=Lax");
+    assert_eq!(response.header("set-cookie"), Some(expected.as_str()));
+    let response = server
+        .request(
+            "POST",
+            &format!("EIO=4&transport=polling&sid={sid}"),
+            "",
+            "4x",
+        )
+        .await;
+    assert_eq!(response.header("set-cookie"), None);
+    let response = server
+        .request("GET", "EIO=4&transport=websocket", UPGRADE, "")
+        .await;
+    assert_eq!(
+        (response.status, response.header("set-cookie")),
+        (101, None)
+    );
+}
+
+#[tokio::test]
+async fn other_origins_are_let_in_as_configured() {
+    let server = Server::with(|config| {
+        config.cors = Some(Cors {
+            origin: CorsOrigin::List(vec!["https://a.example".into(), "https://b.example".into()]),
+            credentials: true,
+            max_age: Some(60),
+            ..Cors::default()
+        });
+    })
+    .await;
+    let asks = "Origin: https://b.example\r\nAccess-Control-Request-Headers: x-token\r\n";
+    let response = server
+        .request("OPTIONS", "EIO=4&transport=polling", asks, "")
+        .await;
+    assert_eq!((response.status, response.text()), (204, ""));
+    assert_eq!(
+        response.header("access-control-allow-origin"),
+        Some("https://b.example")
+    );
+    assert_eq!(
+        response.header("access-control-allow-credentials"),
+        Some("true")
+    );
+    assert_eq!(
+        response.header("access-control-allow-methods"),
+        Some("GET,HEAD,PUT,PATCH,POST,DELETE")
+    );
+    assert_eq!(
+        response.header("access-control-allow-headers"),
+        Some("x-token")
+    );
+    assert_eq!(response.header("access-control-max-age"), Some("60"));
+    let response = server
+        .request("GET", "EIO=4&transport=polling", asks, "")
+        .await;
+    assert_eq!(
+        response.header("access-control-allow-origin"),
+        Some("https://b.example")
+    );
+    assert_eq!(response.header("vary"), Some("Origin"));
+    let stranger = "Origin: https://c.example\r\n";
+    let response = server
+        .request("GET", "EIO=4&transport=polling", stranger, "")
+        .await;
+    assert_eq!(
+        (
+            response.status,
+            response.header("access-control-allow-origin")
+        ),
+        (200, None)
+    );
+    // Errors carry the headers, too: the browser shows them to the client.
+    let response = server.request("GET", "EIO=4&transport=no", asks, "").await;
+    assert_eq!(response.status, 400);
+    assert_eq!(
+        response.header("access-control-allow-origin"),
+        Some("https://b.example")
+    );
+}
+
+#[tokio::test]
+async fn without_cors_there_are_no_such_headers() {
+    let server = Server::start().await;
+    let response = server
+        .request(
+            "GET",
+            "EIO=4&transport=polling",
+            "Origin: https://a.example\r\n",
+            "",
+        )
+        .await;
+    assert_eq!(response.header("access-control-allow-origin"), None);
+}
