@@ -110,15 +110,16 @@ impl AckSender {
     /// # Errors
     ///
     /// [`EmitError::NotSerializable`].
+    #[allow(clippy::needless_pass_by_value)]
     pub fn send(self, args: impl IntoArgs) -> Result<(), EmitError> {
         let Some(target) = &self.target else {
             return Ok(());
         };
-        let payload = protocol::Payload::ack(&args)?;
-        if let (false, Some(core)) = (
-            target.used.swap(true, Ordering::AcqRel),
-            target.core.upgrade(),
-        ) {
+        let Some(core) = target.core.upgrade() else {
+            return Ok(());
+        };
+        let payload = protocol::Payload::ack(core.parser, &args)?;
+        if !target.used.swap(true, Ordering::AcqRel) {
             core.with(|state, now| {
                 state
                     .manager

@@ -31,6 +31,8 @@
 #![forbid(unsafe_code)]
 
 mod ack;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod core;
 mod error;
 mod event;
@@ -59,7 +61,7 @@ pub use crate::manager::{Manager, ManagerEvents};
 pub use crate::options::{ClientBuilder, ManagerBuilder, SocketBuilder};
 pub use crate::socket::Socket;
 pub use fanfare_protocol::client::{
-    AuthError, BufferLimits, BufferPolicy, DisconnectReason, ManagerEvent, Transport,
+    AuthError, BufferLimits, BufferPolicy, DisconnectReason, ManagerEvent, Parser, Transport,
 };
 pub use fanfare_protocol::socket::{Args, ArgsError, IntoArgs, RawArgs};
 

@@ -253,6 +253,7 @@ impl Socket {
     /// # Errors
     ///
     /// [`EmitError::NotSerializable`], or [`EmitError::Full`] when too much waits already.
+    #[allow(clippy::needless_pass_by_value)]
     pub fn emit(&self, event: impl AsRef<str>, args: impl IntoArgs) -> Result<(), EmitError> {
         self.emit_with(event.as_ref(), &args, EmitOptions::new())
             .map(drop)
@@ -263,6 +264,7 @@ impl Socket {
     /// # Errors
     ///
     /// As [`emit`](Self::emit).
+    #[allow(clippy::needless_pass_by_value)]
     pub fn emit_volatile(
         &self,
         event: impl AsRef<str>,
@@ -277,6 +279,7 @@ impl Socket {
     /// # Errors
     ///
     /// As [`emit`](Self::emit).
+    #[allow(clippy::needless_pass_by_value)]
     pub fn send(&self, args: impl IntoArgs) -> Result<(), EmitError> {
         self.emit("message", args)
     }
@@ -287,7 +290,7 @@ impl Socket {
         args: &impl IntoArgs,
         options: EmitOptions,
     ) -> Result<Emitted, EmitError> {
-        let payload = Payload::event(event, args)?;
+        let payload = Payload::event(self.core().parser, event, args)?;
         self.core()
             .with(|state, now| state.manager.emit(now, self.inner.id, payload, options))
             .map(|(emitted, _)| emitted)
@@ -306,12 +309,16 @@ impl Socket {
     /// # Ok(())
     /// # }
     /// ```
+    #[allow(clippy::needless_pass_by_value)]
     pub fn emit_with_ack<R: DeserializeOwned>(
         &self,
         event: impl AsRef<str>,
         args: impl IntoArgs,
     ) -> AckRequest<R> {
-        AckRequest::new(self.clone(), Payload::event(event.as_ref(), &args))
+        AckRequest::new(
+            self.clone(),
+            Payload::event(self.core().parser, event.as_ref(), &args),
+        )
     }
 
     /// Events that wait for the connection (or in the `retries` queue), and their bytes.

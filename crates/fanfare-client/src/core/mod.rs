@@ -22,7 +22,7 @@ use crate::io::connector::Connector;
 use crate::io::polling::SharedPolling;
 use crate::io::websocket::{self, Command};
 use crate::protocol::{
-    self, AckKey, Action, AuthError, ConnectionId, Input, Manager, ManagerEvent, SocketId,
+    self, AckKey, Action, AuthError, ConnectionId, Input, Manager, ManagerEvent, Parser, SocketId,
 };
 
 pub(crate) type AckResult = Result<fanfare_protocol::socket::ArgsBuf, protocol::AckError>;
@@ -33,6 +33,7 @@ pub(crate) struct Core {
     state: Mutex<State>,
     connector: Arc<Connector>,
     pub(crate) runtime: Handle,
+    pub(crate) parser: Parser,
     /// Wakes the task that waits for timeouts.
     timer: Notify,
     /// Something changed that a `disconnect` may wait for.
@@ -69,7 +70,12 @@ fn now() -> Instant {
 }
 
 impl Core {
-    pub(crate) fn start(manager: Manager, connector: Connector, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn start(
+        manager: Manager,
+        parser: Parser,
+        connector: Connector,
+        runtime: Handle,
+    ) -> Arc<Self> {
         let core = Arc::new(Self {
             state: Mutex::new(State {
                 manager,
@@ -82,6 +88,7 @@ impl Core {
             }),
             connector: Arc::new(connector),
             runtime,
+            parser,
             timer: Notify::new(),
             changed: Notify::new(),
         });
@@ -221,11 +228,11 @@ impl Core {
                 }
             }
             Action::CloseWebSocket { connection } => {
-                if let Some(entry) = state.connections.get_mut(&connection) {
-                    if let Some((tx, task)) = entry.websocket.take() {
-                        let _ = tx.send(Command::Close);
-                        entry.closing.push(task);
-                    }
+                if let Some(entry) = state.connections.get_mut(&connection)
+                    && let Some((tx, task)) = entry.websocket.take()
+                {
+                    let _ = tx.send(Command::Close);
+                    entry.closing.push(task);
                 }
             }
             Action::Abort { connection } => {
@@ -253,7 +260,7 @@ impl Core {
             AuthSource::Value(json) => {
                 state
                     .manager
-                    .authenticated(now(), socket, attempt, Ok(Some(json)))
+                    .authenticated(now(), socket, attempt, Ok(Some(json)));
             }
             AuthSource::Callback(callback) => {
                 let core = self.clone();
@@ -349,10 +356,10 @@ impl Core {
             protocol::Event::Manager(event) => {
                 match &event {
                     ManagerEvent::Error(error) => {
-                        tracing::debug!(%error, "connection could not be opened")
+                        tracing::debug!(%error, "connection could not be opened");
                     }
                     ManagerEvent::Close { reason, .. } => {
-                        tracing::debug!(%reason, "connection closed")
+                        tracing::debug!(%reason, "connection closed");
                     }
                     ManagerEvent::ReconnectFailed => {
                         for shared in state.sockets.values() {

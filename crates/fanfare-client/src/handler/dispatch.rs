@@ -200,7 +200,7 @@ pub(crate) async fn dispatch(mut receiver: Receiver, handlers: Arc<Handlers>, so
                 let cx = EventContext { socket, event };
                 for listener in listeners {
                     run(&permits, &*listener.handler, &cx, &name, |error| {
-                        error.send(&cx)
+                        error.send(&cx);
                     })
                     .await;
                 }

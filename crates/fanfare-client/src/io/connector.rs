@@ -84,21 +84,20 @@ impl Connector {
                 "fanfare-client/",
                 env!("CARGO_PKG_VERSION")
             )));
-        if let Some(credentials) = &self.target.credentials {
-            if let Ok(value) =
+        if let Some(credentials) = &self.target.credentials
+            && let Ok(value) =
                 HeaderValue::from_str(&format!("Basic {}", BASE64.encode(credentials)))
-            {
-                headers.entry(AUTHORIZATION).or_insert(value);
-            }
+        {
+            headers.entry(AUTHORIZATION).or_insert(value);
         }
-        if let Some(jar) = &self.cookies {
-            if let Some(mut cookies) = jar.lock().header(self.target.secure, now) {
-                if let Some(own) = headers.get(COOKIE).and_then(|own| own.to_str().ok()) {
-                    cookies = format!("{own}; {cookies}");
-                }
-                if let Ok(value) = HeaderValue::from_str(&cookies) {
-                    headers.insert(COOKIE, value);
-                }
+        if let Some(jar) = &self.cookies
+            && let Some(mut cookies) = jar.lock().header(self.target.secure, now)
+        {
+            if let Some(own) = headers.get(COOKIE).and_then(|own| own.to_str().ok()) {
+                cookies = format!("{own}; {cookies}");
+            }
+            if let Ok(value) = HeaderValue::from_str(&cookies) {
+                headers.insert(COOKIE, value);
             }
         }
         headers

@@ -80,18 +80,18 @@ impl Polling {
         let mut slot = slot.lock().await;
         let mut request = request(connector, method, sid, data).map_err(|error| failed(&error))?;
         // A kept-alive connection may have been closed meanwhile. Only a request that never left is sent again.
-        if let Some(mut sender) = slot.take() {
-            if sender.ready().await.is_ok() {
-                match sender.try_send_request(request).await {
-                    Ok(response) => {
-                        *slot = Some(sender);
-                        return accept(connector, response, message).await;
-                    }
-                    Err(mut error) => match error.take_message() {
-                        Some(unsent) => request = unsent,
-                        None => return Err(failed(&error.into_error())),
-                    },
+        if let Some(mut sender) = slot.take()
+            && sender.ready().await.is_ok()
+        {
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    *slot = Some(sender);
+                    return accept(connector, response, message).await;
                 }
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(failed(&error.into_error())),
+                },
             }
         }
         let io = connector

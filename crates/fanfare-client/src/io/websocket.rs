@@ -265,13 +265,13 @@ impl Socket {
                     at += consumed;
                     match event {
                         Event::Text(text) => {
-                            inputs.push(Input::Text(Bytes::copy_from_slice(text.as_bytes())))
+                            inputs.push(Input::Text(Bytes::copy_from_slice(text.as_bytes())));
                         }
                         Event::Binary(data) => {
-                            inputs.push(Input::Binary(Bytes::copy_from_slice(data)))
+                            inputs.push(Input::Binary(Bytes::copy_from_slice(data)));
                         }
                         Event::Ping(data) => {
-                            encode_masked_into(&mut output, OpCode::Pong, data, random_key())
+                            encode_masked_into(&mut output, OpCode::Pong, data, random_key());
                         }
                         Event::Close(frame) => {
                             let code = frame.as_ref().map_or(CloseCode::NORMAL, |frame| frame.code);

@@ -12,7 +12,7 @@ use crate::core::AuthSource;
 use crate::error::{BuildError, StartError};
 use crate::handler::{Handler, OnConnect, OnConnectError, OnDisconnect, OnEvent, erase};
 use crate::io::tls::Tls;
-use crate::protocol::{BufferLimits, BufferPolicy, Transport};
+use crate::protocol::{BufferLimits, BufferPolicy, Parser, Transport};
 use crate::queue::Bounds;
 use crate::socket::Socket;
 
@@ -37,7 +37,6 @@ impl ClientBuilder {
     }
 
     /// The namespace, instead of the URL's path.
-    #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self

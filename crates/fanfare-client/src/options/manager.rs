@@ -15,7 +15,7 @@ use crate::io::proxy::Proxy;
 use crate::io::tls::{Tls, TlsConnector};
 use crate::io::url::{Target, encode};
 use crate::manager::Manager;
-use crate::protocol::{self, Config, Transport};
+use crate::protocol::{self, Config, Parser, Transport};
 
 /// Everything about a connection that can be chosen.
 #[derive(Debug, Clone)]
@@ -95,8 +95,14 @@ impl ManagerOptions {
             requests: AtomicU64::new(self.config.seed & 0xffff_ffff),
             target,
         };
+        let parser = self.config.parser;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let core = Core::start(protocol::Manager::new(self.config), connector, runtime);
+        let core = Core::start(
+            protocol::Manager::new(self.config),
+            parser,
+            connector,
+            runtime,
+        );
         Ok((Manager::new(core), namespace))
     }
 }
@@ -117,84 +123,72 @@ macro_rules! manager_options {
         ///
         /// With polling first, the connection starts at once wherever HTTP works and is upgraded to WebSocket later,
         /// as the JavaScript client does by default.
-        #[must_use]
         pub fn transports(mut self, transports: impl IntoIterator<Item = Transport>) -> Self {
             self.manager.config.transports = transports.into_iter().collect();
             self
         }
 
         /// Whether a connection that started with polling is upgraded to WebSocket. Default: true.
-        #[must_use]
         pub fn upgrade(mut self, upgrade: bool) -> Self {
             self.manager.config.upgrade = upgrade;
             self
         }
 
         /// Whether the next transport is tried when the first one cannot open. Default: true.
-        #[must_use]
         pub fn try_all_transports(mut self, all: bool) -> Self {
             self.manager.config.try_all_transports = all;
             self
         }
 
         /// The path of the server's endpoint. Default: `/socket.io/`.
-        #[must_use]
         pub fn path(mut self, path: impl Into<String>) -> Self {
             self.manager.path = path.into();
             self
         }
 
         /// Adds a parameter to the query of every request.
-        #[must_use]
         pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
             self.manager.query.push((name.into(), value.into()));
             self
         }
 
         /// Adds a header to every request, the WebSocket's too.
-        #[must_use]
         pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
             self.manager.headers.push((name.into(), value.into()));
             self
         }
 
         /// Whether cookies set by the server are sent back; sticky sessions behind a load balancer need it. Default: true.
-        #[must_use]
         pub fn cookies(mut self, keep: bool) -> Self {
             self.manager.cookies = keep;
             self
         }
 
         /// How `https:` and `wss:` servers are trusted.
-        #[must_use]
         pub fn tls(mut self, tls: Tls) -> Self {
             self.manager.tls = tls;
             self
         }
 
         /// Connects through an HTTP proxy by `CONNECT`: `http://[user:password@]host:port`.
-        #[must_use]
         pub fn proxy(mut self, url: impl Into<String>) -> Self {
             self.manager.proxy = Some(url.into());
             self
         }
 
         /// How long opening a connection may take, over all transports. Default: 20 s.
-        #[must_use]
         pub fn connect_timeout(mut self, timeout: Duration) -> Self {
             self.manager.config.timeout = timeout;
             self
         }
 
         /// Whether to reconnect. Default: true.
-        #[must_use]
         pub fn reconnection(mut self, reconnection: bool) -> Self {
             self.manager.config.reconnection = reconnection;
             self
         }
 
         /// Reconnection attempts before giving up. Default: for ever.
-        #[must_use]
         pub fn reconnection_attempts(mut self, attempts: u32) -> Self {
             self.manager.config.reconnection_attempts = Some(attempts);
             self
@@ -202,7 +196,6 @@ macro_rules! manager_options {
 
         /// First and longest reconnection delay. Default: 1 s, 5 s. Each delay is drawn evenly from zero to the current
         /// ceiling, which doubles from the first to the longest.
-        #[must_use]
         pub fn reconnection_delay(mut self, first: Duration, max: Duration) -> Self {
             self.manager.config.reconnection_delay = first;
             self.manager.config.reconnection_delay_max = max;
@@ -210,7 +203,6 @@ macro_rules! manager_options {
         }
 
         /// How much of the delay is random, from 0 (none) to 1 (all, the default).
-        #[must_use]
         pub fn randomization_factor(mut self, factor: f64) -> Self {
             self.manager.config.randomization_factor = factor;
             self
@@ -218,22 +210,25 @@ macro_rules! manager_options {
 
         /// Bytes that may wait for the network while connected, beyond which `emit` says
         /// [`Full`](crate::EmitError::Full). Default: 16 MiB.
-        #[must_use]
         pub fn write_buffer(mut self, bytes: usize) -> Self {
             self.manager.config.write_buffer = bytes;
             self
         }
 
         /// Longest message accepted from the server, in bytes. Default: 64 MiB.
-        #[must_use]
         pub fn max_message(mut self, bytes: usize) -> Self {
             self.manager.config.limits.max_payload = bytes;
             self.manager.config.limits.max_attachment_bytes = bytes;
             self
         }
 
+        /// How packets are written; the server must use the same parser. Default: JSON.
+        pub fn parser(mut self, parser: Parser) -> Self {
+            self.manager.config.parser = parser;
+            self
+        }
+
         /// Reports every incoming packet as [`ManagerEvent::Packet`](crate::ManagerEvent::Packet). Default: false.
-        #[must_use]
         pub fn report_packets(mut self, report: bool) -> Self {
             self.manager.config.report_packets = report;
             self

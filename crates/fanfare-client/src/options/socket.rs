@@ -70,7 +70,6 @@ where
 macro_rules! socket_options {
     () => {
         /// The `auth` payload sent at each connect: anything that serializes as a JSON object.
-        #[must_use]
         pub fn auth(mut self, auth: impl Serialize) -> Self {
             self.socket.auth = auth_json(&auth).map(AuthSource::Value);
             self
@@ -91,7 +90,6 @@ macro_rules! socket_options {
         /// # Ok(())
         /// # }
         /// ```
-        #[must_use]
         pub fn auth_with<F, Fut, T, E>(mut self, callback: F) -> Self
         where
             F: Fn() -> Fut + Send + Sync + 'static,
@@ -117,7 +115,6 @@ macro_rules! socket_options {
         /// # Ok(())
         /// # }
         /// ```
-        #[must_use]
         pub fn on<T: 'static>(
             self,
             event: impl Into<String>,
@@ -128,7 +125,6 @@ macro_rules! socket_options {
         }
 
         /// Handles every event, before its own handlers.
-        #[must_use]
         pub fn on_any<T: 'static>(self, handler: impl Handler<OnEvent, T>) -> Self {
             self.socket.handlers.on_any(erase(handler));
             self
@@ -136,7 +132,6 @@ macro_rules! socket_options {
 
         /// Runs after each connect and reconnect: an async function of a [`Socket`](crate::Socket) and
         /// [`Connected`](crate::Connected), both optional.
-        #[must_use]
         pub fn on_connect<T: 'static>(self, handler: impl Handler<OnConnect, T>) -> Self {
             self.socket.handlers.on_connect(erase(handler));
             self
@@ -144,7 +139,6 @@ macro_rules! socket_options {
 
         /// Runs after each disconnect: an async function of a [`Socket`](crate::Socket) and
         /// [`Disconnected`](crate::Disconnected), both optional.
-        #[must_use]
         pub fn on_disconnect<T: 'static>(self, handler: impl Handler<OnDisconnect, T>) -> Self {
             self.socket.handlers.on_disconnect(erase(handler));
             self
@@ -152,7 +146,6 @@ macro_rules! socket_options {
 
         /// Runs after each failed attempt to connect: an async function of a [`Socket`](crate::Socket) and the
         /// [`ConnectError`](crate::ConnectError), both optional.
-        #[must_use]
         pub fn on_connect_error<T: 'static>(
             self,
             handler: impl Handler<OnConnectError, T>,
@@ -164,7 +157,6 @@ macro_rules! socket_options {
         /// Every non-volatile event waits for its acknowledgement in a queue, one in flight, and is sent again up to
         /// `retries` times when none comes in `ack_timeout`. The server must acknowledge every event, and may see one
         /// more than once.
-        #[must_use]
         pub fn retries(mut self, retries: u32, ack_timeout: Duration) -> Self {
             self.socket.config.retries = Some(retries);
             self.socket.config.ack_timeout = Some(ack_timeout);
@@ -172,14 +164,12 @@ macro_rules! socket_options {
         }
 
         /// Deadline of acknowledgements that set none of their own. Default: none.
-        #[must_use]
         pub fn ack_timeout(mut self, timeout: Duration) -> Self {
             self.socket.config.ack_timeout = Some(timeout);
             self
         }
 
         /// Most events and bytes kept while not connected. Default: 10 000 and 16 MiB.
-        #[must_use]
         pub fn offline_buffer(mut self, count: usize, bytes: usize) -> Self {
             self.socket.config.buffer.count = count;
             self.socket.config.buffer.bytes = bytes;
@@ -187,28 +177,24 @@ macro_rules! socket_options {
         }
 
         /// Events that waited longer than this are dropped instead of sent. Default: they never grow too old.
-        #[must_use]
         pub fn offline_buffer_age(mut self, age: Duration) -> Self {
             self.socket.config.buffer.age = Some(age);
             self
         }
 
         /// What a full offline buffer does. Default: `emit` returns an error.
-        #[must_use]
         pub fn offline_buffer_policy(mut self, policy: BufferPolicy) -> Self {
             self.socket.config.buffer.policy = policy;
             self
         }
 
         /// All bounds of the offline buffer at once.
-        #[must_use]
         pub fn offline_buffer_limits(mut self, limits: BufferLimits) -> Self {
             self.socket.config.buffer = limits;
             self
         }
 
         /// Acknowledgements that may be awaited at a time. Default: 16 384.
-        #[must_use]
         pub fn max_pending_acks(mut self, max: usize) -> Self {
             self.socket.config.max_pending_acks = max;
             self
@@ -216,14 +202,12 @@ macro_rules! socket_options {
 
         /// Events, and their bytes, that may wait for slow handlers, and likewise for each stream. More are dropped and
         /// reported as [`SocketEvent::Lagged`](crate::SocketEvent::Lagged). Default: 16 384 and 64 MiB.
-        #[must_use]
         pub fn inbound_buffer(mut self, count: usize, bytes: usize) -> Self {
             self.socket.inbound = Bounds { count, bytes };
             self
         }
 
         /// Awaiting the builder ends with an error at the first failure, instead of trying again as reconnection has it.
-        #[must_use]
         pub fn fail_fast(mut self) -> Self {
             self.socket.fail_fast = true;
             self

@@ -1,6 +1,8 @@
 // The server of the tests. Options come as JSON in argv[2]; the port is printed when it listens.
 //
-//   port, pingInterval, pingTimeout, transports, recovery (ms), parser ("msgpack"), tls {key, cert, ca}, cookie
+//   port, pingInterval, pingTimeout, maxHttpBufferSize, transports, recovery (ms), parser ("msgpack"),
+//   tls {key, cert, ca}, cookie, ticks (ms between numbers to a room), log (a file of all numbers received)
+import { appendFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { Server } from "socket.io";
@@ -53,6 +55,8 @@ function common(socket) {
   socket.on("number", (name, n, ack) => {
     if (!received.has(name)) received.set(name, []);
     received.get(name).push(n);
+    // Before the acknowledgement, so that not even SIGKILL comes in between.
+    if (options.log) appendFileSync(options.log, `${name} ${n}\n`);
     if (typeof ack === "function") ack(n);
   });
   socket.on("numbers", (name, ack) => ack(received.get(name) ?? []));

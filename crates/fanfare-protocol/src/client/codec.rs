@@ -5,17 +5,30 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{EmitError, Packet};
-use crate::Limits;
 use crate::socket::{
     Ack, ArgsBuf, Assembled, ConnectErrorBody, Decoder as PacketDecoder, EncodeError, Event,
-    IntoArgs, Packet as SocketPacket, encode_ack, encode_connect, encode_disconnect, encode_event,
+    IntoArgs, Packet as SocketPacket, PacketType, encode_ack, encode_connect, encode_disconnect,
+    encode_event,
 };
+use crate::{Limits, msgpack};
+
+/// How packets are written. Both sides must use the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Parser {
+    /// JSON text with binary attachments, as every server understands unless told otherwise.
+    #[default]
+    Json,
+    /// MessagePack: the npm package `socket.io-msgpack-parser`.
+    Msgpack,
+}
 
 /// An encoded event or acknowledgement without its header, so that it can be kept and sent again under another id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
     /// `["event",…]` or `[…]`.
     data: Bytes,
+    parser: Parser,
     attachments: Vec<Bytes>,
 }
 
@@ -25,8 +38,19 @@ impl Payload {
     /// # Errors
     ///
     /// [`EmitError::NotSerializable`] if an argument cannot be serialized or the name is reserved.
-    pub fn event<A: IntoArgs + ?Sized>(name: &str, args: &A) -> Result<Self, EmitError> {
-        Self::build(|out, attachments| encode_event(out, "/", None, name, args, attachments))
+    pub fn event<A: IntoArgs + ?Sized>(
+        parser: Parser,
+        name: &str,
+        args: &A,
+    ) -> Result<Self, EmitError> {
+        match parser {
+            Parser::Json => {
+                Self::json(|out, attachments| encode_event(out, "/", None, name, args, attachments))
+            }
+            Parser::Msgpack => Self::msgpack(PacketType::Event, None, |out| {
+                msgpack::encode_event(out, "/", None, name, args)
+            }),
+        }
     }
 
     /// The arguments of an acknowledgement.
@@ -34,11 +58,18 @@ impl Payload {
     /// # Errors
     ///
     /// [`EmitError::NotSerializable`] if an argument cannot be serialized.
-    pub fn ack<A: IntoArgs + ?Sized>(args: &A) -> Result<Self, EmitError> {
-        Self::build(|out, attachments| encode_ack(out, "/", 0, args, attachments))
+    pub fn ack<A: IntoArgs + ?Sized>(parser: Parser, args: &A) -> Result<Self, EmitError> {
+        match parser {
+            Parser::Json => {
+                Self::json(|out, attachments| encode_ack(out, "/", 0, args, attachments))
+            }
+            Parser::Msgpack => Self::msgpack(PacketType::Ack, Some(0), |out| {
+                msgpack::encode_ack(out, "/", 0, args)
+            }),
+        }
     }
 
-    fn build(
+    fn json(
         encode: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> Result<(), EncodeError>,
     ) -> Result<Self, EmitError> {
         let (mut out, mut attachments) = (Vec::new(), Vec::new());
@@ -51,7 +82,25 @@ impl Payload {
             .unwrap_or(out.len());
         Ok(Self {
             data: Bytes::from(out).slice(start..),
+            parser: Parser::Json,
             attachments,
+        })
+    }
+
+    fn msgpack(
+        kind: PacketType,
+        ack: Option<u64>,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+    ) -> Result<Self, EmitError> {
+        let mut out = Vec::new();
+        msgpack::write_head(&mut out, kind, "/", ack, true);
+        let head = out.len();
+        out.clear();
+        encode(&mut out).map_err(|error| EmitError::NotSerializable(error.to_string()))?;
+        Ok(Self {
+            data: Bytes::from(out).slice(head..),
+            parser: Parser::Msgpack,
+            attachments: Vec::new(),
         })
     }
 
@@ -59,6 +108,7 @@ impl Payload {
     pub(super) fn from_json(data: impl Into<Bytes>, attachments: Vec<Bytes>) -> Self {
         Self {
             data: data.into(),
+            parser: Parser::Json,
             attachments,
         }
     }
@@ -71,9 +121,18 @@ impl Payload {
 
     /// The Engine.IO packets of this payload as an event or acknowledgement.
     pub(super) fn packets(&self, kind: Kind, nsp: &str, ack: Option<u64>) -> Vec<Packet> {
-        let mut text = Vec::with_capacity(self.data.len() + nsp.len() + 24);
-        text.push(b'4');
-        text.push(match (kind, self.attachments.is_empty()) {
+        let mut out = Vec::with_capacity(self.data.len() + nsp.len() + 32);
+        if self.parser == Parser::Msgpack {
+            let kind = match kind {
+                Kind::Event => PacketType::Event,
+                Kind::Ack => PacketType::Ack,
+            };
+            msgpack::write_head(&mut out, kind, nsp, ack, true);
+            out.extend_from_slice(&self.data);
+            return vec![Packet::Binary(out.into())];
+        }
+        out.push(b'4');
+        out.push(match (kind, self.attachments.is_empty()) {
             (Kind::Event, true) => b'2',
             (Kind::Ack, true) => b'3',
             (Kind::Event, false) => b'5',
@@ -81,19 +140,19 @@ impl Payload {
         });
         let mut digits = itoa::Buffer::new();
         if !self.attachments.is_empty() {
-            text.extend_from_slice(digits.format(self.attachments.len()).as_bytes());
-            text.push(b'-');
+            out.extend_from_slice(digits.format(self.attachments.len()).as_bytes());
+            out.push(b'-');
         }
         if nsp != "/" {
-            text.extend_from_slice(nsp.as_bytes());
-            text.push(b',');
+            out.extend_from_slice(nsp.as_bytes());
+            out.push(b',');
         }
         if let Some(ack) = ack {
-            text.extend_from_slice(digits.format(ack).as_bytes());
+            out.extend_from_slice(digits.format(ack).as_bytes());
         }
-        text.extend_from_slice(&self.data);
+        out.extend_from_slice(&self.data);
         let mut packets = Vec::with_capacity(1 + self.attachments.len());
-        packets.push(Packet::Text(text.into()));
+        packets.push(Packet::Text(out.into()));
         packets.extend(self.attachments.iter().cloned().map(Packet::Binary));
         packets
     }
@@ -106,7 +165,14 @@ pub(super) enum Kind {
 }
 
 /// CONNECT, with the `auth` payload as JSON text.
-pub(super) fn connect(nsp: &str, auth: Option<&str>) -> Packet {
+pub(super) fn connect(parser: Parser, nsp: &str, auth: Option<&str>) -> Packet {
+    if parser == Parser::Msgpack {
+        let mut out = Vec::new();
+        // Checked to be JSON before.
+        let auth: Option<serde_json::Value> = auth.and_then(|auth| serde_json::from_str(auth).ok());
+        let _ = msgpack::encode_connect(&mut out, nsp, auth.as_ref());
+        return Packet::Binary(out.into());
+    }
     let mut text = b"4".to_vec();
     // Without a payload there is nothing that could fail to serialize.
     let _ = encode_connect::<()>(&mut text, nsp, None);
@@ -114,10 +180,19 @@ pub(super) fn connect(nsp: &str, auth: Option<&str>) -> Packet {
     Packet::Text(text.into())
 }
 
-pub(super) fn disconnect(nsp: &str) -> Packet {
-    let mut text = b"4".to_vec();
-    encode_disconnect(&mut text, nsp);
-    Packet::Text(text.into())
+pub(super) fn disconnect(parser: Parser, nsp: &str) -> Packet {
+    let mut out = Vec::new();
+    match parser {
+        Parser::Json => {
+            out.push(b'4');
+            encode_disconnect(&mut out, nsp);
+            Packet::Text(out.into())
+        }
+        Parser::Msgpack => {
+            msgpack::encode_disconnect(&mut out, nsp);
+            Packet::Binary(out.into())
+        }
+    }
 }
 
 /// A packet of the server.
@@ -210,11 +285,22 @@ impl Decoded {
 /// Reads the packets of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
+    parser: Parser,
     packets: PacketDecoder,
 }
 
 impl Decoder {
+    pub(super) fn new(parser: Parser) -> Self {
+        Self {
+            parser,
+            packets: PacketDecoder::new(),
+        }
+    }
+
     pub(super) fn text(&mut self, text: &[u8], limits: &Limits) -> Result<Option<Decoded>, String> {
+        if self.parser == Parser::Msgpack {
+            return Err("text although the parser is msgpack".into());
+        }
         let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
         let packet = self
             .packets
@@ -228,6 +314,10 @@ impl Decoder {
         data: &[u8],
         limits: &Limits,
     ) -> Result<Option<Decoded>, String> {
+        if self.parser == Parser::Msgpack {
+            let packet = msgpack::decode(data, limits).map_err(|error| error.to_string())?;
+            return Ok(Some(Decoded::new(packet)));
+        }
         let packet = self
             .packets
             .binary(data, limits)
@@ -238,18 +328,15 @@ impl Decoder {
 
 /// Bytes that arguments hold.
 pub(super) fn args_len(args: &ArgsBuf) -> usize {
-    let args = args.as_args();
-    let text = args.raw_json().map_or(0, str::len);
-    text + args.attachments().iter().map(Bytes::len).sum::<usize>()
+    args.text_len() + args.attachments.iter().map(Bytes::len).sum::<usize>()
 }
 
 /// The last argument if it is a string: the offset of connection state recovery.
 pub(super) fn last_string(args: &ArgsBuf) -> Option<String> {
     let args = args.as_args();
-    let last = args.get(args.len().checked_sub(1)?)?;
-    if last.starts_with('"') {
-        serde_json::from_str(last).ok()
-    } else {
-        None
+    let last = args.len().checked_sub(1)?;
+    if args.get(last).is_some_and(|json| !json.starts_with('"')) {
+        return None;
     }
+    args.skip(last).decode().ok()
 }

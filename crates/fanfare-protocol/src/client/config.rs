@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Parser;
 use crate::Limits;
 
 /// How bytes travel.
@@ -63,6 +64,8 @@ pub struct Config {
     pub write_buffer: usize,
     /// Report every incoming Socket.IO packet as [`ManagerEvent::Packet`](super::ManagerEvent::Packet). Default: false.
     pub report_packets: bool,
+    /// How packets are written. Default: JSON.
+    pub parser: Parser,
     /// Bounds on what a server may send: by default 64 MiB per message and 1000 attachments.
     pub limits: Limits,
 }
@@ -91,6 +94,7 @@ impl Default for Config {
             seed: 0x5eed,
             write_buffer: 16 << 20,
             report_packets: false,
+            parser: Parser::Json,
             limits,
         }
     }

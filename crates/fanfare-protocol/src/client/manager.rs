@@ -59,6 +59,7 @@ impl Manager {
             config.randomization_factor,
             config.seed,
         );
+        let decoder = Decoder::new(config.parser);
         Self {
             config,
             sockets: Vec::new(),
@@ -69,7 +70,7 @@ impl Manager {
             reconnecting: false,
             skip_reconnect: false,
             reconnect_at: None,
-            decoder: Decoder::default(),
+            decoder,
             actions: VecDeque::new(),
             events: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -242,7 +243,7 @@ impl Manager {
         let phase = socket.phase;
         let nsp = socket.nsp.clone();
         if phase == Phase::Connected {
-            self.send_leave(codec::disconnect(&nsp));
+            self.send_leave(codec::disconnect(self.config.parser, &nsp));
         }
         self.leave(id, DisconnectReason::IoClientDisconnect, None);
         if let Some(socket) = self.socket_mut(id).filter(|_| phase == Phase::Connecting) {
@@ -383,7 +384,7 @@ impl Manager {
         auth: Result<Option<String>, AuthError>,
     ) {
         let retry = after(now, self.config.reconnection_delay);
-        let reconnection = self.config.reconnection;
+        let (reconnection, parser) = (self.config.reconnection, self.config.parser);
         let Some(socket) = self
             .socket_mut(id)
             .filter(|socket| socket.phase == Phase::Authenticating { attempt })
@@ -393,7 +394,7 @@ impl Manager {
         match auth.and_then(|auth| socket.connect_payload(auth).map_err(AuthError)) {
             Ok(data) => {
                 socket.phase = Phase::Connecting;
-                let packet = codec::connect(&socket.nsp, data.as_deref());
+                let packet = codec::connect(parser, &socket.nsp, data.as_deref());
                 self.send(Some(packet));
             }
             Err(error) => {
@@ -542,7 +543,7 @@ impl Manager {
         }
         self.skip_reconnect = false;
         self.link = Link::Opening;
-        self.decoder = Decoder::default();
+        self.decoder = Decoder::new(self.config.parser);
         let mut sink = Sink {
             actions: &mut self.actions,
             outputs: &mut self.outputs,
@@ -769,7 +770,7 @@ impl Manager {
         let joining = phase == Phase::Connecting;
         match packet {
             Decoded::Connect { nsp, .. } if phase == Phase::Abandoned => {
-                self.send_leave(codec::disconnect(&nsp));
+                self.send_leave(codec::disconnect(self.config.parser, &nsp));
                 if let Some(socket) = self.socket_mut(id) {
                     socket.phase = Phase::Inactive;
                 }

@@ -27,7 +27,7 @@ mod socket;
 mod tests;
 
 pub use backoff::Backoff;
-pub use codec::Payload;
+pub use codec::{Parser, Payload};
 pub use config::{BufferLimits, BufferPolicy, Config, SocketConfig, Transport};
 pub use event::{
     AckError, AckKey, Action, AuthError, ConnectError, ConnectionId, DisconnectReason, EmitError,

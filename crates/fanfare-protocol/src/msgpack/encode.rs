@@ -140,7 +140,13 @@ fn write_data<A: IntoArgs + ?Sized>(
 }
 
 /// The map up to its last key, `data`, whose value follows if there is one.
-fn write_head(out: &mut Vec<u8>, kind: PacketType, namespace: &str, id: Option<u64>, data: bool) {
+pub(crate) fn write_head(
+    out: &mut Vec<u8>,
+    kind: PacketType,
+    namespace: &str,
+    id: Option<u64>,
+    data: bool,
+) {
     out.push(0x82 + u8::from(id.is_some()) + u8::from(data));
     write_text(out, "type");
     out.push(kind as u8);

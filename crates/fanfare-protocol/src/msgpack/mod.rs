@@ -19,3 +19,4 @@ pub use encode::{
 };
 
 pub(crate) use decode::node;
+pub(crate) use encode::write_head;

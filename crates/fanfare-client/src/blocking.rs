@@ -1,0 +1,123 @@
+//! The same client without async: a thin layer over [`Socket`](crate::Socket), for scripts, threads and tests.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let socket = fanfare_client::blocking::connect(fanfare_client::connect("http://localhost:3000"))?;
+//! socket.emit("hello", "world")?;
+//! let sum: u32 = socket.call("add", (1, 2), Duration::from_secs(5))?;
+//! while let Some(event) = socket.recv(Duration::from_secs(10)) {
+//!     println!("{event:?}");
+//! }
+//! socket.disconnect();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything runs on one background thread shared by all blocking sockets. Do not use it inside of async code.
+
+use std::future::IntoFuture;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use fanfare_protocol::socket::IntoArgs;
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::error::{AckError, BuildError, EmitError, StartError};
+use crate::event::{Events, SocketEvent};
+use crate::options::ClientBuilder;
+
+fn runtime() -> Result<&'static Runtime, BuildError> {
+    static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
+    let build = || {
+        let mut builder = Builder::new_multi_thread();
+        builder
+            .worker_threads(1)
+            .enable_all()
+            .thread_name("fanfare-client");
+        builder.build().ok()
+    };
+    RUNTIME
+        .get_or_init(build)
+        .as_ref()
+        .ok_or(BuildError::NoRuntime)
+}
+
+/// Connects and waits until the socket is connected; handlers of the builder run on the background thread.
+///
+/// # Errors
+///
+/// As awaiting the builder.
+pub fn connect(client: ClientBuilder) -> Result<Socket, StartError> {
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
+    let fail_fast = client.socket.fail_fast;
+    let socket = client.build()?;
+    // Before the connection, so that no event is missed.
+    let events = socket.events();
+    runtime.block_on(socket.start(fail_fast))?;
+    Ok(Socket {
+        socket,
+        events: Mutex::new(events),
+        runtime,
+    })
+}
+
+/// A socket whose methods block.
+#[derive(Debug)]
+pub struct Socket {
+    socket: crate::Socket,
+    events: Mutex<Events>,
+    runtime: &'static Runtime,
+}
+
+impl Socket {
+    /// As [`crate::Socket::emit`]; never blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Socket::emit`].
+    pub fn emit(&self, event: impl AsRef<str>, args: impl IntoArgs) -> Result<(), EmitError> {
+        self.socket.emit(event, args)
+    }
+
+    /// Emits an event and waits for its acknowledgement.
+    ///
+    /// # Errors
+    ///
+    /// As awaiting [`crate::Socket::emit_with_ack`].
+    pub fn call<R: DeserializeOwned>(
+        &self,
+        event: impl AsRef<str>,
+        args: impl IntoArgs,
+        timeout: Duration,
+    ) -> Result<R, AckError> {
+        let request = self.socket.emit_with_ack(event, args).timeout(timeout);
+        self.runtime.block_on(request.into_future())
+    }
+
+    /// What happened next to the socket, from before its first connection on; `None` when nothing did in time.
+    pub fn recv(&self, timeout: Duration) -> Option<SocketEvent> {
+        let mut events = self.events.lock();
+        self.runtime.block_on(async {
+            tokio::time::timeout(timeout, events.next())
+                .await
+                .ok()
+                .flatten()
+        })
+    }
+
+    /// Disconnects, and waits until everything emitted before is sent.
+    pub fn disconnect(&self) {
+        self.runtime.block_on(self.socket.disconnect());
+    }
+
+    /// The async socket, for everything that does not block anyway.
+    #[must_use]
+    pub fn inner(&self) -> &crate::Socket {
+        &self.socket
+    }
+}
