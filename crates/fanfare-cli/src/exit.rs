@@ -72,6 +72,22 @@ impl Failure {
         self.code
     }
 
+    /// Says where it happened.
+    pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
+        self.what = format!("{place}: {}", self.what);
+        self
+    }
+
+    /// On one line.
+    pub(crate) fn text(&self) -> String {
+        let why = self.why.iter().map(|why| format!(": {why}"));
+        let fix = self.fix.iter().map(|fix| format!(" ({fix})"));
+        std::iter::once(self.what.clone())
+            .chain(why)
+            .chain(fix)
+            .collect()
+    }
+
     /// Prints it on standard error.
     pub(crate) fn report(&self) -> ExitCode {
         eprintln!("{} {}", style::err().bad("error:"), self.what);

@@ -2,9 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+mod connect;
+mod emit;
 mod exit;
+mod listen;
+mod net;
+mod out;
+mod session;
 mod shell;
 mod style;
+mod target;
+mod values;
 
 use std::process::ExitCode;
 
@@ -34,6 +42,12 @@ struct Cli {
 /// One module per subcommand.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Talk to a server: see its events, emit your own.
+    Connect(connect::Connect),
+    /// Emit an event, for scripts and pipes.
+    Emit(emit::Emit),
+    /// Print events as they come, for scripts and pipes.
+    Listen(listen::Listen),
     /// Print a script that completes `fanfare` in your shell.
     Completions(shell::Completions),
     /// Print the manual page, or write one page per command into a folder.
@@ -44,6 +58,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     style::init(cli.color);
     let result = match cli.command {
+        Command::Connect(args) => asynchronous(connect::run(args)),
+        Command::Emit(args) => asynchronous(emit::run(args)),
+        Command::Listen(args) => asynchronous(listen::run(args)),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     };
@@ -51,4 +68,18 @@ fn main() -> ExitCode {
         Ok(code) => code.into(),
         Err(failure) => failure.report(),
     }
+}
+
+/// Runs a command that waits for the network.
+fn asynchronous(command: impl Future<Output = exit::Outcome>) -> exit::Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| {
+        exit::Failure::new(exit::Code::Failed, "the runtime cannot be started").because(error)
+    })?;
+    let outcome = runtime.block_on(command);
+    // A thread that reads standard input cannot be stopped, and need not be waited for.
+    runtime.shutdown_background();
+    outcome
 }

@@ -1,0 +1,116 @@
+//! `fanfare emit`: one event, or one per line of standard input.
+
+use std::time::Duration;
+
+use clap::Args;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::exit::{Code, Failure, Outcome};
+use crate::out;
+use crate::session::{AskError, Handle, Session, SessionOptions};
+use crate::values::{Datum, duration, parse_line};
+
+/// Options of `fanfare emit`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Arguments are JSON if they are valid JSON, else strings. `@file` sends the bytes of a file, `@-` those of standard
+input, `hex:00ff` bytes; `{\"$binary\":\"<base64>\"}` stands for bytes anywhere inside JSON.
+
+Examples:
+  fanfare emit http://localhost:3000 message 'hello world'
+  fanfare emit http://localhost:3000/chat message '{\"room\":\"lobby\",\"text\":\"hi\"}' --auth '{\"token\":\"abc\"}'
+  fanfare emit https://example.com upload cat.png @cat.png --ack
+  votes=$(fanfare emit localhost:3000 count-votes --ack --timeout 2s) || echo \"exit code $?\"
+  tail -f app.log | jq -c . --unbuffered | fanfare emit localhost:3000 log --lines
+
+Exit codes: 0 sent (and acknowledged), 2 wrong usage, 3 server not reached, 4 refused by the server,
+5 no acknowledgement in time, 6 connection lost before the acknowledgement.")]
+pub(crate) struct Emit {
+    #[command(flatten)]
+    session: SessionOptions,
+
+    /// The event's name.
+    event: String,
+
+    /// Its arguments.
+    #[arg(value_name = "ARG")]
+    args: Vec<String>,
+
+    /// Wait for the acknowledgement and print its arguments as JSON, one per line.
+    #[arg(short, long)]
+    ack: bool,
+
+    /// How long to wait for an acknowledgement.
+    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    timeout: Duration,
+
+    /// Emit the event once per line of standard input, with the values on the line as further arguments.
+    #[arg(long)]
+    lines: bool,
+}
+
+pub(crate) async fn run(args: Emit) -> Outcome {
+    let fixed = args
+        .args
+        .iter()
+        .map(|text| Datum::parse(text))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut session = Session::open(&args.session, false)?;
+    session.connected().await?;
+    let handle = session.handle();
+    // Heartbeats and refusals go on while we emit.
+    let drain = tokio::spawn(async move { while session.next().await.is_some() {} });
+    if args.lines {
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        let broken =
+            |error| Failure::new(Code::Failed, "cannot read standard input").because(error);
+        while let Some(line) = lines.next_line().await.map_err(broken)? {
+            if line.trim().is_empty() {
+                continue;
+            }
+            let mut values = fixed.clone();
+            values.extend(parse_line(&line)?);
+            one(&handle, &args, values).await?;
+        }
+    } else {
+        one(&handle, &args, fixed).await?;
+    }
+    handle.disconnect().await;
+    drain.abort();
+    Ok(Code::Ok)
+}
+
+async fn one(handle: &Handle, args: &Emit, values: Vec<Datum>) -> Result<(), Failure> {
+    if !args.ack {
+        // With a full buffer, wait for room instead of failing: a pipe may be faster than the network.
+        return handle.emit(&args.event, values, false);
+    }
+    match handle.ask(&args.event, values, args.timeout).await {
+        Ok(answer) => {
+            for value in &answer {
+                out::line(&value.to_json().to_string());
+            }
+            Ok(())
+        }
+        Err(error) => Err(ask_failure(error, &args.event, args.timeout)),
+    }
+}
+
+/// As the end of a command.
+pub(crate) fn ask_failure(error: AskError, event: &str, patience: Duration) -> Failure {
+    match error {
+        AskError::Timeout => Failure::new(
+            Code::Timeout,
+            format!("the event `{event}` was not acknowledged within {patience:?}"),
+        )
+        .because("the server has no handler for it, or the handler does not answer")
+        .fix(
+            "check the event's name; --timeout 30s waits longer; without --ack nothing is awaited",
+        ),
+        AskError::Lost(why) => Failure::new(
+            Code::Lost,
+            format!("the event `{event}` was not acknowledged"),
+        )
+        .because(why),
+    }
+}

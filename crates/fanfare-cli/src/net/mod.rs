@@ -1,0 +1,138 @@
+//! Connections for the doctor and the load generator, which look at each step of one.
+
+pub(crate) mod http;
+mod tls;
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+pub(crate) use tls::Tls;
+
+use crate::exit::{Code, Failure};
+use crate::target::Target;
+
+/// A byte stream.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+/// A TCP or TLS stream.
+pub(crate) type Stream = Box<dyn Io>;
+
+/// Opens connections to one server.
+#[derive(Clone)]
+pub(crate) struct Dialer {
+    host: String,
+    port: u16,
+    tls: Option<Tls>,
+    timeout: Duration,
+}
+
+impl Dialer {
+    /// For the target; `tls` is used if its URL says so.
+    pub(crate) fn new(target: &Target, tls: &Tls, timeout: Duration) -> Self {
+        Self {
+            host: target.host.clone(),
+            port: target.port,
+            tls: target.tls.then(|| tls.clone()),
+            timeout,
+        }
+    }
+
+    /// A TCP connection.
+    pub(crate) async fn tcp(&self) -> Result<TcpStream, DialError> {
+        let connect = async {
+            let mut last = None;
+            let found = tokio::net::lookup_host((self.host.as_str(), self.port))
+                .await
+                .map_err(|error| DialError::Name(self.host.clone(), error))?;
+            for address in found {
+                match TcpStream::connect(address).await {
+                    Ok(stream) => {
+                        let _ = stream.set_nodelay(true);
+                        return Ok(stream);
+                    }
+                    Err(error) => last = Some(error),
+                }
+            }
+            Err(match last {
+                Some(error) => DialError::Tcp(error),
+                None => DialError::Name(self.host.clone(), io::ErrorKind::NotFound.into()),
+            })
+        };
+        timeout(self.timeout, connect)
+            .await
+            .map_err(|_| DialError::Timeout(self.timeout))?
+    }
+
+    /// A connection, with TLS if the URL asks for it.
+    pub(crate) async fn dial(&self) -> Result<Stream, DialError> {
+        let tcp = self.tcp().await?;
+        match &self.tls {
+            None => Ok(Box::new(tcp)),
+            Some(tls) => {
+                let handshake = timeout(self.timeout, tls.connect(&self.host, tcp)).await;
+                let stream = handshake.map_err(|_| DialError::Timeout(self.timeout))?;
+                Ok(Box::new(stream.map_err(DialError::Tls)?))
+            }
+        }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum DialError {
+    /// The name cannot be resolved.
+    Name(String, io::Error),
+    /// TCP.
+    Tcp(io::Error),
+    /// TLS.
+    Tls(io::Error),
+    /// It took too long.
+    Timeout(Duration),
+}
+
+impl std::fmt::Display for DialError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(host, error) => write!(f, "the name {host} cannot be resolved: {error}"),
+            Self::Tcp(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                write!(
+                    f,
+                    "connection refused: nothing listens there, or a firewall says no"
+                )
+            }
+            Self::Tcp(error) => write!(f, "no TCP connection: {error}"),
+            Self::Tls(error) => write!(f, "no TLS connection: {error}"),
+            Self::Timeout(after) => write!(f, "no answer within {after:?}"),
+        }
+    }
+}
+
+impl DialError {
+    /// As the end of a command.
+    pub(crate) fn failure(&self, target: &Target) -> Failure {
+        let failure = Failure::new(
+            Code::Unreachable,
+            format!("cannot connect to {}", target.origin()),
+        )
+        .because(self);
+        match self {
+            Self::Name(..) => failure.fix("check the spelling of the host"),
+            Self::Tcp(_) | Self::Timeout(_) => failure.fix(format!(
+                "check that the server runs and listens on port {}",
+                target.port
+            )),
+            Self::Tls(error) if tls::is_plain_http(error) => failure.fix(format!(
+                "the port speaks plain HTTP: use http://{}",
+                target.authority()
+            )),
+            Self::Tls(_) => {
+                failure.fix("run `fanfare doctor` on it; --ca FILE trusts a private authority")
+            }
+        }
+    }
+}
