@@ -1,14 +1,15 @@
 // Runs a script against the reference and against the server under test, and compares what came out.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import { after, test } from "node:test";
 import { WebSocket } from "ws";
 import { DEADLINE, Fixture, SERVER, features } from "../interop/lib/fixture.js";
 
-const known = JSON.parse(readFileSync(new URL("differences.json", import.meta.url))).differences;
+const { reasons, differences: known } = JSON.parse(readFileSync(new URL("differences.json", import.meta.url)));
+for (const { script, why } of known) assert.ok(why in reasons, `the difference in "${script}" has no reason`);
 const available = await features();
 
 /** Headers that are the HTTP library's business, or differ by chance. */
@@ -301,22 +302,33 @@ async function transcript(server, { options = {}, own = false }, body) {
   return script.finish();
 }
 
-/** Applies the listed differences to the reference's transcript. */
+/** Applies the listed differences, which stand in the order of the transcript, to that of the reference. */
 function expected(name, lines) {
   const result = [...lines];
+  let from = 0;
   for (const { script, node, ours } of known) {
     if (script !== name) continue;
-    const replacement = ours === null ? [] : [ours].flat();
-    if (node === null) {
-      result.push(...replacement);
-      continue;
-    }
-    const [first, ...more] = [node].flat();
-    const at = result.indexOf(first);
-    assert.ok(at >= 0 && more.every((line, i) => result[at + 1 + i] === line), `listed but not there: ${node}`);
-    result.splice(at, 1 + more.length, ...replacement);
+    const at = result.findIndex((_, i) => i >= from && node.every((line, j) => result[i + j] === line));
+    assert.ok(at >= 0, `listed but not there: ${node.join("\n")}`);
+    result.splice(at, node.length, ...ours);
+    from = at + ours.length;
   }
   return result;
+}
+
+/** The differences of a comparison, as `differences.json` lists them: each with the line before it, to find its place. */
+function hunks(lines) {
+  const found = [];
+  lines.forEach((line, i) => {
+    if (line.startsWith(" ")) return;
+    const previous = lines[i - 1];
+    if (i === 0 || previous.startsWith(" ")) {
+      const before = i === 0 ? [] : [previous.slice(2)];
+      found.push({ node: [...before], ours: [...before] });
+    }
+    found.at(-1)[line.startsWith("-") ? "node" : "ours"].push(line.slice(2));
+  });
+  return found;
 }
 
 /** The lines of two transcripts, marked: `-` only the first has it, `+` only the second. */
@@ -354,6 +366,9 @@ export function script(name, { rows, needs = [], ...settings }, body) {
     const ours = await transcript(SERVER, settings, body);
     if (process.env.SHOW) console.log([name, ...ours].join("\n  "));
     const lines = compare(SERVER === "node" ? node : expected(name, node), ours);
+    if (process.env.HUNKS) {
+      for (const hunk of hunks(lines)) appendFileSync(process.env.HUNKS, `${JSON.stringify({ script: name, ...hunk })}\n`);
+    }
     assert.ok(lines.every((line) => line.startsWith(" ")), `- node, + ${SERVER}\n${lines.join("\n")}`);
   });
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -47,7 +47,13 @@ pub(crate) fn display(command: &Command) -> String {
 }
 
 /// Runs a command, shows what it prints, and returns that too; an exit code other than 0 is `false`.
-pub(crate) fn tee(mut command: Command) -> Result<(bool, String)> {
+pub(crate) fn tee(command: Command) -> Result<(bool, String)> {
+    let (status, output) = run(command)?;
+    Ok((status.success(), output))
+}
+
+/// As [`tee`], with the status itself.
+pub(crate) fn run(mut command: Command) -> Result<(ExitStatus, String)> {
     let line = display(&command);
     println!("$ {line}");
     let (reader, writer) = std::io::pipe()?;
@@ -66,7 +72,7 @@ pub(crate) fn tee(mut command: Command) -> Result<(bool, String)> {
         bytes.clear();
     }
     stdout.flush()?;
-    Ok((child.wait()?.success(), output))
+    Ok((child.wait()?, output))
 }
 
 /// Whether a command exists and exits with 0; prints nothing.

@@ -15,6 +15,9 @@ use crate::{frontend, root, target, tools};
 /// What every cargo call works on.
 const CODE: [&str; 2] = ["--workspace", "--all-features"];
 
+/// The exit code of scripts that lack something on this machine.
+const NOT_HERE: i32 = 77;
+
 /// Seconds for which each fuzz target runs.
 const FUZZ_SECONDS: &str = "-max_total_time=10";
 
@@ -158,6 +161,11 @@ fn doc(report: &mut Report) -> Result<Outcome> {
 }
 
 fn unit(report: &mut Report) -> Result<Outcome> {
+    // The client's tests run against a real Node server.
+    let servers = root().join("crates/fanfare-client/tests/node");
+    if servers.join("package.json").is_file() && tools::node().is_ok() {
+        frontend::install(&servers)?;
+    }
     let tests = if tools::cargo_has("nextest") {
         code(
             &["nextest", "run"],
@@ -318,7 +326,7 @@ fn browser(report: &mut Report) -> Result<Outcome> {
         return Ok(Outcome::Failed("the binary does not build".to_owned()));
     }
     let mut run = command(&folder, "npm", &["test", "--silent"]);
-    run.env("CHROMIUM", chromium)
+    run.env("FANFARE_CHROMIUM", chromium)
         .env("CARGO_TARGET_DIR", target());
     all(report, [run])
 }
@@ -334,21 +342,20 @@ fn autobahn(report: &mut Report) -> Result<Outcome> {
         ));
     }
     let run = command(root(), "bash", &[&script.to_string_lossy()]);
-    let line = crate::command::display(&run);
-    let (ok, output) = tee(run)?;
+    let (status, output) = crate::command::run(run)?;
     report.read(&output);
-    if ok {
-        return Ok(Outcome::Passed);
-    }
-    // The script says so when its tools cannot be had on this machine.
-    match output
-        .lines()
-        .rev()
-        .find_map(|line| line.trim().strip_prefix("skipped: "))
-    {
-        Some(why) => skipped(why),
-        None => Ok(Outcome::Failed(format!("`{line}` failed"))),
-    }
+    Ok(match status.code() {
+        Some(0) => Outcome::Passed,
+        // The script says what cannot be had on this machine, and how to get it.
+        Some(NOT_HERE) => {
+            let why: Vec<&str> = output
+                .lines()
+                .filter_map(|line| line.strip_prefix("autobahn: "))
+                .collect();
+            Outcome::Skipped(why.join(" "))
+        }
+        _ => Outcome::Failed("tests/autobahn/run.sh failed".to_owned()),
+    })
 }
 
 fn fuzz(report: &mut Report) -> Result<Outcome> {
@@ -359,7 +366,7 @@ fn fuzz(report: &mut Report) -> Result<Outcome> {
         return skipped("cargo-fuzz is missing: `cargo install cargo-fuzz --locked`");
     }
     if !tools::nightly() {
-        return skipped("fuzzing needs a nightly toolchain: `rustup toolchain install nightly`");
+        return skipped("fuzzing needs a nightly compiler: `rustup toolchain install nightly`");
     }
     let list = command(root(), "cargo", &["+nightly", "fuzz", "list"]).output()?;
     let names = String::from_utf8_lossy(&list.stdout).into_owned();

@@ -59,7 +59,7 @@ fn is_closing(line: &str) -> bool {
         || text == "OK"
         || text.starts_with("OK (")
         || text.starts_with("FAILED (")
-        || text.contains(": passed ")
+        || text.starts_with("autobahn: ")
 }
 
 /// A line without terminal colours.
@@ -152,7 +152,7 @@ test result: ok. 2 passed; 0 failed; 0 ignored\n\
   4 passed (3.1s)\n\
 Ran 5 tests in 0.1s\n\
 OK\n\
-autobahn: passed 290, failed 0\n\
+autobahn: 290 passed, 0 failed\n\
 everything passed\n";
         let mut report = Report::default();
         report.read(output);
@@ -166,7 +166,7 @@ everything passed\n";
                 "4 passed (3.1s)",
                 "Ran 5 tests in 0.1s",
                 "OK",
-                "autobahn: passed 290, failed 0",
+                "autobahn: 290 passed, 0 failed",
             ]
         );
     }

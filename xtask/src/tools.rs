@@ -105,7 +105,7 @@ pub(crate) fn chromium() -> Result<PathBuf, String> {
         "google-chrome-stable",
     ];
     let found = || names.iter().find_map(|name| find(name));
-    if let Some(path) = std::env::var_os("CHROMIUM")
+    if let Some(path) = std::env::var_os("FANFARE_CHROMIUM")
         .map(PathBuf::from)
         .or_else(found)
     {
@@ -113,6 +113,6 @@ pub(crate) fn chromium() -> Result<PathBuf, String> {
     }
     apt_install(&["chromium"]);
     found().ok_or_else(|| {
-        "Chromium is missing: install it (Debian: `apt-get install chromium`) or name one in CHROMIUM".to_owned()
+        "Chromium is missing: install it (Debian: `apt-get install chromium`) or name one in FANFARE_CHROMIUM".to_owned()
     })
 }

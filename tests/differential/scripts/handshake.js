@@ -109,7 +109,7 @@ script("WebSocket handshake accepted", { rows: "E8 E13" }, async (s) => {
   await s.raw("several connection tokens, other case", upgrade(WS, { Connection: "keep-alive, UPGRADE", Upgrade: "WebSocket" }), { until: /\}$/ });
 });
 
-script("upgrade of another path", { rows: "E1 E26", options: { path: "/here" } }, (s) => s.raw("ws", upgrade(WS)));
+script("upgrade of another path", { rows: "E1 E26", options: { path: "/here" } }, (s) => s.raw("ws", upgrade(WS), { until: /\r\n\r\n/ }));
 
 script("cookie", { rows: "E18", needs: ["cookie"], options: { cookie: true } }, async (s) => {
   const session = await s.http("polling", OK);

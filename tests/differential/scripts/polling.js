@@ -46,12 +46,11 @@ script("two requests wait", { rows: "E9 S7" }, async (s) => {
 script("two posts overlap", { rows: "E10 S7" }, async (s) => {
   const session = await s.joined();
   const head = `POST ${session.path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n`;
-  // The first announces more than it sends, so that it is still going on; the server cuts it.
-  const first = s.raw("first", `${head}Content-Length: 100\r\n\r\n42`, { quiet: true });
+  // The first announces more than it sends, so that it is still going on. (Node cuts it then.)
+  s.raw("first", `${head}Content-Length: 100\r\n\r\n42`, { quiet: true }).catch(() => {});
   await s.settle();
   await s.post("second", session, "3");
   await s.observed({ type: "disconnect", id: session.id }, "reason");
-  await first;
   await s.http("later", session.path);
 });
 
