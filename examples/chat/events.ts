@@ -2,7 +2,7 @@
 // crates/fanfare-cli/src/demo/chat.rs is the other side.
 import type { Reply } from "@web/connection.ts";
 
-/** Sent as `auth` when connecting. A refusal is a `connect_error` whose `data` is a `Problem`. */
+/** Sent as `auth` when connecting. A refusal is a `connect_error` that carries a `Problem`. */
 export interface Auth {
   name: string;
   key: string;

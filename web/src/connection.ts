@@ -2,13 +2,28 @@
 import { io, type Socket } from "socket.io-client";
 import { find } from "./dom.ts";
 
-/** What a server answers in an acknowledgement. */
-export type Reply<T> = ({ ok: true } & T) | { ok: false; error: Problem };
-
-/** Why something was refused: `code` for programs, `message` for people. */
+/** Why something was refused: `message` for people, `code` for programs. Acknowledgements and `connect_error` carry it. */
 export interface Problem {
-  code: string;
   message: string;
+  data?: { code: string };
+}
+
+/** What the server acknowledges with: the result, or why there is none. */
+export type Reply<T> = (T & { error?: undefined }) | { error: Problem };
+
+/** A problem of our own. */
+export function problem<T>(code: string, message: string): Reply<T> {
+  return { error: { message, data: { code } } };
+}
+
+/** Waits for an acknowledgement; a lost connection and a timeout become problems as well. */
+export async function ask<T>(socket: { connected: boolean }, request: () => Promise<Reply<T>>): Promise<Reply<T>> {
+  if (!socket.connected) return problem("offline", "Not connected. Try again in a moment.");
+  try {
+    return (await request()) ?? problem("empty", "The server gave no answer.");
+  } catch {
+    return problem("timeout", "No answer from the server.");
+  }
 }
 
 type Events = Record<string, (...args: never[]) => void>;

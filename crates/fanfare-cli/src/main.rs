@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod connect;
+mod demo;
 mod emit;
 mod exit;
 mod listen;
@@ -48,6 +49,8 @@ enum Command {
     Emit(emit::Emit),
     /// Print events as they come, for scripts and pipes.
     Listen(listen::Listen),
+    /// Serve two apps to try Fanfare with: a chat and live notifications.
+    Demo(demo::Demo),
     /// Print a script that completes `fanfare` in your shell.
     Completions(shell::Completions),
     /// Print the manual page, or write one page per command into a folder.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Connect(args) => asynchronous(connect::run(args)),
         Command::Emit(args) => asynchronous(emit::run(args)),
         Command::Listen(args) => asynchronous(listen::run(args)),
+        Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     };

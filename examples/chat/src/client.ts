@@ -1,6 +1,6 @@
 // The chat without its looks: one socket, the room it is in, and what still has to be sent.
 import type { Socket } from "socket.io-client";
-import { socket, type Problem } from "@web/connection.ts";
+import { ask, socket, type Problem } from "@web/connection.ts";
 import type { Identity } from "@web/identity.ts";
 import type { ClientEvents, Joined, Message, Outgoing, Room, ServerEvents, User, Welcome } from "../events.ts";
 
@@ -53,9 +53,8 @@ export class ChatClient {
   constructor(view: View) {
     this.#view = view;
     const socket = this.socket;
-    socket.on("connect_error", (error: Error & { data?: Partial<Problem> }) => {
-      if (socket.active) return; // the connection failed and is tried again; otherwise the server refused us
-      view.refused({ code: error.data?.code ?? "refused", message: error.data?.message ?? error.message });
+    socket.on("connect_error", (error) => {
+      if (!socket.active) view.refused(error); // otherwise the connection failed, and is tried again
     });
     socket.on("welcome", (welcome) => {
       this.#me = welcome.me;
@@ -112,8 +111,8 @@ export class ChatClient {
   /** Goes to `room`. Returns what was wrong, if anything. */
   async join(room: string): Promise<Problem | undefined> {
     this.typing(false);
-    const reply = await this.#ask(() => this.socket.timeout(ACK_TIMEOUT).emitWithAck("join", { room }));
-    if (!reply.ok) return reply.error;
+    const reply = await ask<Joined>(this.socket, () => this.socket.timeout(ACK_TIMEOUT).emitWithAck("join", { room }));
+    if (reply.error) return reply.error;
     this.#joined(reply);
     return undefined;
   }
@@ -156,8 +155,8 @@ export class ChatClient {
 
   /** The bytes of a picture that only the history mentions. */
   async picture(id: string): Promise<ArrayBuffer | undefined> {
-    const reply = await this.#ask(() => this.socket.timeout(ACK_TIMEOUT).emitWithAck("picture", { id }));
-    return reply.ok ? reply.data : undefined;
+    const reply = await ask<{ data: ArrayBuffer }>(this.socket, () => this.socket.timeout(ACK_TIMEOUT).emitWithAck("picture", { id }));
+    return reply.error ? undefined : reply.data;
   }
 
   async #deliver(nonce: string): Promise<void> {
@@ -166,9 +165,9 @@ export class ChatClient {
     this.#update(outgoing.message, { state: "sending" });
     if (!this.socket.connected) return; // `#joined` sends it
     outgoing.inFlight = true;
-    const reply = await this.#ask(() => this.socket.timeout(ACK_TIMEOUT).emitWithAck("message", outgoing.message));
+    const reply = await ask<{ message: Message }>(this.socket, () => this.socket.timeout(ACK_TIMEOUT).emitWithAck("message", outgoing.message));
     outgoing.inFlight = false;
-    if (reply.ok) {
+    if (!reply.error) {
       this.#outgoing.delete(nonce);
       // The history of a room joined meanwhile may hold it already.
       this.#entries.get(outgoing.message.room)?.delete(reply.message.id);
@@ -249,21 +248,6 @@ export class ChatClient {
 
   #showTyping(): void {
     this.#view.typing([...this.#typing.values()].map(({ user }) => user));
-  }
-
-  /** Asks the server; a lost connection, a timeout and a refusal are all problems. */
-  async #ask<T>(
-    ask: () => Promise<({ ok: true } & T) | { ok: false; error: Problem }>,
-  ): Promise<({ ok: true } & T) | { ok: false; error: Problem }> {
-    const failed = (code: string, message: string) => ({ ok: false as const, error: { code, message } });
-    if (!this.socket.connected) return failed("offline", "Not connected.");
-    try {
-      const reply = await ask();
-      if (reply?.ok) return reply;
-      return failed(reply?.error?.code ?? "refused", reply?.error?.message ?? "The server refused it.");
-    } catch {
-      return failed("timeout", "No answer from the server.");
-    }
   }
 }
 

@@ -1,7 +1,7 @@
 import "@web/base.css";
 import "./style.css";
 import type { Socket } from "socket.io-client";
-import { keepTransport, showConnection, socket as makeSocket, type Problem, type Reply } from "@web/connection.ts";
+import { ask, keepTransport, showConnection, socket as makeSocket, type Reply } from "@web/connection.ts";
 import { count, find, h } from "@web/dom.ts";
 import { current, forget, Gate, type Identity } from "@web/identity.ts";
 import { themeButton } from "@web/theme.ts";
@@ -19,11 +19,11 @@ const socket: Socket<ServerEvents, ClientEvents> = makeSocket("/notifications");
 let me = "";
 let inbox: Inbox | undefined;
 
-socket.on("connect_error", (error: Error & { data?: Partial<Problem> }) => {
+socket.on("connect_error", (error) => {
   if (socket.active) return; // the connection failed and is tried again; otherwise the server refused us
   forget();
   app.hidden = true;
-  gate.open(error.data?.message ?? error.message);
+  gate.open(error.message);
 });
 socket.on("connect", () => {
   gate.close();
@@ -69,18 +69,13 @@ try {
 }
 
 async function subscribe(): Promise<void> {
-  try {
-    const reply: Reply<{ topics: string[]; inbox: Notification[] }> = await socket
-      .timeout(ACK_TIMEOUT)
-      .emitWithAck("subscribe", { topics: [...followed] });
-    if (!reply.ok) return;
-    followed = new Set(reply.topics);
-    for (const notification of reply.inbox.toSorted((a, b) => a.at - b.at)) inbox?.add(notification);
-  } catch {
-    // The connection was lost: the next one subscribes again.
-  }
+  const request = { topics: [...followed] };
+  const reply = await ask<{ topics: string[]; inbox: Notification[] }>(socket, () =>
+    socket.timeout(ACK_TIMEOUT).emitWithAck("subscribe", request),
+  );
+  if (reply.error) return; // the connection was lost: the next one subscribes again
+  for (const notification of reply.inbox.toSorted((a, b) => a.at - b.at)) inbox?.add(notification);
 }
-
 
 function showAudience(next: Audience): void {
   const boxes = find("#topics");
@@ -174,7 +169,7 @@ sender.addEventListener("submit", async (event) => {
   const reply = await notify(what);
   button.disabled = false;
   receipt.textContent = "";
-  if (!reply.ok) {
+  if (reply.error) {
     problem.textContent = reply.error.message;
     return;
   }
@@ -187,16 +182,8 @@ sender.addEventListener("submit", async (event) => {
   title.focus();
 });
 
-async function notify(what: Request): Promise<Reply<Receipt>> {
-  if (!socket.connected) return { ok: false, error: { code: "offline", message: "Not connected. Try again in a moment." } };
-  try {
-    const reply = await socket.timeout(ACK_TIMEOUT).emitWithAck("notify", what);
-    if (reply?.ok) return reply;
-    const message = reply?.error?.message ?? "The server refused it.";
-    return { ok: false, error: { code: reply?.error?.code ?? "refused", message } };
-  } catch {
-    return { ok: false, error: { code: "timeout", message: "No answer from the server." } };
-  }
+function notify(what: Request): Promise<Reply<Receipt>> {
+  return ask<Receipt>(socket, () => socket.timeout(ACK_TIMEOUT).emitWithAck("notify", what));
 }
 
 find("#copy").addEventListener("click", async (event) => {

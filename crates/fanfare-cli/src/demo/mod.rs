@@ -1,0 +1,310 @@
+//! `fanfare demo`: a chat and live notifications for browsers, on one port.
+//!
+//! The front ends are in `examples/`, where `README.md` describes the events.
+
+mod assets;
+mod chat;
+mod http;
+mod notifications;
+mod problem;
+
+use std::io::{ErrorKind, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use axum::serve::ListenerExt;
+use fanfare::{Ack, BuildError, Namespace, SocketIo, State};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use crate::exit::{Code, Failure, Outcome};
+use problem::Problem;
+
+/// How often the server looks whether a client is still there. Node's defaults (25 s and 20 s) suit production; in a
+/// demo a tab that vanished should leave the list of people soon.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a shutdown may take before the process ends all the same.
+const SHUTDOWN: Duration = Duration::from_secs(3);
+
+/// Options of `fanfare demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  fanfare demo
+  fanfare demo --port 8080 --host 0.0.0.0
+  curl -d '{\"title\":\"Lunch is ready\"}' localhost:3000/api/notify
+
+The environment variable RUST_LOG sets what is logged, for example RUST_LOG=fanfare=debug.")]
+pub(crate) struct Demo {
+    /// The port to listen on; 0 lets the system choose.
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+
+    /// The address to listen on; 0.0.0.0 or :: lets other machines in.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    host: IpAddr,
+}
+
+/// What the index page and `GET /api/status` show.
+#[derive(Debug, Clone, Serialize)]
+struct Status {
+    version: &'static str,
+    /// Seconds.
+    uptime: f64,
+    connections: usize,
+}
+
+/// When the server started.
+#[derive(Debug, Clone, Copy)]
+struct Started(Instant);
+
+impl Started {
+    fn status(self, io: &SocketIo) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime: self.0.elapsed().as_secs_f64(),
+            connections: io.clients_count(),
+        }
+    }
+}
+
+/// Serves the demo until SIGINT or SIGTERM.
+pub(crate) fn run(args: &Demo) -> Outcome {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(crate::style::err().is_on())
+        .with_writer(std::io::stderr)
+        .init();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(failed("the runtime cannot be started"))?
+        .block_on(serve(args))
+}
+
+/// A failure of the system.
+fn failed<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Failure {
+    move |why| Failure::new(Code::Failed, what).because(why)
+}
+
+/// The Socket.IO server of the demo.
+fn server(started: Started, board: notifications::Board) -> Result<SocketIo, BuildError> {
+    let index = Namespace::new("/").on(
+        "status",
+        async |State(started): State<Started>, io: SocketIo| Ack(started.status(&io)),
+    );
+    SocketIo::builder()
+        .namespace(index)
+        .namespace(chat::namespace())
+        .namespace(notifications::namespace())
+        .state(started)
+        .state(chat::Hall::default())
+        .state(board)
+        .ping_interval(PING_INTERVAL)
+        .ping_timeout(PING_TIMEOUT)
+        .build()
+}
+
+async fn serve(args: &Demo) -> Outcome {
+    let address = SocketAddr::new(args.host, args.port);
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| explain(address, &error))?;
+    let started = Started(Instant::now());
+    let board = notifications::Board::default();
+    let io = server(started, board.clone()).map_err(failed("the server cannot be built"))?;
+    let app = http::router(&io, started, board);
+    let stop = signals().map_err(failed("signals cannot be received"))?;
+
+    let announced = listener.local_addr().and_then(announce);
+    announced.map_err(failed("the address cannot be printed"))?;
+    let listener = listener.tap_io(|stream| {
+        // Small packets must not wait for each other. Failing to say so costs latency only.
+        let _ = stream.set_nodelay(true);
+    });
+    let closing = {
+        let io = io.clone();
+        async move {
+            stop.await;
+            io.close().await;
+        }
+    };
+    let (closed, was_closed) = tokio::sync::oneshot::channel();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
+        closing.await;
+        let _ = closed.send(());
+    });
+    tokio::select! {
+        result = serving => result.map_err(failed("the server failed"))?,
+        // Somebody who keeps a request open must not keep the process alive.
+        () = async { let _ = was_closed.await; tokio::time::sleep(SHUTDOWN).await } => {}
+    }
+    Ok(Code::Ok)
+}
+
+/// What is wrong with the address, and what to do.
+fn explain(address: SocketAddr, error: &std::io::Error) -> Failure {
+    let port = address.port();
+    let failure = Failure::new(Code::Failed, format!("the demo cannot listen on {address}"));
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            let next = port.checked_add(1).unwrap_or(0);
+            failure
+                .because(format!("another program uses port {port}"))
+                .fix(format!("stop that program, or choose another port: fanfare demo --port {next} (0: any free one)"))
+        }
+        ErrorKind::PermissionDenied => failure
+            .because(format!("this user may not use port {port}"))
+            .fix("choose a port above 1023: fanfare demo --port 3000"),
+        ErrorKind::AddrNotAvailable => failure
+            .because(format!(
+                "this machine does not have the address {}",
+                address.ip()
+            ))
+            .fix("choose one that it has, or 0.0.0.0 for all: fanfare demo --host 0.0.0.0"),
+        _ => failure.because(error),
+    }
+}
+
+/// Says where the demo is.
+fn announce(address: SocketAddr) -> std::io::Result<()> {
+    let everywhere = address.ip().is_unspecified();
+    let host = match address.ip() {
+        _ if everywhere => "localhost".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let url = format!("http://{host}:{}", address.port());
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "Fanfare demo    {url}/")?;
+    writeln!(out, "Chat            {url}/chat/")?;
+    writeln!(out, "Notifications   {url}/notifications/")?;
+    if everywhere {
+        writeln!(out, "Other machines reach it under this machine's address.")?;
+    }
+    if !assets::built() {
+        writeln!(out, "\nThe pages are not built: {}", assets::NOT_BUILT)?;
+    }
+    writeln!(out, "\nCtrl-C stops it.")?;
+    out.flush()
+}
+
+/// Resolves when the process is asked to end.
+#[cfg(unix)]
+fn signals() -> std::io::Result<impl Future<Output = ()> + Send> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Resolves when the process is asked to end.
+#[cfg(not(unix))]
+fn signals() -> std::io::Result<impl Future<Output = ()> + Send> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+/// Ids that no other run of the server makes.
+#[derive(Debug)]
+struct Ids {
+    run: String,
+    last: u64,
+}
+
+impl Default for Ids {
+    fn default() -> Self {
+        Self {
+            run: format!("{:x}", now()),
+            last: 0,
+        }
+    }
+}
+
+impl Ids {
+    fn next(&mut self) -> String {
+        self.last += 1;
+        format!("{}-{}", self.run, self.last)
+    }
+}
+
+/// A name that people choose: trimmed, of 1 to `max` characters, without control characters.
+fn name<'a>(what: &str, name: &'a str, max: usize) -> Result<&'a str, Problem> {
+    let name = name.trim();
+    let length = name.chars().count();
+    if length == 0 {
+        return Err(Problem::invalid(format!("{what} is empty.")));
+    }
+    if length > max {
+        return Err(Problem::invalid(format!(
+            "{what} has {length} characters; the limit is {max}."
+        )));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(Problem::invalid(format!(
+            "{what} contains control characters."
+        )));
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_trimmed_and_bounded() {
+        assert_eq!(name("The name", "  Ada ", 24).unwrap(), "Ada");
+        assert_eq!(name("The name", "ñandú", 5).unwrap(), "ñandú");
+        let long = name("The name", "abcdef", 5).unwrap_err();
+        assert_eq!(long.message(), "The name has 6 characters; the limit is 5.");
+        assert!(name("The name", " \t ", 5).is_err());
+        assert!(name("The name", "a\u{7}b", 5).is_err());
+    }
+
+    #[test]
+    fn a_taken_port_is_explained() {
+        let explained = |port: u16| {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            format!("{:?}", explain(address, &ErrorKind::AddrInUse.into()))
+        };
+        let text = explained(3000);
+        for part in [
+            "127.0.0.1:3000",
+            "another program uses port 3000",
+            "--port 3001",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(explained(65535).contains("--port 0 "));
+    }
+
+    #[test]
+    fn ids_differ() {
+        let mut ids = Ids::default();
+        assert_ne!(ids.next(), ids.next());
+    }
+
+    #[test]
+    fn the_server_can_be_built() {
+        server(Started(Instant::now()), notifications::Board::default()).unwrap();
+    }
+}
