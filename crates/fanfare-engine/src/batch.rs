@@ -182,8 +182,9 @@ fn take_group(batch: &Batch, last: bool) {
     }
 }
 
-/// Distributes a broadcast that is being held back: something else comes after it.
-pub(crate) fn settle() {
+/// Distributes a broadcast that the batch of this thread holds back, so that whatever any thread sends afterwards comes
+/// after it. (Sending does this by itself; it is for those who keep the order of several threads.)
+pub fn settle() {
     BATCH.with(|batch| take_group(batch, false));
 }
 

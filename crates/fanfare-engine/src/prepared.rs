@@ -154,6 +154,13 @@ impl PreparedBuf {
         self.binary = true;
     }
 
+    /// Adds all packets of a message that was prepared before.
+    pub fn append(&mut self, message: &Prepared) {
+        self.out.extend_from_slice(&message.frames);
+        self.packets += message.packets;
+        self.binary |= message.binary;
+    }
+
     /// How many packets were added.
     pub fn packets(&self) -> usize {
         self.packets as usize

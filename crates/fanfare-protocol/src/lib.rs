@@ -7,6 +7,7 @@
 //!   error codes, close reasons.
 //! - [`socket`]: Socket.IO protocol 5 (and 4, for the same old clients): packets, event arguments, binary attachments.
 //! - [`msgpack`]: the binary packet form of `socket.io-msgpack-parser`.
+//! - [`recovery`]: the log of connection state recovery.
 //! - [`Limits`]: what a peer may cost, in one place.
 //!
 //! Nothing here panics on what a peer sends, and nothing allocates for a text event up to the handler's own types.
@@ -16,6 +17,7 @@
 pub mod client;
 pub mod engine;
 pub mod msgpack;
+pub mod recovery;
 pub mod socket;
 
 mod limits;
