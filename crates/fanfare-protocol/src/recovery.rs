@@ -482,7 +482,8 @@ mod tests {
 
     fn rooms(list: &[(&str, Position)]) -> Memberships {
         let mut memberships = Memberships::default();
-        list.iter().for_each(|(room, at)| memberships.join(room, *at));
+        list.iter()
+            .for_each(|(room, at)| memberships.join(room, *at));
         memberships
     }
 
@@ -504,7 +505,10 @@ mod tests {
         let replay = |m: &Memberships, after| packets(log.missed(m, after, None));
         assert_eq!(replay(&a, 0), ["all", "a", "ab", "a not c", "all not b"]);
         assert_eq!(replay(&a, 3), ["ab", "a not c", "all not b"]);
-        assert_eq!(replay(&rooms(&[("a", 0), ("c", 0)]), 3), ["ab", "all not b"]);
+        assert_eq!(
+            replay(&rooms(&[("a", 0), ("c", 0)]), 3),
+            ["ab", "all not b"]
+        );
         assert_eq!(replay(&rooms(&[("b", 0)]), 0), ["all", "b", "ab"]);
         assert_eq!(replay(&rooms(&[]), 1), ["all not b"]);
         assert_eq!(replay(&a, 6), [""; 0]);
@@ -549,7 +553,13 @@ mod tests {
         assert_eq!((log.len(), log.position()), (1, 2));
         assert!(!log.rooms.contains_key("a"));
         let error = log.missed(&rooms(&[]), 0, None).unwrap_err();
-        assert_eq!(error, Truncated { after: 0, dropped: 1 });
+        assert_eq!(
+            error,
+            Truncated {
+                after: 0,
+                dropped: 1
+            }
+        );
         // Somebody who was connected long after the dropped event was sent has got it.
         assert!(log.missed(&rooms(&[]), 0, Some(t0 + SECOND)).is_ok());
         assert!(log.missed(&rooms(&[]), 0, Some(t0)).is_err());
@@ -579,7 +589,15 @@ mod tests {
         let text = Offset::text("abcdefgh", 17);
         assert_eq!(Offset::parse("abcdefgh", &text), Offset::Own(17));
         assert_eq!(Offset::parse("abcdefgX", &text), Offset::Foreign);
-        for text in ["", "hello", "hello.", "a.b", "a.17", "abcdefgh.+1", "abcdefg!.1"] {
+        for text in [
+            "",
+            "hello",
+            "hello.",
+            "a.b",
+            "a.17",
+            "abcdefgh.+1",
+            "abcdefg!.1",
+        ] {
             assert_eq!(Offset::parse("abcdefgh", text), Offset::Unknown, "{text}");
         }
     }
@@ -620,7 +638,9 @@ mod tests {
     fn nothing_is_lost_or_doubled() {
         let mut seed = 7u64;
         let mut random = |n: u64| {
-            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             (seed >> 33) % n
         };
         let names = ["a", "b", "c", "d"];

@@ -16,6 +16,7 @@ use crate::handler::{ConnectContext, ConnectError, EventContext};
 use crate::io::{IoInner, run_or_spawn};
 use crate::namespace::NamespaceInner;
 use crate::reason::DisconnectReason;
+use crate::recovery::{Attempt, Part, Recovery};
 use crate::socket::Socket;
 
 /// What the server keeps for each connection.
@@ -225,7 +226,14 @@ impl Dispatcher {
             );
         };
         let auth = connect.payload.as_deref().map(Into::into);
-        let socket = Socket::new(namespace.clone(), conn.clone(), auth);
+        let recovery = namespace.recovery.as_deref();
+        let part = recovery.map(|recovery| {
+            let attempt = Attempt::parse(connect.payload.as_deref());
+            Part::new(attempt.map(|attempt| recovery.claim(&attempt)))
+        });
+        let skip = recovery.is_some_and(Recovery::skips_middlewares)
+            && part.as_ref().is_some_and(Part::is_claimed);
+        let socket = Socket::new(namespace.clone(), conn.clone(), auth, part);
         {
             let mut sockets = client.sockets.lock();
             let limit = conn.state().io.limits.max_namespaces_per_client;
@@ -242,7 +250,7 @@ impl Dispatcher {
             socket.reject();
             return;
         }
-        if namespace.behaviour.middlewares.is_empty() {
+        if skip || namespace.behaviour.middlewares.is_empty() {
             admit(&socket, Ok(()));
             return;
         }

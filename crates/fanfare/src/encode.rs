@@ -44,6 +44,24 @@ fn with_attachments(
     Ok(())
 }
 
+/// The text of an event, and its attachments.
+pub(crate) fn event_text<A: IntoArgs>(
+    namespace: &str,
+    event: &str,
+    args: &A,
+) -> Result<(Vec<u8>, Vec<Bytes>), EncodeError> {
+    let (mut text, mut attachments) = (Vec::new(), Vec::new());
+    fanfare_protocol::socket::encode_event(
+        &mut text,
+        namespace,
+        None,
+        event,
+        args,
+        &mut attachments,
+    )?;
+    Ok((text, attachments))
+}
+
 /// An event, encoded once for any number of recipients.
 pub(crate) fn encode_event<A: IntoArgs>(
     namespace: &str,

@@ -20,7 +20,9 @@ use crate::broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 use crate::client::Dispatcher;
 use crate::error::EmitError;
 use crate::extract::StateMap;
-use crate::namespace::{NamespaceHandle, NamespaceInner, Parent, ParentNamespace, with_slash};
+use crate::namespace::{
+    NamespaceHandle, NamespaceInner, Parent, ParentNamespace, Settings, with_slash,
+};
 use crate::service::SocketIoService;
 
 /// A Socket.IO server. Cheap to clone; clones are the same server.
@@ -48,6 +50,7 @@ pub(crate) struct IoInner {
     parents: Vec<Arc<Parent>>,
     pub(crate) states: StateMap,
     pub(crate) limits: Limits,
+    pub(crate) settings: Settings,
     pub(crate) ack_timeout: Duration,
     pub(crate) running: Running,
     /// [`SocketIo::close`] was called.
@@ -83,7 +86,7 @@ impl IoInner {
             .iter()
             .find(|parent| parent.accepts(name, auth))?;
         let mut namespaces = self.namespaces.write();
-        let create = || NamespaceInner::child(name, parent, self.this.clone());
+        let create = || NamespaceInner::child(name, parent, &self.settings, self.this.clone());
         let namespace = namespaces.entry(name.into()).or_insert_with(create).clone();
         namespace.enter();
         Some(namespace)
@@ -115,7 +118,8 @@ impl IoInner {
             return namespace;
         }
         let mut namespaces = self.namespaces.write();
-        let create = || NamespaceInner::new(name, Arc::default(), self.this.clone());
+        let create =
+            || NamespaceInner::new(name, Arc::default(), &self.settings, self.this.clone());
         namespaces.entry(name.into()).or_insert_with(create).clone()
     }
 

@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::encode::encode_event;
 use crate::error::EmitError;
 use crate::namespace::NamespaceInner;
+use crate::recovery::Recovery;
 use crate::rooms::Audience;
 use crate::socket::Socket;
 
@@ -127,6 +128,9 @@ impl BroadcastOperator {
         event: &str,
         args: &impl IntoArgs,
     ) -> Result<BroadcastReport, EmitError> {
+        if let (Some(recovery), false) = (&self.namespace.recovery, self.volatile) {
+            return self.emit_recoverable(recovery, event, args);
+        }
         let message = encode_event(&self.namespace.name, None, event, args)?;
         let audience = self.audience();
         let report = fanfare_engine::broadcast(&audience, &message, self.options());
@@ -134,6 +138,28 @@ impl BroadcastOperator {
             recipients: audience.len(),
             full: report.full,
         })
+    }
+
+    #[cold]
+    fn emit_recoverable(
+        &self,
+        recovery: &Recovery,
+        event: &str,
+        args: &impl IntoArgs,
+    ) -> Result<BroadcastReport, EmitError> {
+        let mut except: SmallVec<[&str; 2]> = self.except.iter().map(String::as_str).collect();
+        except.extend(self.sender.iter().map(|socket| socket.0.id.as_str()));
+        let rooms: SmallVec<[&str; 1]> = self.rooms.iter().map(String::as_str).collect();
+        let name = &self.namespace.name;
+        let send = |message: &_| {
+            let audience = self.audience();
+            let report = fanfare_engine::broadcast(&audience, message, self.options());
+            BroadcastReport {
+                recipients: audience.len(),
+                full: report.full,
+            }
+        };
+        Ok(recovery.emit(name, (event, args), &rooms, &except, send)?)
     }
 
     fn options(&self) -> BroadcastOptions {

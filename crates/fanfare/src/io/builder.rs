@@ -11,7 +11,8 @@ use super::{IoInner, Latch, Running, SocketIo};
 use crate::client::Dispatcher;
 use crate::error::BuildError;
 use crate::extract::StateMap;
-use crate::namespace::{Matcher, Namespace, NamespaceInner, Parent};
+use crate::namespace::{Matcher, Namespace, NamespaceInner, Parent, Settings};
+use crate::recovery::ConnectionStateRecovery;
 
 /// Configures a [`SocketIo`]. Names and defaults are those of Node's server.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub struct SocketIoBuilder {
     config: Config,
     limits: Limits,
     ack_timeout: Option<Duration>,
+    recovery: Option<ConnectionStateRecovery>,
 }
 
 const DEFAULT_ACK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -76,6 +78,13 @@ impl SocketIoBuilder {
         self
     }
 
+    /// Lets clients that lost their connection come back as who they were, with what they missed
+    /// (`connectionStateRecovery`). Default: off. Also sets [`Limits::recovery_time`].
+    pub fn connection_state_recovery(mut self, recovery: ConnectionStateRecovery) -> Self {
+        self.recovery = Some(recovery);
+        self
+    }
+
     /// All bounds at once; replaces what [`max_payload`](Self::max_payload) and
     /// [`connect_timeout`](Self::connect_timeout) set before.
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -107,9 +116,13 @@ impl SocketIoBuilder {
             mut namespaces,
             states,
             mut config,
-            limits,
+            mut limits,
             ack_timeout,
+            recovery,
         } = self;
+        if let Some(recovery) = &recovery {
+            limits.recovery_time = recovery.max_disconnection_duration;
+        }
         if !namespaces.iter().any(|namespace| namespace.name == "/") {
             namespaces.push(Namespace::new("/"));
         }
@@ -140,13 +153,19 @@ impl SocketIoBuilder {
             },
         );
         let parents = parents.collect();
+        let settings = Settings {
+            recovery,
+            heartbeat: config.ping_interval + config.ping_timeout,
+            limits: limits.clone(),
+        };
         let inner = Arc::new_cyclic(|this| {
             let mut map: HashMap<Box<str>, _, _> = HashMap::default();
             for Namespace {
                 name, behaviour, ..
             } in fixed
             {
-                let running = NamespaceInner::new(&name, Arc::new(behaviour), this.clone());
+                let running =
+                    NamespaceInner::new(&name, Arc::new(behaviour), &settings, this.clone());
                 map.insert(name.into(), running);
             }
             let main = map
@@ -159,6 +178,7 @@ impl SocketIoBuilder {
                 parents,
                 states,
                 limits: limits.clone(),
+                settings,
                 ack_timeout: ack_timeout.unwrap_or(DEFAULT_ACK_TIMEOUT),
                 running: Running::default(),
                 closed: Latch::default(),

@@ -9,5 +9,5 @@ pub use builder::Namespace;
 pub(crate) use builder::with_slash;
 pub(crate) use dynamic::{Matcher, Parent};
 pub(crate) use router::Behaviour;
-pub(crate) use running::NamespaceInner;
 pub use running::{NamespaceHandle, ParentNamespace};
+pub(crate) use running::{NamespaceInner, Settings};

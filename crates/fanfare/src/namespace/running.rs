@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use fanfare_engine::Connection;
+use fanfare_protocol::Limits;
 use fanfare_protocol::socket::IntoArgs;
 use parking_lot::RwLock;
 
@@ -15,8 +17,29 @@ use crate::client::Client;
 use crate::error::EmitError;
 use crate::id::SocketId;
 use crate::io::IoInner;
+use crate::recovery::{ConnectionStateRecovery, Recovery};
 use crate::rooms::{Member, Rooms};
 use crate::socket::Socket;
+
+/// What all namespaces of a server have in common.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) recovery: Option<ConnectionStateRecovery>,
+    /// In this time heartbeats notice that a client is gone.
+    pub(crate) heartbeat: Duration,
+    pub(crate) limits: Limits,
+}
+
+impl Settings {
+    fn recovery(&self) -> Option<Box<Recovery>> {
+        let settings = self.recovery.clone()?;
+        Some(Box::new(Recovery::new(
+            settings,
+            self.heartbeat,
+            &self.limits,
+        )))
+    }
+}
 
 pub(crate) struct NamespaceInner {
     pub(crate) name: Box<str>,
@@ -27,6 +50,8 @@ pub(crate) struct NamespaceInner {
     users: AtomicUsize,
     pub(crate) rooms: RwLock<Rooms<Socket>>,
     pub(crate) broadcast_acks: BroadcastAcks,
+    /// Boxed, because it is rare.
+    pub(crate) recovery: Option<Box<Recovery>>,
     next_ack: AtomicU64,
     io: Weak<IoInner>,
 }
@@ -45,19 +70,31 @@ impl Member for Socket {
 
 impl NamespaceInner {
     /// A namespace that stays.
-    pub(crate) fn new(name: &str, behaviour: Arc<Behaviour>, io: Weak<IoInner>) -> Arc<Self> {
-        Self::create(name, behaviour, None, io)
+    pub(crate) fn new(
+        name: &str,
+        behaviour: Arc<Behaviour>,
+        settings: &Settings,
+        io: Weak<IoInner>,
+    ) -> Arc<Self> {
+        Self::create(name, behaviour, None, settings, io)
     }
 
     /// A namespace that stays while it is used.
-    pub(crate) fn child(name: &str, parent: &Arc<Parent>, io: Weak<IoInner>) -> Arc<Self> {
-        Self::create(name, parent.behaviour.clone(), Some(parent.clone()), io)
+    pub(crate) fn child(
+        name: &str,
+        parent: &Arc<Parent>,
+        settings: &Settings,
+        io: Weak<IoInner>,
+    ) -> Arc<Self> {
+        let behaviour = parent.behaviour.clone();
+        Self::create(name, behaviour, Some(parent.clone()), settings, io)
     }
 
     fn create(
         name: &str,
         behaviour: Arc<Behaviour>,
         parent: Option<Arc<Parent>>,
+        settings: &Settings,
         io: Weak<IoInner>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -67,6 +104,7 @@ impl NamespaceInner {
             users: AtomicUsize::new(0),
             rooms: RwLock::new(Rooms::new()),
             broadcast_acks: BroadcastAcks::default(),
+            recovery: settings.recovery(),
             next_ack: AtomicU64::new(0),
             io,
         })
@@ -106,7 +144,17 @@ impl NamespaceInner {
     }
 
     pub(crate) fn is_unused(&self) -> bool {
-        self.parent.is_some() && self.users.load(Ordering::Acquire) == 0
+        self.parent.is_some()
+            && self.users.load(Ordering::Acquire) == 0
+            && !self.recovery.as_ref().is_some_and(|r| r.has_sessions())
+    }
+
+    pub(crate) fn remove_if_unused(&self) {
+        if self.is_unused()
+            && let Some(io) = self.io()
+        {
+            io.remove_unused(&self.name);
+        }
     }
 
     pub(crate) fn sockets(&self) -> Vec<Socket> {

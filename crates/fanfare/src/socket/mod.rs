@@ -34,6 +34,7 @@ use crate::id::SocketId;
 use crate::io::{IoInner, SocketIo, run_or_spawn};
 use crate::namespace::{NamespaceHandle, NamespaceInner};
 use crate::reason::DisconnectReason;
+use crate::recovery::{Part, Recovery, RecoveryOutcome};
 
 /// A client that is connected to a namespace. Cheap to clone; clones are the same socket.
 ///
@@ -59,10 +60,12 @@ pub(crate) struct SocketInner {
 struct Extra {
     acks: PendingAcks,
     data: Mutex<Value>,
-    extensions: Extensions,
+    extensions: OnceLock<Arc<Extensions>>,
     listeners: Listeners,
     /// Rooms joined in a middleware, before there is a seat.
     early_rooms: Mutex<Vec<String>>,
+    /// Only where recovery is on.
+    recovery: OnceLock<Box<Mutex<Part>>>,
 }
 
 /// `phase`: middlewares are running.
@@ -84,15 +87,32 @@ impl Socket {
         namespace: Arc<NamespaceInner>,
         connection: Arc<Connection<Client>>,
         auth: Option<Box<str>>,
+        part: Option<Part>,
     ) -> Self {
+        let extra = OnceLock::new();
+        let mut id = None;
+        if let Some(session) = part.as_ref().and_then(Part::claimed) {
+            id = Some(session.id);
+            let restored = Extra::default();
+            *restored.data.lock() = session.data.clone();
+            if let Some(extensions) = &session.extensions {
+                let _ = restored.extensions.set(extensions.clone());
+            }
+            *restored.early_rooms.lock() = session.rooms().map(str::to_owned).collect();
+            let _ = extra.set(Box::new(restored));
+        }
+        if let Some(part) = part {
+            let extra = extra.get_or_init(Box::<Extra>::default);
+            let _ = extra.recovery.set(Box::new(Mutex::new(part)));
+        }
         Self(Arc::new(SocketInner {
-            id: SocketId::random(),
+            id: id.unwrap_or_else(SocketId::random),
             namespace,
             connection,
             auth,
             seat: AtomicU32::new(0),
             phase: AtomicU8::new(CONNECTING),
-            extra: OnceLock::new(),
+            extra,
         }))
     }
 
@@ -176,7 +196,42 @@ impl Socket {
 
     /// Values of any type that belong to this socket on this server, one of each type.
     pub fn extensions(&self) -> &Extensions {
-        &self.extra().extensions
+        self.extra().extensions.get_or_init(Arc::default)
+    }
+
+    // ---- recovery ----
+
+    fn part(&self) -> Option<&Mutex<Part>> {
+        self.0.extra.get()?.recovery.get().map(|part| &**part)
+    }
+
+    /// Whether the client is back from a lost connection with its id, rooms and data, see
+    /// [`ConnectionStateRecovery`](crate::ConnectionStateRecovery). What it missed has been sent when the connect
+    /// handlers run.
+    pub fn recovered(&self) -> bool {
+        matches!(self.recovery(), RecoveryOutcome::Recovered { .. })
+    }
+
+    /// What became of the recovery, and why if it failed.
+    ///
+    /// ```
+    /// use fanfare::{Namespace, RecoveryOutcome, Socket};
+    ///
+    /// let ns = Namespace::new("/").on_connect(async |socket: Socket| {
+    ///     if let RecoveryOutcome::Failed(why) = socket.recovery() {
+    ///         println!("{} has to load everything anew: {why}", socket.id());
+    ///     }
+    /// });
+    /// ```
+    pub fn recovery(&self) -> RecoveryOutcome {
+        self.part()
+            .map_or(RecoveryOutcome::NotAttempted, |part| part.lock().outcome())
+    }
+
+    /// What is kept of the application's state for a session.
+    pub(crate) fn state(&self) -> (Value, Option<Arc<Extensions>>) {
+        let extra = self.extra();
+        (extra.data.lock().clone(), extra.extensions.get().cloned())
     }
 
     // ---- receiving ----
@@ -370,6 +425,12 @@ impl Socket {
             self.0.connection.send_volatile(&message)?;
             return Ok(());
         }
+        if let (Some(recovery), None) = (&self.0.namespace.recovery, ack) {
+            let own = [self.0.id];
+            let send = |message: &_| self.0.connection.send(message);
+            recovery.emit(namespace, (event, args), &own, &[], send)??;
+            return Ok(());
+        }
         let mut encoded = Ok(());
         self.0
             .connection
@@ -446,6 +507,7 @@ impl Socket {
     pub fn join(&self, rooms: impl RoomNames) {
         let mut names = SmallVec::<[String; 1]>::new();
         rooms.add_to(&mut names);
+        let recovery = self.0.namespace.recovery.as_ref().map(|r| r.lock());
         let mut index = self.0.namespace.rooms.write();
         match self.0.phase.load(Ordering::Acquire) {
             CONNECTED | LEAVING => {
@@ -456,7 +518,11 @@ impl Socket {
                         tracing::warn!(socket = %self.0.id, room = %name, limit, "too many rooms: not joined");
                         return;
                     }
-                    index.join(seat, name);
+                    let change = index.join(seat, name);
+                    if let (true, Some(state), Some(part)) = (change.moved, &recovery, self.part())
+                    {
+                        part.lock().joined(state, name);
+                    }
                 }
             }
             CONNECTING => self.extra().early_rooms.lock().extend(names),
@@ -468,12 +534,17 @@ impl Socket {
     pub fn leave(&self, rooms: impl RoomNames) {
         let mut names = SmallVec::<[String; 1]>::new();
         rooms.add_to(&mut names);
+        let recovery = self.0.namespace.recovery.as_ref().map(|r| r.lock());
         let mut index = self.0.namespace.rooms.write();
         match self.0.phase.load(Ordering::Acquire) {
             CONNECTED | LEAVING => {
                 let seat = self.0.seat.load(Ordering::Relaxed);
                 for name in &names {
-                    index.leave(seat, name);
+                    let change = index.leave(seat, name);
+                    if let (true, Some(state), Some(part)) = (change.moved, &recovery, self.part())
+                    {
+                        part.lock().left(state, name);
+                    }
                 }
             }
             CONNECTING => self
@@ -506,30 +577,48 @@ impl Socket {
 
     /// Middlewares have passed: takes a seat and tells the client. `false` if it has gone meanwhile.
     pub(crate) fn welcome(&self) -> bool {
+        let recovery = self.0.namespace.recovery.as_deref();
+        let mut state = recovery.map(Recovery::lock);
         let mut index = self.0.namespace.rooms.write();
         if self.0.phase.load(Ordering::Acquire) != CONNECTING {
             return false;
         }
         let seat = index.insert(self.clone());
         self.0.seat.store(seat, Ordering::Relaxed);
-        if let Some(extra) = self.0.extra.get() {
-            for room in std::mem::take(&mut *extra.early_rooms.lock()) {
-                index.join(seat, &room);
-            }
+        let mut rooms = match self.0.extra.get() {
+            Some(extra) => std::mem::take(&mut *extra.early_rooms.lock()),
+            None => Vec::new(),
+        };
+        let mut resumed = None;
+        if let (Some(recovery), Some(state), Some(part)) = (recovery, &mut state, self.part()) {
+            resumed = Some(recovery.admit(state, self, &mut part.lock(), &mut rooms));
         }
-        // Sent while nobody else can find the socket, so that no broadcast overtakes it.
+        for room in &rooms {
+            index.join(seat, room);
+        }
+        let (pid, missed) = match &resumed {
+            Some((pid, missed)) => (Some(&**pid), missed.as_slice()),
+            None => (None, &[][..]),
+        };
+        // Sent while nobody else can find the socket, so that no broadcast overtakes it; with all that it missed as one
+        // message, which an outbox takes however long it is.
         let sent = self.0.connection.send_with(|buf| {
             buf.text(|out| {
                 fanfare_protocol::socket::encode_connect_reply(
                     out,
                     &self.0.namespace.name,
                     &self.0.id,
-                    None,
+                    pid,
                 );
             });
+            missed.iter().for_each(|message| buf.append(message));
         });
         self.0.phase.store(CONNECTED, Ordering::Release);
         drop(index);
+        drop(state);
+        if let Some(recovery) = recovery {
+            recovery.sweep(&self.0.namespace);
+        }
         if sent.is_err() {
             tracing::debug!(socket = %self.0.id, "the client went while it was welcomed");
         }
@@ -545,17 +634,23 @@ impl Socket {
 
     /// A middleware refused the client, or it went before it was connected.
     pub(crate) fn reject(&self) {
-        self.retire();
+        self.retire(None);
     }
 
     /// From now on the socket is gone for everybody; gives the phase it was in.
-    fn retire(&self) -> u8 {
+    fn retire(&self, reason: Option<DisconnectReason>) -> u8 {
+        let recovery = self.0.namespace.recovery.as_deref();
+        let mut state = recovery.map(Recovery::lock);
         let mut index = self.0.namespace.rooms.write();
         let was = self.0.phase.swap(DISCONNECTED, Ordering::AcqRel);
         if is_seated(was) {
             index.remove(self.0.seat.load(Ordering::Relaxed));
         }
         drop(index);
+        if let (Some(recovery), Some(state), Some(part)) = (recovery, &mut state, self.part()) {
+            recovery.depart(state, self, &mut part.lock(), reason);
+        }
+        drop(state);
         if was != DISCONNECTED {
             self.0.namespace.exit();
         }
@@ -570,7 +665,7 @@ impl Socket {
                 .compare_exchange(CONNECTED, LEAVING, Ordering::AcqRel, Ordering::Acquire);
         match leaving {
             Ok(_) => {}
-            Err(CONNECTING) if !is_seated(self.retire()) => return,
+            Err(CONNECTING) if !is_seated(self.retire(Some(reason))) => return,
             Err(LEAVING | DISCONNECTED) => return,
             Err(_) => {} // it was connected in the very moment it went
         }
@@ -583,7 +678,7 @@ impl Socket {
             .disconnecting
             .iter()
             .for_each(|handler| handler.call(&cx));
-        self.retire();
+        self.retire(Some(reason));
         if let Some(extra) = self.0.extra.get() {
             extra.acks.clear();
             extra.listeners.clear(); // they may hold the socket, which would never be freed

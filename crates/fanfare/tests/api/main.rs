@@ -9,5 +9,6 @@ mod dynamic;
 mod events;
 mod handlers;
 mod mount;
+mod recovery;
 mod rooms;
 mod support;
