@@ -32,6 +32,8 @@ struct Options {
     max_http_buffer_size: Option<usize>,
     transports: Option<Vec<String>>,
     allow_upgrades: Option<bool>,
+    #[serde(rename = "allowEIO3")]
+    allow_eio3: bool,
     serve_client: bool,
 }
 
@@ -68,6 +70,7 @@ impl Options {
                     websocket: has("websocket"),
                 };
             }
+            config.allow_eio3 = self.allow_eio3;
             if let Some(allow) = self.allow_upgrades {
                 config.allow_upgrades = allow;
             }
@@ -252,7 +255,7 @@ async fn handshake(socket: Socket) -> Result<Ack<serde_json::Value>, EventError>
         "time": "string",
         "issued": if handshake.issued() <= SystemTime::now() { "number" } else { "in the future" },
         "transport": socket.transport(),
-        "protocol": 4,
+        "protocol": if handshake.query("EIO").as_deref() == Some("4") { 4 } else { 3 },
         "recovered": false,
     })))
 }
