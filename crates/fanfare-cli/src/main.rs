@@ -4,6 +4,7 @@
 
 mod connect;
 mod demo;
+mod doctor;
 mod emit;
 mod exit;
 mod listen;
@@ -51,6 +52,8 @@ enum Command {
     Listen(listen::Listen),
     /// Serve two apps to try Fanfare with: a chat and live notifications.
     Demo(demo::Demo),
+    /// Check a deployment from outside: what is wrong, and the line that fixes it.
+    Doctor(doctor::Doctor),
     /// Print a script that completes `fanfare` in your shell.
     Completions(shell::Completions),
     /// Print the manual page, or write one page per command into a folder.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Emit(args) => asynchronous(emit::run(args)),
         Command::Listen(args) => asynchronous(listen::run(args)),
         Command::Demo(args) => demo::run(&args),
+        Command::Doctor(args) => asynchronous(doctor::run(args)),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     };

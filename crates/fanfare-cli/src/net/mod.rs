@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-pub(crate) use tls::Tls;
+pub(crate) use tls::{CertificateProblem, Tls};
 
 use crate::exit::{Code, Failure};
 use crate::target::Target;

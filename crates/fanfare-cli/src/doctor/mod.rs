@@ -1,0 +1,196 @@
+//! `fanfare doctor`: looks at a deployment from outside, and says what is wrong and how to fix it.
+
+mod advice;
+mod affinity;
+mod cors;
+mod idle;
+mod limits;
+mod probe;
+mod reach;
+mod report;
+mod transports;
+
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use self::probe::{Probe, Session};
+use self::report::{Finding, Level};
+use crate::exit::{Code, Outcome};
+use crate::net::{Dialer, Tls};
+use crate::out;
+use crate::style;
+use crate::target::Server;
+use crate::values::duration;
+
+/// Options of `fanfare doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Checks: reach (name, TCP, scheme, redirects), tls, path, protocol, polling, websocket, upgrade, affinity, cors, idle,
+payload, compression, caching, cookies. It opens a few sessions and joins no namespace, so no handler of yours runs.
+The check of idle timeouts waits for one ping interval of the server (25 s by default); --quick leaves it out.
+
+Examples:
+  fanfare doctor https://example.com
+  fanfare doctor https://example.com --origin https://app.example.com --origin http://localhost:5173
+  fanfare doctor http://localhost:8080 --quick --json | jq '.findings[] | select(.level==\"problem\")'
+
+Exit codes: 0 no problems (--strict: nor warnings), 1 problems, 2 wrong usage, 3 nothing answers at all.")]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    server: Server,
+
+    /// A page's origin that must be allowed by CORS; may be given several times.
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Vec<String>,
+
+    /// Leave out what takes long: the idle timeout.
+    #[arg(short, long)]
+    quick: bool,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+
+    /// Warnings count as problems for the exit code.
+    #[arg(long)]
+    strict: bool,
+
+    /// How long one answer may take.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    timeout: Duration,
+}
+
+/// Collects findings, and shows them as they come.
+struct Book {
+    findings: Vec<Finding>,
+    silent: bool,
+}
+
+impl Book {
+    fn add(&mut self, finding: Finding) {
+        if !self.silent {
+            out::line(&finding.show(style::out()));
+        }
+        self.findings.push(finding);
+    }
+}
+
+pub(crate) async fn run(args: Doctor) -> Outcome {
+    let target = args.server.target()?;
+    // The checks go on with a wrong certificate; it is a finding of its own.
+    let tls = Tls::new(args.server.ca.as_deref(), true)?;
+    let dialer = Dialer::new(&target, &tls, args.timeout);
+    let probe = Probe {
+        target,
+        dialer,
+        patience: args.timeout,
+    };
+    let mut book = Book {
+        findings: Vec::new(),
+        silent: args.json,
+    };
+    if !args.json {
+        let style = style::out();
+        out::line(&format!(
+            "checking {}\n",
+            style.bold(format!("{}{}", probe.target.origin(), probe.target.path))
+        ));
+    }
+    let (server, reached) = examine(&args, &probe, &tls, &mut book).await;
+    if args.json {
+        let url = format!("{}{}", probe.target.origin(), probe.target.path);
+        let report = report::json(&url, &book.findings, &server);
+        out::line(&serde_json::to_string_pretty(&report).unwrap_or_default());
+    } else {
+        out::line(&format!(
+            "\n{}",
+            report::summary(&book.findings, style::out())
+        ));
+    }
+    let worst = book
+        .findings
+        .iter()
+        .map(|finding| finding.level)
+        .max()
+        .unwrap_or(Level::Ok);
+    Ok(match worst {
+        _ if !reached => Code::Unreachable,
+        Level::Problem => Code::Failed,
+        Level::Warning if args.strict => Code::Failed,
+        _ => Code::Ok,
+    })
+}
+
+/// All checks; returns what the server says of itself, and whether anything answered.
+async fn examine(args: &Doctor, probe: &Probe, tls: &Tls, book: &mut Book) -> (Value, bool) {
+    let (findings, reached) = reach::check(probe, tls, args.server.insecure).await;
+    findings.into_iter().for_each(|finding| book.add(finding));
+    if !reached {
+        return (Value::Null, false);
+    }
+    let (findings, session) = transports::polling(probe).await;
+    findings.into_iter().for_each(|finding| book.add(finding));
+    let Some(session) = session else {
+        for finding in transports::websocket_alone(probe).await {
+            book.add(finding);
+        }
+        for check in ["upgrade", "affinity", "cors", "idle", "payload"] {
+            book.add(Finding::skipped(check, "needs a session by polling"));
+        }
+        return (Value::Null, true);
+    };
+    // It only waits, so it waits beside everything else.
+    let idle =
+        (!args.quick).then(|| tokio::spawn(idle::check(probe.clone(), session.opened.clone())));
+    let sticky = affinity::check(probe, &session).await;
+    let (websocket, upgrade) = transports::websocket_and_upgrade(probe, sticky.broken).await;
+    book.add(websocket);
+    book.add(upgrade);
+    book.add(sticky.finding);
+    for finding in cors::check(probe, &args.origin).await {
+        book.add(finding);
+    }
+    for finding in limits::check(probe, &session, sticky.broken).await {
+        book.add(finding);
+    }
+    match idle {
+        None => book.add(Finding::skipped("idle", "left out by --quick")),
+        Some(idle) => {
+            let bar = waiting(args.json, session.opened.ping_interval);
+            let findings = idle.await.unwrap_or_default();
+            bar.finish_and_clear();
+            findings.into_iter().for_each(|finding| book.add(finding));
+        }
+    }
+    (describe(&session), true)
+}
+
+fn waiting(silent: bool, interval: Duration) -> ProgressBar {
+    if silent {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} idle         {msg} ({elapsed})") {
+        bar.set_style(style);
+    }
+    bar.set_message(format!(
+        "silence until the server's ping, about {} s",
+        interval.as_secs()
+    ));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn describe(session: &Session) -> Value {
+    let opened = &session.opened;
+    json!({
+        "pingInterval": opened.ping_interval.as_millis() as u64,
+        "pingTimeout": opened.ping_timeout.as_millis() as u64,
+        "maxPayload": opened.max_payload,
+        "upgrades": opened.upgrades,
+        "header": session.response.header("server"),
+    })
+}

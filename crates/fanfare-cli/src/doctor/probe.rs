@@ -1,0 +1,207 @@
+//! The doctor's instruments: sessions by polling and WebSocket, made by hand.
+
+use std::time::Duration;
+
+use ::http::header::{CONTENT_TYPE, COOKIE, ORIGIN, SET_COOKIE};
+use ::http::{HeaderValue, Method};
+use bytes::Bytes;
+use fanfare_protocol::engine::Opened;
+use fanfare_websocket::{ConnectError, Message, Options, WebSocket, deflate};
+use tokio::time::timeout;
+
+use crate::net::http::{self, Response};
+use crate::net::{DialError, Dialer, Stream};
+use crate::target::Target;
+
+/// Where and how to look.
+#[derive(Clone)]
+pub(super) struct Probe {
+    pub(super) target: Target,
+    pub(super) dialer: Dialer,
+    /// How long an answer may take.
+    pub(super) patience: Duration,
+}
+
+/// A session by polling.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) opened: Opened,
+    pub(super) response: Response,
+    /// The cookies it set, as a browser would send them back.
+    pub(super) cookies: String,
+}
+
+/// What answered instead of a session.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    /// A session of Engine.IO 4.
+    Session(Box<Session>),
+    /// A session of Engine.IO 3: the server ignored that we asked for 4.
+    Old(Response),
+    /// An error of Engine.IO.
+    Error {
+        code: i64,
+        message: String,
+        response: Response,
+    },
+    /// Something else.
+    Other(Response),
+}
+
+/// Why there is no WebSocket.
+#[derive(Debug)]
+pub(super) enum NoWebSocket {
+    Dial(DialError),
+    /// Answered with an HTTP status.
+    Status {
+        status: u16,
+        body: String,
+    },
+    /// An answer that is no handshake.
+    Other(String),
+}
+
+impl Probe {
+    pub(super) async fn get(
+        &self,
+        query: &str,
+        extra: &[(&'static str, &str)],
+    ) -> Result<Response, http::Error> {
+        let mut request = http::request(&self.target, Method::GET, query, Bytes::new());
+        for (name, value) in extra {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                request.headers_mut().insert(*name, value);
+            }
+        }
+        http::once(&self.dialer, request, self.patience).await
+    }
+
+    /// POSTs packets to a session, over a new connection.
+    pub(super) async fn post(
+        &self,
+        sid: &str,
+        cookies: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<Response, http::Error> {
+        let query = format!("EIO=4&transport=polling&sid={sid}");
+        let mut request = http::request(&self.target, Method::POST, &query, body);
+        request.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain;charset=UTF-8"),
+        );
+        if let (false, Ok(value)) = (cookies.is_empty(), HeaderValue::from_str(cookies)) {
+            request.headers_mut().insert(COOKIE, value);
+        }
+        http::once(&self.dialer, request, self.patience).await
+    }
+
+    /// Asks for a session at `path`.
+    pub(super) async fn open_at(&self, path: &str) -> Result<Answer, http::Error> {
+        let mut probe = self.clone();
+        path.clone_into(&mut probe.target.path);
+        probe.open().await
+    }
+
+    /// Asks for a session.
+    pub(super) async fn open(&self) -> Result<Answer, http::Error> {
+        Ok(read(self.get("EIO=4&transport=polling", &[]).await?))
+    }
+
+    /// Opens a WebSocket; `sid` if it is to take over a session.
+    pub(super) async fn websocket(
+        &self,
+        sid: Option<&Session>,
+        origin: Option<&str>,
+        compress: bool,
+    ) -> Result<WebSocket<Stream>, NoWebSocket> {
+        let sid_query = sid
+            .map(|session| format!("&sid={}", session.opened.sid))
+            .unwrap_or_default();
+        let uri = self
+            .target
+            .websocket_uri(&format!("EIO=4&transport=websocket{sid_query}"))
+            .map_err(|error| NoWebSocket::Other(error.to_string()))?;
+        let io = self.dialer.dial().await.map_err(NoWebSocket::Dial)?;
+        let mut headers = self.target.headers.clone();
+        let cookies = sid
+            .map(|session| session.cookies.as_str())
+            .unwrap_or_default();
+        if let (false, Ok(value)) = (cookies.is_empty(), HeaderValue::from_str(cookies)) {
+            headers.insert(COOKIE, value);
+        }
+        if let Some(Ok(origin)) = origin.map(HeaderValue::from_str) {
+            headers.insert(ORIGIN, origin);
+        }
+        let options = Options {
+            headers,
+            open_timeout: self.patience,
+            permessage_deflate: compress.then(deflate::Config::default),
+            ..Options::default()
+        };
+        WebSocket::client(io, &uri, &options)
+            .await
+            .map_err(|error| match error {
+                ConnectError::Refused { status, body } => NoWebSocket::Status {
+                    status: status.as_u16(),
+                    body,
+                },
+                error => {
+                    let source =
+                        std::error::Error::source(&error).map(|source| format!(": {source}"));
+                    NoWebSocket::Other(format!("{error}{}", source.unwrap_or_default()))
+                }
+            })
+    }
+
+    /// The next text of a WebSocket.
+    pub(super) async fn text(&self, socket: &mut WebSocket<Stream>) -> Option<String> {
+        loop {
+            match timeout(self.patience, socket.recv()).await {
+                Ok(Some(Ok(Message::Text(text)))) => return Some(text),
+                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// Reads the answer to a handshake.
+pub(super) fn read(response: Response) -> Answer {
+    let text = response.text().into_owned();
+    if let Some(opened) = text.strip_prefix('0').and_then(|json| {
+        // Other packets may follow.
+        Opened::parse(json.split('\u{1e}').next().unwrap_or_default()).ok()
+    }) {
+        let cookies: Vec<&str> = response
+            .headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter_map(|cookie| cookie.to_str().ok()?.split(';').next())
+            .collect();
+        let cookies = cookies.join("; ");
+        return Answer::Session(Box::new(Session {
+            opened,
+            response,
+            cookies,
+        }));
+    }
+    if text
+        .split_once(":0{")
+        .is_some_and(|(length, _)| !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return Answer::Old(response);
+    }
+    #[derive(serde::Deserialize)]
+    struct Wire {
+        code: i64,
+        message: String,
+    }
+    match serde_json::from_str::<Wire>(&text) {
+        Ok(Wire { code, message }) => Answer::Error {
+            code,
+            message,
+            response,
+        },
+        Err(_) => Answer::Other(response),
+    }
+}
