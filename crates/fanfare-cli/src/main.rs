@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod connect;
 mod demo;
 mod doctor;
@@ -52,6 +53,8 @@ enum Command {
     Listen(listen::Listen),
     /// Serve two apps to try Fanfare with: a chat and live notifications.
     Demo(demo::Demo),
+    /// Put load on a server, verify every delivery, report the numbers.
+    Bench(bench::Bench),
     /// Check a deployment from outside: what is wrong, and the line that fixes it.
     Doctor(doctor::Doctor),
     /// Print a script that completes `fanfare` in your shell.
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Emit(args) => asynchronous(emit::run(args)),
         Command::Listen(args) => asynchronous(listen::run(args)),
         Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => asynchronous(bench::run(args)),
         Command::Doctor(args) => asynchronous(doctor::run(args)),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

@@ -37,7 +37,7 @@ pub(super) enum Answer {
     /// A session of Engine.IO 4.
     Session(Box<Session>),
     /// A session of Engine.IO 3: the server ignored that we asked for 4.
-    Old(Response),
+    Old,
     /// An error of Engine.IO.
     Error {
         code: i64,
@@ -189,7 +189,7 @@ pub(super) fn read(response: Response) -> Answer {
         .split_once(":0{")
         .is_some_and(|(length, _)| !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit()))
     {
-        return Answer::Old(response);
+        return Answer::Old;
     }
     #[derive(serde::Deserialize)]
     struct Wire {

@@ -32,7 +32,7 @@ pub(super) async fn polling(probe: &Probe) -> (Vec<Finding>, Option<Session>) {
     let mut findings = Vec::new();
     let session = match first {
         Answer::Session(session) => *session,
-        Answer::Old(_) => {
+        Answer::Old => {
             findings.push(Finding::ok(
                 "path",
                 format!("{path} is a Socket.IO endpoint"),
@@ -92,7 +92,7 @@ async fn nothing_there(probe: &Probe, response: &Response) -> Finding {
             .fix("start the server; check address and port in the proxy (nginx: proxy_pass, upstream), and its error log");
     }
     for other in OTHER_PATHS.iter().filter(|other| *other != path) {
-        if let Ok(Answer::Session(_) | Answer::Old(_) | Answer::Error { .. }) =
+        if let Ok(Answer::Session(_) | Answer::Old | Answer::Error { .. }) =
             probe.open_at(other).await
         {
             let bare = other.trim_end_matches('/');

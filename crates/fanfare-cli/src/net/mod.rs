@@ -12,7 +12,6 @@ use tokio::time::timeout;
 
 pub(crate) use tls::{CertificateProblem, Tls};
 
-use crate::exit::{Code, Failure};
 use crate::target::Target;
 
 /// A byte stream.
@@ -108,31 +107,6 @@ impl std::fmt::Display for DialError {
             Self::Tcp(error) => write!(f, "no TCP connection: {error}"),
             Self::Tls(error) => write!(f, "no TLS connection: {error}"),
             Self::Timeout(after) => write!(f, "no answer within {after:?}"),
-        }
-    }
-}
-
-impl DialError {
-    /// As the end of a command.
-    pub(crate) fn failure(&self, target: &Target) -> Failure {
-        let failure = Failure::new(
-            Code::Unreachable,
-            format!("cannot connect to {}", target.origin()),
-        )
-        .because(self);
-        match self {
-            Self::Name(..) => failure.fix("check the spelling of the host"),
-            Self::Tcp(_) | Self::Timeout(_) => failure.fix(format!(
-                "check that the server runs and listens on port {}",
-                target.port
-            )),
-            Self::Tls(error) if tls::is_plain_http(error) => failure.fix(format!(
-                "the port speaks plain HTTP: use http://{}",
-                target.authority()
-            )),
-            Self::Tls(_) => {
-                failure.fix("run `fanfare doctor` on it; --ca FILE trusts a private authority")
-            }
         }
     }
 }

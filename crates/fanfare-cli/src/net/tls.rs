@@ -131,14 +131,6 @@ impl Tls {
     }
 }
 
-/// Whether the peer answered a TLS handshake with plain text.
-pub(super) fn is_plain_http(error: &io::Error) -> bool {
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::InvalidMessage(_)))
-}
-
 #[derive(Debug)]
 struct Verifier {
     strict: Arc<WebPkiServerVerifier>,

@@ -1,0 +1,306 @@
+//! A Socket.IO client that costs little: one connection, no reconnection, no handlers.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use fanfare_websocket::{
+    ClientHandshake, Decoded, Decoder, DecoderConfig, Event, OpCode, Role, frame, mask,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::net::{Dialer, Stream};
+use crate::target::Target;
+
+/// Bytes read at a time.
+const CHUNK: usize = 8 << 10;
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum ConnectError {
+    /// Nothing usable answered.
+    Failed(String),
+    /// The server refused the namespace.
+    Refused(String),
+}
+
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Failed(why) => f.write_str(why),
+            Self::Refused(why) => write!(f, "refused by the server: {why}"),
+        }
+    }
+}
+
+/// What arrives, besides pings, which are answered.
+#[derive(Debug, PartialEq)]
+pub(super) enum Packet<'a> {
+    /// A Socket.IO packet, without the Engine.IO type.
+    Text(&'a str),
+    /// An attachment.
+    Binary(&'a [u8]),
+    /// A ping was answered.
+    Ping,
+    /// The server closes.
+    Close,
+}
+
+/// An open connection.
+pub(super) struct Client {
+    io: Stream,
+    decoder: Decoder,
+    input: BytesMut,
+    out: Vec<u8>,
+    /// The packet that was last returned; its memory is used again.
+    packet: Vec<u8>,
+    /// The namespace as it stands in packets: empty, or `/chat,`.
+    pub(super) prefix: String,
+}
+
+/// How to connect.
+#[derive(Clone)]
+pub(super) struct Connector {
+    pub(super) dialer: Dialer,
+    pub(super) target: Target,
+    pub(super) patience: Duration,
+}
+
+impl Connector {
+    /// The namespace as it stands in packets.
+    pub(super) fn prefix(&self) -> String {
+        match self.target.namespace.as_str() {
+            "/" => String::new(),
+            other => format!("{other},"),
+        }
+    }
+
+    /// The packet that joins the namespace, with the Engine.IO type.
+    pub(super) fn connect_packet(&self) -> String {
+        let auth = self
+            .target
+            .auth
+            .as_ref()
+            .map(|auth| auth.to_string())
+            .unwrap_or_default();
+        format!("40{}{auth}", self.prefix())
+    }
+
+    /// Connects by WebSocket and joins the namespace.
+    pub(super) async fn connect(&self) -> Result<Client, ConnectError> {
+        let late = |_| ConnectError::Failed(format!("no connection within {:?}", self.patience));
+        timeout(self.patience, self.connect_now())
+            .await
+            .map_err(late)?
+    }
+
+    async fn connect_now(&self) -> Result<Client, ConnectError> {
+        let failed = |error: &dyn std::fmt::Display| ConnectError::Failed(error.to_string());
+        let mut io = self.dialer.dial().await.map_err(|error| failed(&error))?;
+        let uri = self
+            .target
+            .websocket_uri("EIO=4&transport=websocket")
+            .map_err(|error| failed(&error))?;
+        let handshake = ClientHandshake::new();
+        let request = handshake.request(&uri).map_err(|error| failed(&error))?;
+        let mut head = format!("GET {} HTTP/1.1\r\n", request.uri());
+        for (name, value) in request.headers().iter().chain(&self.target.headers) {
+            head.push_str(&format!(
+                "{name}: {}\r\n",
+                String::from_utf8_lossy(value.as_bytes())
+            ));
+        }
+        head.push_str("\r\n");
+        io.write_all(head.as_bytes())
+            .await
+            .map_err(|error| failed(&error))?;
+        let input = answer(&mut io).await?;
+        let config = DecoderConfig::default();
+        let decoder = Decoder::new(Role::Client, config);
+        let mut client = Client {
+            io,
+            decoder,
+            input,
+            out: Vec::new(),
+            packet: Vec::new(),
+            prefix: self.prefix(),
+        };
+        client.join(&self.connect_packet()).await?;
+        Ok(client)
+    }
+}
+
+/// Reads the answer to the upgrade; returns what came behind it.
+async fn answer(io: &mut Stream) -> Result<BytesMut, ConnectError> {
+    let mut input = BytesMut::with_capacity(1024);
+    loop {
+        if let Some(end) = input.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&input[..end]).into_owned();
+            let status = head.split_whitespace().nth(1).unwrap_or_default();
+            if status != "101" {
+                let body = String::from_utf8_lossy(&input[end + 4..]).into_owned();
+                return Err(ConnectError::Failed(format!(
+                    "the upgrade is answered {status} {}",
+                    body.trim()
+                )));
+            }
+            let _ = input.split_to(end + 4);
+            return Ok(input);
+        }
+        let read = io
+            .read_buf(&mut input)
+            .await
+            .map_err(|error| ConnectError::Failed(error.to_string()))?;
+        if read == 0 || input.len() > 64 << 10 {
+            return Err(ConnectError::Failed(
+                "the connection ended in the handshake".to_owned(),
+            ));
+        }
+    }
+}
+
+impl Client {
+    async fn join(&mut self, packet: &str) -> Result<(), ConnectError> {
+        let failed = |error: io::Error| ConnectError::Failed(error.to_string());
+        self.send_text(packet.as_bytes());
+        self.flush().await.map_err(failed)?;
+        let joined = format!("0{}", self.prefix);
+        let refused = format!("4{}", self.prefix);
+        loop {
+            while let Some(packet) = self.next().map_err(failed)? {
+                match packet {
+                    Packet::Text(text) if text.starts_with(&refused) => {
+                        return Err(ConnectError::Refused(text[refused.len()..].to_owned()));
+                    }
+                    Packet::Text(text) if text.starts_with(&joined) => return Ok(()),
+                    Packet::Close => {
+                        return Err(ConnectError::Failed("closed by the server".to_owned()));
+                    }
+                    _ => {}
+                }
+            }
+            self.fill().await.map_err(failed)?;
+        }
+    }
+
+    /// Queues an Engine.IO packet as text.
+    pub(super) fn send_text(&mut self, packet: &[u8]) {
+        frame::encode_masked_into(&mut self.out, OpCode::Text, packet, mask::random_key());
+    }
+
+    /// Queues an attachment.
+    pub(super) fn send_binary(&mut self, bytes: &[u8]) {
+        frame::encode_masked_into(&mut self.out, OpCode::Binary, bytes, mask::random_key());
+    }
+
+    /// Writes what is queued.
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        if !self.out.is_empty() {
+            self.io.write_all(&self.out).await?;
+            self.io.flush().await?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    /// Reads what is there. Cancellation-safe.
+    pub(super) async fn fill(&mut self) -> io::Result<()> {
+        self.input.reserve(CHUNK);
+        match self.io.read_buf(&mut self.input).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next packet of what was read.
+    pub(super) fn next(&mut self) -> io::Result<Option<Packet<'_>>> {
+        let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+        enum Kind {
+            Text,
+            Binary,
+            Ping,
+            Close,
+        }
+        loop {
+            let (consumed, found) = match self.decoder.next(&mut self.input) {
+                Err(error) => return Err(wrong(error.to_string())),
+                Ok(Decoded::Incomplete { .. }) => return Ok(None),
+                Ok(Decoded::Event { consumed, event }) => {
+                    let found = match event {
+                        Event::Text(text) => match text.as_bytes().first() {
+                            Some(b'2') => {
+                                frame::encode_masked_into(
+                                    &mut self.out,
+                                    OpCode::Text,
+                                    b"3",
+                                    mask::random_key(),
+                                );
+                                Some(Kind::Ping)
+                            }
+                            Some(b'4') => {
+                                self.packet.clear();
+                                self.packet.extend_from_slice(&text.as_bytes()[1..]);
+                                Some(Kind::Text)
+                            }
+                            Some(b'1') => Some(Kind::Close),
+                            _ => None,
+                        },
+                        Event::Binary(bytes) => {
+                            self.packet.clear();
+                            self.packet.extend_from_slice(bytes);
+                            Some(Kind::Binary)
+                        }
+                        Event::Ping(payload) => {
+                            frame::encode_masked_into(
+                                &mut self.out,
+                                OpCode::Pong,
+                                payload,
+                                mask::random_key(),
+                            );
+                            None
+                        }
+                        Event::Close(_) => Some(Kind::Close),
+                        _ => None,
+                    };
+                    (consumed, found)
+                }
+            };
+            let _ = self.input.split_to(consumed);
+            if let Some(kind) = found {
+                return Ok(Some(match kind {
+                    Kind::Text => {
+                        Packet::Text(std::str::from_utf8(&self.packet).unwrap_or_default())
+                    }
+                    Kind::Binary => Packet::Binary(&self.packet),
+                    Kind::Ping => Packet::Ping,
+                    Kind::Close => Packet::Close,
+                }));
+            }
+        }
+    }
+
+    /// Closes as a client does.
+    pub(super) async fn close(mut self) {
+        self.send_text(format!("41{}", self.prefix).as_bytes());
+        frame::encode_masked_into(
+            &mut self.out,
+            OpCode::Close,
+            &1000u16.to_be_bytes(),
+            mask::random_key(),
+        );
+        let _ = timeout(Duration::from_secs(1), self.flush()).await;
+    }
+
+    /// Reads and throws away, until the server has closed (`true`) or nothing comes for a while.
+    pub(super) async fn was_cut(mut self) -> bool {
+        loop {
+            self.input.clear();
+            match timeout(Duration::from_secs(2), self.fill()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+}

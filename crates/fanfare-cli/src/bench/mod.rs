@@ -1,0 +1,226 @@
+//! `fanfare bench`: a load generator that verifies what it gets.
+
+mod chart;
+mod client;
+mod flow;
+mod message;
+mod polling;
+mod preflight;
+mod process;
+mod report;
+mod run;
+mod stats;
+mod workers;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::exit::{Code, Failure, Outcome};
+use crate::out;
+use crate::target::Server;
+use crate::values::duration;
+
+/// Options of `fanfare bench`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Scenarios:
+  connect   connect, join the namespace, close; --connections at a time
+  idle      hold connections and answer pings
+  echo      every client emits `echo` and awaits its ack, --window at a time
+  fanout    one client emits `broadcast`, every client must get `msg`; --window broadcasts in flight
+  rooms     clients in --rooms-per-client of --rooms rooms; one emits `toroom`, the members must get `msg`
+  polling   as echo, by HTTP long-polling
+
+The server must handle (crates/fanfare/examples/bench_server.rs does; in Node's words):
+  socket.on(\"echo\", (data, ack) => ack(data))
+  socket.on(\"broadcast\", (data) => io.emit(\"msg\", data))
+  socket.on(\"broadcast-binary\", (data) => io.emit(\"msg\", data))
+  socket.on(\"join\", (room, ack) => { socket.join(room); ack() })
+  socket.on(\"toroom\", (room, data) => io.to(room).emit(\"msg\", data))
+
+Every delivery is checked: its bytes, that it comes once, to the right sockets, and that none is missing at the end.
+Latencies are from emit to delivery; with --rate from the time at which the emit was due.
+
+Examples:
+  fanfare bench http://localhost:3000 echo -c 200 -w 16 -d 10s
+  fanfare bench http://localhost:3000 fanout -c 1000 --rate 100 --html report.html
+  fanfare bench http://localhost:3000 fanout -c 500 --stalled 10%
+  fanfare bench https://staging.example.com idle -c 5000 --ramp 200 -d 2m --pid $(pidof server) --json idle.json
+
+Exit codes: 0 done and all deliveries verified, 1 something was lost, wrong or cut, 2 wrong usage,
+3 server not reached, 4 refused by the server, 6 the server does not handle the events above.")]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    server: Server,
+
+    /// What to do.
+    #[arg(value_enum, default_value_t = Scenario::Echo)]
+    scenario: Scenario,
+
+    /// Clients.
+    #[arg(short, long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    connections: u32,
+
+    /// Emits in flight: per client for echo, in all for fanout and rooms. Default: 1, with --rate 1000.
+    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    window: Option<u32>,
+
+    /// How long to measure.
+    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    duration: Duration,
+
+    /// How long to run before measuring.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    warmup: Duration,
+
+    /// New connections per second while starting; 0 is as fast as they come (64 at a time).
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    ramp: u32,
+
+    /// Emits per second, of all clients together; 0 is as fast as the window allows.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    rate: u32,
+
+    /// Bytes of a message.
+    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = clap::value_parser!(u32).range(64..=10_000_000))]
+    payload: u32,
+
+    /// Send the message as a binary attachment (fanout only).
+    #[arg(long)]
+    binary: bool,
+
+    /// Rooms.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rooms: u32,
+
+    /// Rooms that each client joins.
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rooms_per_client: u32,
+
+    /// Clients that connect and then never read: a number, or a share like 10%.
+    #[arg(long, value_name = "NUMBER|SHARE", default_value = "0")]
+    stalled: String,
+
+    /// How long an answer may take before it counts as lost.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    timeout: Duration,
+
+    /// The server's process, to report its memory and CPU (Linux, same machine).
+    #[arg(long)]
+    pid: Option<u32>,
+
+    /// Write the results as JSON; `-` prints them instead of the summary.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Write a report with charts, one file without references to others.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// No progress bar and no live table.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// Connect and close.
+    Connect,
+    /// Hold connections.
+    Idle,
+    /// Emits with acknowledgement.
+    Echo,
+    /// One to all.
+    Fanout,
+    /// One to the members of rooms.
+    Rooms,
+    /// Emits with acknowledgement by long-polling.
+    Polling,
+}
+
+impl Scenario {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Idle => "idle",
+            Self::Echo => "echo",
+            Self::Fanout => "fanout",
+            Self::Rooms => "rooms",
+            Self::Polling => "polling",
+        }
+    }
+}
+
+impl Bench {
+    /// Emits in flight. With a rate, the window must not slow the emits down.
+    fn window(&self) -> u32 {
+        self.window.unwrap_or(if self.rate == 0 { 1 } else { 1000 })
+    }
+
+    /// Clients that never read.
+    fn stalled(&self) -> Result<u32, Failure> {
+        let wrong = || {
+            Failure::usage(format!(
+                "`{}` is no number of stalled clients",
+                self.stalled
+            ))
+            .fix("write it like --stalled 20 or --stalled 10%")
+        };
+        let number = match self.stalled.strip_suffix('%') {
+            Some(share) => {
+                let share: f64 = share.trim().parse().map_err(|_| wrong())?;
+                (f64::from(self.connections) * share / 100.0).round() as u32
+            }
+            None => self.stalled.trim().parse().map_err(|_| wrong())?,
+        };
+        if number >= self.connections {
+            return Err(wrong().because("at least one client must read"));
+        }
+        let possible = matches!(
+            self.scenario,
+            Scenario::Fanout | Scenario::Rooms | Scenario::Idle
+        );
+        if number > 0 && !possible {
+            return Err(Failure::usage(
+                "only fanout, rooms and idle can have stalled clients",
+            ));
+        }
+        Ok(number)
+    }
+}
+
+pub(crate) async fn run(args: Bench) -> Outcome {
+    let target = args.server.target()?;
+    let stalled = args.stalled()?;
+    if args.binary && args.scenario != Scenario::Fanout {
+        return Err(Failure::usage("only fanout can be --binary"));
+    }
+    let outcome = run::run(&args, target, stalled).await?;
+    let json = report::json(&args, &outcome);
+    let write = |file: &PathBuf, text: String| {
+        std::fs::write(file, text).map_err(|error| {
+            Failure::new(Code::Failed, format!("cannot write {}", file.display())).because(error)
+        })
+    };
+    if let Some(file) = &args.html {
+        write(file, report::html(&args, &outcome, &json))?;
+    }
+    let text = serde_json::to_string_pretty(&json).unwrap_or_default();
+    match &args.json {
+        Some(file) if file.as_os_str() == "-" => out::line(&text),
+        file => {
+            if let Some(file) = file {
+                write(file, text)?;
+            }
+            out::line(&report::text(&args, &outcome));
+        }
+    }
+    Ok(if outcome.errors.total() == 0 {
+        Code::Ok
+    } else {
+        Code::Failed
+    })
+}

@@ -1,0 +1,100 @@
+//! Whether the server does what a scenario needs.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::Scenario;
+use super::client::{Client, ConnectError, Connector, Packet};
+use crate::exit::{Code, Failure};
+
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connects once and tries the scenario's events.
+pub(super) async fn check(connector: &Connector, scenario: Scenario) -> Result<(), Failure> {
+    let origin = connector.target.origin();
+    let mut client = match connector.connect().await {
+        Ok(client) => client,
+        Err(ConnectError::Refused(why)) => {
+            return Err(Failure::new(
+                Code::Refused,
+                format!(
+                    "the server refused the namespace {}",
+                    connector.target.namespace
+                ),
+            )
+            .because(why)
+            .fix("check -n and --auth"));
+        }
+        Err(ConnectError::Failed(why)) => {
+            return Err(Failure::new(
+                Code::Unreachable,
+                format!("cannot connect to {origin} by WebSocket"),
+            )
+            .because(why)
+            .fix(format!("fanfare doctor {origin}")));
+        }
+    };
+    let prefix = client.prefix.clone();
+    let steps: Vec<(&str, String, String)> = match scenario {
+        Scenario::Connect | Scenario::Idle => Vec::new(),
+        Scenario::Echo | Scenario::Polling => vec![echo(&prefix)],
+        Scenario::Fanout => {
+            let packet = format!("42{prefix}[\"broadcast\",\"preflight\"]");
+            vec![(
+                "broadcast",
+                packet,
+                format!("2{prefix}[\"msg\",\"preflight\"]"),
+            )]
+        }
+        Scenario::Rooms => vec![
+            (
+                "join",
+                format!("42{prefix}0[\"join\",\"preflight\"]"),
+                format!("3{prefix}0["),
+            ),
+            (
+                "toroom",
+                format!("42{prefix}[\"toroom\",\"preflight\",\"hello\"]"),
+                format!("2{prefix}[\"msg\",\"hello\"]"),
+            ),
+        ],
+    };
+    for (event, packet, expected) in steps {
+        client.send_text(packet.as_bytes());
+        if !matches!(
+            timeout(PATIENCE, expect(&mut client, &expected)).await,
+            Ok(Ok(()))
+        ) {
+            return Err(Failure::new(Code::Lost, format!("the server does not handle the event `{event}` as the scenario needs"))
+                .because(format!("{} did not come within {PATIENCE:?} after {}", &expected, &packet))
+                .fix(
+                    "run a server with the handlers that `fanfare bench --help` lists, as: cargo run --release -p fanfare --example bench_server",
+                ));
+        }
+    }
+    client.close().await;
+    Ok(())
+}
+
+fn echo(prefix: &str) -> (&'static str, String, String) {
+    (
+        "echo",
+        format!("42{prefix}0[\"echo\",\"preflight\"]"),
+        format!("3{prefix}0[\"preflight\"]"),
+    )
+}
+
+async fn expect(client: &mut Client, expected: &str) -> std::io::Result<()> {
+    client.flush().await?;
+    loop {
+        while let Some(packet) = client.next()? {
+            if matches!(packet, Packet::Text(text) if text.starts_with(expected)) {
+                return Ok(());
+            }
+        }
+        client.flush().await?;
+        client.fill().await?;
+    }
+}

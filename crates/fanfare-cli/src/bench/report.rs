@@ -1,0 +1,322 @@
+//! The results: as text, JSON, and a page with charts.
+
+use serde_json::{Value, json};
+
+use super::run::{Outcome, Row};
+use super::stats::Latencies;
+use super::{Bench, Scenario, chart};
+use crate::style;
+
+const QUANTILES: [(&str, f64); 8] = [
+    ("p50", 0.5),
+    ("p75", 0.75),
+    ("p90", 0.9),
+    ("p95", 0.95),
+    ("p99", 0.99),
+    ("p99_9", 0.999),
+    ("p99_99", 0.9999),
+    ("max", 1.0),
+];
+
+fn quantiles(histogram: &Latencies) -> Value {
+    let mut map = serde_json::Map::new();
+    map.insert("count".to_owned(), histogram.len().into());
+    map.insert("min".to_owned(), histogram.min().into());
+    map.insert("mean".to_owned(), histogram.mean().round().into());
+    for (name, quantile) in QUANTILES {
+        map.insert(
+            name.to_owned(),
+            histogram.value_at_quantile(quantile).into(),
+        );
+    }
+    Value::Object(map)
+}
+
+fn per_second(count: u64, outcome: &Outcome) -> f64 {
+    let rate = count as f64 / outcome.measured.as_secs_f64().max(0.001);
+    (rate * 10.0).round() / 10.0
+}
+
+/// Everything, for programs. Times are microseconds unless the name says otherwise.
+pub(super) fn json(args: &Bench, outcome: &Outcome) -> Value {
+    let errors: serde_json::Map<String, Value> = outcome
+        .errors
+        .named()
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), (*count).into()))
+        .collect();
+    let server = outcome.usage.map(|[before, with, after]| {
+        let clients = outcome.connected.max(1);
+        json!({
+            "memory_before_bytes": before.memory,
+            "memory_with_clients_bytes": with.memory,
+            "memory_end_bytes": after.memory,
+            "memory_per_client_bytes": with.memory.saturating_sub(before.memory) / clients,
+            "cpu_seconds": ((after.cpu - with.cpu) * 100.0).round() / 100.0,
+        })
+    });
+    json!({
+        "tool": format!("fanfare {}", env!("CARGO_PKG_VERSION")),
+        "url": args.server.url,
+        "scenario": args.scenario.name(),
+        "started_unix": outcome.started,
+        "options": {
+            "connections": args.connections,
+            "window": args.window(),
+            "rate": args.rate,
+            "payload_bytes": args.payload,
+            "binary": args.binary,
+            "rooms": args.rooms,
+            "rooms_per_client": args.rooms_per_client,
+            "stalled": outcome.stalled,
+            "ramp": args.ramp,
+            "warmup_seconds": args.warmup.as_secs_f64(),
+            "duration_seconds": args.duration.as_secs_f64(),
+        },
+        "verified": outcome.errors.total() == 0,
+        "connected": outcome.connected,
+        "starting_seconds": outcome.starting.as_secs_f64(),
+        "measured_seconds": outcome.measured.as_secs_f64(),
+        "operations": outcome.operations,
+        "operations_per_second": per_second(outcome.operations, outcome),
+        "deliveries": outcome.deliveries,
+        "deliveries_per_second": per_second(outcome.deliveries, outcome),
+        "reordered": outcome.reordered,
+        "stalled_cut_by_server": outcome.stalled_cut,
+        "errors": errors,
+        "first_error": outcome.first_error,
+        "latency_us": quantiles(&outcome.latencies),
+        "connect_latency_us": quantiles(&outcome.connects),
+        "server": server,
+        "series": outcome.rows.iter().map(row).collect::<Vec<_>>(),
+    })
+}
+
+fn row(row: &Row) -> Value {
+    json!({
+        "at_seconds": (row.at * 1000.0).round() / 1000.0,
+        "length_seconds": (row.length * 1000.0).round() / 1000.0,
+        "phase": row.phase,
+        "connected": row.connected,
+        "operations_per_second": row.operations.round(),
+        "deliveries_per_second": row.deliveries.round(),
+        "p50_us": row.p50,
+        "p99_us": row.p99,
+        "max_us": row.max,
+        "errors": row.errors,
+    })
+}
+
+fn milliseconds(micros: u64) -> String {
+    let ms = micros as f64 / 1000.0;
+    match micros {
+        0..=9_999 => format!("{ms:.2} ms"),
+        10_000..=99_999 => format!("{ms:.1} ms"),
+        _ => format!("{ms:.0} ms"),
+    }
+}
+
+/// Name and value of each line of the summary.
+fn lines(args: &Bench, outcome: &Outcome) -> Vec<(String, String)> {
+    let what = match args.scenario {
+        Scenario::Connect => "connects",
+        Scenario::Idle => "pings",
+        Scenario::Echo | Scenario::Polling => "acks",
+        Scenario::Fanout | Scenario::Rooms => "emits",
+    };
+    let mut lines = vec![(
+        what.to_owned(),
+        format!(
+            "{} ({:.0} per second)",
+            outcome.operations,
+            per_second(outcome.operations, outcome)
+        ),
+    )];
+    if matches!(args.scenario, Scenario::Fanout | Scenario::Rooms) {
+        let rate = per_second(outcome.deliveries, outcome);
+        lines.push((
+            "deliveries".to_owned(),
+            format!("{} ({rate:.0} per second)", outcome.deliveries),
+        ));
+    }
+    let percentiles = |histogram: &Latencies| {
+        let values = [
+            ("p50", 0.5),
+            ("p90", 0.9),
+            ("p99", 0.99),
+            ("p99.9", 0.999),
+            ("max", 1.0),
+        ];
+        let values = values
+            .map(|(name, q)| format!("{name} {}", milliseconds(histogram.value_at_quantile(q))));
+        values.join("  ")
+    };
+    if !outcome.latencies.is_empty() {
+        lines.push(("latency".to_owned(), percentiles(&outcome.latencies)));
+    }
+    if args.scenario != Scenario::Connect {
+        let time = outcome.starting.as_secs_f64();
+        lines.push((
+            "clients".to_owned(),
+            format!(
+                "{} connected in {time:.1} s; {}",
+                outcome.connected,
+                percentiles(&outcome.connects)
+            ),
+        ));
+    }
+    if outcome.stalled > 0 {
+        lines.push((
+            "stalled".to_owned(),
+            format!(
+                "{} never read; the server cut {}",
+                outcome.stalled, outcome.stalled_cut
+            ),
+        ));
+    }
+    if let Some([before, with, after]) = outcome.usage {
+        let each = with.memory.saturating_sub(before.memory) as f64
+            / outcome.connected.max(1) as f64
+            / 1000.0;
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        lines.push((
+            "server".to_owned(),
+            format!(
+                "{:.1} MB before, {:.1} MB with clients ({each:.1} kB each), {:.1} MB at the end; {:.2} s of CPU",
+                mb(before.memory), mb(with.memory), mb(after.memory), after.cpu - with.cpu
+            ),
+        ));
+    }
+    lines.push(("verified".to_owned(), verdict(outcome)));
+    lines
+}
+
+fn verdict(outcome: &Outcome) -> String {
+    if outcome.errors.total() == 0 {
+        return match outcome.reordered {
+            0 => "nothing missing, duplicate, wrong or out of order".to_owned(),
+            some => format!("nothing missing, duplicate or wrong; {some} out of order"),
+        };
+    }
+    let counts: Vec<String> = outcome
+        .errors
+        .named()
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    let first = outcome
+        .first_error
+        .as_deref()
+        .map(|first| format!("; first: {first}"))
+        .unwrap_or_default();
+    format!("FAILED: {}{first}", counts.join(", "))
+}
+
+/// The summary for people.
+pub(super) fn text(args: &Bench, outcome: &Outcome) -> String {
+    let style = style::out();
+    let mut text = style.bold(format!("{} on {}", args.scenario.name(), args.server.url));
+    for (name, value) in lines(args, outcome) {
+        let value = match name.as_str() {
+            "verified" if outcome.errors.total() > 0 => style.bad(value),
+            "verified" => style.good(value),
+            _ => value,
+        };
+        text.push_str(&format!("\n  {} {value}", style.dim(format!("{name:<11}"))));
+    }
+    text
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#1b1f24;--dim:#667;--line:#d8dce2;--back:#fff;--card:#f6f7f9;--a:#2563eb;--b:#db7706;--c:#0d9468;--bad:#c4272f}
+@media(prefers-color-scheme:dark){:root{--ink:#e8eaee;--dim:#9aa2b1;--line:#353b46;--back:#14171c;--card:#1c2027;--a:#6ea0ff;--b:#f5a742;--c:#3fcf9c;--bad:#ff7078}}
+body{margin:0 auto;max-width:60rem;padding:2rem 1rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back)}
+h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.sub{color:var(--dim);margin:.2rem 0 1.5rem}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
+th{color:var(--dim);font-weight:500;white-space:nowrap}td{font-variant-numeric:tabular-nums}.failed{color:var(--bad)}
+figure{margin:0;background:var(--card);border-radius:.5rem;padding:1rem}svg{width:100%;height:auto;display:block}
+svg text{fill:var(--dim);font:12px system-ui,sans-serif}.grid{stroke:var(--line)}.a{stroke:var(--a)}.b{stroke:var(--b)}.c{stroke:var(--c)}
+.curve{fill:none;stroke-width:2;stroke-linejoin:round}figcaption{color:var(--dim);font-size:.85rem;display:flex;gap:1rem}
+figcaption b{display:inline-block;width:.8rem;height:.2rem;vertical-align:middle;margin-right:.3rem}
+b.a{background:var(--a)}b.b{background:var(--b)}b.c{background:var(--c)}details{margin-top:2rem}pre{overflow:auto;font-size:.8rem}";
+
+/// A page that needs no other file.
+pub(super) fn html(args: &Bench, outcome: &Outcome, json: &Value) -> String {
+    let title = format!(
+        "fanfare bench: {} on {}",
+        args.scenario.name(),
+        args.server.url
+    );
+    let mut rows = String::new();
+    for (name, value) in lines(args, outcome) {
+        let class = if name == "verified" && outcome.errors.total() > 0 {
+            " class=\"failed\""
+        } else {
+            ""
+        };
+        rows.push_str(&format!(
+            "<tr><th>{}</th><td{class}>{}</td></tr>\n",
+            escape(&name),
+            escape(&value)
+        ));
+    }
+    let seconds = |value: fn(&Row) -> f64| -> Vec<(f64, f64)> {
+        outcome
+            .rows
+            .iter()
+            .map(|row| (row.at, value(row)))
+            .collect()
+    };
+    let measured = |value: fn(&Row) -> f64| -> Vec<(f64, f64)> {
+        outcome
+            .rows
+            .iter()
+            .filter(|row| row.phase == "measure")
+            .map(|row| (row.at, value(row)))
+            .collect()
+    };
+    let mut charts = chart::figure(
+        "Throughput, per second",
+        "seconds",
+        &[
+            ("emits", "a", measured(|row| row.operations)),
+            ("deliveries", "c", measured(|row| row.deliveries)),
+        ],
+    );
+    charts += &chart::figure(
+        "Latency over time, milliseconds",
+        "seconds",
+        &[
+            ("median", "a", measured(|row| row.p50 as f64 / 1000.0)),
+            (
+                "99th percentile",
+                "b",
+                measured(|row| row.p99 as f64 / 1000.0),
+            ),
+        ],
+    );
+    charts += &chart::percentiles("Latency by percentile, milliseconds", &outcome.latencies);
+    charts += &chart::figure(
+        "Connected clients",
+        "seconds",
+        &[("clients", "a", seconds(|row| row.connected as f64))],
+    );
+    let options = serde_json::to_string(&json["options"]).unwrap_or_default();
+    let data = serde_json::to_string_pretty(json).unwrap_or_default();
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
+         <title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n<p class=\"sub\">{sub}</p>\n\
+         <table>{rows}</table>\n{charts}\n<details><summary>All numbers</summary><pre>{data}</pre></details>\n</body></html>\n",
+        title = escape(&title),
+        sub = escape(&options),
+        data = escape(&data),
+    )
+}
