@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .on_connect_error(|error: ConnectError| async move { println!("* {error}") })
         .on("message", |Data(text): Data<String>| async move {
-            println!("{text}")
+            println!("{text}");
         })
         .build()?;
     socket.connect();

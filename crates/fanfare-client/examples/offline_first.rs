@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 ManagerEvent::Open { transport } => println!("online over {transport}"),
                 ManagerEvent::Close { reason, .. } => println!("offline: {reason}"),
                 ManagerEvent::ReconnectScheduled { attempt, delay } => {
-                    println!("attempt {attempt} in {delay:.1?}")
+                    println!("attempt {attempt} in {delay:.1?}");
                 }
                 _ => {}
             }

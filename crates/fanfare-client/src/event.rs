@@ -109,7 +109,7 @@ impl AckSender {
     ///
     /// # Errors
     ///
-    /// [`EmitError::NotSerializable`].
+    /// [`EmitError::NotSerializable`], or [`EmitError::Full`] when too much waits for the network already.
     #[allow(clippy::needless_pass_by_value)]
     pub fn send(self, args: impl IntoArgs) -> Result<(), EmitError> {
         let Some(target) = &self.target else {
@@ -124,7 +124,7 @@ impl AckSender {
                 state
                     .manager
                     .ack(now, target.socket, target.epoch, target.id, &payload)
-            });
+            })?;
         }
         Ok(())
     }

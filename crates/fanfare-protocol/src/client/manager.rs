@@ -346,6 +346,10 @@ impl Manager {
 
     /// Answers an event of the server. `epoch` is that of the event: an answer that comes after the connection
     /// ended is dropped, and `false` returned.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError::Full`] when too much waits for the transport already.
     pub fn ack(
         &mut self,
         now: Instant,
@@ -353,17 +357,21 @@ impl Manager {
         epoch: u64,
         ack: u64,
         payload: &Payload,
-    ) -> bool {
+    ) -> Result<bool, EmitError> {
+        let (pending, limit) = (self.pending_bytes(), self.config.write_buffer);
         let Some(socket) = self
             .socket(id)
             .filter(|socket| socket.is_connected() && socket.epoch == epoch)
         else {
-            return false;
+            return Ok(false);
         };
+        if pending > 0 && pending.saturating_add(payload.byte_len()) > limit {
+            return Err(EmitError::Full { pending, limit });
+        }
         let packets = payload.packets(Kind::Ack, &socket.nsp, Some(ack));
         self.send(packets);
         self.settle(now);
-        true
+        Ok(true)
     }
 
     /// Nobody waits for this acknowledgement any more; an event still buffered is withdrawn. No event follows.

@@ -99,9 +99,10 @@ fn the_servers_events_are_acknowledged_on_their_connection_only() {
     let (ack, epoch) = event
         .map(|event| (event.ack.unwrap(), event.epoch))
         .unwrap();
-    assert!(
+    assert_eq!(
         d.manager
-            .ack(d.now, id, epoch, ack, &super::event("[true]"))
+            .ack(d.now, id, epoch, ack, &super::event("[true]")),
+        Ok(true)
     );
     assert_eq!(d.written(), ["4312[true]"]);
     d.lose();
@@ -110,9 +111,10 @@ fn the_servers_events_are_acknowledged_on_their_connection_only() {
     d.open_websocket();
     d.text(r#"40{"sid":"b"}"#);
     d.written();
-    assert!(
-        !d.manager
-            .ack(d.now, id, epoch, ack, &super::event("[true]"))
+    assert_eq!(
+        d.manager
+            .ack(d.now, id, epoch, ack, &super::event("[true]")),
+        Ok(false)
     );
     assert_eq!(d.written(), [""; 0]);
 }
