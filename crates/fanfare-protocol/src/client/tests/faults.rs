@@ -608,7 +608,7 @@ fn stories_of_faults() {
     let stories = std::env::var("FANFARE_STORIES")
         .ok()
         .and_then(|n| n.parse().ok())
-        .unwrap_or(60);
+        .unwrap_or(30);
     for seed in 1..=stories {
         let world = World::new(seed);
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run()));
