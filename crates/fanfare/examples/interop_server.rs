@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use fanfare::extract::EventName;
 use fanfare::{
-    Ack, AckError, AllArgs, BroadcastAckError, BroadcastOperator, BuildError, ConnectError, Data,
-    DisconnectReason, EmitError, EventError, Limits, Namespace, Socket, SocketIo, SocketIoBuilder,
-    Transports, Value,
+    Ack, AckError, AllArgs, BroadcastAckError, BroadcastOperator, BuildError, ConnectError,
+    ConnectionStateRecovery, Data, DisconnectReason, EmitError, EventError, Limits, Namespace,
+    Socket, SocketIo, SocketIoBuilder, Transports, Value,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -18,7 +18,7 @@ type Args = AllArgs<Value>;
 type Emitted = Result<(), EmitError>;
 
 /// What this implementation can do beyond the basics; tests of the rest are skipped.
-const FEATURES: &[&str] = &["dynamic", "fetchSockets", "packetMiddleware"];
+const FEATURES: &[&str] = &["dynamic", "fetchSockets", "packetMiddleware", "recovery"];
 
 /// Node's options, as far as they are known here. Any other name is an error.
 #[derive(Debug, Default, Deserialize)]
@@ -35,6 +35,15 @@ struct Options {
     #[serde(rename = "allowEIO3")]
     allow_eio3: bool,
     serve_client: bool,
+    connection_state_recovery: Option<Recovery>,
+}
+
+/// Both members are Node's; so is the default.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Recovery {
+    max_disconnection_duration: Option<u64>,
+    skip_middlewares: Option<bool>,
 }
 
 impl Options {
@@ -53,6 +62,14 @@ impl Options {
         limits.outbox_bytes = 64 << 20;
         limits.outbox_packets = 1 << 20;
         builder = builder.limits(limits);
+        if let Some(options) = self.connection_state_recovery {
+            let mut recovery = ConnectionStateRecovery::default();
+            if let Some(ms) = options.max_disconnection_duration {
+                recovery.max_disconnection_duration = Duration::from_millis(ms);
+            }
+            recovery.skip_middlewares = options.skip_middlewares.unwrap_or(true);
+            builder = builder.connection_state_recovery(recovery);
+        }
         if let Some(path) = self.path {
             builder = builder.path(path);
         }
@@ -256,7 +273,7 @@ async fn handshake(socket: Socket) -> Result<Ack<serde_json::Value>, EventError>
         "issued": if handshake.issued() <= SystemTime::now() { "number" } else { "in the future" },
         "transport": socket.transport(),
         "protocol": if handshake.query("EIO").as_deref() == Some("4") { 4 } else { 3 },
-        "recovered": false,
+        "recovered": socket.recovered(),
     })))
 }
 
@@ -299,7 +316,7 @@ fn data_of(socket: &Socket) -> serde_json::Map<String, serde_json::Value> {
 fn serve(namespace: Namespace) -> Namespace {
     namespace
         .on_connect(async |socket: Socket| {
-            say("connection", json!({ "nsp": socket.namespace(), "id": socket.id().to_string(), "recovered": false }));
+            say("connection", json!({ "nsp": socket.namespace(), "id": socket.id().to_string(), "recovered": socket.recovered() }));
         })
         .on_disconnecting(async |socket: Socket, reason: DisconnectReason| {
             say("disconnecting", json!({

@@ -16,6 +16,7 @@ use parking_lot::RwLock;
 pub use builder::SocketIoBuilder;
 pub(crate) use running::{Latch, Running, run_or_spawn};
 
+use crate::adapter::{FetchSocketsError, RemoteSocket, ServerSideEmitError};
 use crate::broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 use crate::client::Dispatcher;
 use crate::error::EmitError;
@@ -85,10 +86,18 @@ impl IoInner {
             .parents
             .iter()
             .find(|parent| parent.accepts(name, auth))?;
-        let mut namespaces = self.namespaces.write();
-        let create = || NamespaceInner::child(name, parent, &self.settings, self.this.clone());
-        let namespace = namespaces.entry(name.into()).or_insert_with(create).clone();
-        namespace.enter();
+        let mut created = false;
+        let create = || {
+            created = true;
+            NamespaceInner::child(name, parent, &self.settings, self.this.clone())
+        };
+        let namespace = {
+            let mut namespaces = self.namespaces.write();
+            let namespace = namespaces.entry(name.into()).or_insert_with(create).clone();
+            namespace.enter();
+            namespace
+        };
+        self.opened(name, created);
         Some(namespace)
     }
 
@@ -100,6 +109,10 @@ impl IoInner {
             .is_some_and(|namespace| namespace.is_unused())
         {
             namespaces.remove(name);
+            drop(namespaces);
+            if let Some(cluster) = &self.settings.cluster {
+                cluster.adapter.namespace_closed(name);
+            }
             tracing::debug!(namespace = name, "removed a namespace that nobody uses");
         }
     }
@@ -117,10 +130,28 @@ impl IoInner {
         if let Some(namespace) = self.find_namespace(name) {
             return namespace;
         }
-        let mut namespaces = self.namespaces.write();
-        let create =
-            || NamespaceInner::new(name, Arc::default(), &self.settings, self.this.clone());
-        namespaces.entry(name.into()).or_insert_with(create).clone()
+        let mut created = false;
+        let create = || {
+            created = true;
+            NamespaceInner::new(name, Arc::default(), &self.settings, self.this.clone())
+        };
+        let namespace = {
+            let mut namespaces = self.namespaces.write();
+            namespaces.entry(name.into()).or_insert_with(create).clone()
+        };
+        self.opened(name, created);
+        namespace
+    }
+
+    fn opened(&self, name: &str, created: bool) {
+        if let (true, Some(cluster)) = (created, &self.settings.cluster) {
+            cluster.adapter.namespace_opened(name);
+        }
+    }
+
+    pub(crate) fn namespace_names(&self) -> Vec<String> {
+        let namespaces = self.namespaces.read();
+        namespaces.keys().map(|name| name.to_string()).collect()
     }
 
     fn all_namespaces(&self) -> Vec<Arc<NamespaceInner>> {
@@ -243,6 +274,26 @@ impl SocketIo {
         self.main().timeout(timeout)
     }
 
+    /// The sockets of the main namespace, of all servers of the cluster.
+    ///
+    /// # Errors
+    /// As [`BroadcastOperator::fetch_sockets`].
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchSocketsError> {
+        self.main().fetch_sockets().await
+    }
+
+    /// Sends an event to the other servers of the cluster, see [`NamespaceHandle::server_side_emit`].
+    ///
+    /// # Errors
+    /// As [`NamespaceHandle::server_side_emit`].
+    pub fn server_side_emit(
+        &self,
+        event: &str,
+        args: impl IntoArgs,
+    ) -> Result<(), ServerSideEmitError> {
+        self.main().server_side_emit(event, args)
+    }
+
     /// How many connections there are, joined to a namespace or not (Node's `io.engine.clientsCount`).
     pub fn clients_count(&self) -> usize {
         self.engine().connections()
@@ -258,6 +309,9 @@ impl SocketIo {
         self.engine().for_each(|conn| conn.state().shut_down());
         self.engine().close();
         self.0.running.finished().await;
+        if let Some(cluster) = &self.0.settings.cluster {
+            cluster.adapter.close().await;
+        }
     }
 }
 

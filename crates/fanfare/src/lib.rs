@@ -30,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 mod ack;
+mod adapter;
 mod broadcast;
 mod client;
 mod encode;
@@ -48,6 +49,11 @@ mod socket;
 mod stats;
 
 pub use ack::{AckError, AckFuture, AckSender, BroadcastAckError, BroadcastAckFuture};
+pub use adapter::{
+    Adapter, AdapterError, BoxFuture, Cluster, ClusterFlags, ClusterMessage, ClusterOptions,
+    ClusterResponse, FetchSocketsError, HandshakeData, Peers, RemoteSocket, ServerEvent,
+    ServerSideEmitError, SocketData,
+};
 pub use broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 pub use error::{BuildError, EmitError};
 pub use extract::{Data, Handshake, State};
@@ -57,9 +63,9 @@ pub use fanfare_protocol::{Limits, Value};
 pub use handler::{Ack, ConnectError, EventError};
 pub use id::SocketId;
 pub use io::{SocketIo, SocketIoBuilder};
-pub use namespace::{Namespace, NamespaceHandle, ParentNamespace};
+pub use namespace::{Namespace, NamespaceHandle, ParentNamespace, RoomEvent, RoomEvents};
 pub use reason::DisconnectReason;
 pub use recovery::{ConnectionStateRecovery, RecoveryFailure, RecoveryOutcome};
 pub use serve::{serve, serve_listener};
 pub use service::{Layered, LayeredBody, SocketIoLayer, SocketIoService};
-pub use socket::{Extensions, ListenerId, Socket, SocketEmitter};
+pub use socket::{Extensions, ListenerId, OutgoingEvent, Socket, SocketEmitter};

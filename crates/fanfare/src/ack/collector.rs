@@ -14,6 +14,16 @@ use crate::id::SocketId;
 pub(crate) struct Collector {
     state: Mutex<State>,
     done: Notify,
+    /// Gets the answers instead.
+    forward: Option<Forward>,
+}
+
+struct Forward(Box<dyn Fn(ArgsBuf) + Send + Sync>);
+
+impl std::fmt::Debug for Forward {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Forward")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -25,6 +35,21 @@ struct State {
 
 impl Collector {
     pub(crate) fn new(recipients: impl IntoIterator<Item = SocketId>) -> Arc<Self> {
+        Self::create(recipients, None)
+    }
+
+    /// Hands each answer on as it comes.
+    pub(crate) fn forwarding(
+        recipients: impl IntoIterator<Item = SocketId>,
+        forward: impl Fn(ArgsBuf) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Self::create(recipients, Some(Forward(Box::new(forward))))
+    }
+
+    fn create(
+        recipients: impl IntoIterator<Item = SocketId>,
+        forward: Option<Forward>,
+    ) -> Arc<Self> {
         let pending = recipients.into_iter().collect();
         Arc::new(Self {
             state: Mutex::new(State {
@@ -32,6 +57,7 @@ impl Collector {
                 ..State::default()
             }),
             done: Notify::new(),
+            forward,
         })
     }
 
@@ -40,11 +66,18 @@ impl Collector {
         if !state.pending.remove(id) {
             return;
         }
-        match payload {
-            Some(payload) => state.responses.push(payload),
-            None => state.disconnected += 1,
+        let mut handed_on = None;
+        match (payload, &self.forward) {
+            (Some(payload), Some(forward)) => handed_on = Some((forward, payload)),
+            (Some(payload), None) => state.responses.push(payload),
+            (None, _) => state.disconnected += 1,
         }
-        if state.pending.is_empty() {
+        let last = state.pending.is_empty();
+        drop(state);
+        if let Some((Forward(forward), payload)) = handed_on {
+            forward(payload);
+        }
+        if last {
             self.done.notify_one();
         }
     }

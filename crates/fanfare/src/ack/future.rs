@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::collector::Collector;
+use crate::adapter::{AdapterError, RemoteAcks, from_value};
 use crate::error::EmitError;
 use crate::namespace::NamespaceInner;
 use crate::socket::Socket;
@@ -33,6 +34,9 @@ pub enum AckError {
     /// The event could not be sent.
     #[error(transparent)]
     Emit(#[from] EmitError),
+    /// The other servers of the cluster could not be reached.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// The answer does not fit the type.
     #[error("unexpected acknowledgement: {0}")]
     Args(#[from] ArgsError),
@@ -117,6 +121,9 @@ pub enum BroadcastAckError<R> {
     /// The event could not be sent.
     #[error(transparent)]
     Emit(#[from] EmitError),
+    /// The other servers of the cluster could not be reached.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// An answer does not fit the type.
     #[error("unexpected acknowledgement: {0}")]
     Args(#[from] ArgsError),
@@ -143,16 +150,34 @@ impl<R: DeserializeOwned + Send + 'static> BroadcastAckFuture<R> {
         id: u64,
         collector: Arc<Collector>,
         timeout: Duration,
+        remote: Option<RemoteAcks>,
         _types: PhantomData<R>,
     ) -> Self {
         let guard = ForgetBroadcast { namespace, id };
         Self {
             inner: Box::pin(async move {
                 let _guard = guard;
-                let timed_out = tokio::time::timeout(timeout, collector.finished())
-                    .await
-                    .is_err();
-                let (payloads, missing, _gone) = collector.take();
+                let all = async {
+                    let Some(remote) = &remote else {
+                        collector.finished().await;
+                        return Ok(());
+                    };
+                    // Both at once: whoever is missing in the end is known of both.
+                    tokio::join!(collector.finished(), remote.finished()).1
+                };
+                let timed_out = match tokio::time::timeout(timeout, all).await {
+                    Ok(result) => {
+                        result?;
+                        false
+                    }
+                    Err(_) => true,
+                };
+                let (mut payloads, mut missing, _gone) = collector.take();
+                if let Some(remote) = &remote {
+                    missing = missing.saturating_add(remote.pending.missing());
+                    let values = remote.pending.take_values();
+                    payloads.extend(values.iter().filter_map(from_value));
+                }
                 let responses = payloads
                     .iter()
                     .map(ArgsBuf::decode)

@@ -1,5 +1,6 @@
 //! Sending to many: rooms, exceptions, flags.
 
+mod cluster;
 mod names;
 mod operator;
 

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::RoomNames;
 use crate::ack::{BroadcastAckFuture, Collector};
+use crate::adapter::ClusterMessage;
 use crate::client::Client;
 use crate::encode::encode_event;
 use crate::error::EmitError;
@@ -40,15 +41,15 @@ pub struct BroadcastReport {
 /// ```
 #[derive(Debug, Clone)]
 pub struct BroadcastOperator {
-    namespace: Arc<NamespaceInner>,
-    rooms: SmallVec<[String; 1]>,
-    except: SmallVec<[String; 1]>,
+    pub(super) namespace: Arc<NamespaceInner>,
+    pub(super) rooms: SmallVec<[String; 1]>,
+    pub(super) except: SmallVec<[String; 1]>,
     /// The sender of `socket.to(…)` and `socket.broadcast()`.
-    sender: Option<Socket>,
-    volatile: bool,
-    compress: bool,
-    local: bool,
-    timeout: Option<Duration>,
+    pub(super) sender: Option<Socket>,
+    pub(super) volatile: bool,
+    pub(super) compress: bool,
+    pub(super) local: bool,
+    pub(super) timeout: Option<Duration>,
 }
 
 impl BroadcastOperator {
@@ -128,6 +129,12 @@ impl BroadcastOperator {
         event: &str,
         args: &impl IntoArgs,
     ) -> Result<BroadcastReport, EmitError> {
+        if self.namespace.watches_outgoing() {
+            self.namespace.outgoing(event, args, || self.select());
+        }
+        if self.namespace.cluster.is_some() {
+            self.publish_event(event, args)?;
+        }
         if let (Some(recovery), false) = (&self.namespace.recovery, self.volatile) {
             return self.emit_recoverable(recovery, event, args);
         }
@@ -162,7 +169,7 @@ impl BroadcastOperator {
         Ok(recovery.emit(name, (event, args), &rooms, &except, send)?)
     }
 
-    fn options(&self) -> BroadcastOptions {
+    pub(super) fn options(&self) -> BroadcastOptions {
         let mut options = BroadcastOptions::default();
         options.volatile = self.volatile;
         options.compress = self.compress;
@@ -195,6 +202,18 @@ impl BroadcastOperator {
     where
         R: DeserializeOwned + Send + 'static,
     {
+        if self.namespace.watches_outgoing() {
+            self.namespace.outgoing(event, &args, || self.select());
+        }
+        let timeout = self.timeout.unwrap_or_else(|| {
+            self.namespace
+                .io()
+                .map_or(Duration::ZERO, |io| io.ack_timeout)
+        });
+        let remote = match self.request_acks(event, &args, timeout) {
+            Ok(remote) => remote,
+            Err(error) => return BroadcastAckFuture::failed(error),
+        };
         let id = self.namespace.next_ack_id();
         let message = match encode_event(&self.namespace.name, Some(id), event, &args) {
             Ok(message) => message,
@@ -217,12 +236,14 @@ impl BroadcastOperator {
             .for_each(|socket| {
                 self.namespace.broadcast_acks.gone(&socket.0.id);
             });
-        let timeout = self.timeout.unwrap_or_else(|| {
-            self.namespace
-                .io()
-                .map_or(Duration::ZERO, |io| io.ack_timeout)
-        });
-        BroadcastAckFuture::new(self.namespace.clone(), id, collector, timeout, PhantomData)
+        BroadcastAckFuture::new(
+            self.namespace.clone(),
+            id,
+            collector,
+            timeout,
+            remote,
+            PhantomData,
+        )
     }
 
     /// The sockets concerned, on this server.
@@ -234,6 +255,10 @@ impl BroadcastOperator {
     pub fn sockets_join(&self, rooms: impl RoomNames) {
         let mut names = SmallVec::new();
         rooms.add_to(&mut names);
+        self.publish(|options| ClusterMessage::SocketsJoin {
+            options,
+            rooms: names.to_vec(),
+        });
         for socket in self.select() {
             socket.join(names.as_slice());
         }
@@ -243,6 +268,10 @@ impl BroadcastOperator {
     pub fn sockets_leave(&self, rooms: impl RoomNames) {
         let mut names = SmallVec::new();
         rooms.add_to(&mut names);
+        self.publish(|options| ClusterMessage::SocketsLeave {
+            options,
+            rooms: names.to_vec(),
+        });
         for socket in self.select() {
             socket.leave(names.as_slice());
         }
@@ -250,6 +279,7 @@ impl BroadcastOperator {
 
     /// Disconnects the sockets concerned, with `close` also their connections.
     pub fn disconnect_sockets(&self, close: bool) {
+        self.publish(|options| ClusterMessage::DisconnectSockets { options, close });
         for socket in self.select() {
             socket.disconnect(close);
         }
@@ -273,7 +303,7 @@ impl BroadcastOperator {
         cached.unwrap_or_else(|| rooms.write().audience(room))
     }
 
-    fn select(&self) -> Vec<Socket> {
+    pub(super) fn select(&self) -> Vec<Socket> {
         let rooms = self.namespace.rooms.read();
         let chosen = rooms.select(&self.rooms, &self.except).into_iter();
         match &self.sender {

@@ -8,6 +8,7 @@ use fanfare_protocol::socket::is_reserved_event;
 use parking_lot::RwLock;
 
 use super::{IoInner, Latch, Running, SocketIo};
+use crate::adapter::{Adapter, Cluster, ClusterInner};
 use crate::client::Dispatcher;
 use crate::error::BuildError;
 use crate::extract::StateMap;
@@ -15,7 +16,7 @@ use crate::namespace::{Matcher, Namespace, NamespaceInner, Parent, Settings};
 use crate::recovery::ConnectionStateRecovery;
 
 /// Configures a [`SocketIo`]. Names and defaults are those of Node's server.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use = "call `build`"]
 pub struct SocketIoBuilder {
     namespaces: Vec<Namespace>,
@@ -24,6 +25,7 @@ pub struct SocketIoBuilder {
     limits: Limits,
     ack_timeout: Option<Duration>,
     recovery: Option<ConnectionStateRecovery>,
+    adapter: Option<Arc<dyn Adapter>>,
 }
 
 const DEFAULT_ACK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -78,6 +80,15 @@ impl SocketIoBuilder {
         self
     }
 
+    /// Makes this server one of a cluster. Default: none, it is alone.
+    ///
+    /// `adapter` carries the messages; everything that goes to rooms or to namespaces then reaches the clients of all
+    /// servers, unless it is [`local`](crate::BroadcastOperator::local).
+    pub fn adapter(mut self, adapter: impl Adapter) -> Self {
+        self.adapter = Some(Arc::new(adapter));
+        self
+    }
+
     /// Lets clients that lost their connection come back as who they were, with what they missed
     /// (`connectionStateRecovery`). Default: off. Also sets [`Limits::recovery_time`].
     pub fn connection_state_recovery(mut self, recovery: ConnectionStateRecovery) -> Self {
@@ -119,6 +130,7 @@ impl SocketIoBuilder {
             mut limits,
             ack_timeout,
             recovery,
+            adapter,
         } = self;
         if let Some(recovery) = &recovery {
             limits.recovery_time = recovery.max_disconnection_duration;
@@ -157,6 +169,7 @@ impl SocketIoBuilder {
             recovery,
             heartbeat: config.ping_interval + config.ping_timeout,
             limits: limits.clone(),
+            cluster: adapter.map(ClusterInner::new),
         };
         let inner = Arc::new_cyclic(|this| {
             let mut map: HashMap<Box<str>, _, _> = HashMap::default();
@@ -194,7 +207,24 @@ impl SocketIoBuilder {
             config,
         );
         let _ = inner.engine.set(engine);
+        if let Some(cluster) = &inner.settings.cluster {
+            cluster.adapter.start(Cluster::new(Arc::downgrade(&inner)));
+            for name in inner.namespace_names() {
+                cluster.adapter.namespace_opened(&name);
+            }
+        }
         Ok(SocketIo(inner))
+    }
+}
+
+impl std::fmt::Debug for SocketIoBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SocketIoBuilder")
+            .field("namespaces", &self.namespaces)
+            .field("config", &self.config)
+            .field("limits", &self.limits)
+            .field("recovery", &self.recovery)
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::handler::{
     ConnectError, EventError, Handler, IntoAck, IntoOutcome, OnConnect, OnDisconnect, OnEvent,
     erase, erase_event, erase_guard,
 };
+use crate::socket::{OutgoingEvent, Socket};
 
 /// A namespace and its behaviour: a value built before the server starts.
 ///
@@ -164,6 +165,24 @@ impl Namespace {
         T: 'static,
     {
         self.behaviour.any.push(erase_event(handler));
+        self
+    }
+
+    /// Adds a listener for every event that is sent to a socket, broadcasts included: it is called once for each
+    /// recipient on this server, before the event leaves. It must not block. Acknowledgements do not pass it.
+    ///
+    /// ```
+    /// use fanfare::{Namespace, OutgoingEvent, Socket};
+    ///
+    /// let ns = Namespace::new("/").on_any_outgoing(|socket: &Socket, event: &OutgoingEvent| {
+    ///     println!("{} to {}", event.name(), socket.id());
+    /// });
+    /// ```
+    pub fn on_any_outgoing(
+        mut self,
+        listener: impl Fn(&Socket, &OutgoingEvent) + Send + Sync + 'static,
+    ) -> Self {
+        self.behaviour.outgoing.push(Arc::new(listener));
         self
     }
 

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
+use crate::adapter::ServerHandler;
 use crate::handler::{
     ConnectHandler, DisconnectHandler, EventContext, EventHandler, Middleware, PacketMiddleware,
     Requirements,
 };
+use crate::socket::OutgoingHandler;
 
 type Handlers = SmallVec<[EventHandler; 1]>;
 
@@ -22,11 +24,24 @@ pub(crate) struct Behaviour {
     events: HashMap<Box<str>, Handlers, foldhash::fast::RandomState>,
     pub(crate) any: Vec<EventHandler>,
     pub(crate) fallback: Option<EventHandler>,
+    server_events: HashMap<Box<str>, Vec<ServerHandler>>,
+    pub(crate) outgoing: Vec<OutgoingHandler>,
 }
 
 impl Behaviour {
     pub(crate) fn add_event(&mut self, event: &str, handler: EventHandler) {
         self.events.entry(event.into()).or_default().push(handler);
+    }
+
+    pub(crate) fn add_server_event(&mut self, event: &str, handler: ServerHandler) {
+        self.server_events
+            .entry(event.into())
+            .or_default()
+            .push(handler);
+    }
+
+    pub(crate) fn server_handlers(&self, event: &str) -> &[ServerHandler] {
+        self.server_events.get(event).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn event_names(&self) -> impl Iterator<Item = &str> {

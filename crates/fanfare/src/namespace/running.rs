@@ -10,8 +10,10 @@ use fanfare_protocol::Limits;
 use fanfare_protocol::socket::IntoArgs;
 use parking_lot::RwLock;
 
-use super::{Behaviour, Parent};
+use super::room_events::RoomHub;
+use super::{Behaviour, Parent, RoomEvents};
 use crate::ack::BroadcastAcks;
+use crate::adapter::ClusterInner;
 use crate::broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 use crate::client::Client;
 use crate::error::EmitError;
@@ -19,7 +21,7 @@ use crate::id::SocketId;
 use crate::io::IoInner;
 use crate::recovery::{ConnectionStateRecovery, Recovery};
 use crate::rooms::{Member, Rooms};
-use crate::socket::Socket;
+use crate::socket::{OutgoingEvent, Socket};
 
 /// What all namespaces of a server have in common.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub(crate) struct Settings {
     /// In this time heartbeats notice that a client is gone.
     pub(crate) heartbeat: Duration,
     pub(crate) limits: Limits,
+    pub(crate) cluster: Option<Arc<ClusterInner>>,
 }
 
 impl Settings {
@@ -53,6 +56,10 @@ pub(crate) struct NamespaceInner {
     /// Boxed, because it is rare.
     pub(crate) recovery: Option<Box<Recovery>>,
     next_ack: AtomicU64,
+    pub(crate) cluster: Option<Arc<ClusterInner>>,
+    pub(crate) room_hub: RoomHub,
+    /// How many listeners for outgoing events its sockets have.
+    pub(crate) outgoing_listeners: AtomicUsize,
     io: Weak<IoInner>,
 }
 
@@ -106,6 +113,9 @@ impl NamespaceInner {
             broadcast_acks: BroadcastAcks::default(),
             recovery: settings.recovery(),
             next_ack: AtomicU64::new(0),
+            cluster: settings.cluster.clone(),
+            room_hub: RoomHub::default(),
+            outgoing_listeners: AtomicUsize::new(0),
             io,
         })
     }
@@ -154,6 +164,30 @@ impl NamespaceInner {
             && let Some(io) = self.io()
         {
             io.remove_unused(&self.name);
+        }
+    }
+
+    /// Whether anybody wants to see what is sent.
+    #[inline]
+    pub(crate) fn watches_outgoing(&self) -> bool {
+        !self.behaviour.outgoing.is_empty() || self.outgoing_listeners.load(Ordering::Relaxed) > 0
+    }
+
+    #[cold]
+    pub(crate) fn outgoing(
+        &self,
+        event: &str,
+        args: &impl IntoArgs,
+        recipients: impl FnOnce() -> Vec<Socket>,
+    ) {
+        let Some(event) = OutgoingEvent::new(event, args) else {
+            return;
+        };
+        for socket in recipients() {
+            for listener in &self.behaviour.outgoing {
+                listener(&socket, &event);
+            }
+            socket.outgoing(&event);
         }
     }
 
@@ -208,6 +242,23 @@ impl NamespaceHandle {
             .rooms()
             .map(|(name, len)| (name.to_string(), len))
             .collect()
+    }
+
+    /// Subscribes to what happens to the rooms of this server.
+    ///
+    /// ```
+    /// # async fn f(io: fanfare::SocketIo) {
+    /// let mut events = io.of("/").room_events();
+    /// while let Some(event) = events.recv().await {
+    ///     match event {
+    ///         Ok(event) => println!("{event:?}"),
+    ///         Err(missed) => println!("too slow, missed {missed}"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn room_events(&self) -> RoomEvents {
+        self.0.room_hub.subscribe()
     }
 
     /// Everyone in the namespace, as the start of an operator chain.

@@ -40,6 +40,24 @@ impl Listeners {
         ListenerId(id)
     }
 
+    /// Puts a handler for every event before the others.
+    pub(super) fn prepend_any(&self, handler: EventHandler) -> ListenerId {
+        let id = self.add(None, false, handler);
+        let list = &mut self.0.write().list;
+        if let Some(at) = list.iter().position(|listener| listener.id == id.0) {
+            list[..=at].rotate_right(1);
+        }
+        id
+    }
+
+    /// Takes off all handlers of an event, or all of every event.
+    pub(super) fn remove_all(&self, event: Option<&str>) -> usize {
+        let list = &mut self.0.write().list;
+        let before = list.len();
+        list.retain(|listener| listener.event.as_deref() != event);
+        before - list.len()
+    }
+
     pub(super) fn remove(&self, id: ListenerId) -> bool {
         let list = &mut self.0.write().list;
         let before = list.len();

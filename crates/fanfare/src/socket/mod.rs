@@ -3,6 +3,7 @@
 mod emitter;
 mod extensions;
 mod listeners;
+mod outgoing;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -20,6 +21,8 @@ pub use emitter::SocketEmitter;
 pub use extensions::Extensions;
 pub use listeners::ListenerId;
 use listeners::Listeners;
+pub use outgoing::OutgoingEvent;
+pub(crate) use outgoing::OutgoingHandler;
 
 use crate::ack::{AckError, AckFuture, AckSender, PendingAcks};
 use crate::broadcast::{BroadcastOperator, RoomNames};
@@ -62,6 +65,7 @@ struct Extra {
     data: Mutex<Value>,
     extensions: OnceLock<Arc<Extensions>>,
     listeners: Listeners,
+    outgoing: Mutex<Vec<OutgoingHandler>>,
     /// Rooms joined in a middleware, before there is a seat.
     early_rooms: Mutex<Vec<String>>,
     /// Only where recovery is on.
@@ -281,6 +285,61 @@ impl Socket {
             .add(None, false, erase_event(handler))
     }
 
+    /// As [`on_any`](Self::on_any), before the handlers that were added to this socket earlier.
+    pub fn prepend_any<H, T>(&self, handler: H) -> ListenerId
+    where
+        H: Handler<OnEvent, T>,
+        H::Output: IntoAck,
+        T: 'static,
+    {
+        self.extra().listeners.prepend_any(erase_event(handler))
+    }
+
+    /// Takes off all handlers of this socket for an event; says how many.
+    pub fn off_event(&self, event: &str) -> usize {
+        let extra = self.0.extra.get();
+        extra.map_or(0, |extra| extra.listeners.remove_all(Some(event)))
+    }
+
+    /// Takes off all handlers of this socket for every event; says how many.
+    pub fn off_any(&self) -> usize {
+        let extra = self.0.extra.get();
+        extra.map_or(0, |extra| extra.listeners.remove_all(None))
+    }
+
+    /// Adds a listener for every event that is sent to this socket, broadcasts included, before it leaves. It must not
+    /// block. Acknowledgements do not pass it. While some socket has one, broadcasts of the namespace look for it at
+    /// each recipient.
+    pub fn on_any_outgoing(
+        &self,
+        listener: impl Fn(&Socket, &OutgoingEvent) + Send + Sync + 'static,
+    ) {
+        self.extra().outgoing.lock().push(Arc::new(listener));
+        let count = &self.0.namespace.outgoing_listeners;
+        count.fetch_add(1, Ordering::Relaxed);
+        if self.0.phase.load(Ordering::Acquire) == DISCONNECTED {
+            self.off_any_outgoing();
+        }
+    }
+
+    /// Takes off all listeners of this socket for what is sent; says how many.
+    pub fn off_any_outgoing(&self) -> usize {
+        let Some(extra) = self.0.extra.get() else {
+            return 0;
+        };
+        let gone = std::mem::take(&mut *extra.outgoing.lock()).len();
+        let count = &self.0.namespace.outgoing_listeners;
+        count.fetch_sub(gone, Ordering::Relaxed);
+        gone
+    }
+
+    pub(crate) fn outgoing(&self, event: &OutgoingEvent) {
+        if let Some(extra) = self.0.extra.get() {
+            let listeners = extra.outgoing.lock().clone();
+            listeners.iter().for_each(|listener| listener(self, event));
+        }
+    }
+
     /// Takes a handler of this socket off; `false` if it was gone already.
     pub fn off(&self, listener: ListenerId) -> bool {
         self.0
@@ -419,6 +478,10 @@ impl Socket {
         if self.0.phase.load(Ordering::Acquire) == DISCONNECTED {
             return Err(EmitError::Disconnected);
         }
+        if self.0.namespace.watches_outgoing() {
+            let own = || vec![self.clone()];
+            self.0.namespace.outgoing(event, args, own);
+        }
         let namespace = &*self.0.namespace.name;
         if volatile {
             let message = encode::encode_event(namespace, ack, event, args)?;
@@ -519,6 +582,10 @@ impl Socket {
                         return;
                     }
                     let change = index.join(seat, name);
+                    if change.moved {
+                        let hub = &self.0.namespace.room_hub;
+                        hub.joined(name, self.0.id, change.room);
+                    }
                     if let (true, Some(state), Some(part)) = (change.moved, &recovery, self.part())
                     {
                         part.lock().joined(state, name);
@@ -541,6 +608,10 @@ impl Socket {
                 let seat = self.0.seat.load(Ordering::Relaxed);
                 for name in &names {
                     let change = index.leave(seat, name);
+                    if change.moved {
+                        let hub = &self.0.namespace.room_hub;
+                        hub.left(name, self.0.id, change.room);
+                    }
                     if let (true, Some(state), Some(part)) = (change.moved, &recovery, self.part())
                     {
                         part.lock().left(state, name);
@@ -593,8 +664,13 @@ impl Socket {
         if let (Some(recovery), Some(state), Some(part)) = (recovery, &mut state, self.part()) {
             resumed = Some(recovery.admit(state, self, &mut part.lock(), &mut rooms));
         }
+        let hub = &self.0.namespace.room_hub;
+        hub.joined(&self.0.id, self.0.id, true);
         for room in &rooms {
-            index.join(seat, room);
+            let change = index.join(seat, room);
+            if change.moved {
+                hub.joined(room, self.0.id, change.room);
+            }
         }
         let (pid, missed) = match &resumed {
             Some((pid, missed)) => (Some(&**pid), missed.as_slice()),
@@ -644,7 +720,12 @@ impl Socket {
         let mut index = self.0.namespace.rooms.write();
         let was = self.0.phase.swap(DISCONNECTED, Ordering::AcqRel);
         if is_seated(was) {
-            index.remove(self.0.seat.load(Ordering::Relaxed));
+            let left = index.remove(self.0.seat.load(Ordering::Relaxed));
+            let hub = &self.0.namespace.room_hub;
+            for (room, deleted) in left.map(|(_, left)| left).unwrap_or_default() {
+                hub.left(&room, self.0.id, deleted);
+            }
+            hub.left(&self.0.id, self.0.id, true);
         }
         drop(index);
         if let (Some(recovery), Some(state), Some(part)) = (recovery, &mut state, self.part()) {
@@ -681,6 +762,7 @@ impl Socket {
         self.retire(Some(reason));
         if let Some(extra) = self.0.extra.get() {
             extra.acks.clear();
+            self.off_any_outgoing();
             extra.listeners.clear(); // they may hold the socket, which would never be freed
         }
         self.0.namespace.broadcast_acks.gone(&self.0.id);

@@ -3,11 +3,13 @@
 
 mod acks;
 mod binary;
+mod cluster;
 mod connect;
 mod disconnect;
 mod dynamic;
 mod events;
 mod handlers;
+mod listeners;
 mod mount;
 mod recovery;
 mod rooms;

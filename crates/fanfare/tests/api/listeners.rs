@@ -1,0 +1,112 @@
+//! Listeners for what is sent, for every event, and for rooms.
+
+use std::sync::{Arc, Mutex};
+
+use fanfare::extract::EventName;
+use fanfare::{Ack, Namespace, OutgoingEvent, RoomEvent, Socket};
+
+use crate::support::Server;
+
+#[tokio::test]
+async fn outgoing_events_are_seen_broadcasts_included_and_acknowledgements_not() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let of_namespace = seen.clone();
+    let server = Server::with(
+        Namespace::new("/")
+            .on("echo", async || Ack(()))
+            .on_any_outgoing(move |socket: &Socket, event: &OutgoingEvent| {
+                let n: u8 = event.data().unwrap();
+                let entry = (socket.id().to_string(), event.name().to_owned(), n);
+                of_namespace.lock().unwrap().push(entry);
+            }),
+    )
+    .await;
+    let (mut a, b) = (server.joined().await, server.joined().await);
+    let x = server.io.of("/").socket(&a.sid).unwrap();
+    let own = Arc::new(Mutex::new(Vec::new()));
+    let of_socket = own.clone();
+    x.on_any_outgoing(move |_, event| of_socket.lock().unwrap().push(event.name().to_owned()));
+    x.emit("one", 1).unwrap();
+    server.io.emit("two", 2).unwrap();
+    server.io.except(a.sid.as_str()).emit("three", 3).unwrap();
+    drop(x.emit_with_ack::<()>("four", 4));
+    a.expect(r#"2["one",1]"#).await;
+    a.expect(r#"2["two",2]"#).await;
+    a.expect(r#"20["four",4]"#).await;
+    a.quiet().await;
+    assert_eq!(*own.lock().unwrap(), ["one", "two", "four"]);
+    let mut seen = std::mem::take(&mut *seen.lock().unwrap());
+    seen.sort_by_key(|(_, _, n)| *n);
+    let entry = |id: &str, name: &str, n| (id.to_owned(), name.to_owned(), n);
+    assert_eq!(seen.len(), 5);
+    assert_eq!(seen[0], entry(&a.sid, "one", 1));
+    assert!(seen.contains(&entry(&b.sid, "two", 2)));
+    assert_eq!(seen[3], entry(&b.sid, "three", 3));
+    assert_eq!(seen[4], entry(&a.sid, "four", 4));
+    assert_eq!(x.off_any_outgoing(), 1);
+    x.emit("five", 5).unwrap();
+    assert_eq!(own.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn listeners_for_every_event_come_in_order_and_go() {
+    let server = Server::with(Namespace::new("/").on_connect(async |socket: Socket| {
+        let log = |label: &'static str| {
+            move |socket: Socket, EventName(name): EventName| async move {
+                socket.emit("seen", (label, name))
+            }
+        };
+        socket.on("e", log("e"));
+        socket.on_any(log("second"));
+        socket.prepend_any(log("first"));
+        socket.on("off any", async |socket: Socket| Ack(socket.off_any()));
+        socket.on("off e", async |socket: Socket| Ack(socket.off_event("e")));
+    }))
+    .await;
+    let mut peer = server.joined().await;
+    peer.send(r#"2["e"]"#).await;
+    peer.expect(r#"2["seen","first","e"]"#).await;
+    peer.expect(r#"2["seen","e","e"]"#).await;
+    peer.expect(r#"2["seen","second","e"]"#).await;
+    peer.send(r#"20["off any"]"#).await;
+    peer.expect(r#"2["seen","first","off any"]"#).await;
+    peer.expect(r#"2["seen","second","off any"]"#).await;
+    peer.expect("30[2]").await;
+    peer.send(r#"21["off e"]"#).await;
+    peer.expect("31[1]").await;
+    peer.send(r#"2["e"]"#).await;
+    peer.send(r#"22["off any"]"#).await;
+    peer.expect("32[0]").await;
+}
+
+#[tokio::test]
+async fn rooms_tell_what_happens_to_them() {
+    let server = Server::with(Namespace::new("/")).await;
+    let mut events = server.io.of("/").room_events();
+    let peer = server.joined().await;
+    let socket = server.io.of("/").socket(&peer.sid).unwrap();
+    let id = socket.id();
+    socket.join("a");
+    socket.join("a");
+    socket.leave("b");
+    socket.leave("a");
+    socket.join("c");
+    socket.disconnect(true);
+    let own = || id.to_string();
+    for expected in [
+        RoomEvent::Created(own()),
+        RoomEvent::Joined(own(), id),
+        RoomEvent::Created("a".into()),
+        RoomEvent::Joined("a".into(), id),
+        RoomEvent::Left("a".into(), id),
+        RoomEvent::Deleted("a".into()),
+        RoomEvent::Created("c".into()),
+        RoomEvent::Joined("c".into(), id),
+        RoomEvent::Left("c".into(), id),
+        RoomEvent::Deleted("c".into()),
+        RoomEvent::Left(own(), id),
+        RoomEvent::Deleted(own()),
+    ] {
+        assert_eq!(events.recv().await.unwrap().unwrap(), expected);
+    }
+}
