@@ -75,6 +75,11 @@ impl Target {
             .trim_start_matches('[')
             .trim_end_matches(']')
             .to_owned();
+        let after_user = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let port_text = after_user.strip_prefix(bracketed).unwrap_or_default();
+        if uri.port_u16().is_none() && !matches!(port_text, "" | ":") {
+            return Err(invalid(format!("bad port {port_text:?}")));
+        }
         let default_port = if secure { 443 } else { 80 };
         let port = uri.port_u16().unwrap_or(default_port);
         let credentials = authority
@@ -188,7 +193,14 @@ mod tests {
             Target::parse("ftp://x"),
             Err(UrlError::Scheme { .. })
         ));
-        for bad in ["", "http://", "http:// x", "http://x:y", "://"] {
+        for bad in [
+            "",
+            "http://",
+            "http:// x",
+            "http://x:y",
+            "http://x:65536",
+            "://",
+        ] {
             assert!(Target::parse(bad).is_err(), "{bad:?}");
         }
     }
