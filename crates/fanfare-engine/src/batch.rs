@@ -1,23 +1,29 @@
 //! Sending together what one piece of work emits.
 //!
-//! While a batch runs on a thread, nothing is written from there. What is sent to the connection whose input is being
-//! handled (the *owner*) is collected in one buffer of the thread; what is sent to others is queued with them, and the
-//! batch remembers whom to flush; broadcasts to the same audience one after the other become one.
+//! While a batch runs on a thread, what is sent from there is queued with its connection, where everybody sees it, and
+//! the batch remembers whom to flush: when it ends, each connection gets one write. So the order of a connection's
+//! packets is the order in which they were emitted, whichever threads emitted them; only the writing waits.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::broadcast::Group;
 use crate::connection::{Connection, Touched};
-use crate::flags::Flags;
+use crate::outbox::Tail;
 use crate::{PreparedBuf, SendError};
 
-/// So many bytes are held back for the owner at most; then they are written, batch or not.
-const CORK_LIMIT: usize = 48 * 1024;
 /// Buffers bigger than this are not kept for the next time.
 const KEEP: usize = 256 * 1024;
+/// As many tails are kept for the next batch, each of at most `KEEP_TAIL` bytes.
+const SPARE_TAILS: usize = 1024;
+const KEEP_TAIL: usize = 4096;
+/// So many connections are written to in one go; more are cut into jobs for all workers.
+const JOB: usize = 256;
+/// With only one worker jobs bring nothing but the chance for others to run in between.
+const JOB_SINGLE: usize = 2048;
 
 /// Frames on their way out.
 #[derive(Clone, Copy)]
@@ -37,6 +43,7 @@ impl Source<'_> {
         }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.as_slice().len()
     }
@@ -50,145 +57,112 @@ impl Source<'_> {
 }
 
 struct Batch {
+    /// Tells this thread's batches from those of others; 0 = not assigned yet.
+    id: Cell<u32>,
     depth: Cell<u32>,
-    /// The address of the connection whose input is being handled; 0 = none.
-    owner: Cell<usize>,
-    corked: Cell<bool>,
-    cork: RefCell<Vec<u8>>,
-    cork_packets: Cell<u32>,
     dirty: RefCell<Vec<Arc<dyn Touched>>>,
-    has_group: Cell<bool>,
-    group: RefCell<Option<Group>>,
     scratch: RefCell<Vec<u8>>,
+    #[allow(
+        clippy::vec_box,
+        reason = "the boxes move between here and the outboxes"
+    )]
+    spare: RefCell<Vec<Box<Tail>>>,
 }
 
 thread_local! {
     static BATCH: Batch = const {
         Batch {
+            id: Cell::new(0),
             depth: Cell::new(0),
-            owner: Cell::new(0),
-            corked: Cell::new(false),
-            cork: RefCell::new(Vec::new()),
-            cork_packets: Cell::new(0),
             dirty: RefCell::new(Vec::new()),
-            has_group: Cell::new(false),
-            group: RefCell::new(None),
             scratch: RefCell::new(Vec::new()),
+            spare: RefCell::new(Vec::new()),
         }
     };
+}
+
+impl Batch {
+    fn id(&self) -> u32 {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        if self.id.get() == 0 {
+            self.id.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        self.id.get()
+    }
 }
 
 /// Runs `work`; what it sends leaves when it has ended, with one write per connection.
 ///
 /// The handler's methods run in a batch already. Batches within batches are part of the outermost one.
 pub fn batch<T>(work: impl FnOnce() -> T) -> T {
-    let _guard = Depth::enter();
-    let result = work();
-    BATCH.with(|batch| {
-        if batch.depth.get() == 1 {
-            finish(batch);
-        }
-    });
-    result
+    let _scope = Scope::enter();
+    work()
 }
 
-/// Runs `work` as a batch that handles input of `conn`.
-pub(crate) fn batch_of<S: Send + Sync + 'static, T>(
-    conn: &Arc<Connection<S>>,
-    work: impl FnOnce() -> T,
-) -> T {
-    let address = Arc::as_ptr(conn).cast::<()>() as usize;
-    let outermost = BATCH.with(|batch| {
-        let free = batch.depth.get() == 0;
-        if free {
-            batch.owner.set(address);
-        }
-        free
-    });
-    if !outermost {
-        return work();
-    }
-    let guard = Owned {
-        _depth: Depth::enter(),
-        conn,
-    };
-    let result = work();
-    drop(guard);
-    result
-}
+/// Ends the batch, also if the work panics.
+struct Scope;
 
-/// Keeps the depth right if the work panics.
-struct Depth;
-
-impl Depth {
-    fn enter() -> Depth {
+impl Scope {
+    fn enter() -> Scope {
         BATCH.with(|batch| batch.depth.set(batch.depth.get() + 1));
-        Depth
+        Scope
     }
 }
 
-impl Drop for Depth {
-    fn drop(&mut self) {
-        BATCH.with(|batch| batch.depth.set(batch.depth.get() - 1));
-    }
-}
-
-struct Owned<'a, S: Send + Sync + 'static> {
-    conn: &'a Arc<Connection<S>>,
-    _depth: Depth,
-}
-
-impl<S: Send + Sync + 'static> Drop for Owned<'_, S> {
+impl Drop for Scope {
     fn drop(&mut self) {
         BATCH.with(|batch| {
-            take_group(batch, true);
-            uncork(batch, self.conn);
-            batch.owner.set(0);
-            finish(batch);
+            let depth = batch.depth.get() - 1;
+            batch.depth.set(depth);
+            if depth == 0 {
+                flush(batch);
+            }
         });
     }
 }
 
-fn finish(batch: &Batch) {
-    take_group(batch, true);
-    // One by one: flushing must not happen under the borrow.
+fn flush(batch: &Batch) {
+    // Taken out: flushing must not happen under the borrow.
     let mut dirty = batch.dirty.take();
-    for conn in dirty.drain(..) {
-        conn.flush_dirty();
+    match jobs_for(dirty.len()) {
+        None => dirty.drain(..).for_each(|conn| conn.flush_dirty()),
+        Some(runtime) => {
+            while !dirty.is_empty() {
+                spawn_flush(&runtime, dirty.split_off(dirty.len().saturating_sub(JOB)));
+            }
+        }
     }
-    if dirty.capacity() <= 4096 && batch.dirty.borrow().is_empty() {
+    if dirty.capacity() <= KEEP_TAIL && batch.dirty.borrow().is_empty() {
         batch.dirty.replace(dirty);
     }
 }
 
-fn uncork<S: Send + Sync + 'static>(batch: &Batch, conn: &Arc<Connection<S>>) {
-    if !batch.corked.replace(false) {
-        return;
-    }
-    let mut cork = batch.cork.take();
-    conn.uncork(&cork, batch.cork_packets.replace(0));
-    if cork.capacity() <= KEEP {
-        cork.clear();
-        batch.cork.replace(cork);
-    }
+/// Has the runtime's workers flush these connections.
+pub(crate) fn spawn_flush(runtime: &Handle, conns: Vec<Arc<dyn Touched>>) {
+    runtime.spawn(async move {
+        for conn in conns {
+            conn.flush_dirty();
+        }
+    });
 }
 
-#[inline]
-fn take_group(batch: &Batch, last: bool) {
-    if batch.has_group.replace(false)
-        && let Some(group) = batch.group.take()
-    {
-        group.distribute(last);
+/// The runtime, if so many connections are worth cutting into jobs.
+pub(crate) fn jobs_for(conns: usize) -> Option<Handle> {
+    if conns <= JOB {
+        return None;
     }
+    let runtime = Handle::try_current().ok()?;
+    let single = runtime.runtime_flavor() == RuntimeFlavor::CurrentThread
+        || runtime.metrics().num_workers() == 1;
+    (!single || conns > JOB_SINGLE).then_some(runtime)
 }
 
-/// Distributes a broadcast that the batch of this thread holds back, so that whatever any thread sends afterwards comes
-/// after it. (Sending does this by itself; it is for those who keep the order of several threads.)
-pub fn settle() {
-    BATCH.with(|batch| take_group(batch, false));
+/// How many connections a job takes.
+pub(crate) const fn job_size() -> usize {
+    JOB
 }
 
-/// Sends to one connection, in the way the thread's batch asks for.
+/// Sends to one connection: at once, or with the batch that is under way on this thread.
 #[inline]
 pub(crate) fn send<S: Send + Sync + 'static>(
     conn: &Arc<Connection<S>>,
@@ -199,80 +173,38 @@ pub(crate) fn send<S: Send + Sync + 'static>(
         if batch.depth.get() == 0 {
             return conn.write(source, packets);
         }
-        take_group(batch, false);
-        queue(batch, conn, source, packets)
+        if conn.queue_in_batch(source, packets, batch.id())? {
+            batch.dirty.borrow_mut().push(conn.clone());
+        }
+        Ok(())
     })
 }
 
-/// One recipient of a broadcast that a batch has collected.
-#[inline]
-pub(crate) fn send_collected<S: Send + Sync + 'static>(
-    conn: &Arc<Connection<S>>,
-    frames: &Bytes,
-    packets: u32,
-    last: bool,
-) -> Result<(), SendError> {
-    BATCH.with(|batch| {
-        if !last || batch.owner.get() == Arc::as_ptr(conn).cast::<()>() as usize {
-            queue(batch, conn, Source::Shared(frames), packets)
-        } else {
-            conn.write_or_join(frames, packets)
-        }
-    })
+/// Whether a batch is under way on this thread.
+pub(crate) fn is_active() -> bool {
+    BATCH.with(|batch| batch.depth.get() > 0)
 }
 
-fn queue<S: Send + Sync + 'static>(
-    batch: &Batch,
-    conn: &Arc<Connection<S>>,
-    source: Source<'_>,
-    packets: u32,
-) -> Result<(), SendError> {
-    if batch.owner.get() == Arc::as_ptr(conn).cast::<()>() as usize {
-        if !batch.corked.get() {
-            batch.corked.set(conn.cork()?);
-        }
-        let flags = conn.flags.get();
-        if flags & Flags::CLOSING != 0 {
-            return Err(SendError::Closed);
-        }
-        if batch.corked.get() && flags & Flags::BEHIND == 0 {
-            let mut cork = batch.cork.borrow_mut();
-            cork.extend_from_slice(source.as_slice());
-            batch.cork_packets.set(batch.cork_packets.get() + packets);
-            let full = cork.len() >= CORK_LIMIT;
-            drop(cork);
-            if full {
-                uncork(batch, conn);
-            }
-            return Ok(());
-        }
+/// An empty tail.
+pub(crate) fn spare_tail() -> Box<Tail> {
+    BATCH
+        .with(|batch| batch.spare.borrow_mut().pop())
+        .unwrap_or_default()
+}
+
+/// Keeps a tail for the next time.
+pub(crate) fn keep_tail(mut tail: Box<Tail>) {
+    if tail.frames.capacity() > KEEP_TAIL {
+        return;
     }
-    if conn.queue_in_batch(source, packets)? {
-        batch.dirty.borrow_mut().push(conn.clone());
-    }
-    Ok(())
-}
-
-/// Holds a broadcast back if a batch is under way. `Some`: there is none.
-pub(crate) fn collect(
-    make: impl FnOnce(Option<Group>) -> Group,
-    same: impl FnOnce(&Group) -> bool,
-) -> bool {
+    tail.frames.clear();
+    tail.packets = 0;
     BATCH.with(|batch| {
-        if batch.depth.get() == 0 {
-            return false;
+        let mut spare = batch.spare.borrow_mut();
+        if spare.len() < SPARE_TAILS {
+            spare.push(tail);
         }
-        let mut waiting = batch.group.take();
-        if waiting.as_ref().is_some_and(|group| !same(group)) {
-            batch.has_group.set(false);
-            if let Some(group) = waiting.take() {
-                group.distribute(false);
-            }
-        }
-        batch.group.replace(Some(make(waiting)));
-        batch.has_group.set(true);
-        true
-    })
+    });
 }
 
 /// Lends the thread's buffer for encoding. (Should encoding send something itself, that gets another buffer.)

@@ -2,20 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use tokio::runtime::{Handle, RuntimeFlavor};
-
 use crate::batch::{self, Source};
 use crate::connection::Touched;
 use crate::{Connection, Prepared, Protocol, SendError};
 
-/// So many connections are written to in one go; more are cut into jobs for all workers.
-const JOB: usize = 256;
-/// With only one worker jobs bring nothing but the chance for others to run in between.
-const JOB_SINGLE: usize = 2048;
-
 /// How a broadcast is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BroadcastOptions {
     /// Connections that cannot take the message at once are left out. Default: no.
     pub volatile: bool,
@@ -32,181 +25,84 @@ impl Default for BroadcastOptions {
     }
 }
 
+impl BroadcastOptions {
+    /// Sets [`volatile`](field@Self::volatile).
+    #[must_use]
+    pub fn volatile(mut self, volatile: bool) -> Self {
+        self.volatile = volatile;
+        self
+    }
+
+    /// Sets [`compress`](field@Self::compress).
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+}
+
 /// What became of a broadcast.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BroadcastReport {
-    /// Connections whose outbox was full. (Not known, and 0, if the broadcast waits for the end of a batch.)
+    /// The connections it was meant for.
+    pub recipients: usize,
+    /// How many of them did not get it because their outbox was full.
     pub full: usize,
 }
 
-/// Sends `message` to every one of `targets`. Closed connections are skipped.
+/// Sends `message` to every one of `targets` but `skip`. Closed connections are passed over.
 ///
-/// Within a batch, broadcasts to the same `targets` (the same `Arc`) that follow each other leave together. Outside,
-/// the message leaves at once; a big audience is shared by the runtime's workers. Either way the order of what one
-/// thread emits is the order in which each connection gets it.
+/// When this returns, the message stands in every outbox, in the order of what was emitted before and after it,
+/// whichever threads emitted it. Within a batch it is written when the batch ends; outside, a message to a few is
+/// written at once, one to many by the runtime's workers.
 pub fn broadcast<S: Send + Sync + 'static>(
     targets: &Arc<[Arc<Connection<S>>]>,
     message: &Prepared,
     options: BroadcastOptions,
+    skip: Option<&Arc<Connection<S>>>,
 ) -> BroadcastReport {
-    if targets.is_empty() || message.is_empty() {
-        return BroadcastReport::default();
+    let mut report = BroadcastReport::default();
+    if message.is_empty() {
+        return report;
     }
-    let key = targets.as_ptr().cast::<()>() as usize;
-    let collected = batch::collect(
-        |waiting| match waiting {
-            Some(group) => group.join(message),
-            None => Group {
-                key,
-                options,
-                first: message.clone(),
-                joined: Vec::new(),
-                targets: Box::new(targets.clone()),
-            },
-        },
-        |group| group.key == key && group.options == options,
-    );
-    if collected {
-        return BroadcastReport::default();
-    }
-    targets.distribute(message, options, Mode::Now)
-}
-
-/// Broadcasts to one audience that a batch holds back.
-pub(crate) struct Group {
-    key: usize,
-    options: BroadcastOptions,
-    first: Prepared,
-    /// The frames of all, once there are several.
-    joined: Vec<u8>,
-    targets: Box<dyn Audience>,
-}
-
-impl Group {
-    fn join(mut self, message: &Prepared) -> Group {
-        if self.joined.is_empty() {
-            self.joined.reserve(4 * self.first.frames.len());
-            self.joined.extend_from_slice(&self.first.frames);
+    let jobs = if batch::is_active() {
+        None
+    } else {
+        batch::jobs_for(targets.len())
+    };
+    let mut v3 = None;
+    let mut job: Vec<Arc<dyn Touched>> = Vec::new();
+    for conn in targets.iter() {
+        if skip.is_some_and(|skip| Arc::ptr_eq(skip, conn)) {
+            continue;
         }
-        self.joined.extend_from_slice(&message.frames);
-        self.first.packets += message.packets;
-        self.first.binary |= message.binary;
-        self
-    }
-
-    pub(crate) fn distribute(self, last: bool) {
-        let mut message = self.first;
-        if !self.joined.is_empty() {
-            message.frames = Bytes::from(self.joined);
-        }
-        let mode = if last { Mode::Last } else { Mode::Queue };
-        let report = self.targets.distribute(&message, self.options, mode);
-        if report.full > 0 {
-            tracing::debug!(
-                connections = report.full,
-                "the outbox was full for some recipients of a broadcast"
-            );
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    /// Outside of a batch.
-    Now,
-    /// At the end of a batch.
-    Last,
-    /// Within a batch that goes on.
-    Queue,
-}
-
-trait Audience {
-    fn distribute(
-        &self,
-        message: &Prepared,
-        options: BroadcastOptions,
-        mode: Mode,
-    ) -> BroadcastReport;
-}
-
-impl<S: Send + Sync + 'static> Audience for Arc<[Arc<Connection<S>>]> {
-    fn distribute(
-        &self,
-        message: &Prepared,
-        options: BroadcastOptions,
-        mode: Mode,
-    ) -> BroadcastReport {
-        let mut report = BroadcastReport::default();
-        let mut v3 = None;
-        let jobs = match mode {
-            Mode::Queue => None,
-            Mode::Now | Mode::Last => jobs_for(self.len()),
+        report.recipients += 1;
+        let message = match conn.protocol() {
+            Protocol::V3 if message.binary => &*v3.get_or_insert_with(|| message.to_v3()),
+            _ => message,
         };
-        let mut flush: Vec<Arc<Connection<S>>> = Vec::new();
-        for conn in self.iter() {
-            let message = match conn.protocol() {
-                Protocol::V3 if message.binary => &*v3.get_or_insert_with(|| message.to_v3()),
-                _ => message,
-            };
-            if options.volatile && !conn.inner.lock().is_writable() {
-                continue;
-            }
-            let (frames, packets) = (&message.frames, message.packets);
-            let result = if let Some((_, size)) = &jobs {
-                // In a batch its owner's frames are held back: those join them.
-                conn.queue_in_batch(Source::Shared(frames), packets)
-                    .map(|first| {
-                        if first {
-                            if flush.is_empty() {
-                                flush.reserve_exact(*size);
-                            }
-                            flush.push(conn.clone());
-                        }
-                    })
-            } else {
-                match mode {
-                    Mode::Now => conn.write(Source::Shared(frames), packets),
-                    Mode::Last => batch::send_collected(conn, frames, packets, true),
-                    Mode::Queue => batch::send_collected(conn, frames, packets, false),
+        if options.volatile && !conn.is_writable() {
+            continue;
+        }
+        let source = Source::Shared(&message.frames);
+        let result = match &jobs {
+            None => batch::send(conn, source, message.packets),
+            Some(runtime) => conn.queue_in_batch(source, message.packets, 0).map(|_| {
+                job.push(conn.clone());
+                if job.len() == batch::job_size() {
+                    batch::spawn_flush(runtime, std::mem::take(&mut job));
                 }
-            };
-            if let Err(SendError::Full { .. }) = result {
-                report.full += 1;
-            }
-            if let Some((handle, size)) = &jobs
-                && flush.len() == *size
-            {
-                spawn_flush(handle, std::mem::take(&mut flush));
-            }
+            }),
+        };
+        if let Err(SendError::Full { .. }) = result {
+            report.full += 1;
         }
-        if let Some((handle, _)) = &jobs
-            && !flush.is_empty()
-        {
-            spawn_flush(handle, flush);
-        }
-        report
     }
-}
-
-fn spawn_flush<S: Send + Sync + 'static>(handle: &Handle, conns: Vec<Arc<Connection<S>>>) {
-    handle.spawn(async move {
-        for conn in conns {
-            conn.flush_dirty();
-        }
-    });
-}
-
-/// The runtime and the size of a job, if this many recipients are worth cutting up.
-fn jobs_for(recipients: usize) -> Option<(Handle, usize)> {
-    if recipients <= JOB {
-        return None;
+    if let Some(runtime) = &jobs
+        && !job.is_empty()
+    {
+        batch::spawn_flush(runtime, job);
     }
-    let handle = Handle::try_current().ok()?;
-    let single = handle.runtime_flavor() == RuntimeFlavor::CurrentThread
-        || handle.metrics().num_workers() == 1;
-    match single {
-        true if recipients <= JOB_SINGLE => None,
-        _ => Some((handle, JOB)),
-    }
+    report
 }

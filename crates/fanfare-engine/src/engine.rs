@@ -10,7 +10,7 @@ use fanfare_protocol::engine::session::{Actions, SessionConfig};
 use fanfare_websocket::{OpCode, frame};
 use tokio::runtime::Handle;
 
-use crate::batch::batch_of;
+use crate::batch::batch;
 use crate::connection::Host;
 use crate::sid::Sid;
 use crate::table::Table;
@@ -165,7 +165,7 @@ impl<H: Handler> Engine<H> {
     /// Tells the handler of a connection that was made [`BUSY`](crate::flags::Flags::BUSY).
     pub(crate) fn opened(&self, conn: &Arc<Connection<H::State>>) {
         let _busy = Busy { engine: self, conn };
-        batch_of(conn, || self.handler.open(conn));
+        batch(|| self.handler.open(conn));
         // The `open` packet itself, if the handler sent nothing.
         conn.drive(|_| ((), Actions::FLUSH));
     }
@@ -179,7 +179,7 @@ impl<H: Handler> Engine<H> {
     fn report_close(&self, conn: &Arc<Connection<H::State>>) {
         let reason = conn.inner.lock().session.reason();
         tracing::trace!(?conn, %reason, "closed");
-        crate::batch(|| self.handler.close(conn, reason));
+        batch(|| self.handler.close(conn, reason));
     }
 }
 
@@ -267,7 +267,7 @@ async fn look_at<H: Handler>(engine: &Arc<Engine<H>>, tick: u64, indices: Vec<u3
             && conn.tick(tick, now)
         {
             if let Some(_busy) = engine.enter(&conn) {
-                batch_of(&conn, || engine.handler.deadline(&conn));
+                batch(|| engine.handler.deadline(&conn));
             } else if conn.is_open() {
                 // Its handler is at work: the next tick will do.
                 conn.set_deadline(Some(now));

@@ -15,10 +15,8 @@ impl Flags {
     pub(crate) const BUSY: u8 = 1 << 2;
     /// The transport is WebSocket.
     pub(crate) const WEBSOCKET: u8 = 1 << 3;
-    /// Frames were queued behind those that a batch holds.
-    pub(crate) const BEHIND: u8 = 1 << 4;
     /// The connection's task has to flush the outbox.
-    pub(crate) const BLOCKED: u8 = 1 << 5;
+    pub(crate) const BLOCKED: u8 = 1 << 4;
 
     pub(crate) const fn new(bits: u8) -> Flags {
         Flags(AtomicU8::new(bits))

@@ -25,7 +25,7 @@ mod table;
 mod websocket;
 mod wheel;
 
-pub use batch::{batch, settle};
+pub use batch::batch;
 pub use broadcast::{BroadcastOptions, BroadcastReport, broadcast};
 pub use config::{Config, Cookie, SlowConsumer, Transports};
 pub use connection::Connection;

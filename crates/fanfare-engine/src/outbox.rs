@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::SendError;
+use crate::batch;
 
 /// How many buffers one `writev` gets.
 const IOVECS: usize = 64;
@@ -16,6 +17,13 @@ const IOVECS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) frames: Bytes,
+    pub(crate) packets: u32,
+}
+
+/// Small frames, collected in one buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    pub(crate) frames: Vec<u8>,
     pub(crate) packets: u32,
 }
 
@@ -48,10 +56,10 @@ pub(crate) struct Outbox {
     queue: Queue,
     bytes: usize,
     packets: u32,
-    /// A batch on some thread holds frames that come before the queue.
-    pub(crate) corked: bool,
-    /// A batch on some thread will flush.
-    pub(crate) dirty: bool,
+    /// Small frames behind the queue, in one piece; never empty.
+    tail: Option<Box<Tail>>,
+    /// The batch that will flush; 0 = none.
+    pub(crate) dirty: u32,
     /// The socket takes nothing more; the connection's task flushes when it does again.
     pub(crate) blocked: bool,
     /// The head of the queue is the rest of a frame that was written in part.
@@ -67,8 +75,8 @@ impl Outbox {
             queue: Queue::Empty,
             bytes: 0,
             packets: 0,
-            corked: false,
-            dirty: false,
+            tail: None,
+            dirty: 0,
             blocked: false,
             partial: false,
             task: None,
@@ -77,7 +85,7 @@ impl Outbox {
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        matches!(self.queue, Queue::Empty)
+        matches!(self.queue, Queue::Empty) && self.tail.is_none()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -91,7 +99,7 @@ impl Outbox {
     /// Whether frames may be written to the socket right now, ahead of nothing.
     #[inline]
     pub(crate) fn is_direct(&self) -> bool {
-        matches!(self.queue, Queue::Empty) && !self.corked && matches!(self.sink, Sink::Tcp(_))
+        self.is_empty() && matches!(self.sink, Sink::Tcp(_))
     }
 
     /// Whether the outbox has room. One message is always taken if nothing waits.
@@ -114,10 +122,36 @@ impl Outbox {
         }
     }
 
+    /// Queues shared frames.
     pub(crate) fn push(&mut self, frames: Bytes, packets: u32) {
         self.bytes += frames.len();
         self.packets += packets;
-        let entry = Entry { frames, packets };
+        self.seal();
+        self.enqueue(Entry { frames, packets });
+    }
+
+    /// Queues a copy of small frames.
+    #[inline]
+    pub(crate) fn append(&mut self, frames: &[u8], packets: u32) {
+        self.bytes += frames.len();
+        self.packets += packets;
+        let tail = self.tail.get_or_insert_with(batch::spare_tail);
+        tail.frames.extend_from_slice(frames);
+        tail.packets += packets;
+    }
+
+    /// Makes the tail an entry of the queue.
+    fn seal(&mut self) {
+        if let Some(tail) = self.tail.take() {
+            let Tail { frames, packets } = *tail;
+            self.enqueue(Entry {
+                frames: frames.into(),
+                packets,
+            });
+        }
+    }
+
+    fn enqueue(&mut self, entry: Entry) {
         self.queue = match std::mem::take(&mut self.queue) {
             Queue::Empty => Queue::One(entry),
             Queue::One(first) => {
@@ -137,11 +171,6 @@ impl Outbox {
     pub(crate) fn push_urgent(&mut self, frames: Bytes, packets: u32) {
         let at = usize::from(self.partial);
         self.insert(at, Entry { frames, packets });
-    }
-
-    /// Puts frames before all others; nothing must have been written in part.
-    pub(crate) fn push_front(&mut self, frames: Bytes, packets: u32) {
-        self.insert(0, Entry { frames, packets });
     }
 
     /// Throws away all but the entry that was written in part.
@@ -176,6 +205,7 @@ impl Outbox {
 
     /// Takes everything, for the answer to a GET.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        self.seal();
         self.bytes = 0;
         self.packets = 0;
         self.partial = false;
@@ -189,6 +219,7 @@ impl Outbox {
 
     pub(crate) fn clear(&mut self) {
         self.queue = Queue::Empty;
+        self.tail = None;
         self.bytes = 0;
         self.packets = 0;
     }
@@ -251,12 +282,18 @@ impl Outbox {
             }
             Sink::Polling | Sink::Closed => return Ok(()),
         }
+        if !matches!(self.queue, Queue::Empty) {
+            self.seal();
+        }
         loop {
             let Sink::Tcp(half) = &self.sink else {
                 return Ok(());
             };
             let result = match &self.queue {
-                Queue::Empty => return Ok(()),
+                Queue::Empty => match &self.tail {
+                    None => return Ok(()),
+                    Some(tail) => half.try_write(&tail.frames),
+                },
                 Queue::One(entry) => half.try_write(&entry.frames),
                 Queue::Many(many) => {
                     let mut slices = [IoSlice::new(&[]); IOVECS];
@@ -283,7 +320,8 @@ impl Outbox {
     }
 
     /// The head of the queue, for the task that writes it.
-    pub(crate) fn front(&self) -> Option<Bytes> {
+    pub(crate) fn front(&mut self) -> Option<Bytes> {
+        self.seal();
         match &self.queue {
             Queue::Empty => None,
             Queue::One(entry) => Some(entry.frames.clone()),
@@ -294,6 +332,17 @@ impl Outbox {
     /// Removes what was written from the head of the queue.
     pub(crate) fn written(&mut self, mut n: usize) {
         self.bytes -= n;
+        if matches!(self.queue, Queue::Empty)
+            && let Some(tail) = self.tail.take_if(|tail| tail.frames.len() == n)
+        {
+            self.packets -= tail.packets;
+            self.partial = false;
+            batch::keep_tail(tail);
+            return;
+        }
+        if matches!(self.queue, Queue::Empty) {
+            self.seal();
+        }
         loop {
             let entry = match &mut self.queue {
                 Queue::Empty => return,

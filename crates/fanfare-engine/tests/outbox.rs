@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use common::{Got, Server, WebSocket};
 use fanfare_engine::{
-    BroadcastOptions, CloseReason, Prepared, SendError, SlowConsumer, batch, broadcast,
+    BroadcastOptions, BroadcastReport, CloseReason, Connection, Prepared, SendError, SlowConsumer,
+    batch, broadcast,
 };
 
-const PLAIN: BroadcastOptions = BroadcastOptions {
-    volatile: false,
-    compress: true,
-};
+/// Sends to every one of `targets`, without options.
+fn broadcast_all<S: Send + Sync + 'static>(
+    targets: &Arc<[Arc<Connection<S>>]>,
+    message: &Prepared,
+) -> BroadcastReport {
+    broadcast(targets, message, BroadcastOptions::default(), None)
+}
 
 async fn clients(server: &mut Server, n: usize) -> (Vec<WebSocket>, Arc<[common::Conn]>) {
     let (mut sockets, mut conns) = (Vec::new(), Vec::new());
@@ -144,8 +148,8 @@ async fn a_batch_keeps_the_order_of_everything() {
     batch(|| {
         for n in 0..60 {
             match n % 6 {
-                0..=2 => broadcast(&conns, &text(n), PLAIN),
-                3 => broadcast(&others, &text(n), PLAIN),
+                0..=2 => broadcast_all(&conns, &text(n)),
+                3 => broadcast_all(&others, &text(n)),
                 _ => {
                     for conn in conns.iter() {
                         conn.send_with(|buf| {
@@ -174,8 +178,8 @@ async fn the_handlers_own_answers_and_broadcasts_keep_their_order() {
     let handler: common::OnText = Box::new(move |conn, text| {
         let audience = audience.get().unwrap();
         conn.send(&Prepared::text(&format!("{text}a"))).unwrap();
-        broadcast(audience, &Prepared::text(&format!("{text}b")), PLAIN);
-        broadcast(audience, &Prepared::text(&format!("{text}c")), PLAIN);
+        broadcast_all(audience, &Prepared::text(&format!("{text}b")));
+        broadcast_all(audience, &Prepared::text(&format!("{text}c")));
         conn.send(&Prepared::text(&format!("{text}d"))).unwrap();
     });
     let mut server = Server::handling(|_| {}, Some(handler)).await;
@@ -212,16 +216,14 @@ async fn a_volatile_broadcast_leaves_out_who_cannot_take_it() {
     broadcast(
         &audience,
         &Prepared::text("now"),
-        BroadcastOptions {
-            volatile: true,
-            compress: true,
-        },
+        BroadcastOptions::default().volatile(true),
+        None,
     );
     for socket in &mut sockets {
         assert_eq!(socket.text().await, "4now");
     }
     assert_eq!(idle.pending_bytes(), 0, "no GET waits");
-    broadcast(&audience, &Prepared::text("later"), PLAIN);
+    broadcast_all(&audience, &Prepared::text("later"));
     assert_eq!(idle.pending_packets(), 1);
 }
 
@@ -230,7 +232,7 @@ async fn a_big_audience_gets_everything_in_order() {
     let mut server = Server::start().await;
     let (mut sockets, conns) = clients(&mut server, 600).await;
     for n in 0..20 {
-        let report = broadcast(&conns, &Prepared::text(&n.to_string()), PLAIN);
+        let report = broadcast_all(&conns, &Prepared::text(&n.to_string()));
         assert_eq!(report.full, 0);
         conns[0].send(&Prepared::text(&format!("own {n}"))).unwrap();
     }

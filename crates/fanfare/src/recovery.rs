@@ -283,7 +283,6 @@ impl Recovery {
             .log
             .push(now, rooms, except, message.len(), message.clone());
         let sent = send(&message);
-        fanfare_engine::settle(); // nothing may overtake it
         Ok(sent)
     }
 

@@ -141,9 +141,6 @@ impl<S: Send + Sync + 'static> Connection<S> {
 
     /// Writes what is queued as far as possible.
     pub(crate) fn flush(&self, inner: &mut Inner, after: &mut After) -> Actions {
-        if inner.outbox.corked {
-            return Actions::NONE;
-        }
         if matches!(inner.outbox.sink, Sink::Polling) {
             after.get = after.get.take().or_else(|| inner.get.take());
             return Actions::NONE;

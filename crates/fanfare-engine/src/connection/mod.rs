@@ -169,7 +169,6 @@ impl<S: Send + Sync + 'static> Connection<S> {
         if self.flags.has(Flags::CLOSING) {
             return Err(SendError::Closed);
         }
-        batch::settle();
         if !self.inner.lock().is_writable() {
             return Ok(false);
         }
@@ -181,10 +180,9 @@ impl<S: Send + Sync + 'static> Connection<S> {
     /// With [`CloseMode::Flush`] what is queued goes out first, for at most [`Config::close_timeout`]; nothing more is
     /// taken or delivered meanwhile. The handler's `close` is called later, never from within this call.
     pub fn close(self: &Arc<Self>, mode: CloseMode, reason: CloseReason) {
-        batch::settle();
         let mut after = After::default();
         let mut inner = self.inner.lock();
-        let queued = !inner.outbox.is_empty() || inner.outbox.corked;
+        let queued = !inner.outbox.is_empty();
         let actions = if mode == CloseMode::Discard && reason != CloseReason::ForcedClose {
             inner.session.abort(reason)
         } else {
@@ -208,7 +206,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
         !self.flags.has(Flags::CLOSING) && self.inner.lock().is_writable()
     }
 
-    /// Bytes that wait to be written. What a batch under way has emitted itself is not counted.
+    /// Bytes that wait to be written.
     pub fn pending_bytes(&self) -> usize {
         self.inner.lock().outbox.bytes()
     }

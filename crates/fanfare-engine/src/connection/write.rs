@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use fanfare_protocol::engine::session::Actions;
 use parking_lot::MutexGuard;
 
 use super::{After, Connection, Inner};
@@ -13,6 +11,12 @@ use crate::config::SlowConsumer;
 use crate::flags::Flags;
 use crate::outbox::Sink;
 use crate::{CloseReason, SendError};
+
+/// A batch holds back so many bytes for one connection at most; then they are written, batch or not.
+const HELD_BACK: usize = 64 * 1024;
+/// Frames of up to this many bytes are collected in one piece of memory: copying them costs less than counting
+/// references and handing the kernel many pieces.
+const SMALL: usize = 512;
 
 /// A connection of any kind that a batch has to come back to.
 pub(crate) trait Touched: Send + Sync {
@@ -24,7 +28,7 @@ impl<S: Send + Sync + 'static> Touched for Connection<S> {
     fn flush_dirty(self: Arc<Self>) {
         let mut after = After::default();
         let mut inner = self.inner.lock();
-        inner.outbox.dirty = false;
+        inner.outbox.dirty = 0;
         let actions = self.flush(&mut inner, &mut after);
         if !actions.is_empty() {
             self.apply(&mut inner, actions, &mut after);
@@ -114,101 +118,37 @@ impl<S: Send + Sync + 'static> Connection<S> {
             }
             return Err(full);
         }
-        if inner.outbox.corked {
-            self.flags.set(Flags::BEHIND);
+        if source.len() <= SMALL {
+            inner.outbox.append(source.as_slice(), packets);
+        } else {
+            inner.outbox.push(source.into_bytes(), packets);
         }
-        inner.outbox.push(source.into_bytes(), packets);
         Ok(())
     }
 
-    /// Queues during a batch. `Ok(true)`: the batch has to come back and flush.
+    /// Queues during the batch `batch`. `Ok(true)`: it has to come back and flush.
+    #[inline]
     pub(crate) fn queue_in_batch(
         self: &Arc<Self>,
         source: Source<'_>,
         packets: u32,
+        batch: u32,
     ) -> Result<bool, SendError> {
         let mut after = After::default();
         let mut inner = self.inner.lock();
         let result = self.queue(&mut inner, source, packets, &mut after);
-        let first = result.is_ok() && !std::mem::replace(&mut inner.outbox.dirty, true);
+        if inner.outbox.bytes() >= HELD_BACK {
+            // So much is not held back, and does not count as slowness of the reader before it was offered.
+            let actions = self.flush(&mut inner, &mut after);
+            if !actions.is_empty() {
+                self.apply(&mut inner, actions, &mut after);
+            }
+        }
+        // Another thread's batch may hold it back longer than this one.
+        let first = std::mem::replace(&mut inner.outbox.dirty, batch) != batch;
         drop(inner);
         after.run(self);
         result.map(|()| first)
-    }
-
-    /// One recipient of a broadcast, during a batch's end: what waits for a flush anyway is only queued.
-    #[inline]
-    pub(crate) fn write_or_join(
-        self: &Arc<Self>,
-        frames: &Bytes,
-        packets: u32,
-    ) -> Result<(), SendError> {
-        let mut inner = self.inner.lock();
-        if inner.outbox.is_direct() && !self.flags.has(Flags::CLOSING) {
-            let result = inner.outbox.write_or_queue_shared(frames, packets);
-            if result.is_ok() {
-                if inner.outbox.blocked {
-                    self.flags.set(Flags::BLOCKED);
-                }
-                return Ok(());
-            }
-            return Err(self.failed(inner));
-        }
-        if inner.outbox.dirty {
-            let mut after = After::default();
-            let result = self.queue(&mut inner, Source::Shared(frames), packets, &mut after);
-            drop(inner);
-            after.run(self);
-            return result;
-        }
-        self.write_slow(inner, Source::Shared(frames), packets)
-    }
-
-    /// Tries to begin holding frames back for the owner of a batch. `false`: frames wait already.
-    pub(crate) fn cork(&self) -> Result<bool, SendError> {
-        if self.flags.has(Flags::CLOSING) {
-            return Err(SendError::Closed);
-        }
-        let mut inner = self.inner.lock();
-        if inner.outbox.is_empty()
-            && !inner.outbox.blocked
-            && !matches!(inner.outbox.sink, Sink::Closed)
-        {
-            inner.outbox.corked = true;
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    /// Writes what a batch held back for its owner.
-    pub(crate) fn uncork(self: &Arc<Self>, frames: &[u8], packets: u32) {
-        let mut after = After::default();
-        let mut inner = self.inner.lock();
-        inner.outbox.corked = false;
-        let behind = self.flags.has(Flags::BEHIND);
-        if behind {
-            self.flags.clear(Flags::BEHIND);
-        }
-        let actions = if !behind && inner.outbox.is_direct() {
-            match inner.outbox.write_or_queue(frames, packets) {
-                Ok(()) => self.flushed(&mut inner, &mut after),
-                Err(_) => inner.session.websocket_closed(),
-            }
-        } else if matches!(inner.outbox.sink, Sink::Closed) {
-            Actions::NONE
-        } else {
-            if !frames.is_empty() {
-                inner
-                    .outbox
-                    .push_front(Bytes::copy_from_slice(frames), packets);
-            }
-            self.flush(&mut inner, &mut after)
-        };
-        if !actions.is_empty() {
-            self.apply(&mut inner, actions, &mut after);
-        }
-        drop(inner);
-        after.run(self);
     }
 
     /// Time has passed: the wheel has reached `tick`. `true`: the deadline of the layer above has passed as well.

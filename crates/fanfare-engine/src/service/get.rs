@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use fanfare_protocol::engine::session::{Actions, Stage, Tail};
+use fanfare_protocol::engine::session::{Actions, Tail};
 use fanfare_protocol::engine::{payload, v3};
 use fanfare_websocket::{OpCode, frame};
 
@@ -58,14 +58,8 @@ impl<H: Handler> Get<H> {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
         let mut after = After::default();
         let mut inner = self.conn.inner.lock();
-        // What a batch holds back comes before what is queued: its end will wake us.
-        let held = inner.outbox.corked && inner.session.stage() != Stage::Closed;
         let queued = !inner.outbox.is_empty();
-        let answer = if held {
-            None
-        } else {
-            inner.session.answer(queued)
-        };
+        let answer = inner.session.answer(queued);
         let Some(answer) = answer else {
             inner.get = Some(cx.waker().clone());
             return Poll::Pending;

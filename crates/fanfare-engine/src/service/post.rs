@@ -14,7 +14,7 @@ use http_body::Body;
 use super::answer::{self, Answer};
 use super::future::State;
 use super::{EngineFuture, is_octet_stream, refused};
-use crate::batch::batch_of;
+use crate::batch::batch;
 use crate::flags::Flags;
 use crate::{Connection, Engine, Handler, Protocol};
 
@@ -79,7 +79,7 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
             } else {
                 &self.more[..]
             };
-            batch_of(&self.conn, || {
+            batch(|| {
                 deliver(&self.engine, &self.conn, body, self.binary);
             });
         } else if !self.conn.flags.has(Flags::CLOSED) {

@@ -13,7 +13,7 @@ use tokio::io::ReadBuf;
 use super::Early;
 use super::reader::Reader;
 use super::stream::Stream;
-use crate::batch::batch_of;
+use crate::batch::batch;
 use crate::connection::After;
 use crate::engine::Busy;
 use crate::flags::Flags;
@@ -99,7 +99,7 @@ pub(super) async fn run<H: Handler>(
                 let conn = guard.conn.take()?;
                 wait_for_post(&conn).await;
                 if let Some(_busy) = enter(&engine, &conn).await {
-                    batch_of(&conn, || engine.handler.upgraded(&conn));
+                    batch(|| engine.handler.upgraded(&conn));
                 }
                 return Some(Reader::new(engine, conn, stream, decoder, input));
             }

@@ -13,7 +13,7 @@ use tokio::io::ReadBuf;
 use tokio::time::Sleep;
 
 use super::stream::{LINGER, Stream};
-use crate::batch::{self, Source, batch_of};
+use crate::batch::{self, Source, batch};
 use crate::connection::After;
 use crate::flags::Flags;
 use crate::service::received;
@@ -165,7 +165,7 @@ impl<H: Handler> Reader<H> {
             };
             return (next, 0);
         };
-        batch_of(conn, || {
+        batch(|| {
             let mut consumed = 0;
             loop {
                 match decoder.next(&mut input[consumed..]) {

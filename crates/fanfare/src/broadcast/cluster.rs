@@ -133,7 +133,7 @@ impl BroadcastOperator {
             .iter()
             .map(|socket| socket.0.connection.clone())
             .collect();
-        fanfare_engine::broadcast(&audience, &message, self.options());
+        fanfare_engine::broadcast(&audience, &message, self.options(), None);
         for socket in recipients.iter().filter(|socket| !socket.connected()) {
             acks.gone(&socket.0.id);
         }

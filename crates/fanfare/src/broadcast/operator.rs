@@ -2,7 +2,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_engine::{BroadcastOptions, Connection};
+use fanfare_engine::{BroadcastOptions, Connection, Prepared};
 use fanfare_protocol::socket::IntoArgs;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
@@ -139,12 +139,16 @@ impl BroadcastOperator {
             return self.emit_recoverable(recovery, event, args);
         }
         let message = encode_event(&self.namespace.name, None, event, args)?;
-        let audience = self.audience();
-        let report = fanfare_engine::broadcast(&audience, &message, self.options());
-        Ok(BroadcastReport {
-            recipients: audience.len(),
+        Ok(self.deliver(&message))
+    }
+
+    fn deliver(&self, message: &Prepared) -> BroadcastReport {
+        let skip = self.sender.as_ref().map(|socket| &socket.0.connection);
+        let report = fanfare_engine::broadcast(&self.audience(), message, self.options(), skip);
+        BroadcastReport {
+            recipients: report.recipients,
             full: report.full,
-        })
+        }
     }
 
     #[cold]
@@ -158,22 +162,14 @@ impl BroadcastOperator {
         except.extend(self.sender.iter().map(|socket| socket.0.id.as_str()));
         let rooms: SmallVec<[&str; 1]> = self.rooms.iter().map(String::as_str).collect();
         let name = &self.namespace.name;
-        let send = |message: &_| {
-            let audience = self.audience();
-            let report = fanfare_engine::broadcast(&audience, message, self.options());
-            BroadcastReport {
-                recipients: audience.len(),
-                full: report.full,
-            }
-        };
+        let send = |message: &_| self.deliver(message);
         Ok(recovery.emit(name, (event, args), &rooms, &except, send)?)
     }
 
     pub(super) fn options(&self) -> BroadcastOptions {
-        let mut options = BroadcastOptions::default();
-        options.volatile = self.volatile;
-        options.compress = self.compress;
-        options
+        BroadcastOptions::default()
+            .volatile(self.volatile)
+            .compress(self.compress)
     }
 
     /// Sends an event `message`, as Node's `send` does.
@@ -228,7 +224,7 @@ impl BroadcastOperator {
             .iter()
             .map(|socket| socket.0.connection.clone())
             .collect();
-        fanfare_engine::broadcast(&audience, &message, self.options());
+        fanfare_engine::broadcast(&audience, &message, self.options(), None);
         // A socket that went before it was registered would be waited for in vain.
         recipients
             .iter()
@@ -285,14 +281,14 @@ impl BroadcastOperator {
         }
     }
 
-    /// The connections concerned. The common cases share the list that the index keeps.
+    /// The connections concerned, perhaps with the sender's. The common cases share the list that the index keeps.
     fn audience(&self) -> Audience<Connection<Client>> {
-        let room = match (self.rooms.as_slice(), self.except.as_slice(), &self.sender) {
-            ([], [], None) => None,
-            ([room], [], None) => Some(room.as_str()),
+        let room = match (self.rooms.as_slice(), self.except.as_slice()) {
+            ([], []) => None,
+            ([room], []) => Some(room.as_str()),
             _ => {
-                return self
-                    .select()
+                let chosen = self.select();
+                return chosen
                     .iter()
                     .map(|socket| socket.0.connection.clone())
                     .collect();

@@ -210,7 +210,6 @@ async fn emitted_from_one_batch_everybody_sees_the_same_order() {
 }
 
 /// What one thread emits under a lock comes before what the next one emits under it, for everybody.
-#[ignore = "broadcasts of a batch are held back per thread: to be fixed in the engine"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn emitted_under_one_lock_everybody_sees_the_same_order() {
     use std::sync::{Arc, Mutex};
