@@ -9,7 +9,7 @@ import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
-export const DEADLINE = 15_000;
+export const DEADLINE = 30_000; // milliseconds; generous, since a busy machine is not a fault of the pages
 
 const repository = resolve(import.meta.dirname, "../..");
 

@@ -12,6 +12,9 @@ const SIZES = {
   desktop: { viewport: { width: 1280, height: 800 } },
 };
 
+// One visitor each, so that nobody finds the notifications of the one before.
+const NAMES = { "phone-light": "Ada", "phone-dark": "Mary", "desktop-light": "Joan", "desktop-dark": "Ida" };
+
 const server = await Server.start();
 const browser = await launch();
 const shot = (page, name) => page.screenshot({ path: join(folder, `${name}.png`) });
@@ -50,7 +53,7 @@ try {
       await page.goto(`${server.url}/chat/`);
       await page.locator("#gate input").waitFor();
       await shot(page, `gate-${name}`);
-      await enter(page, "Ada");
+      await enter(page, NAMES[name]);
       await connected(page, "websocket");
       if (name === "phone-light") {
         await page.locator("#file").setInputFiles({ name: "sunrise.png", mimeType: "image/png", buffer: await png(page, 900, 560) });
@@ -92,7 +95,7 @@ try {
       else await page.locator(".item .link").last().click();
       await fetch(`${server.url}/api/notify`, {
         method: "POST",
-        body: JSON.stringify({ title: "Checkout is slow", level: "critical", body: "p99 above 2 s for five minutes.", to: { user: "Ada" } }),
+        body: JSON.stringify({ title: "Checkout is slow", level: "critical", body: "p99 above 2 s for five minutes.", to: { user: NAMES[name] } }),
       });
       await until("the toast", () => page.locator(".toast").last().evaluate((toast) => toast.getAnimations().length === 0));
       if (size === "desktop") await page.locator("#title").fill("Deploying 0.2 at 15:00");

@@ -83,7 +83,7 @@ export class Inbox {
           h(
             "div",
             {},
-            h("h2", { dir: "auto" }, notification.title, unread && h("span", { class: "visually-hidden" }, " (unread)")),
+            h("h3", { dir: "auto" }, notification.title, unread && h("span", { class: "visually-hidden" }, " (unread)")),
             notification.body ? h("p", { dir: "auto" }, notification.body) : null,
             h("p", { class: "facts" }, time(notification.at), h("span", {}, address(notification)), button),
           ),

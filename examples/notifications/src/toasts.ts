@@ -39,8 +39,11 @@ export function toast(notification: Notification, read: (id: string) => void): v
     clearTimeout(timer);
     timer = setTimeout(() => element.remove(), LASTS);
   };
-  for (const event of ["mouseenter", "focusin"]) element.addEventListener(event, () => clearTimeout(timer));
-  for (const event of ["mouseleave", "focusout"]) element.addEventListener(event, start);
+  // A finger has no place to go to when it has tapped: only a mouse and the keyboard's focus hold a toast.
+  element.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && clearTimeout(timer));
+  element.addEventListener("pointerleave", start);
+  element.addEventListener("focusin", () => clearTimeout(timer));
+  element.addEventListener("focusout", start);
   start();
   region.append(element);
   while (region.children.length > SHOWN) region.firstElementChild?.remove();

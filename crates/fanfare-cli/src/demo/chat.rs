@@ -121,7 +121,7 @@ async fn join(
         socket.to(key(room)).emit("joined", &event)?;
     }
     if moved.list_changed {
-        socket.nsp().emit("rooms", &hall.rooms())?;
+        socket.nsp().emit("rooms", hall.rooms())?;
     }
     let joined: Joined = hall.joined(room);
     socket.nsp().emit("room", &joined.room)?;
