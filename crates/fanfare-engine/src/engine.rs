@@ -86,6 +86,16 @@ impl<H: Handler> Engine<H> {
         }
     }
 
+    /// As [`for_each`](Engine::for_each) with one part of the connections, for work that is to be spread over time.
+    /// `false`: that was the last part, or there is none of this number.
+    pub fn for_each_of(&self, part: usize, f: impl FnMut(&Arc<Connection<H::State>>)) -> bool {
+        let Some(conns) = self.table.snapshot(part) else {
+            return false;
+        };
+        conns.iter().for_each(f);
+        true
+    }
+
     /// Closes every connection at once, as Node's `engine.close()`: what is queued is thrown away, waiting GETs get a
     /// `close` packet, WebSockets a close frame. Their reason is `forced close`.
     ///

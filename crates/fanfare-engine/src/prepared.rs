@@ -161,6 +161,16 @@ impl PreparedBuf {
         self.binary |= message.binary;
     }
 
+    /// How many bytes there are, framing included.
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
     /// How many packets were added.
     pub fn packets(&self) -> usize {
         self.packets as usize

@@ -20,7 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower_service::Service;
 
-use crate::RemoteAddr;
+use crate::proxy::read_header;
+use crate::{Networks, RemoteAddr};
 
 /// How [`serve`] treats connections.
 #[derive(Clone, Debug)]
@@ -30,6 +31,9 @@ pub struct ServeOptions {
     pub header_timeout: Duration,
     /// The longest head of a request, in bytes. At least 8 KiB. Default 16 KiB.
     pub max_header_bytes: usize,
+    /// Load balancers that put a PROXY protocol header (version 1 or 2) in front of each connection. Connections from
+    /// these networks must have one, all others are taken as they are. Default: none.
+    pub proxy_protocol: Networks,
     /// How long requests under way may take to end once the server shuts down. Default 10 s.
     pub shutdown_timeout: Duration,
 }
@@ -39,6 +43,7 @@ impl Default for ServeOptions {
         ServeOptions {
             header_timeout: Duration::from_secs(15),
             max_header_bytes: 16 * 1024,
+            proxy_protocol: Networks::none(),
             shutdown_timeout: Duration::from_secs(10),
         }
     }
@@ -75,6 +80,8 @@ where
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX));
     let http = Arc::new(http);
+    let proxies = (!options.proxy_protocol.is_empty())
+        .then(|| Arc::new((options.proxy_protocol, options.header_timeout)));
     // Every connection holds a receiver: when they are gone, all requests have ended.
     let (stop, stopped) = watch::channel(());
     let mut shutdown = pin!(shutdown);
@@ -92,19 +99,50 @@ where
             },
             () = &mut shutdown => break,
         };
-        tokio::spawn(connection(
-            http.clone(),
-            stream,
-            address,
-            service.clone(),
-            stopped.clone(),
-        ));
+        let (http, service, stopped) = (http.clone(), service.clone(), stopped.clone());
+        match &proxies {
+            Some(proxies) if proxies.0.contains(address.ip()) => {
+                tokio::spawn(proxied(http, stream, address, service, stopped, proxies.1));
+            }
+            _ => {
+                tokio::spawn(connection(http, stream, address, service, stopped));
+            }
+        }
     }
     drop(listener);
     drop(stopped);
     stop.send_replace(());
     let _ = tokio::time::timeout(options.shutdown_timeout, stop.closed()).await;
     Ok(())
+}
+
+/// A connection that begins with a PROXY protocol header.
+async fn proxied<S, B>(
+    http: Arc<Builder<TokioExecutor>>,
+    mut stream: TcpStream,
+    address: SocketAddr,
+    service: S,
+    stopped: watch::Receiver<()>,
+    timeout: Duration,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let address = match tokio::time::timeout(timeout, read_header(&mut stream)).await {
+        Ok(Ok(client)) => client.unwrap_or(address),
+        Ok(Err(error)) => {
+            tracing::debug!(%address, %error, "a load balancer's connection was refused");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!(%address, "no PROXY protocol header in time");
+            return;
+        }
+    };
+    connection(http, stream, address, service, stopped).await;
 }
 
 async fn connection<S, B>(

@@ -4,28 +4,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use fanfare_engine::{CloseMode, Connection, Handler, Handshake};
+use fanfare_engine::{CloseMode, Connection, Handler, Handshake, Transport};
 use fanfare_protocol::CloseReason;
-use fanfare_protocol::socket::{
-    Connect, DecodeError, Decoder, Event, Packet, encode_connect_error,
-};
+use fanfare_protocol::socket::{Connect, DecodeError, Event, Packet};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+use tracing::Instrument;
 
-use crate::handler::{ConnectContext, ConnectError, EventContext};
+use crate::codec::{Codec, Decoding, Malformed, Translated};
+use crate::guard::{Excess, Held, Meter, Verdict};
+use crate::handler::{ConnectContext, ConnectError, EventContext, EventError};
 use crate::io::{IoInner, run_or_spawn};
 use crate::namespace::NamespaceInner;
+use crate::parser::{ParserDecoder, ParserError, RawPacket};
 use crate::reason::DisconnectReason;
 use crate::recovery::{Attempt, Part, Recovery};
 use crate::socket::Socket;
 
 /// What the server keeps for each connection.
-pub struct Client {
+pub(crate) struct Client {
     pub(crate) io: Arc<IoInner>,
-    decoder: Mutex<Decoder>,
+    decoder: Mutex<Decoding>,
     /// One for each namespace, those whose middlewares still run included.
     sockets: Mutex<SmallVec<[Socket; 1]>>,
     closing: AtomicBool,
+    /// Which transport the connection is counted under.
+    websocket: AtomicBool,
+    /// Counts what it sends, if that is limited.
+    meter: Option<Box<Meter>>,
+    /// Its place among the connections of its address, if those are limited.
+    _held: Option<Box<Held>>,
+    /// It slipped in beyond that limit.
+    surplus: bool,
 }
 
 impl std::fmt::Debug for Client {
@@ -82,7 +92,7 @@ impl Client {
 
 /// The Socket.IO layer as the engine sees it.
 #[derive(Debug)]
-pub struct Dispatcher {
+pub(crate) struct Dispatcher {
     /// Weak, because the server owns the engine that owns this; a connection keeps the server alive.
     pub(crate) io: Weak<IoInner>,
 }
@@ -92,7 +102,7 @@ type Conn = Arc<Connection<Client>>;
 impl Handler for Dispatcher {
     type State = Client;
 
-    fn accept(&self, _: &Handshake) -> Client {
+    fn accept(&self, handshake: &Handshake) -> Client {
         #[allow(
             clippy::expect_used,
             reason = "requests come through a service, which holds the server"
@@ -101,18 +111,48 @@ impl Handler for Dispatcher {
             .io
             .upgrade()
             .expect("the server lives while its service does");
+        io.start();
+        let (held, fits) = io
+            .door
+            .enter(handshake.address().map(|address| address.ip()));
         Client {
+            decoder: Mutex::new(io.codec.decoder()),
+            meter: io.rates.meter(),
+            _held: held,
+            surplus: !fits,
             io,
-            decoder: Mutex::default(),
             sockets: Mutex::default(),
             closing: AtomicBool::new(false),
+            websocket: AtomicBool::new(false),
         }
     }
 
     fn open(&self, conn: &Conn) {
+        let client = conn.state();
+        let transport = conn.transport();
+        let websocket = transport == Transport::WebSocket;
+        client.websocket.store(websocket, Ordering::Relaxed);
+        client.io.stats.opened(conn.protocol(), transport);
+        if client.surplus {
+            client.io.stats.refused("connections_per_address");
+            return conn.close(CloseMode::Discard, CloseReason::ForcedClose);
+        }
+        tracing::debug!(
+            address = conn.handshake().address().map(tracing::field::display),
+            transport = transport.name(),
+            "connection opened"
+        );
         conn.set_deadline(Some(
             Instant::now() + conn.state().io.limits.connect_timeout,
         ));
+    }
+
+    fn upgraded(&self, conn: &Conn) {
+        let client = conn.state();
+        if !client.websocket.swap(true, Ordering::Relaxed) {
+            client.io.stats.upgraded(conn.protocol());
+        }
+        tracing::debug!("connection upgraded to websocket");
     }
 
     /// The connection has joined no namespace in time.
@@ -120,38 +160,68 @@ impl Handler for Dispatcher {
         if conn.state().sockets.lock().iter().any(Socket::connected) {
             return;
         }
+        conn.state().io.stats.refused("connect_timeout");
         tracing::debug!("no namespace was joined within the connect timeout: closing");
         conn.state().close(conn);
     }
 
     #[inline]
     fn text(&self, conn: &Conn, data: &str) {
-        let decoded = conn
-            .state()
-            .decoder
-            .lock()
-            .text(data, &conn.state().io.limits);
+        let client = conn.state();
+        client.io.stats.bytes_in(data.len());
+        let Some(admitted) = admit_message(conn, data.len()) else {
+            return;
+        };
+        let limits = &client.io.limits;
+        if let Codec::Custom(_) = client.io.codec {
+            return self.custom(conn, admitted, |decoder| decoder.text(data, limits));
+        }
+        let decoded = match &mut *client.decoder.lock() {
+            Decoding::Json(decoder) => decoder.text(data, limits),
+            _ => Err(DecodeError::UnexpectedText { missing: 0 }),
+        };
         match decoded {
-            Ok(Some(packet)) => self.packet(conn, packet),
+            Ok(Some(packet)) => self.packet(conn, packet, admitted),
             Ok(None) => {}
-            Err(error) => Self::malformed(conn, &error),
+            Err(error) => Self::malformed(conn, &error.into()),
         }
     }
 
     fn binary(&self, conn: &Conn, data: &[u8]) {
-        let decoded = conn
-            .state()
-            .decoder
-            .lock()
-            .binary(data, &conn.state().io.limits);
+        let client = conn.state();
+        client.io.stats.bytes_in(data.len());
+        let Some(admitted) = admit_message(conn, data.len()) else {
+            return;
+        };
+        let limits = &client.io.limits;
+        if let Codec::Custom(_) = client.io.codec {
+            return self.custom(conn, admitted, |decoder| decoder.binary(data, limits));
+        }
+        let decoded = match &mut *client.decoder.lock() {
+            Decoding::Json(decoder) => decoder.binary(data, limits),
+            _ => Ok(None),
+        };
         match decoded {
-            Ok(Some(assembled)) => self.packet(conn, assembled.packet()),
+            Ok(Some(assembled)) => self.packet(conn, assembled.packet(), admitted),
+            Ok(None) if matches!(client.io.codec, Codec::Msgpack) => {
+                match fanfare_protocol::msgpack::decode(data, limits) {
+                    Ok(packet) => self.packet(conn, packet, admitted),
+                    Err(error) => Self::malformed(conn, &error.into()),
+                }
+            }
             Ok(None) => {}
-            Err(error) => Self::malformed(conn, &error),
+            Err(error) => Self::malformed(conn, &error.into()),
         }
     }
 
     fn close(&self, conn: &Conn, reason: CloseReason) {
+        let client = conn.state();
+        let transport = match client.websocket.load(Ordering::Relaxed) {
+            true => Transport::WebSocket,
+            false => Transport::Polling,
+        };
+        client.io.stats.closed(conn.protocol(), transport, reason);
+        tracing::debug!(%reason, "connection closed");
         for socket in conn.state().take_sockets() {
             socket.farewell(reason.into());
         }
@@ -159,17 +229,48 @@ impl Handler for Dispatcher {
 }
 
 impl Dispatcher {
+    /// Has a custom parser read something.
     #[cold]
-    fn malformed(conn: &Conn, error: &DecodeError) {
+    fn custom(
+        &self,
+        conn: &Conn,
+        admitted: bool,
+        read: impl FnOnce(&mut dyn ParserDecoder) -> Result<Option<RawPacket>, ParserError>,
+    ) {
+        let raw = match &mut *conn.state().decoder.lock() {
+            Decoding::Custom(decoder) => read(&mut **decoder),
+            _ => return,
+        };
+        let read = match raw {
+            Ok(None) => return,
+            Ok(Some(raw)) => Translated::new(raw),
+            Err(error) => Err(error.into()),
+        };
+        let handled = read.and_then(|translated| {
+            let handle = |packet: Packet<'_>| self.packet(conn, packet, admitted);
+            translated.read(&conn.state().io.limits, handle)
+        });
+        if let Err(error) = handled {
+            Self::malformed(conn, &error);
+        }
+    }
+
+    #[cold]
+    fn malformed(conn: &Conn, error: &Malformed) {
+        crate::stats::malformed(error.label());
+        conn.state().io.stats.refused("malformed");
         tracing::debug!(%error, "malformed packet: closing");
         // The reason reaches the sockets as it does in Node, `forced close`.
         conn.close(CloseMode::Flush, CloseReason::ForcedClose);
     }
 
     #[inline]
-    fn packet(&self, conn: &Conn, packet: Packet<'_>) {
+    fn packet(&self, conn: &Conn, packet: Packet<'_>, admitted: bool) {
         let client = conn.state();
         if client.closing.load(Ordering::Acquire) {
+            return;
+        }
+        if client.meter.is_some() && !Self::admitted(conn, &packet, admitted) {
             return;
         }
         if let Packet::Connect(connect) = packet {
@@ -193,9 +294,44 @@ impl Dispatcher {
         }
     }
 
+    /// Whether a packet is handled, and not too much. `admitted`: its bytes are not.
+    #[cold]
+    fn admitted(conn: &Conn, packet: &Packet<'_>, admitted: bool) -> bool {
+        if !matches!(packet, Packet::Event(_) | Packet::Connect(_)) {
+            return true;
+        }
+        let client = conn.state();
+        let events = || match &client.meter {
+            Some(meter) => excess(conn, meter.event(Instant::now())),
+            None => Some(true),
+        };
+        match if admitted { events() } else { Some(false) } {
+            Some(true) => return true,
+            Some(false) => {}
+            None => return false,
+        }
+        match packet {
+            Packet::Event(event) => {
+                if let (Some(id), Some(socket)) = (event.ack, client.socket(event.namespace)) {
+                    let _ = socket.send_ack(id, &EventError::new("too many events"));
+                }
+            }
+            Packet::Connect(connect) => {
+                refuse(
+                    conn,
+                    connect.namespace,
+                    &ConnectError::new("too many events"),
+                );
+            }
+            _ => {}
+        }
+        false
+    }
+
     /// A packet for a namespace that the client has not joined, or a second CONNECT: the client is broken.
     #[cold]
     fn out_of_turn(conn: &Conn, namespace: &str) {
+        conn.state().io.stats.refused("out_of_turn");
         tracing::debug!(namespace, "packet out of turn: closing");
         conn.state().close(conn);
     }
@@ -219,6 +355,7 @@ impl Dispatcher {
             .io
             .enter_namespace(connect.namespace, connect.payload.as_deref())
         else {
+            client.io.stats.refused("invalid_namespace");
             return refuse(
                 conn,
                 connect.namespace,
@@ -240,6 +377,7 @@ impl Dispatcher {
             if sockets.len() >= limit {
                 drop(sockets);
                 socket.reject();
+                client.io.stats.refused("too_many_namespaces");
                 let error = ConnectError::new(format!("too many namespaces: the limit is {limit}"));
                 return refuse(conn, connect.namespace, &error);
             }
@@ -254,7 +392,39 @@ impl Dispatcher {
             admit(&socket, Ok(()));
             return;
         }
-        run_or_spawn(&client.io.running, join(socket, namespace));
+        let span =
+            tracing::debug_span!("connect", socket = %socket.id(), namespace = socket.namespace());
+        let joining = join(socket, namespace).instrument(span);
+        run_or_spawn(&client.io.running, joining);
+    }
+}
+
+/// Counts a message. `Some(false)`: what it belongs to is to be dropped; `None`: the connection has been closed.
+#[inline]
+fn admit_message(conn: &Conn, len: usize) -> Option<bool> {
+    match &conn.state().meter {
+        None => Some(true),
+        Some(meter) => excess(conn, meter.message(len, Instant::now())),
+    }
+}
+
+/// Does what is to be done about too much. The result is that of [`admit_message`].
+fn excess(conn: &Conn, verdict: Verdict) -> Option<bool> {
+    let Verdict::Excess { cause, action, log } = verdict else {
+        return Some(true);
+    };
+    conn.state().io.stats.refused(cause);
+    if log {
+        let address = conn.handshake().address().map(tracing::field::display);
+        tracing::warn!(address, cause, ?action, "a client sends too much");
+    }
+    match action {
+        Excess::Warn => Some(true),
+        Excess::Drop => Some(false),
+        Excess::Disconnect => {
+            conn.state().close(conn);
+            None
+        }
     }
 }
 
@@ -281,6 +451,7 @@ fn admit(socket: &Socket, result: Result<(), ConnectError>) {
             fanfare_engine::batch(|| socket.welcome());
         }
         Err(error) => {
+            conn.state().io.stats.refused("middleware");
             tracing::debug!(namespace = socket.namespace(), %error, "connection refused");
             conn.state().remove(socket);
             socket.reject();
@@ -290,10 +461,9 @@ fn admit(socket: &Socket, result: Result<(), ConnectError>) {
 }
 
 fn refuse(conn: &Conn, namespace: &str, error: &ConnectError) {
+    let codec = &conn.state().io.codec;
     let result = conn.send_with(|buf| {
-        // `data` is a JSON value already: it cannot fail.
-        let _ =
-            buf.try_text(|out| encode_connect_error(out, namespace, error.message(), error.data()));
+        codec.write_connect_error(buf, namespace, error.message(), error.data());
     });
     if result.is_err() {
         tracing::debug!(namespace, "the client went before it was refused");

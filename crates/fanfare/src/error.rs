@@ -51,6 +51,14 @@ pub enum BuildError {
     /// A namespace was added twice.
     #[error("namespace {0:?} was added twice")]
     DuplicateNamespace(String),
+    /// The files of the browser client cannot be served.
+    #[error("cannot serve the client from {}: {message}", dir.display())]
+    ClientFiles {
+        /// The directory.
+        dir: std::path::PathBuf,
+        /// What is wrong.
+        message: String,
+    },
     /// An event name that the protocol keeps for itself.
     #[error("\"{0}\" is a reserved event name")]
     ReservedEvent(String),

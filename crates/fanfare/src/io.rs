@@ -1,30 +1,37 @@
 //! The server.
 
 mod builder;
+mod drain;
 mod running;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use fanfare_engine::Engine;
+use fanfare_engine::{Engine, TrustedProxies};
 use fanfare_protocol::Limits;
 use fanfare_protocol::socket::IntoArgs;
 use parking_lot::RwLock;
 
 pub use builder::SocketIoBuilder;
+pub use drain::DrainReport;
 pub(crate) use running::{Latch, Running, run_or_spawn};
 
 use crate::adapter::{FetchSocketsError, RemoteSocket, ServerSideEmitError};
 use crate::broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
+use crate::bundles::Bundles;
 use crate::client::Dispatcher;
+use crate::codec::Codec;
 use crate::error::EmitError;
 use crate::extract::StateMap;
+use crate::guard::{Door, RateLimits};
 use crate::namespace::{
     NamespaceHandle, NamespaceInner, Parent, ParentNamespace, Settings, with_slash,
 };
 use crate::service::SocketIoService;
+use crate::stats::{Snapshot, Stats};
 
 /// A Socket.IO server. Cheap to clone; clones are the same server.
 ///
@@ -54,6 +61,14 @@ pub(crate) struct IoInner {
     pub(crate) settings: Settings,
     pub(crate) ack_timeout: Duration,
     pub(crate) running: Running,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) codec: Codec,
+    pub(crate) door: Door,
+    pub(crate) bundles: Option<Bundles>,
+    pub(crate) rates: RateLimits,
+    pub(crate) proxies: Option<TrustedProxies>,
+    /// [`SocketIo::drain`] or [`SocketIo::close`] was called.
+    pub(crate) leaving: AtomicBool,
     /// [`SocketIo::close`] was called.
     pub(crate) closed: Latch,
     engine: OnceLock<Arc<Engine<Dispatcher>>>,
@@ -152,6 +167,17 @@ impl IoInner {
     pub(crate) fn namespace_names(&self) -> Vec<String> {
         let namespaces = self.namespaces.read();
         namespaces.keys().map(|name| name.to_string()).collect()
+    }
+
+    pub(crate) fn engine(&self) -> Option<&Arc<Engine<Dispatcher>>> {
+        self.engine.get()
+    }
+
+    /// Starts what runs beside the connections; to be called on the runtime.
+    pub(crate) fn start(&self) {
+        if self.stats.start_publishing() {
+            tokio::spawn(crate::stats::run(self.this.clone()));
+        }
     }
 
     fn all_namespaces(&self) -> Vec<Arc<NamespaceInner>> {
@@ -299,12 +325,26 @@ impl SocketIo {
         self.engine().connections()
     }
 
+    /// What the server has counted since it was built.
+    pub fn stats(&self) -> Snapshot {
+        self.0.stats.snapshot()
+    }
+
+    /// Hands what was counted to the recorder of the [`metrics`](https://docs.rs/metrics) facade now. This happens
+    /// once a second anyway; call it before a scrape is answered to have the latest.
+    pub fn publish_metrics(&self) {
+        self.0.publish();
+    }
+
     /// Closes the server as Node's `io.close()` does: every socket is disconnected with the reason
     /// `server shutting down`, no DISCONNECT packet is sent, so that clients reconnect (to the next server), and new
     /// requests are refused.
     ///
     /// Returns when the connections are closed. Closing twice is harmless.
+    ///
+    /// [`drain`](Self::drain) is the gentle way.
     pub async fn close(&self) {
+        self.0.leaving.store(true, Ordering::Release);
         self.0.closed.set();
         self.engine().for_each(|conn| conn.state().shut_down());
         self.engine().close();
@@ -312,6 +352,7 @@ impl SocketIo {
         if let Some(cluster) = &self.0.settings.cluster {
             cluster.adapter.close().await;
         }
+        self.0.publish();
     }
 }
 

@@ -32,14 +32,18 @@
 mod ack;
 mod adapter;
 mod broadcast;
+mod bundles;
 mod client;
+mod codec;
 mod encode;
 mod error;
 pub mod extract;
+mod guard;
 pub mod handler;
 mod id;
 mod io;
 mod namespace;
+pub mod parser;
 mod reason;
 mod recovery;
 mod rooms;
@@ -57,15 +61,20 @@ pub use adapter::{
 pub use broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 pub use error::{BuildError, EmitError};
 pub use extract::{Data, Handshake, State};
-pub use fanfare_engine::{Config, RemoteAddr, SlowConsumer, Transports};
+pub use fanfare_engine::{
+    Config, ForwardedHeader, NetworkError, Networks, RemoteAddr, ServeOptions, SlowConsumer,
+    Transports, TrustedProxies,
+};
 pub use fanfare_protocol::socket::{AllArgs, ArgsError, EncodeError, IntoArgs};
 pub use fanfare_protocol::{Limits, Value};
+pub use guard::{Admission, Excess, RateLimits};
 pub use handler::{Ack, ConnectError, EventError};
 pub use id::SocketId;
-pub use io::{SocketIo, SocketIoBuilder};
+pub use io::{DrainReport, SocketIo, SocketIoBuilder};
 pub use namespace::{Namespace, NamespaceHandle, ParentNamespace, RoomEvent, RoomEvents};
 pub use reason::DisconnectReason;
 pub use recovery::{ConnectionStateRecovery, RecoveryFailure, RecoveryOutcome};
-pub use serve::{serve, serve_listener};
-pub use service::{Layered, LayeredBody, SocketIoLayer, SocketIoService};
+pub use serve::{serve, serve_listener, serve_with};
+pub use service::{Layered, LayeredBody, SocketIoFuture, SocketIoLayer, SocketIoService};
 pub use socket::{Extensions, ListenerId, OutgoingEvent, Socket, SocketEmitter};
+pub use stats::Snapshot as Stats;

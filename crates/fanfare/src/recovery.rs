@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use fanfare_engine::{CloseMode, Prepared};
 use fanfare_protocol::recovery::{Log, LogLimits, Memberships, Offset, Position, Sessions};
-use fanfare_protocol::socket::{EncodeError, IntoArgs};
+use fanfare_protocol::socket::{ArgWriter, EncodeError, IntoArgs};
 use fanfare_protocol::{CloseReason, Limits};
 use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::codec::Codec;
 use crate::encode;
 use crate::id::SocketId;
 use crate::namespace::NamespaceInner;
@@ -259,25 +260,34 @@ impl Recovery {
     /// Sends an event by `send` and keeps it for those who miss it.
     pub(crate) fn emit<A: IntoArgs, S: AsRef<str>, R>(
         &self,
-        namespace: &str,
+        (codec, namespace): (&Codec, &str),
         (event, args): (&str, &A),
         rooms: &[S],
         except: &[S],
         send: impl FnOnce(&Prepared) -> R,
     ) -> Result<R, EncodeError> {
-        let (mut text, attachments) = encode::event_text(namespace, event, args)?;
-        text.pop();
+        let json = match codec {
+            Codec::Json => Some(encode::event_text(namespace, event, args)?),
+            _ => None,
+        };
         let mut state = self.state.lock();
         let offset = Offset::text(&self.epoch, state.log.position() + 1);
-        let message = Prepared::build(|buf| {
-            buf.text(|out| {
-                out.extend_from_slice(&text);
-                let _ = write!(out, ",\"{offset}\"]"); // a Vec takes everything
-            });
-            for attachment in &attachments {
-                buf.binary(attachment);
+        let message = match json {
+            Some((mut text, attachments)) => Prepared::build(|buf| {
+                text.pop();
+                buf.text(|out| {
+                    out.extend_from_slice(&text);
+                    let _ = write!(out, ",\"{offset}\"]"); // a Vec takes everything
+                });
+                for attachment in &attachments {
+                    buf.binary(attachment);
+                }
+            }),
+            None => {
+                let args = WithOffset(args, offset);
+                encode::encode_event(codec, namespace, None, event, &args)?
             }
-        });
+        };
         let now = Instant::now();
         state
             .log
@@ -540,5 +550,15 @@ impl fmt::Debug for Recovery {
         f.debug_struct("Recovery")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+/// Arguments and one more.
+struct WithOffset<'a, A>(&'a A, String);
+
+impl<A: IntoArgs> IntoArgs for WithOffset<'_, A> {
+    fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
+        self.0.write(writer)?;
+        writer.arg(&self.1)
     }
 }

@@ -21,7 +21,19 @@ pub async fn serve(addr: impl ToSocketAddrs, io: SocketIo) -> std::io::Result<()
 /// # Errors
 /// If the listener fails.
 pub async fn serve_listener(listener: TcpListener, io: SocketIo) -> std::io::Result<()> {
+    serve_with(listener, io, ServeOptions::default()).await
+}
+
+/// As [`serve_listener`], with options: timeouts, the PROXY protocol.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve_with(
+    listener: TcpListener,
+    io: SocketIo,
+    options: ServeOptions,
+) -> std::io::Result<()> {
     let closed = io.clone();
     let closed = async move { closed.0.closed.wait().await };
-    fanfare_engine::serve(listener, io.service(), ServeOptions::default(), closed).await
+    fanfare_engine::serve(listener, io.service(), options, closed).await
 }

@@ -1,13 +1,16 @@
 //! Mounting the server: as a `tower` service, as a layer, or alone.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
-use fanfare_engine::{EngineBody, EngineService};
-use http::{Request, Response};
+use fanfare_engine::{EngineBody, EngineFuture, EngineService, RemoteAddr, Secure, TrustedProxies};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -41,14 +44,109 @@ where
 {
     type Response = Response<EngineBody>;
     type Error = Infallible;
-    type Future = <EngineService<Dispatcher> as Service<Request<B>>>::Future;
+    type Future = SocketIoFuture<B>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         <EngineService<Dispatcher> as Service<Request<B>>>::poll_ready(&mut self.engine, cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.engine.call(request)
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let io = &self.io.0;
+        if let Some(proxies) = &io.proxies {
+            believe(proxies, &mut request);
+        }
+        if self.engine.matches(request.uri().path()) {
+            let answer = match &io.bundles {
+                Some(bundles) => bundles.answer(&self.engine.engine().config().path, &request),
+                None => None,
+            };
+            if let Some(answer) = answer.or_else(|| refusal(&self.io, &request)) {
+                return SocketIoFuture(State::Ready(Some(Box::new(answer))));
+            }
+        }
+        SocketIoFuture(State::Engine(self.engine.call(request)))
+    }
+}
+
+/// Replaces the address of a proxy by the one that it speaks for.
+fn believe<B>(proxies: &TrustedProxies, request: &mut Request<B>) {
+    let Some(&RemoteAddr(peer)) = request.extensions().get() else {
+        return;
+    };
+    let (client, secure) = proxies.client(peer, request.headers());
+    request.extensions_mut().insert(RemoteAddr(client));
+    if let Some(secure) = secure {
+        request.extensions_mut().insert(Secure(secure));
+    }
+}
+
+/// The answer to a handshake that is not let in.
+fn refusal<B>(io: &SocketIo, request: &Request<B>) -> Option<Response<EngineBody>> {
+    let is_sid = |pair: &str| pair.strip_prefix("sid=").is_some_and(|sid| !sid.is_empty());
+    let query = request.uri().query().unwrap_or("");
+    if request.method() != Method::GET || query.split('&').any(is_sid) {
+        return None;
+    }
+    let address = request.extensions().get::<RemoteAddr>().map(|a| a.0.ip());
+    let cause = if !io.is_ready() {
+        "draining"
+    } else if io.clients_count() >= io.0.limits.max_connections {
+        "connections"
+    } else {
+        io.0.door.ask(address, Instant::now()).err()?
+    };
+    io.0.stats.refused(cause);
+    tracing::debug!(
+        address = address.map(tracing::field::display),
+        cause,
+        "handshake refused"
+    );
+    let text = match cause {
+        "draining" => "the server is going away",
+        _ => "too many connections",
+    };
+    let mut response = Response::new(EngineBody::new(text));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let after = io.0.door.retry_after;
+    let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    Some(response)
+}
+
+/// The answer of a [`SocketIoService`].
+pub struct SocketIoFuture<B>(State<B>);
+
+enum State<B> {
+    Engine(EngineFuture<Dispatcher, B>),
+    Ready(Option<Box<Response<EngineBody>>>),
+}
+
+// The future of the engine needs no pinning.
+impl<B> Unpin for SocketIoFuture<B> {}
+
+impl<B> Future for SocketIoFuture<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    type Output = Result<Response<EngineBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Engine(future) => Pin::new(future).poll(cx),
+            State::Ready(answer) => Poll::Ready(Ok(*answer.take().unwrap_or_default())),
+        }
+    }
+}
+
+impl<B> fmt::Debug for SocketIoFuture<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketIoFuture").finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use fanfare_protocol::socket::ArgsBuf;
 use parking_lot::Mutex;
@@ -10,8 +11,9 @@ use tokio::sync::Notify;
 use crate::id::SocketId;
 
 /// Gathers one answer from each recipient.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Collector {
+    asked: Instant,
     state: Mutex<State>,
     done: Notify,
     /// Gets the answers instead.
@@ -58,6 +60,7 @@ impl Collector {
             }),
             done: Notify::new(),
             forward,
+            asked: Instant::now(),
         })
     }
 
@@ -67,6 +70,9 @@ impl Collector {
             return;
         }
         let mut handed_on = None;
+        if payload.is_some() {
+            crate::stats::acknowledged(self.asked.elapsed());
+        }
         match (payload, &self.forward) {
             (Some(payload), Some(forward)) => handed_on = Some((forward, payload)),
             (Some(payload), None) => state.responses.push(payload),

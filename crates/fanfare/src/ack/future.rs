@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanfare_protocol::socket::{ArgsBuf, ArgsError};
 use serde::de::DeserializeOwned;
@@ -14,6 +14,7 @@ use crate::adapter::{AdapterError, RemoteAcks, from_value};
 use crate::error::EmitError;
 use crate::namespace::NamespaceInner;
 use crate::socket::Socket;
+use crate::stats;
 
 /// Why no acknowledgement came.
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +67,23 @@ impl<R: DeserializeOwned + 'static> AckFuture<R> {
         timeout: Duration,
     ) -> Self {
         let guard = Forget { socket, id };
+        let asked = Instant::now();
         Self {
             inner: Box::pin(async move {
                 let _guard = guard;
                 match tokio::time::timeout(timeout, rx).await {
-                    Ok(Ok(payload)) => Ok(payload.decode()?),
-                    Ok(Err(_)) => Err(AckError::Disconnected),
-                    Err(_) => Err(AckError::Timeout(timeout)),
+                    Ok(Ok(payload)) => {
+                        stats::acknowledged(asked.elapsed());
+                        Ok(payload.decode()?)
+                    }
+                    Ok(Err(_)) => {
+                        stats::unacknowledged("disconnected", 1);
+                        Err(AckError::Disconnected)
+                    }
+                    Err(_) => {
+                        stats::unacknowledged("timeout", 1);
+                        Err(AckError::Timeout(timeout))
+                    }
                 }
             }),
         }
@@ -183,6 +194,7 @@ impl<R: DeserializeOwned + Send + 'static> BroadcastAckFuture<R> {
                     .map(ArgsBuf::decode)
                     .collect::<Result<Vec<R>, _>>()?;
                 if timed_out && missing > 0 {
+                    stats::unacknowledged("timeout", missing);
                     return Err(BroadcastAckError::Timeout {
                         timeout,
                         responses,

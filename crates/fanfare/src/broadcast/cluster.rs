@@ -111,7 +111,13 @@ impl BroadcastOperator {
         counted: impl FnOnce(usize),
     ) -> Result<(), EmitError> {
         let id = self.namespace.next_ack_id();
-        let message = match encode_event(&self.namespace.name, Some(id), event, args) {
+        let message = match encode_event(
+            &self.namespace.codec,
+            &self.namespace.name,
+            Some(id),
+            event,
+            args,
+        ) {
             Ok(message) => message,
             Err(error) => {
                 counted(0);

@@ -138,13 +138,20 @@ impl BroadcastOperator {
         if let (Some(recovery), false) = (&self.namespace.recovery, self.volatile) {
             return self.emit_recoverable(recovery, event, args);
         }
-        let message = encode_event(&self.namespace.name, None, event, args)?;
+        let message = encode_event(
+            &self.namespace.codec,
+            &self.namespace.name,
+            None,
+            event,
+            args,
+        )?;
         Ok(self.deliver(&message))
     }
 
     fn deliver(&self, message: &Prepared) -> BroadcastReport {
         let skip = self.sender.as_ref().map(|socket| &socket.0.connection);
         let report = fanfare_engine::broadcast(&self.audience(), message, self.options(), skip);
+        self.count(report.recipients, message, report.full);
         BroadcastReport {
             recipients: report.recipients,
             full: report.full,
@@ -161,9 +168,17 @@ impl BroadcastOperator {
         let mut except: SmallVec<[&str; 2]> = self.except.iter().map(String::as_str).collect();
         except.extend(self.sender.iter().map(|socket| socket.0.id.as_str()));
         let rooms: SmallVec<[&str; 1]> = self.rooms.iter().map(String::as_str).collect();
-        let name = &self.namespace.name;
-        let send = |message: &_| self.deliver(message);
-        Ok(recovery.emit(name, (event, args), &rooms, &except, send)?)
+        let NamespaceInner { name, codec, .. } = &*self.namespace;
+        let send = |message: &Prepared| self.deliver(message);
+        Ok(recovery.emit((codec, name), (event, args), &rooms, &except, send)?)
+    }
+
+    fn count(&self, recipients: usize, message: &Prepared, full: usize) {
+        let stats = &self.namespace.stats;
+        stats.event_out(recipients.saturating_sub(full), message.len());
+        if full > 0 {
+            crate::stats::outbox_full(full);
+        }
     }
 
     pub(super) fn options(&self) -> BroadcastOptions {
@@ -211,7 +226,13 @@ impl BroadcastOperator {
             Err(error) => return BroadcastAckFuture::failed(error),
         };
         let id = self.namespace.next_ack_id();
-        let message = match encode_event(&self.namespace.name, Some(id), event, &args) {
+        let message = match encode_event(
+            &self.namespace.codec,
+            &self.namespace.name,
+            Some(id),
+            event,
+            &args,
+        ) {
             Ok(message) => message,
             Err(error) => return BroadcastAckFuture::failed(error.into()),
         };
@@ -224,7 +245,8 @@ impl BroadcastOperator {
             .iter()
             .map(|socket| socket.0.connection.clone())
             .collect();
-        fanfare_engine::broadcast(&audience, &message, self.options(), None);
+        let report = fanfare_engine::broadcast(&audience, &message, self.options(), None);
+        self.count(audience.len(), &message, report.full);
         // A socket that went before it was registered would be waited for in vain.
         recipients
             .iter()

@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use tracing::Instrument;
+
 use super::context::{EventContext, HasSocket, Moment, OnConnect, OnDisconnect, OnEvent};
 use super::output::{ConnectError, EventError, IntoAck, IntoOutcome};
 use super::{Handler, Requirements};
@@ -191,7 +193,7 @@ fn report_panic(socket: &Socket, panic: &(dyn Any + Send)) {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("(no message)");
     tracing::error!(socket = %socket.id(), namespace = socket.namespace(), panic = message, "a handler panicked");
-    crate::stats::panicked();
+    socket.io_inner().stats.panicked();
 }
 
 /// Calls user code; a panic ends here, not in the connection.
@@ -220,7 +222,8 @@ where
         Some(Poll::Pending) => {
             let socket = socket.clone();
             let running = socket.io_inner().running.enter();
-            tokio::spawn(async move {
+            let span = tracing::debug_span!("handler", socket = %socket.id(), namespace = socket.namespace());
+            let work = async move {
                 let _running = running;
                 match CatchUnwind(future).await {
                     Ok(output) => {
@@ -228,7 +231,8 @@ where
                     }
                     Err(panic) => report_panic(&socket, &*panic),
                 }
-            });
+            };
+            tokio::spawn(work.instrument(span));
         }
         None => {}
     }

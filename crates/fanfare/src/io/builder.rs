@@ -1,19 +1,26 @@
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use fanfare_engine::{Config, Engine};
+use fanfare_engine::{Config, Engine, TrustedProxies};
 use fanfare_protocol::Limits;
 use fanfare_protocol::socket::is_reserved_event;
 use parking_lot::RwLock;
 
 use super::{IoInner, Latch, Running, SocketIo};
 use crate::adapter::{Adapter, Cluster, ClusterInner};
+use crate::bundles::Bundles;
 use crate::client::Dispatcher;
+use crate::codec::Codec;
 use crate::error::BuildError;
 use crate::extract::StateMap;
+use crate::guard::{Admission, Door, RateLimits};
 use crate::namespace::{Matcher, Namespace, NamespaceInner, Parent, Settings};
+use crate::parser::Parser;
 use crate::recovery::ConnectionStateRecovery;
+use crate::stats::Stats;
 
 /// Configures a [`SocketIo`]. Names and defaults are those of Node's server.
 #[derive(Default)]
@@ -26,6 +33,11 @@ pub struct SocketIoBuilder {
     ack_timeout: Option<Duration>,
     recovery: Option<ConnectionStateRecovery>,
     adapter: Option<Arc<dyn Adapter>>,
+    codec: Codec,
+    admission: Admission,
+    rates: RateLimits,
+    proxies: Option<TrustedProxies>,
+    client_files: Option<PathBuf>,
 }
 
 const DEFAULT_ACK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -96,6 +108,48 @@ impl SocketIoBuilder {
         self
     }
 
+    /// The form of the packets (Node's `parser`): [`MsgpackParser`](crate::parser::MsgpackParser), or one of your own.
+    /// Clients must use the same. Default: JSON.
+    pub fn parser(mut self, parser: impl Parser) -> Self {
+        self.codec = Codec::new(parser);
+        self
+    }
+
+    /// Bounds new connections: how fast they come, how many from one address. Default: none.
+    pub fn admission(mut self, admission: Admission) -> Self {
+        self.admission = admission;
+        self
+    }
+
+    /// Bounds what one connection may send in a second. Default: none.
+    pub fn rate_limits(mut self, limits: RateLimits) -> Self {
+        self.rates = limits;
+        self
+    }
+
+    /// Whose word is taken for the address of the client, see [`TrustedProxies`]. Default: nobody's; a client's
+    /// address is that of the peer.
+    ///
+    /// ```
+    /// use fanfare::{Networks, SocketIo, TrustedProxies};
+    ///
+    /// let proxies: Networks = "10.0.0.0/8".parse()?;
+    /// let io = SocketIo::builder().trusted_proxies(TrustedProxies::new(proxies)).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = Some(proxies);
+        self
+    }
+
+    /// Serves the browser client (`serveClient`): the files `socket.io.js`, `.min.js`, `.esm.min.js`, `.msgpack.min.js`
+    /// and their maps from a directory, such as `node_modules/socket.io-client/dist`, at `<path>/<file>`. They are read
+    /// when the server is built. Default: nothing is served.
+    pub fn serve_client(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.client_files = Some(dir.into());
+        self
+    }
+
     /// All bounds at once; replaces what [`max_payload`](Self::max_payload) and
     /// [`connect_timeout`](Self::connect_timeout) set before.
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -131,10 +185,16 @@ impl SocketIoBuilder {
             ack_timeout,
             recovery,
             adapter,
+            codec,
+            admission,
+            rates,
+            proxies,
+            client_files,
         } = self;
         if let Some(recovery) = &recovery {
             limits.recovery_time = recovery.max_disconnection_duration;
         }
+        let bundles = client_files.map(|dir| Bundles::read(&dir)).transpose()?;
         if !namespaces.iter().any(|namespace| namespace.name == "/") {
             namespaces.push(Namespace::new("/"));
         }
@@ -164,12 +224,18 @@ impl SocketIoBuilder {
                 })
             },
         );
-        let parents = parents.collect();
+        let parents: Vec<Arc<Parent>> = parents.collect();
+        let stats: Arc<Stats> = Arc::default();
+        for parent in &parents {
+            stats.namespace(&parent.name); // before others take all the labels
+        }
         let settings = Settings {
             recovery,
             heartbeat: config.ping_interval + config.ping_timeout,
             limits: limits.clone(),
             cluster: adapter.map(ClusterInner::new),
+            stats: stats.clone(),
+            codec: codec.clone(),
         };
         let inner = Arc::new_cyclic(|this| {
             let mut map: HashMap<Box<str>, _, _> = HashMap::default();
@@ -194,6 +260,13 @@ impl SocketIoBuilder {
                 settings,
                 ack_timeout: ack_timeout.unwrap_or(DEFAULT_ACK_TIMEOUT),
                 running: Running::default(),
+                stats: stats.clone(),
+                codec: codec.clone(),
+                door: Door::new(&admission),
+                bundles,
+                rates,
+                proxies,
+                leaving: AtomicBool::new(false),
                 closed: Latch::default(),
                 engine: OnceLock::new(),
                 this: this.clone(),

@@ -26,6 +26,11 @@ impl Running {
         Guard(self.clone())
     }
 
+    /// How many handlers run.
+    pub(crate) fn count(&self) -> usize {
+        self.0.count.load(Ordering::Acquire)
+    }
+
     /// Waits until no handler runs.
     pub(crate) async fn finished(&self) {
         loop {

@@ -16,12 +16,14 @@ use crate::ack::BroadcastAcks;
 use crate::adapter::ClusterInner;
 use crate::broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 use crate::client::Client;
+use crate::codec::Codec;
 use crate::error::EmitError;
 use crate::id::SocketId;
 use crate::io::IoInner;
 use crate::recovery::{ConnectionStateRecovery, Recovery};
 use crate::rooms::{Member, Rooms};
 use crate::socket::{OutgoingEvent, Socket};
+use crate::stats::{NamespaceStats, Stats};
 
 /// What all namespaces of a server have in common.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) heartbeat: Duration,
     pub(crate) limits: Limits,
     pub(crate) cluster: Option<Arc<ClusterInner>>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) codec: Codec,
 }
 
 impl Settings {
@@ -60,6 +64,8 @@ pub(crate) struct NamespaceInner {
     pub(crate) room_hub: RoomHub,
     /// How many listeners for outgoing events its sockets have.
     pub(crate) outgoing_listeners: AtomicUsize,
+    pub(crate) stats: Arc<NamespaceStats>,
+    pub(crate) codec: Codec,
     io: Weak<IoInner>,
 }
 
@@ -104,8 +110,12 @@ impl NamespaceInner {
         settings: &Settings,
         io: Weak<IoInner>,
     ) -> Arc<Self> {
+        // One label for all of a declaration: clients choose the names.
+        let label = parent.as_ref().map_or(name, |parent| &parent.name);
         Arc::new(Self {
             name: name.into(),
+            stats: settings.stats.namespace(label),
+            codec: settings.codec.clone(),
             behaviour,
             parent,
             users: AtomicUsize::new(0),

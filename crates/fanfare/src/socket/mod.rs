@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use fanfare_engine::Connection;
+use fanfare_engine::{Connection, Prepared, SendError};
 use fanfare_protocol::socket::{ArgsBuf, IntoArgs};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -351,6 +351,8 @@ impl Socket {
     /// An event has arrived: its middlewares, then its handlers.
     #[inline]
     pub(crate) fn receive(&self, cx: &EventContext<'_>) {
+        self.0.namespace.stats.event_in();
+        tracing::trace!(socket = %self.0.id, event = cx.event, ack = cx.ack, "event received");
         if self.0.namespace.behaviour.packet_middlewares.is_empty() {
             self.dispatch(cx);
         } else {
@@ -484,21 +486,41 @@ impl Socket {
         }
         let namespace = &*self.0.namespace.name;
         if volatile {
-            let message = encode::encode_event(namespace, ack, event, args)?;
-            self.0.connection.send_volatile(&message)?;
+            let message =
+                encode::encode_event(&self.0.namespace.codec, namespace, ack, event, args)?;
+            if self.0.connection.send_volatile(&message)? {
+                self.sent(event, message.len());
+            }
             return Ok(());
         }
         if let (Some(recovery), None) = (&self.0.namespace.recovery, ack) {
             let own = [self.0.id];
-            let send = |message: &_| self.0.connection.send(message);
-            recovery.emit(namespace, (event, args), &own, &[], send)??;
-            return Ok(());
+            let send = |message: &Prepared| {
+                self.0.connection.send(message).map_err(not_sent)?;
+                self.sent(event, message.len());
+                Ok(())
+            };
+            let codec = &self.0.namespace.codec;
+            return recovery.emit((codec, namespace), (event, args), &own, &[], send)?;
         }
-        let mut encoded = Ok(());
-        self.0
-            .connection
-            .send_with(|buf| encoded = encode::write_event(buf, namespace, ack, event, args))?;
-        Ok(encoded?)
+        let mut encoded = Ok(0);
+        let sent = self.0.connection.send_with(|buf| {
+            let codec = &self.0.namespace.codec;
+            encoded = codec
+                .write_event(buf, namespace, ack, event, args)
+                .map(|()| buf.len());
+        });
+        if let Err(error) = sent {
+            return Err(not_sent(error));
+        }
+        self.sent(event, encoded?);
+        Ok(())
+    }
+
+    #[inline]
+    fn sent(&self, event: &str, len: usize) {
+        self.0.namespace.stats.event_out(1, len);
+        tracing::trace!(socket = %self.0.id, event, "event sent");
     }
 
     pub(crate) fn send_ack(&self, id: u64, args: impl IntoArgs) -> Result<(), EmitError> {
@@ -507,9 +529,9 @@ impl Socket {
         }
         let mut encoded = Ok(());
         let namespace = &*self.0.namespace.name;
-        self.0
-            .connection
-            .send_with(|buf| encoded = encode::write_ack(buf, namespace, id, &args))?;
+        self.0.connection.send_with(|buf| {
+            encoded = self.0.namespace.codec.write_ack(buf, namespace, id, &args);
+        })?;
         Ok(encoded?)
     }
 
@@ -679,22 +701,18 @@ impl Socket {
         // Sent while nobody else can find the socket, so that no broadcast overtakes it; with all that it missed as one
         // message, which an outbox takes however long it is.
         let sent = self.0.connection.send_with(|buf| {
-            buf.text(|out| {
-                fanfare_protocol::socket::encode_connect_reply(
-                    out,
-                    &self.0.namespace.name,
-                    &self.0.id,
-                    pid,
-                );
-            });
+            let NamespaceInner { name, codec, .. } = &*self.0.namespace;
+            codec.write_connect_reply(buf, name, &self.0.id, pid);
             missed.iter().for_each(|message| buf.append(message));
         });
         self.0.phase.store(CONNECTED, Ordering::Release);
+        self.0.namespace.stats.joined();
         drop(index);
         drop(state);
         if let Some(recovery) = recovery {
             recovery.sweep(&self.0.namespace);
         }
+        tracing::debug!(socket = %self.0.id, namespace = self.namespace(), "connected");
         if sent.is_err() {
             tracing::debug!(socket = %self.0.id, "the client went while it was welcomed");
         }
@@ -726,6 +744,7 @@ impl Socket {
                 hub.left(&room, self.0.id, deleted);
             }
             hub.left(&self.0.id, self.0.id, true);
+            self.0.namespace.stats.left();
         }
         drop(index);
         if let (Some(recovery), Some(state), Some(part)) = (recovery, &mut state, self.part()) {
@@ -791,13 +810,20 @@ impl Socket {
         }
         // Failure means that the connection is gone, which ends the socket as well.
         let _ = self.0.connection.send_with(|buf| {
-            buf.text(|out| {
-                fanfare_protocol::socket::encode_disconnect(out, &self.0.namespace.name);
-            });
+            let NamespaceInner { name, codec, .. } = &*self.0.namespace;
+            codec.write_disconnect(buf, name);
         });
         self.0.connection.state().remove(self);
         self.farewell(DisconnectReason::ServerNamespaceDisconnect);
     }
+}
+
+#[cold]
+fn not_sent(error: SendError) -> EmitError {
+    if let SendError::Full { .. } = error {
+        crate::stats::outbox_full(1);
+    }
+    error.into()
 }
 
 async fn guarded(socket: Socket, event: String, args: ArgsBuf, ack: Option<u64>) {

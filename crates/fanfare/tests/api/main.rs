@@ -3,14 +3,18 @@
 
 mod acks;
 mod binary;
+mod client_files;
 mod cluster;
 mod connect;
 mod disconnect;
 mod dynamic;
 mod events;
+mod guards;
 mod handlers;
 mod listeners;
+mod metrics;
 mod mount;
+mod parsers;
 mod recovery;
 mod rooms;
 mod support;

@@ -20,6 +20,16 @@ pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
     }
 }
 
+/// Waits until something is so that nobody tells us about.
+pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    within(what, async {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
 pub(crate) struct Server {
     pub(crate) io: SocketIo,
     pub(crate) addr: SocketAddr,

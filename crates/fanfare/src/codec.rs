@@ -1,0 +1,362 @@
+//! How packets are written and read: as JSON, as MessagePack, or in a form of the application's own.
+
+use std::any::TypeId;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_engine::PreparedBuf;
+use fanfare_protocol::socket::{
+    self, AllArgs, Args, DecodeError, Decoder, EncodeError, IntoArgs, JsonArgs, Packet, PacketType,
+    decode_args,
+};
+use fanfare_protocol::{Limits, Value, msgpack};
+use serde::Serialize;
+
+use crate::parser::{MsgpackParser, Parser, ParserDecoder, ParserError, RawPacket};
+
+/// The form of a server's packets.
+#[derive(Clone, Default)]
+pub(crate) enum Codec {
+    #[default]
+    Json,
+    Msgpack,
+    Custom(Arc<dyn Parser>),
+}
+
+impl Codec {
+    pub(crate) fn new<P: Parser>(parser: P) -> Self {
+        if TypeId::of::<P>() == TypeId::of::<MsgpackParser>() {
+            Self::Msgpack
+        } else {
+            Self::Custom(Arc::new(parser))
+        }
+    }
+
+    pub(crate) fn decoder(&self) -> Decoding {
+        match self {
+            Self::Json => Decoding::Json(Decoder::default()),
+            Self::Msgpack => Decoding::Msgpack,
+            Self::Custom(parser) => Decoding::Custom(parser.decoder()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn write_event<A: IntoArgs>(
+        &self,
+        buf: &mut PreparedBuf,
+        namespace: &str,
+        ack: Option<u64>,
+        event: &str,
+        args: &A,
+    ) -> Result<(), EncodeError> {
+        match self {
+            Self::Json => with_attachments(buf, |out, attachments| {
+                socket::encode_event(out, namespace, ack, event, args, attachments)
+            }),
+            Self::Msgpack => binary(buf, |out| {
+                msgpack::encode_event(out, namespace, ack, event, args)
+            }),
+            Self::Custom(parser) => {
+                if socket::is_reserved_event(event) {
+                    return Err(EncodeError::ReservedEvent(event.to_owned()));
+                }
+                let mut data = vec![Value::String(event.to_owned())];
+                data.extend(values(args)?);
+                let data = Some(Value::Array(data));
+                custom(&**parser, buf, PacketType::Event, namespace, ack, data)
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn write_ack<A: IntoArgs>(
+        &self,
+        buf: &mut PreparedBuf,
+        namespace: &str,
+        id: u64,
+        args: &A,
+    ) -> Result<(), EncodeError> {
+        match self {
+            Self::Json => with_attachments(buf, |out, attachments| {
+                socket::encode_ack(out, namespace, id, args, attachments)
+            }),
+            Self::Msgpack => binary(buf, |out| msgpack::encode_ack(out, namespace, id, args)),
+            Self::Custom(parser) => {
+                let data = Some(Value::Array(values(args)?));
+                custom(&**parser, buf, PacketType::Ack, namespace, Some(id), data)
+            }
+        }
+    }
+
+    pub(crate) fn write_connect_reply(
+        &self,
+        buf: &mut PreparedBuf,
+        namespace: &str,
+        sid: &str,
+        pid: Option<&str>,
+    ) {
+        match self {
+            Self::Json => buf.text(|out| socket::encode_connect_reply(out, namespace, sid, pid)),
+            Self::Msgpack => {
+                let mut out = Vec::with_capacity(64);
+                msgpack::encode_connect_reply(&mut out, namespace, sid, pid);
+                buf.binary(&out);
+            }
+            Self::Custom(parser) => {
+                let mut entries = vec![("sid".to_owned(), Value::String(sid.to_owned()))];
+                entries.extend(pid.map(|pid| ("pid".to_owned(), Value::String(pid.to_owned()))));
+                let data = Some(Value::Object(entries));
+                let written = custom(&**parser, buf, PacketType::Connect, namespace, None, data);
+                complain(written);
+            }
+        }
+    }
+
+    pub(crate) fn write_connect_error(
+        &self,
+        buf: &mut PreparedBuf,
+        namespace: &str,
+        message: &str,
+        data: Option<&impl Serialize>,
+    ) {
+        let written = match self {
+            Self::Json => {
+                buf.try_text(|out| socket::encode_connect_error(out, namespace, message, data))
+            }
+            Self::Msgpack => binary(buf, |out| {
+                msgpack::encode_connect_error(out, namespace, message, data)
+            }),
+            Self::Custom(parser) => {
+                let mut entries = vec![("message".to_owned(), Value::String(message.to_owned()))];
+                if let Some(data) = data.and_then(|data| values(&data).ok()?.pop()) {
+                    entries.push(("data".to_owned(), data));
+                }
+                let data = Some(Value::Object(entries));
+                custom(
+                    &**parser,
+                    buf,
+                    PacketType::ConnectError,
+                    namespace,
+                    None,
+                    data,
+                )
+            }
+        };
+        complain(written);
+    }
+
+    pub(crate) fn write_disconnect(&self, buf: &mut PreparedBuf, namespace: &str) {
+        match self {
+            Self::Json => buf.text(|out| socket::encode_disconnect(out, namespace)),
+            Self::Msgpack => {
+                let mut out = Vec::with_capacity(32);
+                msgpack::encode_disconnect(&mut out, namespace);
+                buf.binary(&out);
+            }
+            Self::Custom(parser) => complain(custom(
+                &**parser,
+                buf,
+                PacketType::Disconnect,
+                namespace,
+                None,
+                None,
+            )),
+        }
+    }
+}
+
+/// A packet without the arguments of the application could not be written.
+fn complain(written: Result<(), EncodeError>) {
+    if let Err(error) = written {
+        tracing::error!(%error, "a packet could not be written");
+    }
+}
+
+#[inline]
+fn with_attachments(
+    buf: &mut PreparedBuf,
+    encode: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let mut attachments = Vec::new();
+    buf.try_text(|out| encode(out, &mut attachments))?;
+    for attachment in &attachments {
+        buf.binary(attachment);
+    }
+    Ok(())
+}
+
+fn binary(
+    buf: &mut PreparedBuf,
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let mut out = Vec::with_capacity(128);
+    encode(&mut out)?;
+    buf.binary(&out);
+    Ok(())
+}
+
+fn custom(
+    parser: &dyn Parser,
+    buf: &mut PreparedBuf,
+    kind: PacketType,
+    namespace: &str,
+    id: Option<u64>,
+    data: Option<Value>,
+) -> Result<(), EncodeError> {
+    let packet = RawPacket {
+        kind,
+        namespace: namespace.to_owned(),
+        id,
+        data,
+    };
+    let mut messages = crate::parser::Messages::default();
+    parser
+        .encode(&packet, &mut messages)
+        .map_err(|error| EncodeError::NotSerializable {
+            argument: 0,
+            message: error.to_string(),
+        })?;
+    messages.write(buf);
+    Ok(())
+}
+
+/// Arguments as values.
+fn values<A: IntoArgs>(args: &A) -> Result<Vec<Value>, EncodeError> {
+    let failed = |message: String| EncodeError::NotSerializable {
+        argument: 0,
+        message,
+    };
+    let (mut json, mut attachments) = (vec![b'['], Vec::new());
+    args.write(&mut JsonArgs::new(&mut json, &mut attachments, false))?;
+    json.push(b']');
+    let json = String::from_utf8(json).map_err(|error| failed(error.to_string()))?;
+    let args = Args::from_json(&json, Limits::JSON_DEPTH_CEILING)
+        .map_err(|error| failed(error.to_string()))?;
+    let AllArgs(values) = decode_args::<AllArgs<Value>>(&args, &attachments)
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(values)
+}
+
+/// Reads the packets of one connection.
+pub(crate) enum Decoding {
+    Json(Decoder),
+    Msgpack,
+    Custom(Box<dyn ParserDecoder>),
+}
+
+impl fmt::Debug for Decoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json(_) => "Json",
+            Self::Msgpack => "Msgpack",
+            Self::Custom(_) => "Custom",
+        })
+    }
+}
+
+impl fmt::Debug for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "Json",
+            Self::Msgpack => "Msgpack",
+            Self::Custom(_) => "Custom",
+        })
+    }
+}
+
+/// Why something that arrived is no packet.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error(transparent)]
+    Packet(#[from] DecodeError),
+    #[error(transparent)]
+    Parser(#[from] ParserError),
+}
+
+impl Malformed {
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Packet(error) => error.label(),
+            Self::Parser(_) => "parser",
+        }
+    }
+}
+
+/// What a custom parser has read, in the form in which everything else understands it: as JSON and attachments.
+#[derive(Debug)]
+pub(crate) struct Translated {
+    text: String,
+    attachments: Vec<Bytes>,
+}
+
+impl Translated {
+    pub(crate) fn new(packet: RawPacket) -> Result<Self, Malformed> {
+        let RawPacket {
+            kind,
+            namespace,
+            id,
+            data,
+        } = packet;
+        if !namespace.starts_with('/') || namespace.contains(',') {
+            return Err(DecodeError::InvalidMember("nsp").into());
+        }
+        let invalid = DecodeError::InvalidPayload(kind);
+        let (mut out, mut attachments) = (Vec::new(), Vec::new());
+        let written = match (kind, data) {
+            (PacketType::Connect, data) => {
+                socket::encode_connect(&mut out, &namespace, data.as_ref())
+            }
+            (PacketType::Disconnect, None) => {
+                socket::encode_disconnect(&mut out, &namespace);
+                Ok(())
+            }
+            (PacketType::Event | PacketType::BinaryEvent, Some(Value::Array(mut args))) => {
+                if args.is_empty() {
+                    return Err(invalid.into());
+                }
+                let name = match args.remove(0) {
+                    Value::String(name) => name,
+                    Value::Number(number) => number.to_string(),
+                    _ => return Err(invalid.into()),
+                };
+                if let Some(&reserved) = socket::RESERVED_EVENTS.iter().find(|&&r| r == name) {
+                    return Err(DecodeError::ReservedEvent(reserved).into());
+                }
+                let args = AllArgs(args);
+                socket::encode_event(&mut out, &namespace, id, &name, &args, &mut attachments)
+            }
+            (PacketType::Ack | PacketType::BinaryAck, Some(Value::Array(args))) => {
+                let id = id.ok_or(DecodeError::InvalidAckId)?;
+                let args = AllArgs(args);
+                socket::encode_ack(&mut out, &namespace, id, &args, &mut attachments)
+            }
+            _ => return Err(invalid.into()),
+        };
+        written.map_err(|error| ParserError::new(error.to_string()))?;
+        let text = String::from_utf8(out).map_err(|error| ParserError::new(error.to_string()))?;
+        Ok(Self { text, attachments })
+    }
+
+    /// Hands the packet over. It is checked against the limits like any other.
+    pub(crate) fn read(
+        &self,
+        limits: &Limits,
+        f: impl FnOnce(Packet<'_>),
+    ) -> Result<(), Malformed> {
+        let mut limits = limits.clone();
+        limits.max_attachments = usize::MAX; // they were inside, and their length is bounded by the message
+        let mut decoder = Decoder::default();
+        if let Some(packet) = decoder.text(&self.text, &limits)? {
+            f(packet);
+            return Ok(());
+        }
+        for attachment in &self.attachments {
+            if let Some(assembled) = decoder.binary(attachment, &limits)? {
+                f(assembled.packet());
+                return Ok(());
+            }
+        }
+        Err(DecodeError::IllegalAttachments.into())
+    }
+}

@@ -1,0 +1,237 @@
+//! What the server counts.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use fanfare::{Ack, Namespace, Socket, SocketIo};
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
+};
+
+use crate::support::{Server, until};
+
+/// Keeps sums: of counters and gauges the value, of histograms the number of records.
+#[derive(Clone, Default)]
+struct Sums(Arc<Mutex<BTreeMap<String, f64>>>);
+
+struct Sum(Sums, String);
+
+impl Sum {
+    fn add(&self, n: f64) {
+        *self.0.0.lock().unwrap().entry(self.1.clone()).or_default() += n;
+    }
+}
+
+impl CounterFn for Sum {
+    fn increment(&self, n: u64) {
+        self.add(n as f64);
+    }
+
+    fn absolute(&self, _: u64) {
+        panic!("several servers of one process must add up");
+    }
+}
+
+impl GaugeFn for Sum {
+    fn increment(&self, n: f64) {
+        self.add(n);
+    }
+
+    fn decrement(&self, n: f64) {
+        self.add(-n);
+    }
+
+    fn set(&self, _: f64) {
+        panic!("several servers of one process must add up");
+    }
+}
+
+impl HistogramFn for Sum {
+    fn record(&self, _: f64) {
+        self.add(1.0);
+    }
+}
+
+impl Sums {
+    fn sum(&self, key: &Key) -> Arc<Sum> {
+        let labels: Vec<_> = key
+            .labels()
+            .map(|l| format!("{}={}", l.key(), l.value()))
+            .collect();
+        Arc::new(Sum(
+            self.clone(),
+            format!("{}{{{}}}", key.name(), labels.join(",")),
+        ))
+    }
+
+    fn get(&self, key: &str) -> f64 {
+        self.0.lock().unwrap().get(key).copied().unwrap_or(0.0)
+    }
+
+    fn all(&self) -> BTreeMap<String, f64> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Recorder for Sums {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.sum(key))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.sum(key))
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(self.sum(key))
+    }
+}
+
+// Tests run on a runtime of one thread, which is what a local recorder needs.
+
+#[tokio::test]
+async fn connections_events_and_bytes_are_counted() {
+    let sums = Sums::default();
+    let _local = metrics::set_default_local_recorder(&sums);
+    let server = Server::with(
+        Namespace::new("/chat")
+            .on("echo", async |socket: Socket| {
+                socket.emit("echo", "x").unwrap();
+                Ack(())
+            })
+            .on("panics", async |n: Option<fanfare::Data<u32>>| {
+                assert!(n.is_some(), "as expected")
+            })
+            .on("typed", async |_: fanfare::Data<u32>| {}),
+    )
+    .await;
+    let mut a = server.peer().await;
+    a.join("/chat").await;
+    let mut b = server.peer().await;
+    b.join("/chat").await;
+
+    a.send(r#"2/chat,1["echo"]"#).await;
+    a.expect(r#"2/chat,["echo","x"]"#).await;
+    a.expect("3/chat,1[]").await;
+    server.io.of("/chat").emit("all", 1).unwrap();
+    a.expect(r#"2/chat,["all",1]"#).await;
+    b.expect(r#"2/chat,["all",1]"#).await;
+    a.send(r#"2/chat,["panics"]"#).await;
+    a.send(r#"2/chat,2["typed","no number"]"#).await;
+    assert!(a.text().await.starts_with("3/chat,2[{\"error\""));
+
+    server.io.publish_metrics();
+    let connections = "fanfare_connections{protocol=4,transport=websocket}";
+    assert_eq!(sums.get(connections), 2.0);
+    assert_eq!(sums.get("fanfare_sockets{namespace=/chat}"), 2.0);
+    assert_eq!(
+        sums.get("fanfare_events_received_total{namespace=/chat}"),
+        3.0
+    );
+    assert_eq!(sums.get("fanfare_events_sent_total{namespace=/chat}"), 3.0);
+    assert_eq!(sums.get("fanfare_handler_panics_total{}"), 1.0);
+    assert_eq!(sums.get("fanfare_events_rejected_total{reason=args}"), 1.0);
+    assert!(sums.get("fanfare_received_bytes_total{}") > 60.0);
+    assert!(sums.get("fanfare_sent_bytes_total{namespace=/chat}") > 50.0);
+    let stats = server.io.stats();
+    assert_eq!((stats.websocket, stats.opened, stats.closed), (2, 2, 0));
+    assert_eq!((stats.events_in, stats.events_out, stats.panics), (3, 3, 1));
+
+    b.vanish();
+    until("one is gone", || server.io.stats().closed == 1).await;
+    // A second publication adds nothing that the first did already.
+    server.io.publish_metrics();
+    server.io.publish_metrics();
+    assert_eq!(sums.get(connections), 1.0);
+    assert_eq!(sums.get("fanfare_sockets{namespace=/chat}"), 1.0);
+    assert_eq!(
+        sums.get("fanfare_events_received_total{namespace=/chat}"),
+        3.0
+    );
+    let closed: f64 = sums
+        .all()
+        .iter()
+        .filter(|(key, _)| key.starts_with("fanfare_connections_closed_total"))
+        .map(|(_, n)| n)
+        .sum();
+    assert_eq!(closed, 1.0);
+}
+
+#[tokio::test]
+async fn acknowledgements_are_measured() {
+    let sums = Sums::default();
+    let _local = metrics::set_default_local_recorder(&sums);
+    let server = Server::start(SocketIo::builder()).await;
+    let mut peer = server.joined().await;
+    let socket = server.io.of("/").socket(&peer.sid).unwrap();
+    let answered = socket.emit_with_ack::<u32>("q", ());
+    peer.expect(r#"20["q"]"#).await;
+    peer.send("30[7]").await;
+    assert_eq!(answered.await.unwrap(), 7);
+    let late = socket
+        .timeout(std::time::Duration::from_millis(1))
+        .emit_with_ack::<u32>("q", ());
+    assert!(late.await.is_err());
+    assert_eq!(sums.get("fanfare_ack_seconds{}"), 1.0);
+    assert_eq!(sums.get("fanfare_acks_total{outcome=answered}"), 1.0);
+    assert_eq!(sums.get("fanfare_acks_total{outcome=timeout}"), 1.0);
+}
+
+#[tokio::test]
+async fn namespaces_that_clients_name_make_no_labels() {
+    let sums = Sums::default();
+    let _local = metrics::set_default_local_recorder(&sums);
+    let server = Server::with(Namespace::pattern("/order-{id}")).await;
+    for n in 0..80 {
+        server.io.of(&format!("/made-{n}"));
+    }
+    let mut peer = server.peer().await;
+    for n in 0..3 {
+        peer.join(&format!("/order-{n}")).await;
+        peer.send(&format!(r#"2/order-{n},["x"]"#)).await;
+    }
+    peer.join("/made-79").await;
+    peer.send(r#"2/made-79,["x"]"#).await;
+    until("all have arrived", || server.io.stats().events_in == 4).await;
+    server.io.publish_metrics();
+    assert_eq!(
+        sums.get("fanfare_events_received_total{namespace=/order-{id}}"),
+        3.0
+    );
+    assert_eq!(
+        sums.get("fanfare_events_received_total{namespace=other}"),
+        1.0
+    );
+    let labels = sums
+        .all()
+        .keys()
+        .filter(|key| key.starts_with("fanfare_events_received_total"))
+        .count();
+    assert_eq!(labels, 65);
+}
+
+#[tokio::test]
+async fn what_is_malformed_is_counted_by_kind() {
+    let sums = Sums::default();
+    let _local = metrics::set_default_local_recorder(&sums);
+    let server = Server::start(SocketIo::builder()).await;
+    for (packet, kind) in [
+        ("9", "unknown_packet_type"),
+        ("2[\"a\"", "invalid_json"),
+        ("2[\"connect\"]", "reserved_event"),
+        ("51[\"a\"]", "illegal_attachments"),
+        ("599-[\"a\"]", "too_many_attachments"),
+    ] {
+        let mut peer = server.joined().await;
+        peer.send(packet).await;
+        peer.until_closed().await;
+        let key = format!("fanfare_malformed_packets_total{{kind={kind}}}");
+        assert_eq!(sums.get(&key), 1.0, "{packet}: {:?}", sums.all());
+    }
+    assert_eq!(sums.get("fanfare_refused_total{cause=malformed}"), 5.0);
+}

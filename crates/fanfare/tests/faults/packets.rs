@@ -1,0 +1,126 @@
+//! Packets of every malformed kind.
+
+use fanfare::{Ack, Data, SocketIo};
+use serde_json::Value;
+
+use crate::support::{Server, until};
+use crate::{assert_served, echo, resident_bytes};
+
+#[tokio::test]
+async fn each_ends_only_the_connection_that_sent_it() {
+    let server = Server::start(SocketIo::builder().namespace(echo())).await;
+    let mut other = server.joined().await;
+    let deep = format!(r#"2["a",{}{}]"#, "[".repeat(500), "]".repeat(500));
+    let endless = format!(r#"2["a",{}"#, "[".repeat(100_000));
+    let objects = format!(r#"2["a",{}1{}]"#, r#"{"a":"#.repeat(200), "}".repeat(200));
+    let long = format!(r#"2["{}"]"#, "e".repeat(5000));
+    let namespace = format!("2/{},[\"a\"]", "n".repeat(5000));
+    let packets = [
+        "",
+        "7",
+        "x",
+        "2",
+        "2{}",
+        "2[",
+        "2[]",
+        "2[null]",
+        "2[{}]",
+        r#"2["a""#,
+        r#"2["a"]x"#,
+        r#"2["a",]"#,
+        r#"2["a",01]"#,
+        r#"2["a",nul]"#,
+        r#"2["a","\x"]"#,
+        "2[\"a\",\"\n\"]",
+        r#"2["connect"]"#,
+        r#"2["disconnecting"]"#,
+        "3[]",
+        "3",
+        "31{}",
+        r#"299999999999999999999["a"]"#,
+        "1{}",
+        "1[]",
+        "5",
+        r#"5["a"]"#,
+        r#"51["a"]"#,
+        r#"5x-["a"]"#,
+        r#"5-1-["a"]"#,
+        r#"511-["a"]"#,
+        r#"599999999999999999999-["a"]"#,
+        r#"61-["a"]"#,
+        "0{",
+        "0[]",
+        "0\"x\"",
+        "4",
+        "4{}",
+        deep.as_str(),
+        endless.as_str(),
+        objects.as_str(),
+        long.as_str(),
+        namespace.as_str(),
+    ];
+    let before = resident_bytes();
+    for (n, packet) in packets.iter().enumerate() {
+        let mut peer = server.joined().await;
+        peer.send(packet).await;
+        assert_eq!(peer.until_closed().await, [], "{packet:.60}");
+        until("it is counted", || {
+            server.io.stats().refused == n as u64 + 1
+        })
+        .await;
+    }
+    assert_served(&mut other).await;
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 32 << 20, "{grown} bytes");
+}
+
+#[tokio::test]
+async fn lying_attachment_counts() {
+    let server = Server::start(SocketIo::builder().namespace(echo())).await;
+    let mut other = server.joined().await;
+    let placeholder = |num: &str| format!(r#"["echo",{{"_placeholder":true,"num":{num}}}]"#);
+
+    // Binary where none is due, and text where binary is.
+    let mut peer = server.joined().await;
+    peer.send_binary(b"?").await;
+    assert_eq!(peer.until_closed().await, []);
+    let mut peer = server.joined().await;
+    peer.send(&format!("52-{}", placeholder("0"))).await;
+    peer.send_binary(b"one").await;
+    peer.send(r#"2["echo"]"#).await;
+    assert_eq!(peer.until_closed().await, []);
+
+    // Numbers that point nowhere reach the handler's types, not memory.
+    for num in ["1", "-1", "1e9", "\"0\"", "null", "18446744073709551615"] {
+        let mut peer = server.joined().await;
+        peer.send(&format!("51-7{}", placeholder(num))).await;
+        peer.send_binary(b"x").await;
+        let answer = peer.text().await; // the handler takes no arguments, so nothing is wrong with it
+        assert_eq!(answer, "37[]", "{num}");
+    }
+    assert_served(&mut other).await;
+    assert_eq!(server.io.stats().refused, 2);
+}
+
+#[tokio::test]
+async fn names_that_are_poison_elsewhere() {
+    let namespace = echo().on("keep", async |Data(value): Data<Value>| Ack(value));
+    let server = Server::start(SocketIo::builder().namespace(namespace)).await;
+    let mut peer = server.joined().await;
+    for name in [
+        "__proto__",
+        "constructor",
+        "toString",
+        "hasOwnProperty",
+        "prototype",
+    ] {
+        peer.send(&format!(r#"21["keep",{{"{name}":{{"x":1}}}}]"#))
+            .await;
+        peer.expect(&format!(r#"31[{{"{name}":{{"x":1}}}}]"#)).await;
+        peer.send(&format!(r#"2["{name}"]"#)).await; // an event that nobody handles
+    }
+    peer.send("0/__proto__,").await;
+    peer.expect(r#"4/__proto__,{"message":"Invalid namespace"}"#)
+        .await;
+    assert_served(&mut peer).await;
+}
