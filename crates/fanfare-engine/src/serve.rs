@@ -81,7 +81,7 @@ where
         .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX));
     let http = Arc::new(http);
     let proxies = (!options.proxy_protocol.is_empty())
-        .then(|| Arc::new((options.proxy_protocol, options.header_timeout)));
+        .then(|| Arc::new((options.proxy_protocol.clone(), options.header_timeout)));
     // Every connection holds a receiver: when they are gone, all requests have ended.
     let (stop, stopped) = watch::channel(());
     let mut shutdown = pin!(shutdown);
@@ -105,7 +105,14 @@ where
                 tokio::spawn(proxied(http, stream, address, service, stopped, proxies.1));
             }
             _ => {
-                tokio::spawn(connection(http, stream, address, service, stopped));
+                tokio::spawn(connection(
+                    http,
+                    stream,
+                    address,
+                    service,
+                    stopped,
+                    options.header_timeout,
+                ));
             }
         }
     }
@@ -142,7 +149,7 @@ async fn proxied<S, B>(
             return;
         }
     };
-    connection(http, stream, address, service, stopped).await;
+    connection(http, stream, address, service, stopped, timeout).await;
 }
 
 async fn connection<S, B>(
@@ -151,6 +158,7 @@ async fn connection<S, B>(
     address: SocketAddr,
     service: S,
     mut stopped: watch::Receiver<()>,
+    header_timeout: Duration,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -159,6 +167,15 @@ async fn connection<S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    // Hyper's own timeout begins when it knows the version of HTTP, that is with the first bytes.
+    let first_byte = tokio::select! {
+        first_byte = tokio::time::timeout(header_timeout, stream.readable()) => first_byte,
+        _ = stopped.changed() => return,
+    };
+    if !matches!(first_byte, Ok(Ok(()))) {
+        tracing::debug!(%address, "a connection on which nothing was said");
         return;
     }
     let service = TowerToHyperService::new(WithAddress { service, address });

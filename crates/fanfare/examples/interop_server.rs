@@ -18,7 +18,13 @@ type Args = AllArgs<Value>;
 type Emitted = Result<(), EmitError>;
 
 /// What this implementation can do beyond the basics; tests of the rest are skipped.
-const FEATURES: &[&str] = &["dynamic", "fetchSockets", "packetMiddleware", "recovery"];
+const FEATURES: &[&str] = &[
+    "dynamic",
+    "fetchSockets",
+    "msgpack",
+    "packetMiddleware",
+    "recovery",
+];
 
 /// Node's options, as far as they are known here. Any other name is an error.
 #[derive(Debug, Default, Deserialize)]
@@ -36,6 +42,13 @@ struct Options {
     allow_eio3: bool,
     serve_client: bool,
     connection_state_recovery: Option<Recovery>,
+    parser: Option<ParserName>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ParserName {
+    Msgpack,
 }
 
 /// Both members are Node's; so is the default.
@@ -69,6 +82,9 @@ impl Options {
             }
             recovery.skip_middlewares = options.skip_middlewares.unwrap_or(true);
             builder = builder.connection_state_recovery(recovery);
+        }
+        if let Some(ParserName::Msgpack) = self.parser {
+            builder = builder.parser(fanfare::parser::MsgpackParser);
         }
         if let Some(path) = self.path {
             builder = builder.path(path);

@@ -36,7 +36,7 @@ impl Bucket {
         if used - now >= rate.burst {
             return false;
         }
-        let cost = Duration::from_nanos((rate.cost * n as f64) as u64);
+        let cost = Duration::from_nanos((rate.cost * n as f64).ceil() as u64);
         self.0 = Some(used + cost);
         true
     }

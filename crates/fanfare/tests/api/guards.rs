@@ -78,13 +78,22 @@ async fn new_connections_are_rated_and_their_total_is_bounded() {
     let _only = server.joined().await;
     assert_unavailable(&get(&server, NEW_SESSION, "").await);
 
-    let admission = Admission::new().connections_per_second(1);
-    let server = Server::start(SocketIo::builder().admission(admission)).await;
-    let _first = server.joined().await;
     let upgrade = "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let answer = get(&server, "/socket.io/?EIO=4&transport=websocket", upgrade).await;
     assert_unavailable(&answer);
+
+    let admission = Admission::new().connections_per_second(1);
+    let server = Server::start(SocketIo::builder().admission(admission)).await;
+    let mut refused = 0;
+    for _ in 0..20 {
+        let answer = get(&server, NEW_SESSION, "").await;
+        if !answer.starts_with("HTTP/1.1 200 ") {
+            assert_unavailable(&answer);
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
 }
 
 fn echo() -> Namespace {
