@@ -191,7 +191,7 @@ mod tests {
         let start = Instant::now();
         let came_in = |now| (0..10).filter(|_| door.ask(None, now).is_ok()).count();
         assert_eq!(came_in(start), 3);
-        assert_eq!(came_in(start + Duration::from_millis(400)), 1);
+        assert_eq!(came_in(start + Duration::from_millis(300)), 1);
         assert_eq!(came_in(start + Duration::from_secs(9)), 3);
     }
 }
