@@ -47,7 +47,7 @@ impl ServerEvent {
     /// If they do not fit the type.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
         let args = from_values(&self.args);
-        args.unwrap_or_else(|| unreachable_args()).decode()
+        args.unwrap_or_else(unreachable_args).decode()
     }
 
     /// The arguments without types.
