@@ -109,7 +109,7 @@ pub(crate) async fn run(args: Listen) -> Outcome {
                 status(&format!("disconnected: {reason}"));
             }
             Some(Note::Retry { attempt, delay }) => {
-                status(&format!("attempt {attempt} in {delay:.1?}"))
+                status(&format!("attempt {attempt} in {delay:.1?}"));
             }
             Some(Note::Failed(why)) => status(&format!("cannot connect: {why}")),
             Some(Note::Connected { recovered, .. }) => {
@@ -155,10 +155,6 @@ fn show(event: &Incoming, as_json: bool) {
         out::line(&line.to_string());
     } else {
         let style = style::out();
-        out::line(
-            &format!("{} {}", style.name(&event.name), pretty(&event.args, style))
-                .trim_end()
-                .to_owned(),
-        );
+        out::line(format!("{} {}", style.name(&event.name), pretty(&event.args, style)).trim_end());
     }
 }

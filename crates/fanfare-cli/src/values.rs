@@ -98,7 +98,7 @@ impl Datum {
                 out.push_str("{\n");
                 for (i, (name, value)) in members.iter().enumerate() {
                     let name = style.name(Value::String(name.clone()));
-                    let _ = write!(out, "{:2$}{name}: {1}", "", "", indent + 2);
+                    let _ = write!(out, "{:1$}{name}: ", "", indent + 2);
                     value.write(out, indent + 2, style);
                     out.push_str(if i + 1 < members.len() { ",\n" } else { "\n" });
                 }

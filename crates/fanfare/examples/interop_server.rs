@@ -229,9 +229,9 @@ async fn emit(
     let args = AllArgs(args);
     if how.via == Via::Itself {
         if how.volatile {
-            socket.volatile().emit(&event, args)?
+            socket.volatile().emit(&event, args)?;
         } else {
-            socket.emit(&event, args)?
+            socket.emit(&event, args)?;
         }
     } else {
         how.operator(&socket).emit(&event, args)?;
@@ -268,7 +268,7 @@ async fn handshake(socket: Socket) -> Result<Ack<serde_json::Value>, EventError>
         .split_once('?')
         .unwrap_or((handshake.url(), ""));
     let names = query.split('&').filter_map(|pair| pair.split('=').next());
-    let decoded = names.map(|name| decode(name));
+    let decoded = names.map(decode);
     let own = decoded
         .filter(|name| !["EIO", "transport", "t", "sid", "b64", ""].contains(&name.as_str()));
     let query: BTreeMap<String, Option<String>> = own

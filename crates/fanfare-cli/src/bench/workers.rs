@@ -112,7 +112,7 @@ impl Pace {
 
     async fn wait(&self) {
         if self.interval.is_zero() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         } else {
             sleep_until(self.next.into()).await;
         }
