@@ -849,7 +849,7 @@ fn close_waits_for_the_queue_and_for_a_get() {
 
     // The client need not fetch the rest.
     let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
-    f.session.close(f.now, false, true, &f.times);
+    let _ = f.session.close(f.now, false, true, &f.times);
     assert!(f.packet(Received::Close).contains(Actions::CLOSED));
     assert_eq!(f.session.reason(), CloseReason::ForcedClose);
 
