@@ -47,7 +47,7 @@ impl ServerEvent {
     /// If they do not fit the type.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
         let args = from_values(&self.args);
-        args.unwrap_or_else(unreachable_args).decode()
+        args.unwrap_or_else(no_args).decode()
     }
 
     /// The arguments without types.
@@ -76,7 +76,7 @@ impl ServerEvent {
 }
 
 /// What was a value is JSON again without fail; if not, there are no arguments.
-fn unreachable_args() -> fanfare_protocol::socket::ArgsBuf {
+fn no_args() -> fanfare_protocol::socket::ArgsBuf {
     fanfare_protocol::socket::Args::empty().to_buf()
 }
 

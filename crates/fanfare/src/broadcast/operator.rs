@@ -208,7 +208,8 @@ impl BroadcastOperator {
     ///
     /// # Errors
     /// The future fails with [`BroadcastAckError`](crate::BroadcastAckError); at a timeout the answers that did come
-    /// are in it. Recipients that disconnect meanwhile are not waited for.
+    /// are in it. Recipients that disconnect meanwhile are not waited for. (Those of other
+    /// servers are, until the timeout: servers have no word for it.)
     pub fn emit_with_ack<R>(&self, event: &str, args: impl IntoArgs) -> BroadcastAckFuture<R>
     where
         R: DeserializeOwned + Send + 'static,

@@ -1,5 +1,7 @@
 //! Connection state recovery.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fanfare::{
@@ -440,9 +442,20 @@ async fn sessions_end_and_namespaces_with_them() {
 async fn cut_at_random_nothing_is_lost_or_doubled() {
     const CUTS: usize = 40;
     const SENDERS: u64 = 3;
-    let server = Server::start(recovering(main_namespace())).await;
+    let bursts = Arc::new(AtomicU64::new(0));
+    let count = bursts.clone();
+    // In a handler broadcasts are held back to leave together.
+    let burst = move |socket: Socket| {
+        for _ in 0..4 {
+            let n = count.fetch_add(1, Ordering::Relaxed);
+            socket.to("a").emit("n", (SENDERS, n)).unwrap();
+        }
+        async { Ack(()) }
+    };
+    let server = Server::start(recovering(main_namespace().on("burst", burst))).await;
     let mut client = Client::join(&server).await;
     client.socket(&server).join(["a", "b"]);
+    let mut busy = server.joined().await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
@@ -468,7 +481,16 @@ async fn cut_at_random_nothing_is_lost_or_doubled() {
             })
         })
         .collect();
-    let mut next = [0u64; SENDERS as usize];
+    let other = tokio::spawn({
+        let stopped = stopped.clone();
+        async move {
+            while !*stopped.borrow() {
+                busy.send(r#"20["burst"]"#).await;
+                while busy.text().await != "30[]" {}
+            }
+        }
+    });
+    let mut next = [0u64; SENDERS as usize + 1];
     let mut take = |event: Vec<Value>| {
         let (sender, n) = (event[1].as_u64().unwrap(), event[2].as_u64().unwrap());
         assert_eq!(n, next[sender as usize], "of sender {sender}");
@@ -500,7 +522,9 @@ async fn cut_at_random_nothing_is_lost_or_doubled() {
     for sender in senders {
         sent.push(sender.await.unwrap());
     }
-    let mut got = [0; SENDERS as usize];
+    other.await.unwrap();
+    sent.push(bursts.load(Ordering::Relaxed));
+    let mut got = [0; SENDERS as usize + 1];
     while got[..] != sent[..] {
         got = take(client.event().await);
     }
