@@ -168,6 +168,8 @@ pub(crate) struct Part {
     claim: Option<Claim>,
     /// From then on.
     member: Option<Member>,
+    /// Set while the `disconnecting` handlers run.
+    leaving: Option<DisconnectReason>,
 }
 
 struct Member {
@@ -187,6 +189,7 @@ impl Part {
             outcome,
             claim,
             member: None,
+            leaving: None,
         }
     }
 
@@ -306,13 +309,21 @@ impl Recovery {
             return Err(RecoveryFailure::OtherServer);
         }
         let mut state = self.state.lock();
-        if let Some(live) = state.live.get(pid).cloned() {
+        while let Some(live) = state.live.get(pid).cloned() {
             drop(state);
-            tracing::debug!(socket = %live.id(), "superseded: the client is back before its loss was noticed");
-            let connection = live.connection();
-            connection.state().remove(&live);
-            live.farewell(DisconnectReason::TransportClose);
-            connection.close(CloseMode::Discard, CloseReason::TransportClose);
+            match live.leaving() {
+                None => {
+                    tracing::debug!(socket = %live.id(), "superseded: the client is back before its loss was noticed");
+                    let connection = live.connection();
+                    connection.state().remove(&live);
+                    live.farewell(DisconnectReason::TransportClose);
+                    connection.close(CloseMode::Discard, CloseReason::TransportClose);
+                }
+                // Its loss is being noticed at this very moment; its handlers may take their time.
+                Some(reason) => {
+                    live.retire(Some(reason));
+                }
+            }
             state = self.state.lock();
         }
         let (session, expires) = state
@@ -507,6 +518,14 @@ async fn sweeper(namespace: Weak<NamespaceInner>, pause: Duration) {
 }
 
 impl Part {
+    pub(crate) fn leaves(&mut self, reason: DisconnectReason) {
+        self.leaving = Some(reason);
+    }
+
+    pub(crate) fn leaving(&self) -> Option<DisconnectReason> {
+        self.leaving
+    }
+
     pub(crate) fn joined(&mut self, state: &State, room: &str) {
         if let Some(member) = &mut self.member {
             member.memberships.join(room, state.log.position());

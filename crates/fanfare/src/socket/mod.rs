@@ -232,6 +232,11 @@ impl Socket {
             .map_or(RecoveryOutcome::NotAttempted, |part| part.lock().outcome())
     }
 
+    /// Why the socket is leaving, if recovery is on and its `disconnecting` handlers run.
+    pub(crate) fn leaving(&self) -> Option<DisconnectReason> {
+        self.part()?.lock().leaving()
+    }
+
     /// What is kept of the application's state for a session.
     pub(crate) fn state(&self) -> (Value, Option<Arc<Extensions>>) {
         let extra = self.extra();
@@ -732,7 +737,7 @@ impl Socket {
     }
 
     /// From now on the socket is gone for everybody; gives the phase it was in.
-    fn retire(&self, reason: Option<DisconnectReason>) -> u8 {
+    pub(crate) fn retire(&self, reason: Option<DisconnectReason>) -> u8 {
         let recovery = self.0.namespace.recovery.as_deref();
         let mut state = recovery.map(Recovery::lock);
         let mut index = self.0.namespace.rooms.write();
@@ -759,10 +764,19 @@ impl Socket {
 
     /// Leaves the namespace, once; what follows on the wire is the caller's business.
     pub(crate) fn farewell(&self, reason: DisconnectReason) {
-        let leaving =
-            self.0
-                .phase
-                .compare_exchange(CONNECTED, LEAVING, Ordering::AcqRel, Ordering::Acquire);
+        let leaving = {
+            let _state = self.0.namespace.recovery.as_deref().map(Recovery::lock);
+            let leaving = self.0.phase.compare_exchange(
+                CONNECTED,
+                LEAVING,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            if let (Ok(_), Some(part)) = (leaving, self.part()) {
+                part.lock().leaves(reason);
+            }
+            leaving
+        };
         match leaving {
             Ok(_) => {}
             Err(CONNECTING) if !is_seated(self.retire(Some(reason))) => return,
