@@ -161,10 +161,12 @@ fn doc(report: &mut Report) -> Result<Outcome> {
 }
 
 fn unit(report: &mut Report) -> Result<Outcome> {
-    // The client's tests run against a real Node server.
-    let servers = root().join("crates/fanfare-client/tests/node");
-    if servers.join("package.json").is_file() && tools::node().is_ok() {
-        frontend::install(&servers)?;
+    // The tests of the client and of the command line run against real Node servers.
+    for krate in ["fanfare-client", "fanfare-cli"] {
+        let servers = root().join("crates").join(krate).join("tests/node");
+        if servers.join("package.json").is_file() && tools::node().is_ok() {
+            frontend::install(&servers)?;
+        }
     }
     let tests = if tools::cargo_has("nextest") {
         code(

@@ -1,0 +1,158 @@
+//! The load generator, against Fanfare.
+
+use serde_json::Value;
+
+use super::support::{Server, run};
+
+fn bench(server: &Server, args: &[&str]) -> Value {
+    let url = server.url();
+    let mut all = vec!["bench", url.as_str()];
+    all.extend_from_slice(args);
+    all.extend_from_slice(&["-q", "--json", "-", "--warmup", "100ms", "--timeout", "30s"]);
+    let ran = run(&all).expect(0);
+    let report = ran.json();
+    assert_eq!(report["verified"], true, "{report:#}");
+    report
+}
+
+fn count(report: &Value, name: &str) -> u64 {
+    report[name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{name} in {report:#}"))
+}
+
+#[test]
+fn every_scenario_runs_and_verifies() {
+    let server = Server::start();
+    for scenario in ["connect", "echo", "polling"] {
+        let report = bench(&server, &[scenario, "-c", "5", "-d", "500ms"]);
+        assert!(count(&report, "operations") > 0, "{report:#}");
+        assert_eq!(
+            report["latency_us"]["count"], report["deliveries"],
+            "{report:#}"
+        );
+    }
+    let report = bench(&server, &["fanout", "-c", "8", "-w", "4", "-d", "500ms"]);
+    assert!(count(&report, "deliveries") > 8, "{report:#}");
+    let report = bench(
+        &server,
+        &[
+            "fanout", "-c", "5", "--binary", "-d", "500ms", "--rate", "50",
+        ],
+    );
+    assert!(count(&report, "deliveries") > 0, "{report:#}");
+    let report = bench(
+        &server,
+        &[
+            "rooms",
+            "-c",
+            "6",
+            "--rooms",
+            "4",
+            "--rooms-per-client",
+            "2",
+            "-w",
+            "4",
+            "-d",
+            "500ms",
+        ],
+    );
+    assert!(count(&report, "deliveries") > 0, "{report:#}");
+    let report = bench(&server, &["idle", "-c", "5", "-d", "3s", "--ramp", "50"]);
+    assert!(
+        count(&report, "operations") >= 5,
+        "the server pings every two seconds: {report:#}"
+    );
+}
+
+#[test]
+fn stalled_readers_do_not_stop_the_others() {
+    let server = Server::start();
+    let report = bench(
+        &server,
+        &[
+            "fanout",
+            "-c",
+            "10",
+            "--stalled",
+            "20%",
+            "-w",
+            "4",
+            "-d",
+            "500ms",
+            "--payload",
+            "1000",
+        ],
+    );
+    assert_eq!(report["options"]["stalled"], 2);
+    assert_eq!(count(&report, "connected"), 10);
+    assert!(count(&report, "deliveries") > 0, "{report:#}");
+}
+
+#[test]
+fn the_live_table_the_summary_and_the_page() {
+    let server = Server::start();
+    let page = std::env::temp_dir().join(format!("fanfare-bench-{}.html", std::process::id()));
+    let pid = std::process::id().to_string();
+    let args = [
+        "bench",
+        &server.url(),
+        "echo",
+        "-c",
+        "4",
+        "-d",
+        "1s",
+        "--warmup",
+        "300ms",
+        "--html",
+        page.to_str().unwrap(),
+    ];
+    let ran = run(&[
+        &args[..],
+        if cfg!(target_os = "linux") {
+            &["--pid", &pid]
+        } else {
+            &[]
+        },
+    ]
+    .concat())
+    .expect(0);
+    assert!(
+        ran.err.contains("p99 ms") && ran.err.contains("measure"),
+        "{ran:#?}"
+    );
+    assert!(ran.out.contains("verified    nothing missing"), "{ran:#?}");
+    let html = std::fs::read_to_string(&page).unwrap();
+    std::fs::remove_file(&page).unwrap();
+    assert!(html.matches("<svg").count() >= 3, "{html}");
+    assert!(
+        !html.contains("NaN") && !html.contains("http-equiv") && !html.contains("src="),
+        "{html}"
+    );
+    let links = html.matches("https://").count();
+    assert_eq!(links, 0, "the page stands alone");
+}
+
+#[test]
+fn a_server_without_the_handlers_is_told_apart_from_a_dead_one() {
+    let server = Server::start();
+    let bare = format!("{}/bare", server.url());
+    let ran = run(&["bench", &bare, "echo", "-c", "1"]).expect(6);
+    assert!(
+        ran.err.contains("does not handle the event `echo`") && ran.err.contains("bench_server"),
+        "{ran:#?}"
+    );
+    run(&["bench", "http://127.0.0.1:1", "echo"]).expect(3);
+    run(&["bench", &format!("{}/secret", server.url()), "connect"]).expect(4);
+    run(&["bench", &server.url(), "echo", "--stalled", "1"]).expect(2);
+    run(&[
+        "bench",
+        &server.url(),
+        "fanout",
+        "-c",
+        "2",
+        "--stalled",
+        "2",
+    ])
+    .expect(2);
+}

@@ -1,0 +1,8 @@
+//! The command as its users meet it: as a process, in a pipe, in a terminal, against Fanfare, Node and nginx.
+
+mod bench;
+mod commands;
+mod doctor;
+mod node;
+mod support;
+mod terminal;

@@ -1,0 +1,105 @@
+//! Against Node's socket.io, of today and of v2.
+
+use super::support::{Node, run, run_with};
+
+#[test]
+fn a_script_against_node_v4() {
+    let Some(node) = Node::start("4", "{}") else {
+        return;
+    };
+    for transport in ["websocket", "polling", "upgrade"] {
+        let script =
+            "ack echo {\"a\":1}\nemit ask\nexpect question\nreply 1 blue\nexpect answered\n";
+        let ran = run_with(&["connect", &node.url(), "--transport", transport], script).expect(0);
+        assert!(
+            ran.out
+                .contains("<- hello {\"version\":\"4\"} <3 bytes: 01 02 03>"),
+            "{transport}: {ran:#?}"
+        );
+        assert!(
+            ran.out.contains("<- answered \"blue\""),
+            "{transport}: {ran:#?}"
+        );
+    }
+    let secret = format!("{}/secret", node.url());
+    run(&["emit", &secret, "x"]).expect(4);
+    run(&[
+        "listen",
+        &secret,
+        "--auth",
+        "{\"token\":\"abc\"}",
+        "--count",
+        "1",
+    ])
+    .expect(0);
+}
+
+#[test]
+fn a_server_of_v2_is_found_out_and_spoken_to() {
+    let Some(node) = Node::start("2", "{}") else {
+        return;
+    };
+    let script = "ack echo {\"a\":1}\nack echo hex:0aff\nemit ask\nexpect question\nreply 1 blue\nexpect answered\ninfo\n";
+    let ran = run_with(&["connect", &node.url()], script).expect(0);
+    for line in [
+        "<- hello {\"version\":\"2\"} <3 bytes: 01 02 03>",
+        "-> echo {\"a\":1}",
+        "-> echo <2 bytes: 0a ff>",
+        "<- answered \"blue\"",
+        "Engine.IO 3",
+    ] {
+        assert!(ran.out.contains(line), "{line} is not in {ran:#?}");
+    }
+    let secret = format!("{}/secret", node.url());
+    let welcome = run(&[
+        "listen",
+        &secret,
+        "--auth",
+        "{\"token\":\"abc\"}",
+        "--count",
+        "1",
+    ])
+    .expect(0);
+    assert_eq!(welcome.out, "welcome \"/secret\"\n");
+    let refused = run(&["emit", &secret, "x", "--eio", "3"]).expect(4);
+    assert!(refused.err.contains("hint"), "{refused:#?}");
+}
+
+#[test]
+fn the_load_generator_and_the_doctor_on_node() {
+    let Some(node) = Node::start("4", r#"{"pingInterval":1000,"pingTimeout":20000}"#) else {
+        return;
+    };
+    for scenario in ["echo", "fanout", "rooms", "polling"] {
+        let args = [
+            "bench",
+            &node.url(),
+            scenario,
+            "-c",
+            "5",
+            "-d",
+            "500ms",
+            "--warmup",
+            "100ms",
+            "--timeout",
+            "30s",
+            "-q",
+        ];
+        let ran = run(&args).expect(0);
+        assert!(ran.out.contains("nothing missing"), "{ran:#?}");
+    }
+    let report = run(&["doctor", &node.url(), "--json", "--timeout", "30s"])
+        .expect(0)
+        .json();
+    assert_eq!(report["healthy"], true, "{report:#}");
+    assert_eq!(report["server"]["pingInterval"], 1000);
+
+    let Some(old) = Node::start("2", "{}") else {
+        return;
+    };
+    let report = run(&["doctor", &old.url(), "--json", "--quick"]).expect(1);
+    assert!(
+        report.out.contains("the server speaks only Engine.IO 3"),
+        "{report:#?}"
+    );
+}
