@@ -3,7 +3,7 @@
 mod command;
 mod editor;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -91,6 +91,8 @@ struct Console {
     output: Output,
     style: Style,
     patience: Duration,
+    /// Events that no `expect` has asked for yet.
+    recent: VecDeque<String>,
     replies: BTreeMap<u64, Reply>,
     next_reply: u64,
     started: Instant,
@@ -107,6 +109,7 @@ impl Console {
             output,
             style: style::out(),
             patience: args.timeout,
+            recent: VecDeque::new(),
             replies: BTreeMap::new(),
             next_reply: 1,
             started: Instant::now(),
@@ -185,6 +188,10 @@ impl Console {
             )),
             Note::Event(event) => {
                 self.known.add(&event.name);
+                self.recent.push_back(event.name.clone());
+                if self.recent.len() > MAX_REPLIES {
+                    self.recent.pop_front();
+                }
                 let mut text = format!("{} {}", style.good("<-"), style.name(&event.name));
                 if !event.args.is_empty() {
                     text = format!("{text} {}", pretty(&event.args, style));
@@ -379,16 +386,16 @@ impl Console {
                 let patience = patience.unwrap_or(self.patience);
                 let deadline = Deadline::now() + patience;
                 loop {
+                    // It may have come while the line before was done.
+                    if let Some(at) = self.recent.iter().position(|name| *name == event) {
+                        self.recent.drain(..=at);
+                        return Ok(());
+                    }
                     let Ok(note) = timeout_at(deadline, session.next()).await else {
                         let what = format!("the event `{event}` did not come within {patience:?}");
                         return Err(Failure::new(Code::Timeout, what));
                     };
-                    let found =
-                        matches!(&note, Some(Note::Event(incoming)) if incoming.name == event);
                     self.tell(note, session)?;
-                    if found {
-                        return Ok(());
-                    }
                 }
             }
             Command::Sleep(time) => {

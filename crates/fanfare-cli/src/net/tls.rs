@@ -200,7 +200,10 @@ fn problem(error: &rustls::Error) -> CertificateProblem {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 CertificateProblem::Name
             }
-            CertificateError::UnknownIssuer => CertificateProblem::Issuer,
+            // A root of the same name, and not the same key, is no more trusted than none.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                CertificateProblem::Issuer
+            }
             other => CertificateProblem::Other(other.to_string()),
         },
         other => CertificateProblem::Other(other.to_string()),

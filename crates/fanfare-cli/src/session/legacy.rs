@@ -4,8 +4,11 @@
 //! query, binary frames begin with a byte for their type, and errors of a namespace are any JSON.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use ::http::Method;
 use fanfare_protocol::Limits;
 use fanfare_protocol::engine::{Opened, v3};
 use fanfare_protocol::socket::{AllArgs, Args, Decoder, Packet, Spread, encode_ack, encode_event};
@@ -16,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::{Incoming, Note, Reply, SessionOptions};
 use crate::exit::{Code, Failure};
-use crate::net::{Dialer, Stream, Tls};
+use crate::net::{Dialer, Stream, Tls, http};
 use crate::target::Target;
 use crate::values::Datum;
 
@@ -436,6 +439,39 @@ impl Worker {
             socket.feed(framed)?;
         }
         socket.flush().await
+    }
+}
+
+/// How long a server may stay silent before it is looked at.
+const SILENCE: Duration = Duration::from_millis(1500);
+
+/// Says [`Note::Legacy`] if the server speaks only the old protocol. Such a server may leave the CONNECT of a newer
+/// client without an answer, so that the client cannot tell.
+pub(super) async fn look(
+    target: Target,
+    options: SessionOptions,
+    notes: mpsc::Sender<Note>,
+    unknown: Arc<AtomicBool>,
+) {
+    sleep(SILENCE).await;
+    if !unknown.load(Relaxed) {
+        return;
+    }
+    let Ok(tls) = Tls::new(options.server.ca.as_deref(), options.server.insecure) else {
+        return;
+    };
+    let dialer = Dialer::new(&target, &tls, options.connect_timeout);
+    let request = http::request(&target, Method::GET, "EIO=4&transport=polling", "");
+    let Ok(response) = http::once(&dialer, request, options.connect_timeout).await else {
+        return;
+    };
+    // `97:0{"sid":…`: a payload of Engine.IO 3 begins with its length.
+    let text = response.text();
+    let old = text
+        .split_once(":0{")
+        .is_some_and(|(length, _)| length.parse::<u32>().is_ok());
+    if old {
+        let _ = notes.send(Note::Legacy).await;
     }
 }
 

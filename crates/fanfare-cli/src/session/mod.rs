@@ -4,6 +4,7 @@ mod legacy;
 mod modern;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use clap::Args;
@@ -120,7 +121,7 @@ pub(crate) struct Session {
     notes: mpsc::Receiver<Note>,
     target: Target,
     options: SessionOptions,
-    may_be_old: bool,
+    may_be_old: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -128,6 +129,17 @@ impl Session {
     pub(crate) fn open(options: &SessionOptions, reconnect: bool) -> Result<Self, Failure> {
         let target = options.server.target()?;
         let (sender, notes) = mpsc::channel(NOTES);
+        let may_be_old = options.eio == "auto" && options.transport != TransportChoice::Polling;
+        let may_be_old = Arc::new(AtomicBool::new(may_be_old));
+        if may_be_old.load(Relaxed) {
+            let look = legacy::look(
+                target.clone(),
+                options.clone(),
+                sender.clone(),
+                may_be_old.clone(),
+            );
+            tokio::spawn(look);
+        }
         let backend = if options.eio == "3" {
             Backend::Legacy(legacy::Legacy::start(&target, options, sender)?)
         } else {
@@ -136,7 +148,6 @@ impl Session {
         let handle = Handle {
             backend: Arc::new(Mutex::new(backend)),
         };
-        let may_be_old = options.eio == "auto" && options.transport != TransportChoice::Polling;
         Ok(Self {
             handle,
             notes,
@@ -158,22 +169,37 @@ impl Session {
 
     /// What happens next; `None` when it is over. Cancellation-safe.
     pub(crate) async fn next(&mut self) -> Option<Note> {
-        let note = self.notes.recv().await?;
-        match &note {
-            Note::Connected { .. } => self.may_be_old = false,
-            // The client's own words, for want of the id that newer servers send.
-            Note::Refused { message, .. } if self.may_be_old && message.contains("v2.x") => {
-                self.may_be_old = false;
-                let (sender, notes) = mpsc::channel(NOTES);
-                if let Ok(legacy) = legacy::Legacy::start(&self.target, &self.options, sender) {
-                    self.notes = notes;
-                    *self.handle.backend.lock() = Backend::Legacy(legacy);
-                    return Some(Note::Legacy);
+        loop {
+            let note = self.notes.recv().await?;
+            let old = match &note {
+                Note::Connected { .. } => {
+                    self.may_be_old.store(false, Relaxed);
+                    false
                 }
+                // The client's own words, for want of the id that newer servers send.
+                Note::Refused { message: why, .. } | Note::Failed(why) => why.contains("v2.x"),
+                Note::Legacy => true,
+                _ => false,
+            };
+            if old
+                && self.may_be_old.swap(false, Relaxed)
+                && let Some(notes) = self.fall_back()
+            {
+                self.notes = notes;
+                return Some(Note::Legacy);
             }
-            _ => {}
+            if !matches!(note, Note::Legacy) {
+                return Some(note);
+            }
         }
-        Some(note)
+    }
+
+    /// Goes on with the old protocol.
+    fn fall_back(&self) -> Option<mpsc::Receiver<Note>> {
+        let (sender, notes) = mpsc::channel(NOTES);
+        let legacy = legacy::Legacy::start(&self.target, &self.options, sender).ok()?;
+        *self.handle.backend.lock() = Backend::Legacy(legacy);
+        Some(notes)
     }
 
     /// Waits for the connection; the first failure ends it.

@@ -94,29 +94,15 @@ fn the_live_table_the_summary_and_the_page() {
     let server = Server::start();
     let page = std::env::temp_dir().join(format!("fanfare-bench-{}.html", std::process::id()));
     let pid = std::process::id().to_string();
-    let args = [
-        "bench",
-        &server.url(),
-        "echo",
-        "-c",
-        "4",
-        "-d",
-        "1s",
-        "--warmup",
-        "300ms",
-        "--html",
-        page.to_str().unwrap(),
+    let url = server.url();
+    let mut args = vec![
+        "bench", &url, "echo", "-c", "4", "-d", "1s", "--warmup", "300ms",
     ];
-    let ran = run(&[
-        &args[..],
-        if cfg!(target_os = "linux") {
-            &["--pid", &pid]
-        } else {
-            &[]
-        },
-    ]
-    .concat())
-    .expect(0);
+    args.extend_from_slice(&["--html", page.to_str().unwrap()]);
+    if cfg!(target_os = "linux") {
+        args.extend_from_slice(&["--pid", &pid]);
+    }
+    let ran = run(&args).expect(0);
     assert!(
         ran.err.contains("p99 ms") && ran.err.contains("measure"),
         "{ran:#?}"

@@ -56,6 +56,8 @@ fn a_server_of_v2_is_found_out_and_spoken_to() {
         &secret,
         "--auth",
         "{\"token\":\"abc\"}",
+        "--eio",
+        "3",
         "--count",
         "1",
     ])

@@ -36,16 +36,17 @@ fn a_session_in_a_terminal() {
     // Completion of a command and of an event that was seen.
     terminal.send("vol\tech\t7\r").unwrap();
     terminal.flush().unwrap();
-    terminal.exp_string("volatile echo 7").unwrap();
+    terminal.exp_string("> volatile echo ").unwrap();
 
     terminal.send_line("emit ask").unwrap();
     terminal.exp_string("wants an answer: reply 1").unwrap();
     terminal.send_line("reply 1 green").unwrap();
     terminal.exp_string("<- answered \"green\"").unwrap();
 
-    // The last line but two, from the history.
-    terminal.send("\x1b[A\x1b[A\x1b[A\r").unwrap();
+    // The last line but one, from the history.
+    terminal.send("\x1b[A\x1b[A\r").unwrap();
     terminal.flush().unwrap();
+    terminal.exp_string("wants an answer: reply 2").unwrap();
     terminal.send_line("nonsense").unwrap();
     terminal
         .exp_string("!! unknown command `nonsense`")
