@@ -213,7 +213,7 @@ async fn draining_empties_the_server_and_reports() {
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let namespace = Namespace::new("/")
         .on("slow", async || {
-            tokio::time::sleep(Duration::from_millis(300)).await
+            tokio::time::sleep(Duration::from_millis(300)).await;
         })
         .on_disconnect(move |reason: DisconnectReason| {
             let _ = tell.send(reason);

@@ -105,7 +105,7 @@ async fn connections_events_and_bytes_are_counted() {
                 Ack(())
             })
             .on("panics", async |n: Option<fanfare::Data<u32>>| {
-                assert!(n.is_some(), "as expected")
+                assert!(n.is_some(), "as expected");
             })
             .on("typed", async |_: fanfare::Data<u32>| {}),
     )

@@ -36,7 +36,7 @@ async fn frames_that_are_never_finished() {
     let starts = [
         &b"\x81"[..],
         b"\x81\xff\0\0\0\0\0\x0f\0\0\0\0\0\0",
-        b"\x81\xff\0\0\0\0\0\x0f\0\0\0\0\0\042[\"echo\"",
+        b"\x81\xff\0\0\0\0\0\x0f\0\0\0\0\0\x0042[\"echo\"",
         b"\x01\x84\0\0\0\x0042[\"",
     ];
     let mut streams = Vec::new();
