@@ -1,5 +1,7 @@
 //! The command as its users meet it: as a process, in a pipe, in a terminal, against Fanfare, Node and nginx.
 
+#![allow(clippy::unwrap_used)]
+
 mod bench;
 mod commands;
 mod doctor;
