@@ -219,6 +219,33 @@ for (const transport of ["polling", "websocket", "upgrade"]) {
 }
 
 describe("chat", () => {
+  test("who arrives together with the answer to `join` is seen", async () => {
+    const [ada, grace] = await pair("polling", freshRoom());
+    // Ada's next long-poll is held back until the server has two things to tell in one payload.
+    let release;
+    const held = new Promise((reached) => {
+      const free = new Promise((done) => (release = done));
+      void ada.route(/transport=polling/, async (route) => {
+        if (route.request().method() === "GET") {
+          reached();
+          await free;
+        }
+        await route.continue();
+      });
+    });
+    await say(grace, "This answers the poll that is open");
+    await held;
+    const room = freshRoom();
+    await ada.locator("#new-room-name").fill(room);
+    await ada.keyboard.press("Enter");
+    await until("Ada has left", async () => (await grace.locator("#people li").count()) === 1);
+    await goTo(grace, room);
+    await until("Grace sees both", async () => (await grace.locator("#people li").count()) === 2);
+    release();
+    await ada.locator("#room-name", { hasText: room }).waitFor();
+    await until("Ada sees both", async () => (await ada.locator("#people li").count()) === 2);
+  });
+
   test("pictures can be pasted and dropped, other files are refused", async () => {
     const [ada, grace] = await pair("upgrade", freshRoom());
     const base64 = (await png(ada, 64, 64)).toString("base64");

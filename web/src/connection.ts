@@ -12,7 +12,7 @@ export interface Problem {
 export type Reply<T> = (T & { error?: undefined }) | { error: Problem };
 
 /** A problem of our own. */
-export function problem<T>(code: string, message: string): Reply<T> {
+export function problem(code: string, message: string): { error: Problem } {
   return { error: { message, data: { code } } };
 }
 

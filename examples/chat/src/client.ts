@@ -1,6 +1,6 @@
 // The chat without its looks: one socket, the room it is in, and what still has to be sent.
 import type { Socket } from "socket.io-client";
-import { ask, socket, type Problem } from "@web/connection.ts";
+import { ask, problem, socket, type Problem, type Reply } from "@web/connection.ts";
 import type { Identity } from "@web/identity.ts";
 import type { ClientEvents, Joined, Message, Outgoing, Room, ServerEvents, User, Welcome } from "../events.ts";
 
@@ -60,7 +60,7 @@ export class ChatClient {
       this.#me = welcome.me;
       view.welcome(welcome);
       this.#setRooms(welcome.rooms);
-      void this.join(this.#room);
+      void this.#return();
     });
     socket.on("rooms", (rooms) => this.#setRooms(rooms));
     socket.on("room", (room) => {
@@ -109,12 +109,25 @@ export class ChatClient {
   }
 
   /** Goes to `room`. Returns what was wrong, if anything. */
-  async join(room: string): Promise<Problem | undefined> {
+  join(room: string): Promise<Problem | undefined> {
     this.typing(false);
-    const reply = await ask<Joined>(this.socket, () => this.socket.timeout(ACK_TIMEOUT).emitWithAck("join", { room }));
-    if (reply.error) return reply.error;
-    this.#joined(reply);
-    return undefined;
+    return new Promise((done) => {
+      if (!this.socket.connected) return done(problem("offline", "Not connected. Try again in a moment.").error);
+      // The reply is used in the callback and not after an `await`, which continues later: events that arrive together
+      // with the acknowledgement, such as `joined`, would be handled before it.
+      this.socket.timeout(ACK_TIMEOUT).emit("join", { room }, (error: Error | null, reply: Reply<Joined>) => {
+        if (error) return done(problem("timeout", "No answer from the server.").error);
+        if (reply.error) return done(reply.error);
+        this.#joined(reply);
+        done(undefined);
+      });
+    });
+  }
+
+  /** Back to where we were, or to the first room if that is not possible. */
+  async #return(): Promise<void> {
+    const failed = await this.join(this.#room);
+    if (failed && this.socket.connected) await this.join(FIRST_ROOM);
   }
 
   /** Sends `message` to the current room. It shows at once; its state tells what became of it. */
