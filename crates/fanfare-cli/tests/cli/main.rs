@@ -1,6 +1,5 @@
 //! The command as its users meet it: as a process, in a pipe, in a terminal, against Fanfare, Node and nginx.
-
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod bench;
 mod commands;
