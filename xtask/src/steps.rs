@@ -171,13 +171,19 @@ fn unit(report: &mut Report) -> Result<Outcome> {
     let tests = if tools::cargo_has("nextest") {
         code(
             &["nextest", "run"],
-            &["--all-targets", "--no-fail-fast", "--no-tests=warn"],
+            &[
+                "--lib",
+                "--bins",
+                "--tests",
+                "--no-fail-fast",
+                "--no-tests=warn",
+            ],
         )
     } else {
         println!(
             "cargo-nextest is missing (`cargo install cargo-nextest --locked`): using `cargo test`"
         );
-        code(&["test"], &["--all-targets", "--no-fail-fast"])
+        code(&["test"], &["--lib", "--bins", "--tests", "--no-fail-fast"])
     };
     all(report, [tests])
 }

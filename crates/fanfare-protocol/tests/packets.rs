@@ -437,6 +437,8 @@ fn protocol_4() {
         ("a+b=%C3%A9%zz%4&c==d%", r#"{"a b":"é%zz%4","c":"=d%"}"#),
         ("a=%ff", "{\"a\":\"\u{fffd}\"}"),
     ] {
-        assert_eq!(v4::auth_from_query(query), auth);
+        // The order of the names depends on how `serde_json` was built.
+        let parse = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(parse(&v4::auth_from_query(query)), parse(auth));
     }
 }
