@@ -489,6 +489,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         std::process::exit(2);
     });
     let io = options.apply(app(SocketIo::builder()))?;
+    // Before anybody is told that the server listens, so that a signal sent at once is not fatal.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     let port = listener.local_addr()?.port();
     say(
@@ -496,8 +499,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         json!({ "port": port, "server": "rust", "features": FEATURES }),
     );
     let server = tokio::spawn(fanfare::serve_listener(listener, io.clone()));
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -1,6 +1,6 @@
 //! A chat in the terminal: what you type goes to everybody in the namespace.
 //!
-//!     cargo run -p fanfare-client --example chat -- http://localhost:3000/chat Ada
+//!     cargo run -p fanfare-client --example client_chat -- http://localhost:3000/chat Ada
 //!
 //! The server is expected to send each `message` to all clients. Cut the network and type on: it arrives later.
 

@@ -1,6 +1,6 @@
 //! Connects, says hello, awaits an acknowledgement, leaves.
 //!
-//!     cargo run -p fanfare-client --example hello -- http://localhost:3000
+//!     cargo run -p fanfare-client --example client_hello -- http://localhost:3000
 
 use std::time::Duration;
 
