@@ -2,74 +2,30 @@
 
 use std::time::Instant;
 
-use super::{Actions, Answer, Received, Refused, SessionConfig, Tail};
+use super::upgrade::Upgrade;
+use super::{
+    Actions, Answer, Lane, Received, Refused, Revision, SessionConfig, Stage, Tail, TransportKind,
+};
 use crate::engine::CloseReason;
-
-/// The revision of Engine.IO that the client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Revision {
-    /// `EIO=3`: the client pings.
-    V3,
-    /// `EIO=4`: the server pings.
-    V4,
-}
-
-/// What carries a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TransportKind {
-    /// Long-polling.
-    Polling,
-    /// WebSocket.
-    WebSocket,
-}
-
-/// Which way a packet of the session came. (Packets of a probe have their own method.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// In the body of a POST.
-    Polling,
-    /// In a WebSocket frame.
-    WebSocket,
-}
-
-/// How far the session is in its life (`readyState`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// Messages go both ways.
-    Open,
-    /// What is queued still goes out, nothing comes in any more.
-    Closing,
-    /// Over.
-    Closed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Upgrade {
-    No,
-    /// A WebSocket is there and has not said `2probe` yet.
-    Attached,
-    /// `3probe` was sent; a waiting GET is ended now and then.
-    Probed,
-}
 
 /// One session of an Engine.IO server. See the [module](super) for how to drive it.
 #[derive(Clone, Debug)]
 pub struct Session {
     revision: Revision,
-    transport: TransportKind,
-    stage: Stage,
-    upgrade: Upgrade,
-    upgraded: bool,
-    get: bool,
+    pub(super) transport: TransportKind,
+    pub(super) stage: Stage,
+    pub(super) upgrade: Upgrade,
+    pub(super) upgraded: bool,
+    pub(super) get: bool,
     post: bool,
-    awaits_pong: bool,
+    pub(super) awaits_pong: bool,
     /// What a waiting GET gets if nothing is queued.
-    tail: Tail,
+    pub(super) tail: Tail,
     reason: CloseReason,
     /// The next ping, or the end of the wait for a pong; in revision 3 the end of the wait for a ping.
-    heartbeat: Instant,
-    upgrade_until: Option<Instant>,
-    noop_at: Option<Instant>,
+    pub(super) heartbeat: Instant,
+    pub(super) upgrade_until: Option<Instant>,
+    pub(super) noop_at: Option<Instant>,
     close_until: Option<Instant>,
 }
 
@@ -323,80 +279,6 @@ impl Session {
             }
             (Received::Upgrade | Received::Ignored, _) => Actions::NONE,
             (Received::Invalid, _) => self.end(CloseReason::ParseError),
-        }
-    }
-
-    /// A WebSocket arrived that wants to become the transport of this session.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`] if it may not: it is to be closed at once.
-    pub fn attach_probe(&mut self, now: Instant, config: &SessionConfig) -> Result<(), Refused> {
-        if self.stage == Stage::Closed {
-            return Err(Refused::Closed);
-        }
-        if self.upgraded || self.transport != TransportKind::Polling || self.upgrade != Upgrade::No
-        {
-            return Err(Refused::Upgrading);
-        }
-        self.upgrade = Upgrade::Attached;
-        self.upgrade_until = Some(now + config.upgrade_timeout);
-        Ok(())
-    }
-
-    /// A packet arrived on the probed WebSocket.
-    pub fn probe_packet(
-        &mut self,
-        now: Instant,
-        packet: Received,
-        config: &SessionConfig,
-    ) -> Actions {
-        if self.upgrade == Upgrade::No {
-            return Actions::NONE;
-        }
-        match packet {
-            Received::Probe => {
-                self.upgrade = Upgrade::Probed;
-                self.noop_at = Some(now + config.noop_interval);
-                Actions::PROBE_PONG
-            }
-            Received::Upgrade => self.switch(now, config),
-            _ => {
-                self.end_upgrade();
-                Actions::CLOSE_PROBE
-            }
-        }
-    }
-
-    /// The probed WebSocket was lost or failed.
-    pub fn probe_lost(&mut self) -> Actions {
-        self.end_upgrade();
-        Actions::NONE
-    }
-
-    fn switch(&mut self, now: Instant, config: &SessionConfig) -> Actions {
-        self.end_upgrade();
-        self.upgraded = true;
-        self.transport = TransportKind::WebSocket;
-        let mut actions = Actions::SWITCH | Actions::FLUSH;
-        if self.awaits_pong {
-            // The pong may have been on its way on the old transport: the wait begins anew.
-            self.heartbeat = now + config.ping_timeout;
-        }
-        if self.get {
-            // No official client has a GET open here. Should one: it gets nothing that matters.
-            self.tail = Tail::Noop;
-            actions |= Actions::ANSWER;
-        }
-        actions
-    }
-
-    fn end_upgrade(&mut self) {
-        self.upgrade = Upgrade::No;
-        self.upgrade_until = None;
-        self.noop_at = None;
-        if self.stage == Stage::Open {
-            self.tail = Tail::Nothing;
         }
     }
 

@@ -13,7 +13,10 @@
 mod actions;
 mod config;
 mod machine;
+mod state;
+mod upgrade;
 
 pub use actions::{Actions, Answer, Received, Refused, Tail};
 pub use config::SessionConfig;
-pub use machine::{Lane, Revision, Session, Stage, TransportKind};
+pub use machine::Session;
+pub use state::{Lane, Revision, Stage, TransportKind};

@@ -1,4 +1,4 @@
-//! Connection state recovery: clients that lost their connection come back as who they were.
+//! The log and the sessions of a namespace.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,115 +8,21 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use fanfare_engine::{CloseMode, Prepared};
-use fanfare_protocol::recovery::{Log, LogLimits, Memberships, Offset, Position, Sessions};
+use fanfare_protocol::recovery::{Log, LogLimits, Memberships, Offset, Sessions};
 use fanfare_protocol::socket::{ArgWriter, EncodeError, IntoArgs};
 use fanfare_protocol::{CloseReason, Limits};
 use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::part::{Claim, Member, Part, Session};
+use super::{ConnectionStateRecovery, RecoveryFailure, RecoveryOutcome};
 use crate::codec::Codec;
 use crate::encode;
 use crate::id::SocketId;
 use crate::namespace::NamespaceInner;
 use crate::reason::DisconnectReason;
-use crate::socket::{Extensions, Socket};
-
-/// Lets clients that lost their connection come back as who they were: with their id, rooms and data, and with the
-/// events that they missed, each once and in order. Node's `connectionStateRecovery`; off unless it is given to
-/// [`connection_state_recovery`](crate::SocketIoBuilder::connection_state_recovery).
-///
-/// Official JavaScript clients (4.6 and later) take part by themselves: the server adds an offset, a string, as last
-/// argument to each event without acknowledgement that is not volatile, and the client says at its return what it got
-/// last. A client that got nothing yet is recovered by its private session id alone.
-///
-/// What was sent is kept in memory, [`Limits::recovery_bytes`] for each namespace, for the time of
-/// `max_disconnection_duration` and what heartbeats need to notice a loss. While it is on, events of one namespace are
-/// put into order under a lock.
-///
-/// ```
-/// use std::time::Duration;
-/// use fanfare::{ConnectionStateRecovery, Namespace, Socket, SocketIo};
-///
-/// let io = SocketIo::builder()
-///     .connection_state_recovery(ConnectionStateRecovery {
-///         max_disconnection_duration: Duration::from_secs(60),
-///         ..ConnectionStateRecovery::default()
-///     })
-///     .namespace(Namespace::new("/").on_connect(async |socket: Socket| {
-///         if !socket.recovered() {
-///             socket.join("lobby"); // a recovered socket is there already
-///         }
-///     }))
-///     .build()?;
-/// # Ok::<(), fanfare::BuildError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectionStateRecovery {
-    /// How long a client may be away. Default: 2 minutes, as in Node.
-    pub max_disconnection_duration: Duration,
-    /// Whether the middlewares of the namespace are left out for recovered clients. Default: **no**, unlike Node: a
-    /// client whose access was revoked meanwhile gets nothing of what it missed.
-    pub skip_middlewares: bool,
-}
-
-impl Default for ConnectionStateRecovery {
-    fn default() -> Self {
-        Self {
-            max_disconnection_duration: Duration::from_secs(120),
-            skip_middlewares: false,
-        }
-    }
-}
-
-/// What became of the recovery of a connection, see [`Socket::recovery`](crate::Socket::recovery).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RecoveryOutcome {
-    /// A new connection: the client did not ask for anything, or recovery is off.
-    NotAttempted,
-    /// The client is back.
-    #[non_exhaustive]
-    Recovered {
-        /// How many events it had missed. In middlewares 0: they are looked up afterwards.
-        missed: usize,
-    },
-    /// The client wanted to come back, but it is a new connection now.
-    Failed(RecoveryFailure),
-}
-
-/// Why a connection was not recovered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecoveryFailure {
-    /// The session is of another server, or of this one before it was restarted.
-    #[error("the session is of another server, or of this one before it was restarted")]
-    OtherServer,
-    /// The session is not there: its time is over, it had to make room for others
-    /// ([`Limits::recovery_bytes`](crate::Limits)), or it ended with a disconnection from the namespace.
-    #[error("the session has expired, had to make room, or was ended")]
-    SessionGone,
-    /// The offset of the client is unknown, and something was sent to it: it cannot be told how much it got. This
-    /// happens if the last event a client got was volatile and ended with a string.
-    #[error("the offset of the client is unknown")]
-    UnknownOffset,
-    /// Some of what the client missed had to make room for later events
-    /// ([`Limits::recovery_bytes`](crate::Limits)).
-    #[error("some of what the client missed is no longer kept")]
-    EventsGone,
-}
-
-impl RecoveryFailure {
-    /// A short name, for metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::OtherServer => "other_server",
-            Self::SessionGone => "session_gone",
-            Self::UnknownOffset => "unknown_offset",
-            Self::EventsGone => "events_gone",
-        }
-    }
-}
+use crate::socket::Socket;
 
 /// What a client says when it wants to come back.
 #[derive(Deserialize)]
@@ -134,79 +40,6 @@ impl Attempt {
     }
 }
 
-/// What is kept of somebody who left.
-pub(crate) struct Session {
-    pub(crate) id: SocketId,
-    pid: Box<str>,
-    start: Position,
-    memberships: Memberships,
-    pub(crate) data: Value,
-    /// The same that the socket had, so that its `disconnect` handlers still see them.
-    pub(crate) extensions: Option<Arc<Extensions>>,
-    left: Position,
-    left_at: Instant,
-}
-
-impl Session {
-    pub(crate) fn rooms(&self) -> impl Iterator<Item = &str> {
-        let own = self.id;
-        self.memberships.rooms().filter(move |room| *room != &*own)
-    }
-}
-
-/// A session that was taken out of the store, for one connection.
-pub(crate) struct Claim {
-    pub(crate) session: Session,
-    expires: Instant,
-    offset: Option<String>,
-}
-
-/// The part of a socket in this.
-pub(crate) struct Part {
-    outcome: RecoveryOutcome,
-    /// Until the socket is connected.
-    claim: Option<Claim>,
-    /// From then on.
-    member: Option<Member>,
-    /// Set while the `disconnecting` handlers run.
-    leaving: Option<DisconnectReason>,
-}
-
-struct Member {
-    pid: Box<str>,
-    start: Position,
-    memberships: Memberships,
-}
-
-impl Part {
-    pub(crate) fn new(claim: Option<Result<Claim, RecoveryFailure>>) -> Self {
-        let (outcome, claim) = match claim {
-            None => (RecoveryOutcome::NotAttempted, None),
-            Some(Err(failure)) => (RecoveryOutcome::Failed(failure), None),
-            Some(Ok(claim)) => (RecoveryOutcome::Recovered { missed: 0 }, Some(claim)),
-        };
-        Self {
-            outcome,
-            claim,
-            member: None,
-            leaving: None,
-        }
-    }
-
-    /// A session waits for the socket to be let in.
-    pub(crate) fn is_claimed(&self) -> bool {
-        self.claim.is_some()
-    }
-
-    pub(crate) fn claimed(&self) -> Option<&Session> {
-        self.claim.as_ref().map(|claim| &claim.session)
-    }
-
-    pub(crate) fn outcome(&self) -> RecoveryOutcome {
-        self.outcome
-    }
-}
-
 /// The log and the sessions of one namespace.
 pub(crate) struct Recovery {
     settings: ConnectionStateRecovery,
@@ -219,7 +52,7 @@ pub(crate) struct Recovery {
 
 /// Its lock comes before that of the rooms: what is sent, who is in which room, and the log agree.
 pub(crate) struct State {
-    log: Log<Prepared>,
+    pub(super) log: Log<Prepared>,
     sessions: Sessions<Session>,
     live: HashMap<Box<str>, Socket>,
 }
@@ -514,39 +347,6 @@ async fn sweeper(namespace: Weak<NamespaceInner>, pause: Duration) {
         if done {
             return;
         }
-    }
-}
-
-impl Part {
-    pub(crate) fn leaves(&mut self, reason: DisconnectReason) {
-        self.leaving = Some(reason);
-    }
-
-    pub(crate) fn leaving(&self) -> Option<DisconnectReason> {
-        self.leaving
-    }
-
-    pub(crate) fn joined(&mut self, state: &State, room: &str) {
-        if let Some(member) = &mut self.member {
-            member.memberships.join(room, state.log.position());
-        }
-    }
-
-    pub(crate) fn left(&mut self, state: &State, room: &str) {
-        if let Some(member) = &mut self.member {
-            member.memberships.leave(room, state.log.position());
-        }
-    }
-}
-
-impl Session {
-    fn size(&self) -> usize {
-        let data = if self.data.is_null() {
-            0
-        } else {
-            self.data.to_string().len()
-        };
-        512 + self.memberships.size() + 2 * data
     }
 }
 
