@@ -65,6 +65,8 @@ pub use fanfare_engine::{
     Config, ForwardedHeader, NetworkError, Networks, RemoteAddr, ServeOptions, SlowConsumer,
     Transports, TrustedProxies,
 };
+#[cfg(feature = "macros")]
+pub use fanfare_macros::debug_handler;
 pub use fanfare_protocol::socket::{AllArgs, ArgsError, EncodeError, IntoArgs};
 pub use fanfare_protocol::{Limits, Value};
 pub use guard::{Admission, Excess, RateLimits};

@@ -5,7 +5,7 @@
 //! a time, who left unwillingly. When one of them comes back, [`Log::missed`] finds what it has not got, by the rooms it
 //! was in ([`Memberships`]), without a look at what went elsewhere.
 //!
-//! Nothing here has a clock: callers pass [`Instant`]s.
+//! Nothing here has a clock: callers pass [`Instant`](std::time::Instant)s.
 
 mod log;
 mod memberships;

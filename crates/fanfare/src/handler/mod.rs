@@ -27,7 +27,8 @@ use crate::extract::{FromContext, Rejection};
     label = "not a handler",
     note = "a handler is an `async fn` of up to eight extractors, whose future is `Send + 'static`",
     note = "extractors for events: `Socket`, `Data<T>`, `State<S>`, `SocketIo`, `AckSender`, `EventName`, `Handshake`, …",
-    note = "extractors for connections take `Data<T>` from the client's `auth`; for disconnections there is `DisconnectReason`"
+    note = "extractors for connections take `Data<T>` from the client's `auth`; for disconnections there is `DisconnectReason`",
+    note = "`#[fanfare::debug_handler]` on the function (feature `macros`) says which part of it is wrong"
 )]
 pub trait Handler<M: Moment, T>: Send + Sync + 'static {
     /// What the future resolves to.

@@ -18,7 +18,7 @@ pub(crate) use store::{Attempt, Recovery};
 /// argument to each event without acknowledgement that is not volatile, and the client says at its return what it got
 /// last. A client that got nothing yet is recovered by its private session id alone.
 ///
-/// What was sent is kept in memory, [`Limits::recovery_bytes`] for each namespace, for the time of
+/// What was sent is kept in memory, [`Limits::recovery_bytes`](crate::Limits) for each namespace, for the time of
 /// `max_disconnection_duration` and what heartbeats need to notice a loss. While it is on, events of one namespace are
 /// put into order under a lock.
 ///

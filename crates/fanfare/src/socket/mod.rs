@@ -38,7 +38,7 @@ use crate::recovery::{Part, RecoveryOutcome};
 /// A client that is connected to a namespace. Cheap to clone; clones are the same socket.
 ///
 /// Holding one after the disconnection is harmless: [`connected`](Self::connected) is false and sending fails with
-/// [`EmitError::Disconnected`].
+/// [`EmitError::Disconnected`](crate::EmitError::Disconnected).
 #[derive(Clone)]
 pub struct Socket(pub(crate) Arc<SocketInner>);
 
