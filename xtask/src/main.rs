@@ -5,6 +5,7 @@
 mod command;
 mod demo;
 mod frontend;
+mod fuzz;
 mod steps;
 mod summary;
 mod test;

@@ -10,16 +10,13 @@ use anyhow::Result;
 
 use crate::command::{cargo, command, succeeds, tee};
 use crate::summary::{Outcome, Report};
-use crate::{frontend, root, target, tools};
+use crate::{frontend, fuzz, root, target, tools};
 
 /// What every cargo call works on.
 const CODE: [&str; 2] = ["--workspace", "--all-features"];
 
 /// The exit code of scripts that lack something on this machine.
 const NOT_HERE: i32 = 77;
-
-/// Seconds for which each fuzz target runs.
-const FUZZ_SECONDS: &str = "-max_total_time=10";
 
 /// One step of the tests.
 #[derive(Debug)]
@@ -169,7 +166,7 @@ fn unit(report: &mut Report) -> Result<Outcome> {
         }
     }
     let tests = if tools::cargo_has("nextest") {
-        code(
+        tools::with_tools(code(
             &["nextest", "run"],
             &[
                 "--lib",
@@ -178,7 +175,7 @@ fn unit(report: &mut Report) -> Result<Outcome> {
                 "--no-fail-fast",
                 "--no-tests=warn",
             ],
-        )
+        ))
     } else {
         println!(
             "cargo-nextest is missing (`cargo install cargo-nextest --locked`): using `cargo test`"
@@ -367,46 +364,26 @@ fn autobahn(report: &mut Report) -> Result<Outcome> {
 }
 
 fn fuzz(report: &mut Report) -> Result<Outcome> {
-    if !root().join("fuzz/Cargo.toml").is_file() {
-        return skipped("there are no fuzz targets yet");
+    if let Err(why) = tools::cxx().and_then(|()| tools::cargo_tool("fuzz")) {
+        return skipped(why);
     }
-    if !tools::cargo_has("fuzz") {
-        return skipped("cargo-fuzz is missing: `cargo install cargo-fuzz --locked`");
-    }
-    if !tools::nightly() {
-        return skipped("fuzzing needs a nightly compiler: `rustup toolchain install nightly`");
-    }
-    let list = command(root(), "cargo", &["+nightly", "fuzz", "list"]).output()?;
-    let names = String::from_utf8_lossy(&list.stdout).into_owned();
-    // Cargo of the calling toolchain would be inherited and win over `+nightly`.
-    let runs = names.lines().map(|name| {
-        let mut run = command(
-            root(),
-            "cargo",
-            &["+nightly", "fuzz", "run", name, "--", FUZZ_SECONDS],
-        );
-        run.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
-        run
-    });
-    all(report, runs)
+    fuzz::run(report)
 }
 
 fn deny(report: &mut Report) -> Result<Outcome> {
-    if !tools::cargo_has("deny") {
-        return skipped("cargo-deny is missing: `cargo install cargo-deny --locked`");
+    if let Err(why) = tools::cargo_tool("deny") {
+        return skipped(why);
     }
     // Advisories need a download of their database; `cargo deny check advisories` does that by hand.
-    all(
-        report,
-        [cargo(&[
-            "deny",
-            "--all-features",
-            "check",
-            "bans",
-            "licenses",
-            "sources",
-        ])],
-    )
+    let check = [
+        "deny",
+        "--all-features",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ];
+    all(report, [tools::with_tools(cargo(&check))])
 }
 
 fn conformance(report: &mut Report) -> Result<Outcome> {

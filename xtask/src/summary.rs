@@ -36,6 +36,11 @@ impl Report {
         self.lines
             .extend(output.lines().map(plain).filter(|line| is_closing(line)));
     }
+
+    /// Adds a closing line that does not say by itself what it is about.
+    pub(crate) fn add(&mut self, line: String) {
+        self.lines.push(line);
+    }
 }
 
 /// Recognises the closing lines of cargo test, nextest, node:test, Playwright, unittest and our own scripts.

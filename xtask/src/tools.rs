@@ -1,8 +1,9 @@
 //! The tools that tests need, and how to get those that are missing.
 
 use std::path::PathBuf;
+use std::process::Command;
 
-use crate::command::{cargo, command, succeeds};
+use crate::command::{cargo, command, succeeds, tee};
 
 /// A program in the search path.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
@@ -36,18 +37,64 @@ pub(crate) fn node() -> Result<(), String> {
         .ok_or_else(|| format!("npm is missing: {hint}"))
 }
 
-/// A cargo subcommand such as `nextest`.
+/// A cargo subcommand such as `nextest`, wherever it is installed.
 pub(crate) fn cargo_has(subcommand: &str) -> bool {
-    succeeds(cargo(&[subcommand, "--version"]))
+    succeeds(with_tools(cargo(&[subcommand, "--version"])))
 }
 
-/// Whether a nightly toolchain is installed.
-pub(crate) fn nightly() -> bool {
-    succeeds(command(
-        crate::root(),
-        "rustup",
-        &["run", "nightly", "cargo", "--version"],
-    ))
+/// Where missing tools are installed: in the build folder, so that nothing outside the checkout changes.
+fn folder() -> PathBuf {
+    crate::target().join("tools")
+}
+
+/// Lets a command find the tools that were installed in the build folder; those of the machine come first.
+pub(crate) fn with_tools(mut command: Command) -> Command {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([folder().join("bin")]);
+    if let Ok(path) = std::env::join_paths(folders) {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// Makes sure of a cargo subcommand, installing it into the build folder if it is missing.
+pub(crate) fn cargo_tool(subcommand: &str) -> Result<(), String> {
+    if cargo_has(subcommand) {
+        return Ok(());
+    }
+    let krate = format!("cargo-{subcommand}");
+    let root = folder();
+    // A debug build: it is made in a fraction of the time, and the tool has little to do.
+    let install = cargo(&[
+        "install",
+        &krate,
+        "--locked",
+        "--debug",
+        "--quiet",
+        "--root",
+        &root.to_string_lossy(),
+        "--target-dir",
+        &root.join("build").to_string_lossy(),
+    ]);
+    match tee(install) {
+        Ok((true, _)) if cargo_has(subcommand) => Ok(()),
+        Ok(_) => Err(format!(
+            "{krate} is missing and could not be installed; by hand: `cargo install {krate} --locked`"
+        )),
+        Err(error) => Err(format!("{error:#}")),
+    }
+}
+
+/// Says why C++ cannot be compiled.
+pub(crate) fn cxx() -> Result<(), String> {
+    let there = || std::env::var_os("CXX").is_some() || find("c++").is_some();
+    if !there() {
+        apt_install(&["g++"]);
+    }
+    there().then_some(()).ok_or_else(|| {
+        "a C++ compiler is missing, which libFuzzer needs (Debian: `apt-get install g++`)"
+            .to_owned()
+    })
 }
 
 /// Whether programs run here as root.

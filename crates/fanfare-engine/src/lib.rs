@@ -40,3 +40,9 @@ pub use prepared::{Prepared, PreparedBuf};
 pub use proxy::{ForwardedHeader, NetworkError, Networks, TrustedProxies};
 pub use serve::{ServeOptions, serve};
 pub use service::{EngineBody, EngineFuture, EngineService};
+
+/// Decoders that are not public otherwise, for the targets in `fuzz/`.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::proxy::fuzz_header as proxy_header;
+}

@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 pub use forwarded::{ForwardedHeader, TrustedProxies};
+#[cfg(fuzzing)]
+pub use protocol::fuzz_header;
 pub(crate) use protocol::read_header;
 
 /// A list of networks: those of one's own proxies.

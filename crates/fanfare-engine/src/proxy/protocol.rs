@@ -107,6 +107,16 @@ fn parse_v2(version_command: u8, family: u8, body: &[u8]) -> Option<Option<Socke
     }))
 }
 
+/// Reads a header of either version that is there as a whole.
+#[cfg(fuzzing)]
+pub fn fuzz_header(bytes: &[u8]) {
+    let v2 = |bytes: &[u8]| match bytes.strip_prefix(SIGNATURE)? {
+        [version_command, family, _, _, body @ ..] => parse_v2(*version_command, *family, body),
+        _ => None,
+    };
+    let _ = (v2(bytes), parse_v1(bytes));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
