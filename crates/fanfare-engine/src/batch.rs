@@ -32,14 +32,18 @@ pub(crate) enum Source<'a> {
     Slice(&'a [u8]),
     /// Shared bytes.
     Shared(&'a Bytes),
+    /// Shared bytes that are not worth compressing.
+    Raw(&'a Bytes),
+    /// To be compressed by the connection's own compressor as they enter its outbox.
+    Deflate(&'a [u8]),
 }
 
 impl Source<'_> {
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
-            Source::Slice(frames) => frames,
-            Source::Shared(frames) => frames,
+            Source::Slice(frames) | Source::Deflate(frames) => frames,
+            Source::Shared(frames) | Source::Raw(frames) => frames,
         }
     }
 
@@ -50,8 +54,8 @@ impl Source<'_> {
 
     pub(crate) fn into_bytes(self) -> Bytes {
         match self {
-            Source::Slice(frames) => Bytes::copy_from_slice(frames),
-            Source::Shared(frames) => frames.clone(),
+            Source::Slice(frames) | Source::Deflate(frames) => Bytes::copy_from_slice(frames),
+            Source::Shared(frames) | Source::Raw(frames) => frames.clone(),
         }
     }
 }
@@ -215,6 +219,7 @@ pub(crate) fn with_scratch<T>(f: impl FnOnce(&mut PreparedBuf) -> T) -> T {
         out,
         packets: 0,
         binary: false,
+        uncompressed: false,
     };
     let result = f(&mut buf);
     let mut out = buf.out;

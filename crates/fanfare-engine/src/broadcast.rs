@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::batch::{self, Source};
+use crate::batch;
 use crate::connection::Touched;
-use crate::{Connection, Prepared, Protocol, SendError};
+use crate::forms::Forms;
+use crate::{Connection, Prepared, SendError};
 
 /// How a broadcast is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,21 +72,17 @@ pub fn broadcast<S: Send + Sync + 'static>(
     } else {
         batch::jobs_for(targets.len())
     };
-    let mut v3 = None;
+    let mut forms = Forms::new(message, options.compress);
     let mut job: Vec<Arc<dyn Touched>> = Vec::new();
     for conn in targets.iter() {
         if skip.is_some_and(|skip| Arc::ptr_eq(skip, conn)) {
             continue;
         }
         report.recipients += 1;
-        let message = match conn.protocol() {
-            Protocol::V3 if message.binary => &*v3.get_or_insert_with(|| message.to_v3()),
-            _ => message,
-        };
         if options.volatile && !conn.is_writable() {
             continue;
         }
-        let source = Source::Shared(&message.frames);
+        let source = forms.source(conn);
         let result = match &jobs {
             None => batch::send(conn, source, message.packets),
             Some(runtime) => conn.queue_in_batch(source, message.packets, 0).map(|_| {

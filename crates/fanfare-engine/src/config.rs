@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fanfare_protocol::Limits;
 
-use crate::Cors;
+use crate::{Cors, PerMessageDeflate};
 
 /// What happens to a connection whose outbox is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -78,6 +78,9 @@ pub struct Config {
     pub cors: Option<Cors>,
     /// A cookie with the session id. Default: none.
     pub cookie: Option<Cookie>,
+    /// Compression of WebSocket messages (`perMessageDeflate`, RFC 7692), for clients that offer it. Default: none, as
+    /// in Node; it costs time, and with context takeover memory (see [`PerMessageDeflate`]).
+    pub per_message_deflate: Option<PerMessageDeflate>,
     /// What happens to a connection whose outbox is full. Default: it is closed.
     pub slow_consumer: SlowConsumer,
     /// What a peer may cost: `max_payload`, `upgrade_timeout`, `outbox_bytes`, `outbox_packets`, `max_connections`
@@ -97,6 +100,7 @@ impl Default for Config {
             allow_eio3: false,
             cors: None,
             cookie: None,
+            per_message_deflate: None,
             slow_consumer: SlowConsumer::Disconnect,
             limits: Limits::default(),
         }

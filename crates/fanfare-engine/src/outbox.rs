@@ -64,6 +64,8 @@ pub(crate) struct Outbox {
     pub(crate) blocked: bool,
     /// The head of the queue is the rest of a frame that was written in part.
     partial: bool,
+    /// Something in it is worth compressing.
+    pub(crate) compress: bool,
     /// The task that reads the connection.
     pub(crate) task: Option<Waker>,
 }
@@ -79,6 +81,7 @@ impl Outbox {
             dirty: 0,
             blocked: false,
             partial: false,
+            compress: false,
             task: None,
         }
     }

@@ -14,6 +14,8 @@ pub struct Prepared {
     pub(crate) packets: u32,
     /// Whether there is a binary packet: Engine.IO v3 frames those differently.
     pub(crate) binary: bool,
+    /// It is not worth compressing.
+    pub(crate) uncompressed: bool,
 }
 
 impl Prepared {
@@ -60,30 +62,34 @@ impl Prepared {
             frames: Bytes::copy_from_slice(&buf.out),
             packets: buf.packets,
             binary: buf.binary,
+            uncompressed: buf.uncompressed,
         }
     }
 
     /// The form for Engine.IO v3, whose binary frames begin with the packet type.
     pub(crate) fn to_v3(&self) -> Prepared {
         let mut out = Vec::with_capacity(self.frames.len() + self.packets as usize * 9);
-        let mut rest = &self.frames[..];
-        while let Some((opcode, payload, total)) = frame::parse_unmasked(rest) {
-            let payload = &rest[payload];
-            if opcode == OpCode::Binary {
+        for frame in Frames::of(&self.frames) {
+            if frame.opcode == OpCode::Binary {
                 let start = frame::begin(&mut out);
                 out.push(4);
-                out.extend_from_slice(payload);
+                out.extend_from_slice(frame.payload);
                 frame::finish(&mut out, start, OpCode::Binary);
             } else {
-                out.extend_from_slice(&rest[..total]);
+                out.extend_from_slice(frame.whole);
             }
-            rest = &rest[total..];
         }
         Prepared {
             frames: Bytes::from(out),
-            packets: self.packets,
-            binary: self.binary,
+            ..self.clone()
         }
+    }
+
+    /// Marks the message as not worth compressing: it goes out as it is, also where compression was negotiated.
+    #[must_use]
+    pub fn uncompressed(mut self) -> Prepared {
+        self.uncompressed = true;
+        self
     }
 
     /// The WebSocket form: whole, unmasked frames.
@@ -107,9 +113,15 @@ pub struct PreparedBuf {
     pub(crate) out: Vec<u8>,
     pub(crate) packets: u32,
     pub(crate) binary: bool,
+    pub(crate) uncompressed: bool,
 }
 
 impl PreparedBuf {
+    /// See [`Prepared::uncompressed`].
+    pub fn uncompressed(&mut self) {
+        self.uncompressed = true;
+    }
+
     /// Adds a text message: `write` appends its text (UTF-8) to the buffer it is given and leaves alone what is there.
     #[inline]
     pub fn text(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
@@ -182,6 +194,7 @@ impl PreparedBuf {
             frames: Bytes::from(self.out),
             packets: self.packets,
             binary: self.binary,
+            uncompressed: self.uncompressed,
         }
     }
 }
@@ -192,5 +205,37 @@ impl fmt::Debug for PreparedBuf {
             .field("packets", &self.packets)
             .field("bytes", &self.out.len())
             .finish()
+    }
+}
+
+/// Walks our own frames.
+pub(crate) struct Frames<'a>(&'a [u8]);
+
+/// One of our own frames.
+pub(crate) struct OwnFrame<'a> {
+    pub(crate) opcode: OpCode,
+    pub(crate) payload: &'a [u8],
+    pub(crate) whole: &'a [u8],
+}
+
+impl<'a> Frames<'a> {
+    /// `frames`: whole ones, neither masked nor compressed.
+    pub(crate) fn of(frames: &'a [u8]) -> Frames<'a> {
+        Frames(frames)
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = OwnFrame<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (opcode, payload, total) = frame::parse_unmasked(self.0)?;
+        let (whole, rest) = self.0.split_at(total);
+        self.0 = rest;
+        Some(OwnFrame {
+            opcode,
+            payload: &whole[payload],
+            whole,
+        })
     }
 }

@@ -94,6 +94,11 @@ fn main() {
     }
     let json = br#"2["message",{"room":"lobby","from":"somebody","text":"hello everybody, how are you?"}]"#.repeat(20);
     measure("compress and frame 1.7 kB once for all", 1, || {
-        black_box(deflate::compress_shared(OpCode::Text, black_box(&json), 1));
+        black_box(deflate::compress_shared(
+            OpCode::Text,
+            black_box(&json),
+            15,
+            1,
+        ));
     });
 }

@@ -294,7 +294,7 @@ async fn one_prepared_frame_goes_to_many() {
     };
     let text = "to everybody ".repeat(100);
     let plain = frame::prepare(OpCode::Text, text.as_bytes());
-    let compressed = deflate::compress_shared(OpCode::Text, text.as_bytes(), 6);
+    let compressed = deflate::compress_shared(OpCode::Text, text.as_bytes(), 15, 6);
     for _ in 0..3 {
         let (mut server, mut client) = pair_with(&options, &options).await;
         server.send_prepared(&plain).await.unwrap();

@@ -7,8 +7,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use fanfare_protocol::engine::session::{Actions, Session, TransportKind};
 
+use fanfare_websocket::Role;
+use fanfare_websocket::deflate::{Compressor, Params};
+
 use super::Connection;
 use crate::flags::Flags;
+use crate::forms::Compression;
 use crate::outbox::{Outbox, Sink};
 
 const PING: Bytes = Bytes::from_static(b"\x81\x012");
@@ -33,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) close_code: u16,
     /// The client cannot take binary bodies (Engine.IO v3 with `b64`).
     pub(crate) b64: bool,
+    /// Compresses with what went before; made when the first message is compressed.
+    compressor: Option<Box<Compressor>>,
 }
 
 impl Inner {
@@ -47,7 +53,28 @@ impl Inner {
             wheel_at: 0,
             close_code: 0,
             b64: false,
+            compressor: None,
         }
+    }
+
+    pub(super) fn compressor(
+        &mut self,
+        compression: Option<Compression>,
+        level: u8,
+    ) -> Option<&mut Compressor> {
+        let Some(Compression::Own(window_bits)) = compression else {
+            return None;
+        };
+        if self.compressor.is_none() {
+            let params = Params {
+                server_no_context_takeover: false,
+                client_no_context_takeover: false,
+                server_max_window_bits: window_bits,
+                client_max_window_bits: 15,
+            };
+            self.compressor = Compressor::new(&params, Role::Server, level).map(Box::new);
+        }
+        self.compressor.as_deref_mut()
     }
 
     /// Whether a volatile message may go.
@@ -131,6 +158,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
                 inner.outbox.clear();
                 inner.outbox.sink = Sink::Closed;
             }
+            inner.compressor = None;
             after.ready.append(&mut inner.ready);
             after.task = inner.outbox.task.clone();
             after.closed = true;

@@ -13,10 +13,12 @@ use fanfare_protocol::engine::CloseReason;
 use fanfare_protocol::engine::session::{
     Actions, Revision, Session, SessionConfig, Stage, TransportKind,
 };
+use fanfare_websocket::deflate;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::batch::{self, Source};
 use crate::flags::Flags;
+use crate::forms::{Deflate, Forms};
 use crate::sid::Sid;
 use crate::wheel::Wheel;
 use crate::{CloseMode, Config, Handshake, Prepared, PreparedBuf, Protocol, SendError, Transport};
@@ -41,6 +43,7 @@ pub(crate) trait Host<S>: Send + Sync + 'static {
 pub struct Connection<S> {
     pub(crate) inner: Mutex<Inner>,
     pub(crate) flags: Flags,
+    pub(crate) deflate: Deflate,
     protocol: Protocol,
     pub(crate) sid: Sid,
     pub(crate) index: u32,
@@ -70,6 +73,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
         Connection {
             inner: Mutex::new(Inner::new(session)),
             flags: Flags::new(flags),
+            deflate: Deflate::default(),
             protocol,
             sid,
             index,
@@ -127,9 +131,9 @@ impl<S: Send + Sync + 'static> Connection<S> {
         if message.is_empty() {
             return Ok(());
         }
-        if self.protocol == Protocol::V3 && message.binary {
-            let message = message.to_v3();
-            return batch::send(self, Source::Shared(&message.frames), message.packets);
+        if message.uncompressed || !self.takes_as_is(message.binary) {
+            let mut forms = Forms::new(message, true);
+            return batch::send(self, forms.source(self), message.packets);
         }
         batch::send(self, Source::Shared(&message.frames), message.packets)
     }
@@ -152,12 +156,22 @@ impl<S: Send + Sync + 'static> Connection<S> {
             if buf.out.is_empty() {
                 return Ok(());
             }
-            if self.protocol == Protocol::V3 && buf.binary {
-                let message = Prepared::copied(buf).to_v3();
-                return batch::send(self, Source::Shared(&message.frames), message.packets);
+            if buf.uncompressed || !self.takes_as_is(buf.binary) {
+                return self.send(&Prepared::copied(buf));
             }
             batch::send(self, Source::Slice(&buf.out), buf.packets)
         })
+    }
+
+    /// Whether messages go to this connection in the form that they have. `binary`: if there are binary ones.
+    #[inline]
+    pub(crate) fn takes_as_is(&self, binary: bool) -> bool {
+        !(self.deflate.is_on() || (binary && self.protocol == Protocol::V3))
+    }
+
+    /// How messages are compressed, if they are.
+    pub(crate) fn deflate_config(&self) -> deflate::Config {
+        self.host.config().per_message_deflate.unwrap_or_default()
     }
 
     /// Sends a message only if it can leave now: nothing is blocked, or a GET waits. `false`: it was dropped.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use parking_lot::MutexGuard;
 
 use super::{After, Connection, Inner};
@@ -10,6 +11,7 @@ use crate::batch::Source;
 use crate::config::SlowConsumer;
 use crate::flags::Flags;
 use crate::outbox::Sink;
+use crate::prepared::Frames;
 use crate::{CloseReason, SendError};
 
 /// A batch holds back so many bytes for one connection at most; then they are written, batch or not.
@@ -55,7 +57,10 @@ impl<S: Send + Sync + 'static> Connection<S> {
         if inner.outbox.is_direct() && !self.flags.has(Flags::CLOSING) {
             let result = match source {
                 Source::Slice(frames) => inner.outbox.write_or_queue(frames, packets),
-                Source::Shared(frames) => inner.outbox.write_or_queue_shared(frames, packets),
+                Source::Shared(frames) | Source::Raw(frames) => {
+                    inner.outbox.write_or_queue_shared(frames, packets)
+                }
+                Source::Deflate(_) => return self.write_slow(inner, source, packets),
             };
             if result.is_ok() {
                 if inner.outbox.blocked {
@@ -118,12 +123,34 @@ impl<S: Send + Sync + 'static> Connection<S> {
             }
             return Err(full);
         }
-        if source.len() <= SMALL {
+        inner.outbox.compress |= !matches!(source, Source::Raw(_));
+        if let Source::Deflate(frames) = source {
+            let frames = self.deflated(inner, frames);
+            inner.outbox.push(frames, packets);
+        } else if source.len() <= SMALL {
             inner.outbox.append(source.as_slice(), packets);
         } else {
             inner.outbox.push(source.into_bytes(), packets);
         }
         Ok(())
+    }
+
+    /// Compresses frames with what went before. What comes out has to be queued next.
+    #[cold]
+    fn deflated(&self, inner: &mut Inner, frames: &[u8]) -> Bytes {
+        let config = self.deflate_config();
+        let mut out = Vec::with_capacity(64 + frames.len() / 2);
+        for frame in Frames::of(frames) {
+            if frame.payload.len() >= config.threshold
+                && let Some(compressor) = inner.compressor(self.deflate.get(), config.level)
+            {
+                compressor.frame(&mut out, frame.opcode, frame.payload);
+            } else {
+                out.extend_from_slice(frame.whole);
+            }
+        }
+        out.shrink_to_fit();
+        Bytes::from(out)
     }
 
     /// Queues during the batch `batch`. `Ok(true)`: it has to come back and flush.

@@ -16,6 +16,7 @@ use super::future::State;
 use super::{EngineFuture, refused};
 use crate::connection::After;
 use crate::outbox::Entry;
+use crate::prepared::Frames;
 use crate::{Connection, Cookie, Engine, Handler, Protocol};
 
 /// A GET that waits.
@@ -153,10 +154,10 @@ fn encode_v4(mut entries: impl Iterator<Item = Entry>, tail: Option<&'static [u8
     let mut out = Vec::with_capacity(size);
     let mut encoder = payload::Encoder::new(&mut out);
     for entry in first.into_iter().chain(second.take()).chain(entries) {
-        for (opcode, payload) in Frames(&entry.frames) {
-            match opcode {
-                OpCode::Binary => encoder.binary(payload),
-                _ => encoder.raw(payload),
+        for frame in Frames::of(&entry.frames) {
+            match frame.opcode {
+                OpCode::Binary => encoder.binary(frame.payload),
+                _ => encoder.raw(frame.payload),
             }
         }
     }
@@ -167,15 +168,15 @@ fn encode_v4(mut entries: impl Iterator<Item = Entry>, tail: Option<&'static [u8
 }
 
 fn encode_v3(b64: bool, entries: &[Entry], tail: Option<&'static [u8; 1]>) -> (Bytes, bool) {
-    let frames = || entries.iter().flat_map(|entry| Frames(&entry.frames));
-    let binary = !b64 && frames().any(|(opcode, _)| opcode == OpCode::Binary);
+    let frames = || entries.iter().flat_map(|entry| Frames::of(&entry.frames));
+    let binary = !b64 && frames().any(|frame| frame.opcode == OpCode::Binary);
     let mut out = Vec::new();
     if binary {
         let mut encoder = v3::BinaryEncoder::new(&mut out);
-        for (opcode, payload) in frames() {
-            match (opcode, payload) {
+        for frame in frames() {
+            match (frame.opcode, frame.payload) {
                 (OpCode::Binary, [_, data @ ..]) => encoder.binary(data),
-                _ => encoder.raw(payload),
+                (_, payload) => encoder.raw(payload),
             }
         }
         if let Some(tail) = tail {
@@ -183,10 +184,10 @@ fn encode_v3(b64: bool, entries: &[Entry], tail: Option<&'static [u8; 1]>) -> (B
         }
     } else {
         let mut encoder = v3::TextEncoder::new(&mut out);
-        for (opcode, payload) in frames() {
-            match (opcode, payload) {
+        for frame in frames() {
+            match (frame.opcode, frame.payload) {
                 (OpCode::Binary, [_, data @ ..]) => encoder.binary(data),
-                _ => encoder.raw(payload),
+                (_, payload) => encoder.raw(payload),
             }
         }
         if let Some(tail) = tail {
@@ -194,18 +195,4 @@ fn encode_v3(b64: bool, entries: &[Entry], tail: Option<&'static [u8; 1]>) -> (B
         }
     }
     (Bytes::from(out), binary)
-}
-
-/// Walks our own frames.
-struct Frames<'a>(&'a [u8]);
-
-impl<'a> Iterator for Frames<'a> {
-    type Item = (OpCode, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (opcode, payload, total) = frame::parse_unmasked(self.0)?;
-        let payload = &self.0[payload];
-        self.0 = &self.0[total..];
-        Some((opcode, payload))
-    }
 }

@@ -231,7 +231,10 @@ impl<H: Handler> EngineService<H> {
         let offered = offered
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split(',').next());
-        let server = ServerHandshake::new().protocols(offered.map(str::trim));
+        let mut server = ServerHandshake::new().protocols(offered.map(str::trim));
+        if let Some(deflate) = self.engine.config.per_message_deflate {
+            server = server.permessage_deflate(deflate);
+        }
         let accept = match server.validate(request) {
             Ok(accept) => accept,
             Err(error) => {
@@ -269,9 +272,12 @@ impl<H: Handler> EngineService<H> {
                 }
             }
         };
-        self.engine
-            .runtime()
-            .spawn(websocket::run(self.engine.clone(), upgrade, target));
+        self.engine.runtime().spawn(websocket::run(
+            self.engine.clone(),
+            upgrade,
+            target,
+            accept.permessage_deflate(),
+        ));
         answer
     }
 }

@@ -7,6 +7,7 @@ mod stream;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fanfare_websocket::deflate::Params;
 use fanfare_websocket::{Decoder, DecoderConfig, Role};
 use hyper::upgrade::OnUpgrade;
 
@@ -29,6 +30,7 @@ pub(crate) async fn run<H: Handler>(
     engine: Arc<Engine<H>>,
     upgrade: OnUpgrade,
     target: Target<H::State>,
+    deflate: Option<Params>,
 ) {
     let (mut stream, early) = match upgrade.await {
         Ok(upgraded) => Stream::new(upgraded),
@@ -37,7 +39,7 @@ pub(crate) async fn run<H: Handler>(
             return;
         }
     };
-    let decoder = new_decoder(engine.config.limits.max_payload);
+    let decoder = new_decoder(engine.config.limits.max_payload, deflate);
     let reader = match target {
         Target::New(handshake, protocol) => {
             let conn = match engine.open(handshake, protocol, Transport::WebSocket) {
@@ -47,7 +49,7 @@ pub(crate) async fn run<H: Handler>(
                     return;
                 }
             };
-            stream.attach(&conn).await;
+            stream.attach(&conn, deflate).await;
             engine.opened(&conn);
             Reader::new(engine, conn, stream, decoder, early.into())
         }
@@ -66,10 +68,11 @@ pub(crate) async fn run<H: Handler>(
     reader.await;
 }
 
-fn new_decoder(max_payload: usize) -> Decoder {
+fn new_decoder(max_payload: usize, permessage_deflate: Option<Params>) -> Decoder {
     let config = DecoderConfig {
         max_frame: max_payload,
         max_message: max_payload,
+        permessage_deflate,
         ..DecoderConfig::default()
     };
     Decoder::new(Role::Server, config)

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use fanfare_protocol::engine::Packet;
 use fanfare_protocol::engine::session::{Actions, Received, Stage};
+use fanfare_websocket::deflate::Params;
 use fanfare_websocket::{Decoded, Decoder, Event, OpCode, frame};
 use tokio::io::ReadBuf;
 
@@ -73,7 +74,8 @@ pub(super) async fn run<H: Handler>(
                             continue;
                         }
                     };
-                    step = packet(conn, &mut stream, received).await;
+                    let deflate = decoder.config().permessage_deflate;
+                    step = packet(conn, &mut stream, received, deflate).await;
                 }
                 Err(error) => {
                     tracing::debug!(?conn, %error, "a probe broke the rules of WebSocket");
@@ -132,6 +134,7 @@ async fn packet<S: Send + Sync + 'static>(
     conn: &Arc<Connection<S>>,
     stream: &mut Stream,
     received: Received,
+    deflate: Option<Params>,
 ) -> Step {
     poll_fn(|cx| {
         let mut after = After::default();
@@ -145,6 +148,7 @@ async fn packet<S: Send + Sync + 'static>(
         let step = if actions.contains(Actions::SWITCH) {
             stream.attach_now(&mut inner, cx);
             conn.flags.set(Flags::WEBSOCKET);
+            conn.deflate.agree(deflate);
             Step::Upgraded
         } else if actions.contains(Actions::PROBE_PONG) {
             Step::Pong

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanfare_websocket::deflate::Params;
 use fanfare_websocket::{CloseCode, OpCode, frame};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -54,10 +55,15 @@ impl Stream {
     }
 
     /// Makes this the sink of a connection's outbox, from within the task that will read the stream.
-    pub(super) async fn attach<S: Send + Sync + 'static>(&mut self, conn: &Arc<Connection<S>>) {
+    pub(super) async fn attach<S: Send + Sync + 'static>(
+        &mut self,
+        conn: &Arc<Connection<S>>,
+        deflate: Option<Params>,
+    ) {
         poll_fn(|cx| {
             self.attach_now(&mut conn.inner.lock(), cx);
             conn.flags.set(Flags::WEBSOCKET);
+            conn.deflate.agree(deflate);
             Poll::Ready(())
         })
         .await;

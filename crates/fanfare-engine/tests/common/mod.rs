@@ -9,6 +9,7 @@ use std::time::Duration;
 use fanfare_engine::{
     CloseReason, Config, Connection, Engine, Handler, Handshake, ServeOptions, serve,
 };
+use fanfare_websocket::deflate::{self, Compressor, Params};
 use fanfare_websocket::{Decoded, Decoder, DecoderConfig, Event as Frame, OpCode, Role, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -293,6 +294,9 @@ pub struct WebSocket {
     pub http: Http,
     pub sid: String,
     decoder: Decoder,
+    compressor: Option<Compressor>,
+    /// The first byte and the length of each frame that brought something.
+    pub frames: Vec<(u8, usize)>,
 }
 
 /// What a WebSocket brought.
@@ -332,7 +336,50 @@ impl WebSocket {
             http,
             sid: String::new(),
             decoder,
+            compressor: None,
+            frames: Vec::new(),
         })
+    }
+
+    /// Offers permessage-deflate; `None` if the server does not want it.
+    pub async fn deflating(
+        address: SocketAddr,
+        query: &str,
+        config: &deflate::Config,
+    ) -> Option<WebSocket> {
+        let mut http = Http::connect(address).await;
+        let offer = format!("{UPGRADE}Sec-WebSocket-Extensions: {}\r\n", config.offer());
+        http.send("GET", query, &offer, "").await;
+        let response = http.response().await;
+        assert_eq!(response.status, 101);
+        let mut headers = http::HeaderMap::new();
+        let answer = response.header("sec-websocket-extensions")?;
+        headers.insert("sec-websocket-extensions", answer.parse().unwrap());
+        let params = Params::from_answer(&headers, Some(config)).unwrap()?;
+        let decoder = Decoder::new(
+            Role::Client,
+            DecoderConfig {
+                permessage_deflate: Some(params),
+                ..DecoderConfig::default()
+            },
+        );
+        Some(WebSocket {
+            http,
+            sid: String::new(),
+            decoder,
+            compressor: Compressor::new(&params, Role::Client, config.level),
+            frames: Vec::new(),
+        })
+    }
+
+    /// Sends a compressed message.
+    pub async fn send_compressed(&mut self, opcode: OpCode, payload: &[u8]) {
+        let mut compressed = Vec::new();
+        let compressor = self.compressor.as_mut().expect("deflate was negotiated");
+        compressor.compress(payload, &mut compressed);
+        let mut out = Vec::new();
+        frame::encode_masked_rsv_into(&mut out, opcode, true, &compressed, [1, 2, 3, 4]);
+        self.http.raw(&out).await;
     }
 
     pub async fn send(&mut self, text: &str) {
@@ -357,6 +404,7 @@ impl WebSocket {
 
     async fn read(&mut self) -> Got {
         loop {
+            let first = self.http.input.first().copied();
             let (got, consumed) = match self.decoder.next(&mut self.http.input).unwrap() {
                 Decoded::Event { consumed, event } => {
                     let got = match event {
@@ -372,6 +420,7 @@ impl WebSocket {
             };
             self.http.input.drain(..consumed);
             if let Some(got) = got {
+                self.frames.push((first.unwrap_or(0), consumed));
                 return got;
             }
             if consumed == 0 && self.http.fill().await == 0 {

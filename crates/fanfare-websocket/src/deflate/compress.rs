@@ -6,9 +6,13 @@ use flate2::{Compress, Compression, FlushCompress};
 use super::{Params, TAIL};
 use crate::{OpCode, Role, frame};
 
+/// Marks a compressed message in the first byte of its frame (RFC 7692, section 6).
+const RSV1: u8 = 0x40;
+
 /// Compresses the messages of one direction of a connection (RFC 7692, section 7.2.1).
 ///
-/// With context takeover it keeps some 270 KB; without, none: the state is borrowed from the thread.
+/// With context takeover and a window of 15 bits it keeps some 270 KB, with 10 bits some 150 KB; without, none: the
+/// state is borrowed from the thread.
 pub struct Compressor {
     level: u8,
     window_bits: u8,
@@ -49,6 +53,15 @@ impl Compressor {
         })
     }
 
+    /// Appends an unmasked frame with the compressed message. It has to be sent, and after the frames that were made
+    /// before it: with context takeover the peer needs each to read the next.
+    pub fn frame(&mut self, out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
+        let start = frame::begin(out);
+        self.compress(payload, out);
+        frame::finish(out, start, opcode);
+        out[start] |= RSV1;
+    }
+
     /// Appends the compressed form of a message's payload to `out`; the frame it goes into needs RSV1 set.
     pub fn compress(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         match &mut self.kept {
@@ -61,20 +74,35 @@ impl Compressor {
 }
 
 /// One unmasked frame with a compressed message, to be sent to any number of clients; an uncompressed one if that is
-/// not bigger. `level` is 0 (none) to 9 (smallest).
+/// not bigger. `window_bits` is 9 to 15 (other values count as the nearest), `level` 0 (none) to 9 (smallest).
 ///
-/// It may go only to connections whose [`Params::can_share`] is true: the message is compressed without context.
-pub fn compress_shared(opcode: OpCode, payload: &[u8], level: u8) -> Bytes {
+/// It may go only to connections whose [`Params::shared_window`] is this one or a bigger one: the message is compressed
+/// without context.
+pub fn compress_shared(opcode: OpCode, payload: &[u8], window_bits: u8, level: u8) -> Bytes {
     let mut out = Vec::with_capacity(64 + payload.len() / 2);
-    let start = frame::begin(&mut out);
-    with_pooled(level.min(9), 15, |state| deflate(state, payload, &mut out));
-    if out.len() - start >= payload.len() + frame::header_len(payload.len()) {
-        return frame::prepare(opcode, payload);
-    }
-    frame::finish(&mut out, start, opcode);
-    out[start] |= 0x40;
+    compress_shared_into(&mut out, opcode, payload, window_bits, level);
     out.shrink_to_fit();
     Bytes::from(out)
+}
+
+/// As [`compress_shared`], appended to a buffer.
+pub fn compress_shared_into(
+    out: &mut Vec<u8>,
+    opcode: OpCode,
+    payload: &[u8],
+    window_bits: u8,
+    level: u8,
+) {
+    let start = frame::begin(out);
+    with_pooled(level.min(9), window_bits.clamp(9, 15), |state| {
+        deflate(state, payload, out);
+    });
+    if out.len() - start >= payload.len() + frame::header_len(payload.len()) {
+        out.truncate(start);
+        return frame::encode_into(out, opcode, payload);
+    }
+    frame::finish(out, start, opcode);
+    out[start] |= RSV1;
 }
 
 fn new_state(level: u8, window_bits: u8) -> Compress {

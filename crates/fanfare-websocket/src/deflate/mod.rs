@@ -5,7 +5,7 @@ mod compress;
 mod decompress;
 mod negotiate;
 
-pub use compress::{Compressor, compress_shared};
+pub use compress::{Compressor, compress_shared, compress_shared_into};
 pub use decompress::{Decompressor, InflateError};
 pub use negotiate::{Config, NegotiationError, Params};
 

@@ -9,6 +9,10 @@ const NAME: &str = "permessage-deflate";
 ///
 /// The default takes no context over in either direction: an idle connection then holds no compression state, and a
 /// compressed broadcast can be shared. Window sizes are in bits, 9 to 15.
+///
+/// What a connection costs: without context takeover nothing beyond the message under way. With the server's takeover
+/// the compressor, some 270 KB at 15 bits and 150 KB at 10, from the first compressed message on; with the client's
+/// takeover the decompressor, some 40 KB, likewise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The server compresses each message by itself. Default: true.
@@ -69,9 +73,11 @@ struct Raw {
 }
 
 impl Params {
-    /// Whether a frame of [`compress_shared`](super::compress_shared) may be sent on this connection by the server.
-    pub fn can_share(&self) -> bool {
-        self.server_no_context_takeover && self.server_max_window_bits == 15
+    /// The window in bits with which the server may share one compressed frame among connections, see
+    /// [`compress_shared`](super::compress_shared). `None`: with context takeover, or a window that zlib cannot make.
+    pub fn shared_window(&self) -> Option<u8> {
+        (self.server_no_context_takeover && self.server_max_window_bits >= 9)
+            .then_some(self.server_max_window_bits)
     }
 
     /// As a server: picks the first offer of the client that can be met and says what to answer.

@@ -156,7 +156,13 @@ fn the_decoder_takes_compressed_messages_in_fragments_and_is_idle_after() {
 
 #[test]
 fn a_shared_frame_is_read_by_any_client_that_may_get_it() {
-    assert!(ALONE.can_share() && !TAKEOVER.can_share());
+    assert_eq!(ALONE.shared_window(), Some(15));
+    assert_eq!(TAKEOVER.shared_window(), None);
+    let tiny = Params {
+        server_max_window_bits: 8,
+        ..ALONE
+    };
+    assert_eq!(tiny.shared_window(), None);
     let text = "to everybody ".repeat(100);
     let mut decoder = Decoder::new(
         Role::Client,
@@ -165,8 +171,8 @@ fn a_shared_frame_is_read_by_any_client_that_may_get_it() {
             ..DecoderConfig::default()
         },
     );
-    for _ in 0..2 {
-        let shared = compress_shared(OpCode::Text, text.as_bytes(), 6);
+    for window_bits in [15, 9] {
+        let shared = compress_shared(OpCode::Text, text.as_bytes(), window_bits, 6);
         assert!(shared.len() < 100);
         let decoded = Decoded::Event {
             consumed: shared.len(),
@@ -175,7 +181,7 @@ fn a_shared_frame_is_read_by_any_client_that_may_get_it() {
         assert_eq!(decoder.next(&mut shared.to_vec()), Ok(decoded));
     }
     assert_eq!(
-        compress_shared(OpCode::Text, b"short", 6),
+        compress_shared(OpCode::Text, b"short", 15, 6),
         frame::prepare(OpCode::Text, b"short")
     );
 }

@@ -1,0 +1,192 @@
+//! The form in which a connection gets a message: as it is, with the binary frames of Engine.IO v3, compressed.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use fanfare_websocket::deflate::{self, Params, compress_shared_into};
+
+use crate::batch::Source;
+use crate::prepared::Frames;
+use crate::{Connection, Prepared, Protocol};
+
+/// What was agreed on for the messages that go to a connection, in one byte that is read without its lock.
+///
+/// It is set after the WebSocket has become the sink of the outbox and never changes back: who sees it and then takes
+/// the lock finds the WebSocket.
+#[derive(Debug, Default)]
+pub(crate) struct Deflate(AtomicU8);
+
+/// The connection has a compressor of its own; the other bits are its window.
+const OWN: u8 = 0x80;
+
+/// How the messages that go to a connection are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compression {
+    /// Each by itself, with a window of so many bits.
+    Shared(u8),
+    /// Each with what went before, in the order in which they leave.
+    Own(u8),
+}
+
+impl Deflate {
+    /// Whether messages are compressed.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    pub(crate) fn get(&self) -> Option<Compression> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            bits if bits & OWN == 0 => Some(Compression::Shared(bits)),
+            bits => Some(Compression::Own(bits & !OWN)),
+        }
+    }
+
+    pub(crate) fn agree(&self, params: Option<Params>) {
+        let Some(params) = params else { return };
+        let bits = params.server_max_window_bits;
+        let byte = match params.shared_window() {
+            Some(window) => window,
+            None if bits >= 9 => OWN | bits,
+            // Zlib has no window of 8 bits; what we send may always be uncompressed (RFC 7692, section 6).
+            None => 0,
+        };
+        self.0.store(byte, Ordering::Relaxed);
+    }
+}
+
+/// The forms of one message, each made when the first connection needs it.
+pub(crate) struct Forms<'a> {
+    message: &'a Prepared,
+    compress: bool,
+    /// For Engine.IO v3 or not; the window of the compression, 0: none.
+    made: Vec<((bool, u8), Prepared)>,
+}
+
+impl<'a> Forms<'a> {
+    /// `compress`: whether the message is worth compressing.
+    pub(crate) fn new(message: &'a Prepared, compress: bool) -> Forms<'a> {
+        Forms {
+            message,
+            compress: compress && !message.uncompressed,
+            made: Vec::new(),
+        }
+    }
+
+    /// What to send to a connection.
+    #[inline]
+    pub(crate) fn source<S: Send + Sync + 'static>(&mut self, conn: &Connection<S>) -> Source<'_> {
+        if self.compress && conn.takes_as_is(self.message.binary) {
+            return Source::Shared(&self.message.frames);
+        }
+        self.other(conn)
+    }
+
+    #[cold]
+    fn other<S: Send + Sync + 'static>(&mut self, conn: &Connection<S>) -> Source<'_> {
+        let v3 = self.message.binary && conn.protocol() == Protocol::V3;
+        let config = conn.deflate_config();
+        let deflate = if self.compress {
+            conn.deflate.get()
+        } else {
+            None
+        };
+        let (window, own) = match deflate {
+            Some(Compression::Shared(window)) if self.message.len() >= config.threshold => {
+                (window, false)
+            }
+            Some(Compression::Own(_)) => (0, true),
+            _ => (0, false),
+        };
+        let compress = self.compress;
+        let frames = if v3 || window > 0 {
+            &self.form((v3, window), &config).frames
+        } else {
+            &self.message.frames
+        };
+        match (own, compress) {
+            (true, _) => Source::Deflate(frames),
+            (false, true) => Source::Shared(frames),
+            (false, false) => Source::Raw(frames),
+        }
+    }
+
+    fn form(&mut self, key: (bool, u8), config: &deflate::Config) -> &Prepared {
+        let at = match self.made.iter().position(|(made, _)| *made == key) {
+            Some(at) => at,
+            None => {
+                let (v3, window) = key;
+                let mut form = self.message.clone();
+                if v3 {
+                    form = form.to_v3();
+                }
+                if window > 0 {
+                    form = compressed(&form, window, config);
+                }
+                self.made.push((key, form));
+                self.made.len() - 1
+            }
+        };
+        &self.made[at].1
+    }
+}
+
+/// Each frame compressed by itself, if it is long enough.
+fn compressed(message: &Prepared, window_bits: u8, config: &deflate::Config) -> Prepared {
+    let mut out = Vec::with_capacity(64 + message.frames.len() / 2);
+    for frame in Frames::of(&message.frames) {
+        if frame.payload.len() < config.threshold {
+            out.extend_from_slice(frame.whole);
+        } else {
+            let (opcode, level) = (frame.opcode, config.level);
+            compress_shared_into(&mut out, opcode, frame.payload, window_bits, level);
+        }
+    }
+    out.shrink_to_fit();
+    Prepared {
+        frames: out.into(),
+        ..message.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_is_made_once() {
+        let message = Prepared::text(&"again and ".repeat(300));
+        let config = deflate::Config::default();
+        let mut forms = Forms::new(&message, true);
+        let first = forms.form((false, 15), &config).frames.clone();
+        assert!(first.len() < 100, "{}", first.len());
+        let other = forms.form((false, 10), &config).frames.clone();
+        let again = forms.form((false, 15), &config).frames.clone();
+        assert_eq!(first.as_ptr(), again.as_ptr());
+        assert_ne!(first.as_ptr(), other.as_ptr());
+        assert_eq!(forms.made.len(), 2);
+    }
+
+    #[test]
+    fn one_byte_says_what_was_agreed_on() {
+        let params = |no_takeover, bits| Params {
+            server_no_context_takeover: no_takeover,
+            client_no_context_takeover: true,
+            server_max_window_bits: bits,
+            client_max_window_bits: 15,
+        };
+        for (agreed, expected) in [
+            (None, None),
+            (Some(params(true, 15)), Some(Compression::Shared(15))),
+            (Some(params(true, 9)), Some(Compression::Shared(9))),
+            (Some(params(true, 8)), None),
+            (Some(params(false, 12)), Some(Compression::Own(12))),
+            (Some(params(false, 8)), None),
+        ] {
+            let deflate = Deflate::default();
+            deflate.agree(agreed);
+            assert_eq!(deflate.get(), expected, "{agreed:?}");
+            assert_eq!(deflate.is_on(), expected.is_some());
+        }
+    }
+}
