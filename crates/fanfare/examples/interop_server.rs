@@ -8,7 +8,7 @@ use fanfare::extract::EventName;
 use fanfare::{
     Ack, AckError, AllArgs, BroadcastAckError, BroadcastOperator, BuildError, ConnectError,
     ConnectionStateRecovery, Data, DisconnectReason, EmitError, EventError, Limits, Namespace,
-    Socket, SocketIo, SocketIoBuilder, Transports, Value,
+    Protocol, Socket, SocketIo, SocketIoBuilder, Transports, Value,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -20,6 +20,7 @@ type Emitted = Result<(), EmitError>;
 /// What this implementation can do beyond the basics; tests of the rest are skipped.
 const FEATURES: &[&str] = &[
     "dynamic",
+    "eio3",
     "fetchSockets",
     "msgpack",
     "packetMiddleware",
@@ -74,7 +75,7 @@ impl Options {
         // The tests send bursts that a page would not; a reader too slow for its outbox is another test's subject.
         limits.outbox_bytes = 64 << 20;
         limits.outbox_packets = 1 << 20;
-        builder = builder.limits(limits);
+        builder = builder.limits(limits).allow_eio3(self.allow_eio3);
         if let Some(options) = self.connection_state_recovery {
             let mut recovery = ConnectionStateRecovery::default();
             if let Some(ms) = options.max_disconnection_duration {
@@ -103,7 +104,6 @@ impl Options {
                     websocket: has("websocket"),
                 };
             }
-            config.allow_eio3 = self.allow_eio3;
             if let Some(allow) = self.allow_upgrades {
                 config.allow_upgrades = allow;
             }
@@ -288,7 +288,10 @@ async fn handshake(socket: Socket) -> Result<Ack<serde_json::Value>, EventError>
         "time": "string",
         "issued": if handshake.issued() <= SystemTime::now() { "number" } else { "in the future" },
         "transport": socket.transport(),
-        "protocol": if handshake.query("EIO").as_deref() == Some("4") { 4 } else { 3 },
+        "protocol": match socket.protocol() {
+            Protocol::V3 => 3,
+            Protocol::V4 => 4,
+        },
         "recovered": socket.recovered(),
     })))
 }

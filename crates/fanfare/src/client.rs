@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use fanfare_engine::{CloseMode, Connection, Handler, Handshake, Transport};
+use fanfare_engine::{CloseMode, Connection, Handler, Handshake, PreparedBuf, Protocol, Transport};
 use fanfare_protocol::CloseReason;
-use fanfare_protocol::socket::{Connect, DecodeError, Event, Packet};
+use fanfare_protocol::socket::{DecodeError, Event, Packet, v4};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tracing::Instrument;
@@ -145,6 +145,10 @@ impl Handler for Dispatcher {
         conn.set_deadline(Some(
             Instant::now() + conn.state().io.limits.connect_timeout,
         ));
+        if conn.protocol() == Protocol::V3 {
+            // Clients of Socket.IO v2 are in the main namespace without asking.
+            self.connect(conn, "/", None);
+        }
     }
 
     fn upgraded(&self, conn: &Conn) {
@@ -172,7 +176,7 @@ impl Handler for Dispatcher {
         let Some(admitted) = admit_message(conn, data.len()) else {
             return;
         };
-        let limits = &client.io.limits;
+        let limits = client.io.decoding_limits(conn.protocol());
         if let Codec::Custom(_) = client.io.codec {
             return self.custom(conn, admitted, |decoder| decoder.text(data, limits));
         }
@@ -193,7 +197,7 @@ impl Handler for Dispatcher {
         let Some(admitted) = admit_message(conn, data.len()) else {
             return;
         };
-        let limits = &client.io.limits;
+        let limits = client.io.decoding_limits(conn.protocol());
         if let Codec::Custom(_) = client.io.codec {
             return self.custom(conn, admitted, |decoder| decoder.binary(data, limits));
         }
@@ -248,7 +252,8 @@ impl Dispatcher {
         };
         let handled = read.and_then(|translated| {
             let handle = |packet: Packet<'_>| self.packet(conn, packet, admitted);
-            translated.read(&conn.state().io.limits, handle)
+            let limits = conn.state().io.decoding_limits(conn.protocol());
+            translated.read(limits, handle)
         });
         if let Err(error) = handled {
             Self::malformed(conn, &error);
@@ -270,17 +275,31 @@ impl Dispatcher {
         if client.closing.load(Ordering::Acquire) {
             return;
         }
-        if client.meter.is_some() && !Self::admitted(conn, &packet, admitted) {
+        let mut namespace = packet.namespace();
+        let mut query = None;
+        if conn.protocol() == Protocol::V3 {
+            (namespace, query) = v4::split_query(namespace);
+            let (len, limit) = (namespace.len(), client.io.limits.max_namespace_len);
+            if len > limit {
+                let error = DecodeError::NamespaceTooLong { len, limit };
+                return Self::malformed(conn, &error.into());
+            }
+        }
+        if client.meter.is_some() && !Self::admitted(conn, &packet, namespace, admitted) {
             return;
         }
         if let Packet::Connect(connect) = packet {
-            return self.connect(conn, &connect);
+            let auth = match query {
+                Some(query) => Some(v4::auth_from_query(query).into()),
+                None => connect.payload,
+            };
+            return self.connect(conn, namespace, auth.as_deref());
         }
         let Some(socket) = client
-            .socket(packet.namespace())
+            .socket(namespace)
             .filter(|socket| !socket.is_connecting())
         else {
-            return Self::out_of_turn(conn, packet.namespace());
+            return Self::out_of_turn(conn, namespace);
         };
         match packet {
             Packet::Event(event) => Self::event(&socket, &event),
@@ -296,7 +315,7 @@ impl Dispatcher {
 
     /// Whether a packet is handled, and not too much. `admitted`: its bytes are not.
     #[cold]
-    fn admitted(conn: &Conn, packet: &Packet<'_>, admitted: bool) -> bool {
+    fn admitted(conn: &Conn, packet: &Packet<'_>, namespace: &str, admitted: bool) -> bool {
         if !matches!(packet, Packet::Event(_) | Packet::Connect(_)) {
             return true;
         }
@@ -312,17 +331,11 @@ impl Dispatcher {
         }
         match packet {
             Packet::Event(event) => {
-                if let (Some(id), Some(socket)) = (event.ack, client.socket(event.namespace)) {
+                if let (Some(id), Some(socket)) = (event.ack, client.socket(namespace)) {
                     let _ = socket.send_ack(id, &EventError::new("too many events"));
                 }
             }
-            Packet::Connect(connect) => {
-                refuse(
-                    conn,
-                    connect.namespace,
-                    &ConnectError::new("too many events"),
-                );
-            }
+            Packet::Connect(_) => refuse(conn, namespace, &ConnectError::new("too many events")),
             _ => {}
         }
         false
@@ -346,31 +359,27 @@ impl Dispatcher {
         });
     }
 
-    fn connect(&self, conn: &Conn, connect: &Connect<'_>) {
+    /// A client joins a namespace; `auth` is the JSON that it sent.
+    fn connect(&self, conn: &Conn, name: &str, auth: Option<&str>) {
         let client = conn.state();
-        if client.socket(connect.namespace).is_some() {
-            return Self::out_of_turn(conn, connect.namespace);
+        if client.socket(name).is_some() {
+            return Self::out_of_turn(conn, name);
         }
-        let Some(namespace) = client
-            .io
-            .enter_namespace(connect.namespace, connect.payload.as_deref())
-        else {
+        let Some(namespace) = client.io.enter_namespace(name, auth) else {
             client.io.stats.refused("invalid_namespace");
-            return refuse(
-                conn,
-                connect.namespace,
-                &ConnectError::new("Invalid namespace"),
-            );
+            // An object for clients of every version.
+            return send_connect_error(conn, name, &ConnectError::new("Invalid namespace"));
         };
-        let auth = connect.payload.as_deref().map(Into::into);
+        // Clients of Socket.IO v2 do not come back.
         let recovery = namespace.recovery.as_deref();
+        let recovery = recovery.filter(|_| conn.protocol() == Protocol::V4);
         let part = recovery.map(|recovery| {
-            let attempt = Attempt::parse(connect.payload.as_deref());
+            let attempt = Attempt::parse(auth);
             Part::new(attempt.map(|attempt| recovery.claim(&attempt)))
         });
         let skip = recovery.is_some_and(Recovery::skips_middlewares)
             && part.as_ref().is_some_and(Part::is_claimed);
-        let socket = Socket::new(namespace.clone(), conn.clone(), auth, part);
+        let socket = Socket::new(namespace.clone(), conn.clone(), auth.map(Into::into), part);
         {
             let mut sockets = client.sockets.lock();
             let limit = conn.state().io.limits.max_namespaces_per_client;
@@ -379,7 +388,7 @@ impl Dispatcher {
                 socket.reject();
                 client.io.stats.refused("too_many_namespaces");
                 let error = ConnectError::new(format!("too many namespaces: the limit is {limit}"));
-                return refuse(conn, connect.namespace, &error);
+                return refuse(conn, name, &error);
             }
             sockets.push(socket.clone());
         }
@@ -461,10 +470,22 @@ fn admit(socket: &Socket, result: Result<(), ConnectError>) {
 }
 
 fn refuse(conn: &Conn, namespace: &str, error: &ConnectError) {
-    let codec = &conn.state().io.codec;
-    let result = conn.send_with(|buf| {
+    if conn.protocol() == Protocol::V4 {
+        return send_connect_error(conn, namespace, error);
+    }
+    send_refusal(conn, namespace, |codec, buf| {
+        codec.write_error(buf, namespace, error.message(), error.data());
+    });
+}
+
+fn send_connect_error(conn: &Conn, namespace: &str, error: &ConnectError) {
+    send_refusal(conn, namespace, |codec, buf| {
         codec.write_connect_error(buf, namespace, error.message(), error.data());
     });
+}
+
+fn send_refusal(conn: &Conn, namespace: &str, write: impl FnOnce(&Codec, &mut PreparedBuf)) {
+    let result = conn.send_with(|buf| write(&conn.state().io.codec, buf));
     if result.is_err() {
         tracing::debug!(namespace, "the client went before it was refused");
     }

@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engine::PreparedBuf;
+use fanfare_engine::{PreparedBuf, Protocol};
 use fanfare_protocol::socket::{
     self, AllArgs, Args, DecodeError, Decoder, EncodeError, IntoArgs, JsonArgs, Packet, PacketType,
-    decode_args,
+    decode_args, v4,
 };
 use fanfare_protocol::{Limits, Value, msgpack};
 use serde::Serialize;
@@ -89,15 +89,22 @@ impl Codec {
         }
     }
 
+    /// Clients of Socket.IO v2 are told no ids.
     pub(crate) fn write_connect_reply(
         &self,
         buf: &mut PreparedBuf,
+        protocol: Protocol,
         namespace: &str,
         sid: &str,
         pid: Option<&str>,
     ) {
+        let old = protocol == Protocol::V3;
         match self {
+            Self::Json if old => buf.text(|out| v4::encode_connect_reply(out, namespace)),
             Self::Json => buf.text(|out| socket::encode_connect_reply(out, namespace, sid, pid)),
+            Self::Msgpack if old => complain(binary(buf, |out| {
+                msgpack::encode_connect(out, namespace, None::<&()>)
+            })),
             Self::Msgpack => {
                 let mut out = Vec::with_capacity(64);
                 msgpack::encode_connect_reply(&mut out, namespace, sid, pid);
@@ -106,11 +113,46 @@ impl Codec {
             Self::Custom(parser) => {
                 let mut entries = vec![("sid".to_owned(), Value::String(sid.to_owned()))];
                 entries.extend(pid.map(|pid| ("pid".to_owned(), Value::String(pid.to_owned()))));
-                let data = Some(Value::Object(entries));
+                let data = (!old).then_some(Value::Object(entries));
                 let written = custom(&**parser, buf, PacketType::Connect, namespace, None, data);
                 complain(written);
             }
         }
+    }
+
+    /// What the middlewares of a client of Socket.IO v2 refused it with: the error's data, else its message.
+    pub(crate) fn write_error(
+        &self,
+        buf: &mut PreparedBuf,
+        namespace: &str,
+        message: &str,
+        data: Option<&serde_json::Value>,
+    ) {
+        let data = data.filter(|data| is_truthy(data));
+        let written = match self {
+            Self::Json => buf.try_text(|out| v4::encode_error(out, namespace, message, data)),
+            Self::Msgpack => binary(buf, |out| match data {
+                Some(data) => msgpack::encode_error(out, namespace, data),
+                None => msgpack::encode_error(out, namespace, message),
+            }),
+            Self::Custom(parser) => {
+                let value = match data {
+                    Some(data) => values(data).map(|mut values| values.pop()),
+                    None => Ok(Some(Value::String(message.to_owned()))),
+                };
+                value.and_then(|data| {
+                    custom(
+                        &**parser,
+                        buf,
+                        PacketType::ConnectError,
+                        namespace,
+                        None,
+                        data,
+                    )
+                })
+            }
+        };
+        complain(written);
     }
 
     pub(crate) fn write_connect_error(
@@ -163,6 +205,17 @@ impl Codec {
                 None,
             )),
         }
+    }
+}
+
+/// Whether JavaScript takes it for true: Node sends the message of an error whose data is not.
+fn is_truthy(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Null => false,
+        serde_json::Value::Bool(value) => *value,
+        serde_json::Value::Number(number) => number.as_f64() != Some(0.0),
+        serde_json::Value::String(text) => !text.is_empty(),
+        serde_json::Value::Array(_) | serde_json::Value::Object(_) => true,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use fanfare_protocol::socket::{ArgWriter, EncodeError, IntoArgs};
 
@@ -14,20 +15,40 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// The public, ephemeral id of a [`Socket`](crate::Socket): 20 characters of `[A-Za-z0-9_-]`, new with every
 /// connection that is not recovered.
 ///
-/// It is never the Engine.IO session id: knowing it gives no hold on its owner's transport.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SocketId([u8; TEXT]);
+/// It is never the Engine.IO session id: knowing it gives no hold on its owner's transport. The exception are clients of
+/// Socket.IO v2 (see [`allow_eio3`](crate::SocketIoBuilder::allow_eio3)), which make their ids themselves: the session
+/// id in the main namespace, `/chat#` and the session id in others.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(Repr);
+
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Repr {
+    Random([u8; TEXT]),
+    /// Of a v2 client.
+    Derived(Arc<str>),
+}
 
 impl SocketId {
     /// A random id: 15 bytes of the system's secure source.
     pub(crate) fn random() -> Self {
-        Self(encode(&random_bytes()))
+        Self(Repr::Random(encode(&random_bytes())))
+    }
+
+    /// The id that a client of Socket.IO v2 gives itself in a namespace, from its session id.
+    pub(crate) fn derived(namespace: &str, sid: &str) -> Self {
+        Self(Repr::Derived(match namespace {
+            "/" => sid.into(),
+            _ => format!("{namespace}#{sid}").into(),
+        }))
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        // The bytes come from ALPHABET alone, so this cannot fail.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        match &self.0 {
+            // The bytes come from ALPHABET alone, so this cannot fail.
+            Repr::Random(text) => std::str::from_utf8(text).unwrap_or_default(),
+            Repr::Derived(text) => text,
+        }
     }
 }
 
@@ -120,6 +141,12 @@ mod tests {
         assert_eq!(&encode(&[0; 15]), b"AAAAAAAAAAAAAAAAAAAA");
         assert_eq!(&encode(&[255; 15]), b"____________________");
         assert_eq!(&encode(b"Fanfare, trala!"), b"RmFuZmFyZSwgdHJhbGEh");
+    }
+
+    #[test]
+    fn derives_ids_as_version_2_does() {
+        assert_eq!(SocketId::derived("/", "abc").as_str(), "abc");
+        assert_eq!(SocketId::derived("/chat", "abc").as_str(), "/chat#abc");
     }
 
     #[test]

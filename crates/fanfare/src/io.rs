@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use fanfare_engine::{Engine, TrustedProxies};
+use fanfare_engine::{Engine, Protocol, TrustedProxies};
 use fanfare_protocol::Limits;
 use fanfare_protocol::socket::IntoArgs;
 use parking_lot::RwLock;
@@ -58,6 +58,8 @@ pub(crate) struct IoInner {
     parents: Vec<Arc<Parent>>,
     pub(crate) states: StateMap,
     pub(crate) limits: Limits,
+    /// For clients of Socket.IO v2: what others send as `auth` they add to the name of the namespace.
+    pub(crate) v2_limits: Option<Box<Limits>>,
     pub(crate) settings: Settings,
     pub(crate) ack_timeout: Duration,
     pub(crate) running: Running,
@@ -76,6 +78,15 @@ pub(crate) struct IoInner {
 }
 
 impl IoInner {
+    /// The limits of packets that arrive.
+    #[inline]
+    pub(crate) fn decoding_limits(&self, protocol: Protocol) -> &Limits {
+        match (&self.v2_limits, protocol) {
+            (Some(limits), Protocol::V3) => limits,
+            _ => &self.limits,
+        }
+    }
+
     pub(crate) fn find_namespace(&self, name: &str) -> Option<Arc<NamespaceInner>> {
         if name == "/" {
             return self.main.get().cloned();

@@ -62,8 +62,8 @@ pub use broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 pub use error::{BuildError, EmitError};
 pub use extract::{Data, Handshake, State};
 pub use fanfare_engine::{
-    Config, ForwardedHeader, NetworkError, Networks, RemoteAddr, ServeOptions, SlowConsumer,
-    Transports, TrustedProxies,
+    Config, ForwardedHeader, NetworkError, Networks, Protocol, RemoteAddr, ServeOptions,
+    SlowConsumer, Transports, TrustedProxies,
 };
 #[cfg(feature = "macros")]
 pub use fanfare_macros::debug_handler;

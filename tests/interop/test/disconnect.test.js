@@ -56,7 +56,9 @@ matrix("disconnect", {}, (kind) => {
   });
 });
 
-for (const [client, transport] of [["v4", "polling"], ["v4", "websocket"], ["v4", "upgrade"], ["v2", "websocket"]]) {
+for (const [client, transport] of [
+  ["v4", "polling"], ["v4", "websocket"], ["v4", "upgrade"], ["v2", "polling"], ["v2", "websocket"], ["v2", "upgrade"],
+]) {
   const kind = new Kind(client, transport);
 
   test(`${kind.name}: heartbeats keep an idle connection`, needs(...kind.needs), async (t) => {

@@ -94,6 +94,23 @@ pub fn encode_connect_error<T: Serialize + ?Sized>(
     Ok(())
 }
 
+/// Appends an ERROR packet of protocol 4, which may say anything, usually a string.
+///
+/// # Errors
+/// [`EncodeError`] if the value cannot be serialised.
+pub fn encode_error<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    namespace: &str,
+    value: &T,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    write_head(out, PacketType::ConnectError, namespace, None, true);
+    write_value(out, value).map_err(|error| {
+        out.truncate(start);
+        error.in_argument(0)
+    })
+}
+
 /// Appends a DISCONNECT packet.
 pub fn encode_disconnect(out: &mut Vec<u8>, namespace: &str) {
     write_head(out, PacketType::Disconnect, namespace, None, false);

@@ -15,7 +15,7 @@ mod read;
 pub use decode::decode;
 pub use encode::{
     encode_ack, encode_connect, encode_connect_error, encode_connect_reply, encode_disconnect,
-    encode_event,
+    encode_error, encode_event,
 };
 
 pub(crate) use decode::node;

@@ -6,7 +6,6 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::map::Entry;
 
 use super::encode::{EncodeError, write_header, write_json};
 use super::header::PacketType;
@@ -44,7 +43,7 @@ pub fn split_query(namespace: &str) -> (&str, Option<&str>) {
 }
 
 /// The query of a namespace as the JSON object that protocol 5 has as `auth` payload: `token=a%20b&x=1&x=2` is
-/// `{"token":"a b","x":["1","2"]}`. All values are strings; a name that occurs more than once has an array of them.
+/// `{"token":"a b","x":"2"}`. All values are strings; of several with one name the last counts, as in Node.
 ///
 /// Percent escapes that are none, or no UTF-8, are taken as they are or as U+FFFD, as Node's `querystring` does.
 #[must_use]
@@ -52,16 +51,7 @@ pub fn auth_from_query(query: &str) -> String {
     let mut auth = serde_json::Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = Value::String(unescape(value));
-        match auth.entry(unescape(name)) {
-            Entry::Vacant(entry) => {
-                entry.insert(value);
-            }
-            Entry::Occupied(mut entry) => match entry.get_mut() {
-                Value::Array(values) => values.push(value),
-                one => *one = Value::Array(vec![one.take(), value]),
-            },
-        }
+        auth.insert(unescape(name), Value::String(unescape(value)));
     }
     Value::Object(auth).to_string()
 }

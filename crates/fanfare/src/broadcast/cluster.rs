@@ -129,7 +129,7 @@ impl BroadcastOperator {
         if recipients.is_empty() {
             return Ok(());
         }
-        let ids = recipients.iter().map(|socket| socket.0.id);
+        let ids = recipients.iter().map(|socket| socket.0.id.clone());
         let collector = Collector::forwarding(ids, move |payload| {
             forward(payload.decode().unwrap_or_default());
         });

@@ -238,7 +238,7 @@ impl BroadcastOperator {
             Err(error) => return BroadcastAckFuture::failed(error.into()),
         };
         let recipients = self.select();
-        let collector = Collector::new(recipients.iter().map(|socket| socket.0.id));
+        let collector = Collector::new(recipients.iter().map(|socket| socket.0.id.clone()));
         self.namespace
             .broadcast_acks
             .register(id, collector.clone());

@@ -74,6 +74,31 @@ impl SocketIoBuilder {
         self
     }
 
+    /// Lets in clients of Socket.IO v2 as well, which speak version 3 of Engine.IO (`allowEIO3`); they and newer ones
+    /// share everything. Default: no, they are refused.
+    ///
+    /// They are in the main namespace without asking; the query that they give for another one is what newer clients
+    /// send as `auth`. Their public ids hold the secret id of their transport, because they make them themselves: do
+    /// not tell them to strangers. They cannot be recovered.
+    ///
+    /// ```
+    /// use fanfare::{Namespace, Protocol, Socket, SocketIo};
+    ///
+    /// let io = SocketIo::builder()
+    ///     .allow_eio3(true)
+    ///     .namespace(Namespace::new("/").on_connect(async |socket: Socket| {
+    ///         if socket.protocol() == Protocol::V3 {
+    ///             println!("{} should be updated", socket.id());
+    ///         }
+    ///     }))
+    ///     .build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
+    pub fn allow_eio3(mut self, allow: bool) -> Self {
+        self.config.allow_eio3 = allow;
+        self
+    }
+
     /// How long a client may stay without joining a namespace. Default: 45 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.limits.connect_timeout = timeout;
@@ -229,6 +254,11 @@ impl SocketIoBuilder {
         for parent in &parents {
             stats.namespace(&parent.name); // before others take all the labels
         }
+        let v2_limits = config.allow_eio3.then(|| {
+            let mut v2_limits = Box::new(limits.clone());
+            v2_limits.max_namespace_len = limits.max_payload;
+            v2_limits
+        });
         let settings = Settings {
             recovery,
             heartbeat: config.ping_interval + config.ping_timeout,
@@ -257,6 +287,7 @@ impl SocketIoBuilder {
                 parents,
                 states,
                 limits: limits.clone(),
+                v2_limits,
                 settings,
                 ack_timeout: ack_timeout.unwrap_or(DEFAULT_ACK_TIMEOUT),
                 running: Running::default(),

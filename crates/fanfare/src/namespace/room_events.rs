@@ -55,19 +55,19 @@ impl RoomHub {
     }
 
     #[inline]
-    pub(crate) fn joined(&self, room: &str, id: SocketId, created: bool) {
+    pub(crate) fn joined(&self, room: &str, id: &SocketId, created: bool) {
         if let Some(sender) = self.sender() {
             if created {
                 let _ = sender.send(RoomEvent::Created(room.to_owned()));
             }
-            let _ = sender.send(RoomEvent::Joined(room.to_owned(), id));
+            let _ = sender.send(RoomEvent::Joined(room.to_owned(), id.clone()));
         }
     }
 
     #[inline]
-    pub(crate) fn left(&self, room: &str, id: SocketId, deleted: bool) {
+    pub(crate) fn left(&self, room: &str, id: &SocketId, deleted: bool) {
         if let Some(sender) = self.sender() {
-            let _ = sender.send(RoomEvent::Left(room.to_owned(), id));
+            let _ = sender.send(RoomEvent::Left(room.to_owned(), id.clone()));
             if deleted {
                 let _ = sender.send(RoomEvent::Deleted(room.to_owned()));
             }

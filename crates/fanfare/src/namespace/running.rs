@@ -343,7 +343,7 @@ impl NamespaceHandle {
             .rooms
             .read()
             .members()
-            .map(|socket| socket.0.id)
+            .map(|socket| socket.0.id.clone())
             .collect()
     }
 }

@@ -27,8 +27,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn rooms(&self) -> impl Iterator<Item = &str> {
-        let own = self.id;
-        self.memberships.rooms().filter(move |room| *room != &*own)
+        self.memberships.rooms().filter(|room| *room != &*self.id)
     }
 
     pub(super) fn size(&self) -> usize {

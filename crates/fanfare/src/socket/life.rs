@@ -28,11 +28,11 @@ impl Socket {
             resumed = Some(recovery.admit(state, self, &mut part.lock(), &mut rooms));
         }
         let hub = &self.0.namespace.room_hub;
-        hub.joined(&self.0.id, self.0.id, true);
+        hub.joined(&self.0.id, &self.0.id, true);
         for room in &rooms {
             let change = index.join(seat, room);
             if change.moved {
-                hub.joined(room, self.0.id, change.room);
+                hub.joined(room, &self.0.id, change.room);
             }
         }
         let (pid, missed) = match &resumed {
@@ -43,7 +43,8 @@ impl Socket {
         // message, which an outbox takes however long it is.
         let sent = self.0.connection.send_with(|buf| {
             let NamespaceInner { name, codec, .. } = &*self.0.namespace;
-            codec.write_connect_reply(buf, name, &self.0.id, pid);
+            let protocol = self.0.connection.protocol();
+            codec.write_connect_reply(buf, protocol, name, &self.0.id, pid);
             missed.iter().for_each(|message| buf.append(message));
         });
         self.0.phase.store(CONNECTED, Ordering::Release);
@@ -82,9 +83,9 @@ impl Socket {
             let left = index.remove(self.0.seat.load(Ordering::Relaxed));
             let hub = &self.0.namespace.room_hub;
             for (room, deleted) in left.map(|(_, left)| left).unwrap_or_default() {
-                hub.left(&room, self.0.id, deleted);
+                hub.left(&room, &self.0.id, deleted);
             }
-            hub.left(&self.0.id, self.0.id, true);
+            hub.left(&self.0.id, &self.0.id, true);
             self.0.namespace.stats.left();
         }
         drop(index);

@@ -28,7 +28,7 @@ impl Socket {
                     let change = index.join(seat, name);
                     if change.moved {
                         let hub = &self.0.namespace.room_hub;
-                        hub.joined(name, self.0.id, change.room);
+                        hub.joined(name, &self.0.id, change.room);
                     }
                     if let (true, Some(state), Some(part)) = (change.moved, &recovery, self.part())
                     {
@@ -54,7 +54,7 @@ impl Socket {
                     let change = index.leave(seat, name);
                     if change.moved {
                         let hub = &self.0.namespace.room_hub;
-                        hub.left(name, self.0.id, change.room);
+                        hub.left(name, &self.0.id, change.room);
                     }
                     if let (true, Some(state), Some(part)) = (change.moved, &recovery, self.part())
                     {

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use fanfare_engine::Connection;
+use fanfare_engine::{Connection, Protocol};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -92,7 +92,7 @@ impl Socket {
         let extra = OnceLock::new();
         let mut id = None;
         if let Some(session) = part.as_ref().and_then(Part::claimed) {
-            id = Some(session.id);
+            id = Some(session.id.clone());
             let restored = Extra::default();
             *restored.data.lock() = session.data.clone();
             if let Some(extensions) = &session.extensions {
@@ -106,7 +106,10 @@ impl Socket {
             let _ = extra.recovery.set(Box::new(Mutex::new(part)));
         }
         Self(Arc::new(SocketInner {
-            id: id.unwrap_or_else(SocketId::random),
+            id: id.unwrap_or_else(|| match connection.protocol() {
+                Protocol::V3 => SocketId::derived(&namespace.name, connection.sid()),
+                Protocol::V4 => SocketId::random(),
+            }),
             namespace,
             connection,
             auth,
@@ -116,9 +119,9 @@ impl Socket {
         }))
     }
 
-    /// The public id: 20 characters, new with every connection.
+    /// The public id, new with every connection that is not recovered.
     pub fn id(&self) -> SocketId {
-        self.0.id
+        self.0.id.clone()
     }
 
     /// The name of the namespace.
@@ -165,6 +168,12 @@ impl Socket {
     /// What carries the connection at the moment: `polling` or `websocket`.
     pub fn transport(&self) -> &'static str {
         self.0.connection.transport().name()
+    }
+
+    /// The version of Engine.IO that the client speaks (Node's `conn.protocol`): [`Protocol::V3`] are clients of
+    /// Socket.IO v2, see [`allow_eio3`](crate::SocketIoBuilder::allow_eio3).
+    pub fn protocol(&self) -> Protocol {
+        self.0.connection.protocol()
     }
 
     fn extra(&self) -> &Extra {

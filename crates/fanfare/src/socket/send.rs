@@ -122,8 +122,9 @@ impl Socket {
             }
             return Ok(());
         }
-        if let (Some(recovery), None) = (&self.0.namespace.recovery, ack) {
-            let own = [self.0.id];
+        // What goes to a socket that cannot be recovered is not kept.
+        if let (Some(recovery), None, Some(_)) = (&self.0.namespace.recovery, ack, self.part()) {
+            let own = [&*self.0.id];
             let send = |message: &Prepared| {
                 self.0.connection.send(message).map_err(not_sent)?;
                 self.sent(event, message.len());

@@ -95,16 +95,16 @@ async fn rooms_tell_what_happens_to_them() {
     let own = || id.to_string();
     for expected in [
         RoomEvent::Created(own()),
-        RoomEvent::Joined(own(), id),
+        RoomEvent::Joined(own(), id.clone()),
         RoomEvent::Created("a".into()),
-        RoomEvent::Joined("a".into(), id),
-        RoomEvent::Left("a".into(), id),
+        RoomEvent::Joined("a".into(), id.clone()),
+        RoomEvent::Left("a".into(), id.clone()),
         RoomEvent::Deleted("a".into()),
         RoomEvent::Created("c".into()),
-        RoomEvent::Joined("c".into(), id),
-        RoomEvent::Left("c".into(), id),
+        RoomEvent::Joined("c".into(), id.clone()),
+        RoomEvent::Left("c".into(), id.clone()),
         RoomEvent::Deleted("c".into()),
-        RoomEvent::Left(own(), id),
+        RoomEvent::Left(own(), id.clone()),
         RoomEvent::Deleted(own()),
     ] {
         assert_eq!(events.recv().await.unwrap().unwrap(), expected);

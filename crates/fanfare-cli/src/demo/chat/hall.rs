@@ -137,7 +137,7 @@ impl<S> Default for Hall<S> {
     }
 }
 
-impl<S: Copy + Eq + Hash> Hall<S> {
+impl<S: Eq + Hash> Hall<S> {
     /// Whether `user` may have the name: nobody else has it right now.
     pub(super) fn check_name(&self, user: &User) -> Result<(), Problem> {
         let name = user.name.to_lowercase();
