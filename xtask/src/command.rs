@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+pub(crate) use std::process::Command;
+use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
 

@@ -1,7 +1,8 @@
-//! Development tasks: `cargo xtask demo`, `cargo xtask test`.
+//! Development tasks: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`.
 //!
 //! Nothing here is needed to use the crates; it only knows how to build, check and show them.
 
+mod bench;
 mod command;
 mod demo;
 mod frontend;
@@ -21,7 +22,7 @@ Commands:
   demo [options]         build the front ends and the binary, then run `fanfare demo` (options are passed on,
                          for example --port 4000)
   test [--list] [step…]  run all checks and tests, or only the named steps
-  bench [args]           run the benchmarks (none yet)
+  bench [options]        measure Fanfare beside its peers (--help says more)
   help                   print this
 ";
 
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "demo" => demo::run(&rest),
         "test" => test::run(&rest),
-        "bench" => Err(anyhow::anyhow!("there are no benchmarks yet")),
+        "bench" => bench::run(&rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

@@ -91,6 +91,11 @@ pub(crate) const STEPS: &[Step] = &[
         "WebSocket conformance, with the Autobahn fuzzing client",
         autobahn,
     ),
+    step(
+        "benches",
+        "the benchmark harness, and every delivery it checks in short runs",
+        benches,
+    ),
     step("fuzz", "each fuzz target for a few seconds", fuzz),
     step("deny", "licences, duplicate and banned dependencies", deny),
     extra(
@@ -361,6 +366,56 @@ fn autobahn(report: &mut Report) -> Result<Outcome> {
         }
         _ => Outcome::Failed("tests/autobahn/run.sh failed".to_owned()),
     })
+}
+
+/// The harness has its own dependencies and target folder; here all of it is a debug build.
+fn benches(report: &mut Report) -> Result<Outcome> {
+    let harness = |args: &[&str]| {
+        let mut cargo = cargo(args);
+        cargo
+            .current_dir(root().join("benches"))
+            .env("CARGO_TARGET_DIR", target().join("bench"))
+            .env("FANFARE_TARGET", target());
+        cargo
+    };
+    let checks = [
+        harness(&["fmt", "--check"]),
+        harness(&[
+            "clippy",
+            "--locked",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+        harness(&["test", "--locked"]),
+    ];
+    match all(report, checks)? {
+        Outcome::Passed => {}
+        other => return Ok(other),
+    }
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return skipped("a server and a load generator need two cores");
+    }
+    if !binaries()? {
+        return Ok(Outcome::Failed("the server does not build".to_owned()));
+    }
+    let server = target().join("debug/examples/bench_server");
+    let smoke = harness(&[
+        "run",
+        "--locked",
+        "--",
+        "--quick",
+        "--servers",
+        "fanfare",
+        "--server",
+        &format!("fanfare={}", server.display()),
+        "--scenarios",
+        "fanout-16,rooms-16,binary-16,echo-1,echo-16,polling,connect,idle-1k,tls-fanout-16,tls-connect,half-echo,cores-10k",
+        "--out",
+        &target().join("bench/smoke.json").to_string_lossy(),
+    ]);
+    all(report, [smoke])
 }
 
 fn fuzz(report: &mut Report) -> Result<Outcome> {

@@ -62,7 +62,7 @@ pub use broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 pub use error::{BuildError, EmitError};
 pub use extract::{Data, Handshake, State};
 pub use fanfare_engine::{
-    Config, ForwardedHeader, NetworkError, Networks, Protocol, RemoteAddr, ServeOptions,
+    Config, ForwardedHeader, NetworkError, Networks, Protocol, RemoteAddr, Secure, ServeOptions,
     SlowConsumer, Transports, TrustedProxies,
 };
 #[cfg(feature = "macros")]

@@ -1,4 +1,7 @@
-//! The server that benchmarks drive: ordinary handlers, the main namespace, `PORT` in the environment.
+//! The server that benchmarks drive: ordinary handlers, the main namespace, `PORT` in the environment. With `TLS_CERT`
+//! and `TLS_KEY`, names of PEM files, it speaks TLS.
+
+mod tls;
 
 use bytes::Bytes;
 use fanfare::{Ack, Data, EmitError, Namespace, Socket, SocketIo};
@@ -43,6 +46,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .on("join", join)
         .on("toroom", to_room);
     let io = SocketIo::builder().namespace(bench).build()?;
-    fanfare::serve(("127.0.0.1", port), io).await?;
-    Ok(())
+    match (std::env::var_os("TLS_CERT"), std::env::var_os("TLS_KEY")) {
+        (Some(cert), Some(key)) => {
+            tls::serve(("127.0.0.1", port), io, cert.as_ref(), key.as_ref()).await
+        }
+        _ => Ok(fanfare::serve(("127.0.0.1", port), io).await?),
+    }
 }

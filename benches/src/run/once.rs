@@ -1,0 +1,210 @@
+//! One run: a fresh server, the load generator, and the end of both.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::Run;
+use super::scenarios::{Load, PROBE, Part, Scenario};
+use super::servers::Server;
+use crate::limits;
+use crate::load::{EMITTING, Measured};
+
+/// How long a server may take to listen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The certificate for runs over TLS.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+/// Makes a certificate for `localhost`.
+pub(crate) fn certificate(folder: &Path) -> Result<Tls> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let tls = Tls {
+        cert: folder.join("cert.pem"),
+        key: folder.join("key.pem"),
+    };
+    std::fs::write(&tls.cert, made.cert.pem())?;
+    std::fs::write(&tls.key, made.signing_key.serialize_pem())?;
+    Ok(tls)
+}
+
+/// What all runs have in common.
+pub(crate) struct Once {
+    pub(crate) server_cores: Vec<usize>,
+    pub(crate) load_cores: Vec<usize>,
+    /// All of them.
+    pub(crate) cores: Vec<usize>,
+    pub(crate) tls: Tls,
+    pub(crate) log: PathBuf,
+    pub(crate) quick: bool,
+}
+
+/// A process that does not outlive its use.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A running server.
+struct Target {
+    process: Process,
+    port: u16,
+}
+
+impl Once {
+    /// Runs a scenario; what goes wrong is in the result.
+    pub(crate) fn run(&self, scenario: &Scenario, server: &Server, rate: Option<f64>) -> Run {
+        let result = self.try_run(scenario, server, rate);
+        let (measured, probe) =
+            result.unwrap_or_else(|error| (Measured::failed(format!("{error:#}")), None));
+        Run {
+            scenario: scenario.name.to_owned(),
+            server: server.name.clone(),
+            rate,
+            measured,
+            probe,
+        }
+    }
+
+    fn try_run(
+        &self,
+        scenario: &Scenario,
+        server: &Server,
+        rate: Option<f64>,
+    ) -> Result<(Measured, Option<[Measured; 2]>)> {
+        let pinned = scenario.load != Load::WithProbe;
+        let target = self.start(server, pinned, scenario.part == Part::Tls)?;
+        let mut args: Vec<String> = scenario.args.split(' ').map(str::to_owned).collect();
+        if let Some(rate) = rate {
+            args.extend(["--rate".to_owned(), rate.to_string()]);
+        }
+        if scenario.part == Part::Tls {
+            args.extend(["--ca".to_owned(), self.tls.cert.display().to_string()]);
+        }
+        if pinned {
+            // A load generator that sleeps makes the server pay for waking it.
+            if !scenario.is_idle() {
+                args.push("--spin".to_owned());
+            }
+            let load = self.load(&target, &args, true)?;
+            return Ok((finish(load)?, None));
+        }
+        let secs = if self.quick { 0.5 } else { 3.0 };
+        let mut probe: Vec<String> = PROBE.split(' ').map(str::to_owned).collect();
+        probe.extend(["--secs".to_owned(), secs.to_string()]);
+        let before = finish(self.load(&target, &probe, false)?)?;
+        let mut load = self.load(&target, &args, false)?;
+        wait_for_emits(&mut load)?;
+        let during = finish(self.load(&target, &probe, false)?)?;
+        let measured = finish(load)?;
+        if let Some(bad) = [&before, &during].iter().find(|probe| probe.errors > 0) {
+            bail!("the others: {}", bad.messages.join("; "));
+        }
+        Ok((measured, Some([before, during])))
+    }
+
+    fn start(&self, server: &Server, pinned: bool, tls: bool) -> Result<Target> {
+        let port = free_port()?;
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("exec {}", server.command)])
+            .env("PORT", port.to_string())
+            .env("NODE_ENV", "production")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        if tls {
+            command
+                .env("TLS_CERT", &self.tls.cert)
+                .env("TLS_KEY", &self.tls.key);
+        }
+        let cores = if pinned {
+            &self.server_cores
+        } else {
+            &self.cores
+        };
+        limits::raise_open_files();
+        let child = limits::on_cores(cores, || command.spawn())?;
+        let mut process = Process(child);
+        let end = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if let Some(status) = process.0.try_wait()? {
+                bail!("the server ended with {status}; see {}", self.log.display());
+            }
+            if Instant::now() > end {
+                bail!("the server does not listen on port {port}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // What it does after it began to listen is not to be measured.
+        std::thread::sleep(Duration::from_millis(300));
+        Ok(Target { process, port })
+    }
+
+    /// Starts a load generator: this program.
+    fn load(&self, target: &Target, args: &[String], pinned: bool) -> Result<Process> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg("load")
+            .args(args)
+            .args(["--port", &target.port.to_string()])
+            .args(["--pid", &target.process.0.id().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if self.quick {
+            command.args(["--warmup", "0.2", "--secs", "0.5"]);
+        }
+        let cores = if pinned {
+            &self.load_cores
+        } else {
+            &self.cores
+        };
+        Ok(Process(limits::on_cores(cores, || command.spawn())?))
+    }
+}
+
+/// Waits until the load generator says that it emits.
+fn wait_for_emits(load: &mut Process) -> Result<()> {
+    let errors = load.0.stderr.take().context("its errors are piped")?;
+    let mut lines = BufReader::new(errors).lines();
+    match lines.next() {
+        Some(Ok(line)) if line == EMITTING => Ok(()),
+        other => bail!("the load generator said {other:?}"),
+    }
+}
+
+/// Waits for the result of a load generator.
+fn finish(mut load: Process) -> Result<Measured> {
+    let mut text = String::new();
+    if let Some(mut output) = load.0.stdout.take() {
+        std::io::Read::read_to_string(&mut output, &mut text)?;
+    }
+    let mut errors = String::new();
+    if let Some(mut output) = load.0.stderr.take() {
+        std::io::Read::read_to_string(&mut output, &mut errors)?;
+    }
+    serde_json::from_str(&text).with_context(|| format!("the load generator: {}", errors.trim()))
+}
+
+/// A free port below those that outgoing connections get.
+fn free_port() -> Result<u16> {
+    let start = 20_000 + (std::process::id() % 8_000) as u16;
+    (start..32_000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .context("no port is free")
+}
