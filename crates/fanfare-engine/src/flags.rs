@@ -17,6 +17,8 @@ impl Flags {
     pub(crate) const WEBSOCKET: u8 = 1 << 3;
     /// The connection's task has to flush the outbox.
     pub(crate) const BLOCKED: u8 = 1 << 4;
+    /// The client wants binary messages as base64 (Engine.IO v3 with `b64`).
+    pub(crate) const BASE64: u8 = 1 << 5;
 
     pub(crate) const fn new(bits: u8) -> Flags {
         Flags(AtomicU8::new(bits))

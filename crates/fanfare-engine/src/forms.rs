@@ -1,12 +1,12 @@
-//! The form in which a connection gets a message: as it is, with the binary frames of Engine.IO v3, compressed.
+//! The form in which a connection gets a message: as it is, with binary messages as in Engine.IO v3, compressed.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use fanfare_websocket::deflate::{self, Params, compress_shared_into};
 
 use crate::batch::Source;
-use crate::prepared::Frames;
-use crate::{Connection, Prepared, Protocol};
+use crate::prepared::{Frames, Framing};
+use crate::{Connection, Prepared};
 
 /// What was agreed on for the messages that go to a connection, in one byte that is read without its lock.
 ///
@@ -59,8 +59,8 @@ impl Deflate {
 pub(crate) struct Forms<'a> {
     message: &'a Prepared,
     compress: bool,
-    /// For Engine.IO v3 or not; the window of the compression, 0: none.
-    made: Vec<((bool, u8), Prepared)>,
+    /// The framing; the window of the compression, 0: none.
+    made: Vec<((Framing, u8), Prepared)>,
 }
 
 impl<'a> Forms<'a> {
@@ -84,7 +84,10 @@ impl<'a> Forms<'a> {
 
     #[cold]
     fn other<S: Send + Sync + 'static>(&mut self, conn: &Connection<S>) -> Source<'_> {
-        let v3 = self.message.binary && conn.protocol() == Protocol::V3;
+        let framing = match self.message.binary {
+            true => conn.framing(),
+            false => Framing::Plain,
+        };
         let config = conn.deflate_config();
         let deflate = if self.compress {
             conn.deflate.get()
@@ -99,8 +102,8 @@ impl<'a> Forms<'a> {
             _ => (0, false),
         };
         let compress = self.compress;
-        let frames = if v3 || window > 0 {
-            &self.form((v3, window), &config).frames
+        let frames = if framing != Framing::Plain || window > 0 {
+            &self.form((framing, window), &config).frames
         } else {
             &self.message.frames
         };
@@ -111,14 +114,14 @@ impl<'a> Forms<'a> {
         }
     }
 
-    fn form(&mut self, key: (bool, u8), config: &deflate::Config) -> &Prepared {
+    fn form(&mut self, key: (Framing, u8), config: &deflate::Config) -> &Prepared {
         let at = match self.made.iter().position(|(made, _)| *made == key) {
             Some(at) => at,
             None => {
-                let (v3, window) = key;
+                let (framing, window) = key;
                 let mut form = self.message.clone();
-                if v3 {
-                    form = form.to_v3();
+                if framing != Framing::Plain {
+                    form = form.framed(framing);
                 }
                 if window > 0 {
                     form = compressed(&form, window, config);
@@ -158,10 +161,10 @@ mod tests {
         let message = Prepared::text(&"again and ".repeat(300));
         let config = deflate::Config::default();
         let mut forms = Forms::new(&message, true);
-        let first = forms.form((false, 15), &config).frames.clone();
+        let first = forms.form((Framing::Plain, 15), &config).frames.clone();
         assert!(first.len() < 100, "{}", first.len());
-        let other = forms.form((false, 10), &config).frames.clone();
-        let again = forms.form((false, 15), &config).frames.clone();
+        let other = forms.form((Framing::Plain, 10), &config).frames.clone();
+        let again = forms.form((Framing::Plain, 15), &config).frames.clone();
         assert_eq!(first.as_ptr(), again.as_ptr());
         assert_ne!(first.as_ptr(), other.as_ptr());
         assert_eq!(forms.made.len(), 2);

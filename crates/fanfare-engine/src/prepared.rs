@@ -3,7 +3,19 @@
 use std::fmt;
 
 use bytes::Bytes;
+use fanfare_protocol::engine::v3;
 use fanfare_websocket::{OpCode, frame};
+
+/// How binary messages are framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// As they are.
+    Plain,
+    /// With the packet type in front (Engine.IO v3).
+    Typed,
+    /// As text: `b`, the packet type, base64 (Engine.IO v3 with `b64`).
+    Base64,
+}
 
 /// One or more Engine.IO message packets, framed for WebSocket, as shared bytes: a clone costs a reference count.
 ///
@@ -66,17 +78,21 @@ impl Prepared {
         }
     }
 
-    /// The form for Engine.IO v3, whose binary frames begin with the packet type.
-    pub(crate) fn to_v3(&self) -> Prepared {
+    /// With its binary messages framed in this way.
+    pub(crate) fn framed(&self, framing: Framing) -> Prepared {
         let mut out = Vec::with_capacity(self.frames.len() + self.packets as usize * 9);
         for frame in Frames::of(&self.frames) {
-            if frame.opcode == OpCode::Binary {
-                let start = frame::begin(&mut out);
-                out.push(4);
-                out.extend_from_slice(frame.payload);
-                frame::finish(&mut out, start, OpCode::Binary);
-            } else {
+            if frame.opcode != OpCode::Binary || framing == Framing::Plain {
                 out.extend_from_slice(frame.whole);
+                continue;
+            }
+            let start = frame::begin(&mut out);
+            if framing == Framing::Base64 {
+                v3::encode_base64(&mut out, frame.payload);
+                frame::finish(&mut out, start, OpCode::Text);
+            } else {
+                v3::encode_binary(&mut out, frame.payload);
+                frame::finish(&mut out, start, OpCode::Binary);
             }
         }
         Prepared {

@@ -120,6 +120,64 @@ async fn websocket_binary_has_a_type_byte() {
 }
 
 #[tokio::test]
+async fn websocket_binary_is_base64_for_those_who_ask_for_it() {
+    let mut server = server().await;
+    let query = "EIO=3&transport=websocket&b64=1";
+    let mut ws = WebSocket::connect(server.address, query, "").await.unwrap();
+    ws.text().await;
+    let conn = server.opened().await;
+    let message = Prepared::build(|buf| {
+        buf.text(|out| out.extend_from_slice(b"hi"));
+        buf.binary(&[1, 2, 3]);
+    });
+    conn.send(&message).unwrap();
+    let targets = vec![conn.clone()].into();
+    fanfare_engine::broadcast(&targets, &message, Default::default(), None);
+    conn.send_with(|buf| buf.binary(&[4])).unwrap();
+    for expected in ["4hi", "b4AQID", "4hi", "b4AQID", "b4BA=="] {
+        assert_eq!(ws.text().await, expected);
+    }
+    ws.send("b4AQID").await;
+    assert!(matches!(server.event().await, Event::Binary(data) if data == [1, 2, 3]));
+}
+
+#[tokio::test]
+async fn each_transport_says_whether_binary_is_to_be_base64() {
+    let mut server = server().await;
+    for (polling, websocket) in [("&b64=1", ""), ("", "&b64=1")] {
+        let open = server
+            .request("GET", &format!("EIO=3&transport=polling{polling}"), "", "")
+            .await;
+        let sid = common::sid_of(open.text());
+        let conn = server.opened().await;
+        conn.send(&Prepared::binary(&[1])).unwrap();
+        let query = format!("EIO=3&transport=polling&sid={sid}");
+        let got = server.request("GET", &query, "", "").await;
+        let body: &[u8] = match polling {
+            "" => &[1, 2, 255, 4, 1],
+            _ => b"6:b4AQ==",
+        };
+        assert_eq!(got.body, body);
+        let query = format!("EIO=3&transport=websocket&sid={sid}{websocket}");
+        let mut ws = WebSocket::connect(server.address, &query, "")
+            .await
+            .unwrap();
+        ws.send("2probe").await;
+        assert_eq!(ws.text().await, "3probe");
+        ws.send("5").await;
+        assert!(matches!(server.event().await, Event::Upgraded));
+        conn.send(&Prepared::binary(&[1])).unwrap();
+        let expected = match websocket {
+            "" => Got::Binary(vec![4, 1]),
+            _ => Got::Text("b4AQ==".into()),
+        };
+        assert_eq!(ws.got().await, expected);
+        drop(ws);
+        server.closed().await;
+    }
+}
+
+#[tokio::test]
 async fn a_client_without_eio_is_v3_and_must_ping() {
     let mut server = Server::with(|config| {
         config.allow_eio3 = true;

@@ -35,8 +35,6 @@ pub(crate) struct Inner {
     pub(crate) wheel_at: u64,
     /// The code of the close frame to send; 0 = a frame without a code.
     pub(crate) close_code: u16,
-    /// The client cannot take binary bodies (Engine.IO v3 with `b64`).
-    pub(crate) b64: bool,
     /// Compresses with what went before; made when the first message is compressed.
     compressor: Option<Box<Compressor>>,
 }
@@ -52,7 +50,6 @@ impl Inner {
             deadline: None,
             wheel_at: 0,
             close_code: 0,
-            b64: false,
             compressor: None,
         }
     }

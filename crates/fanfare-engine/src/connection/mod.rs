@@ -19,6 +19,8 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::batch::{self, Source};
 use crate::flags::Flags;
 use crate::forms::{Deflate, Forms};
+use crate::prepared::Framing;
+use crate::service::wants_base64;
 use crate::sid::Sid;
 use crate::wheel::Wheel;
 use crate::{CloseMode, Config, Handshake, Prepared, PreparedBuf, Protocol, SendError, Transport};
@@ -64,6 +66,10 @@ impl<S: Send + Sync + 'static> Connection<S> {
         let (kind, flags) = match transport {
             Transport::Polling => (TransportKind::Polling, Flags::BUSY),
             Transport::WebSocket => (TransportKind::WebSocket, Flags::BUSY | Flags::WEBSOCKET),
+        };
+        let flags = match protocol == Protocol::V3 && wants_base64(handshake.query()) {
+            true => flags | Flags::BASE64,
+            false => flags,
         };
         let revision = match protocol {
             Protocol::V3 => Revision::V3,
@@ -167,6 +173,15 @@ impl<S: Send + Sync + 'static> Connection<S> {
     #[inline]
     pub(crate) fn takes_as_is(&self, binary: bool) -> bool {
         !(self.deflate.is_on() || (binary && self.protocol == Protocol::V3))
+    }
+
+    /// How binary messages are framed for this connection.
+    pub(crate) fn framing(&self) -> Framing {
+        match self.protocol {
+            Protocol::V4 => Framing::Plain,
+            Protocol::V3 if self.flags.has(Flags::BASE64) => Framing::Base64,
+            Protocol::V3 => Framing::Typed,
+        }
     }
 
     /// How messages are compressed, if they are.

@@ -67,19 +67,9 @@ impl<H: Handler> Get<H> {
         };
         self.answered = true;
         let (body, binary) = if answer.packets {
-            encode(
-                self.conn.protocol(),
-                inner.b64,
-                inner.outbox.take(),
-                answer.tail,
-            )
+            encode(self.conn.protocol(), inner.outbox.take(), answer.tail)
         } else {
-            encode(
-                self.conn.protocol(),
-                inner.b64,
-                std::iter::empty(),
-                answer.tail,
-            )
+            encode(self.conn.protocol(), std::iter::empty(), answer.tail)
         };
         self.conn.apply(&mut inner, answer.actions, &mut after);
         let actions = self.conn.flushed(&mut inner, &mut after);
@@ -112,12 +102,7 @@ impl<H: Handler> Drop for Get<H> {
 }
 
 /// Makes a long-polling body of frames. `true`: it is binary (Engine.IO v3 only).
-fn encode(
-    protocol: Protocol,
-    b64: bool,
-    entries: impl Iterator<Item = Entry>,
-    tail: Tail,
-) -> (Bytes, bool) {
+fn encode(protocol: Protocol, entries: impl Iterator<Item = Entry>, tail: Tail) -> (Bytes, bool) {
     let tail = match tail {
         Tail::Nothing => None,
         Tail::Noop => Some(b"6"),
@@ -125,7 +110,7 @@ fn encode(
     };
     match protocol {
         Protocol::V4 => (encode_v4(entries, tail), false),
-        Protocol::V3 => encode_v3(b64, &entries.collect::<Vec<_>>(), tail),
+        Protocol::V3 => encode_v3(&entries.collect::<Vec<_>>(), tail),
     }
 }
 
@@ -167,9 +152,10 @@ fn encode_v4(mut entries: impl Iterator<Item = Entry>, tail: Option<&'static [u8
     Bytes::from(out)
 }
 
-fn encode_v3(b64: bool, entries: &[Entry], tail: Option<&'static [u8; 1]>) -> (Bytes, bool) {
+fn encode_v3(entries: &[Entry], tail: Option<&'static [u8; 1]>) -> (Bytes, bool) {
     let frames = || entries.iter().flat_map(|entry| Frames::of(&entry.frames));
-    let binary = !b64 && frames().any(|frame| frame.opcode == OpCode::Binary);
+    // For those who cannot take binary bodies there are none: they got base64.
+    let binary = frames().any(|frame| frame.opcode == OpCode::Binary);
     let mut out = Vec::new();
     if binary {
         let mut encoder = v3::BinaryEncoder::new(&mut out);
@@ -179,20 +165,11 @@ fn encode_v3(b64: bool, entries: &[Entry], tail: Option<&'static [u8; 1]>) -> (B
                 (_, payload) => encoder.raw(payload),
             }
         }
-        if let Some(tail) = tail {
-            encoder.raw(tail);
-        }
+        tail.into_iter().for_each(|tail| encoder.raw(tail));
     } else {
         let mut encoder = v3::TextEncoder::new(&mut out);
-        for frame in frames() {
-            match (frame.opcode, frame.payload) {
-                (OpCode::Binary, [_, data @ ..]) => encoder.binary(data),
-                (_, payload) => encoder.raw(payload),
-            }
-        }
-        if let Some(tail) = tail {
-            encoder.raw(tail);
-        }
+        frames().for_each(|frame| encoder.raw(frame.payload));
+        tail.into_iter().for_each(|tail| encoder.raw(tail));
     }
     (Bytes::from(out), binary)
 }

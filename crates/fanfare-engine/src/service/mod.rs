@@ -141,9 +141,6 @@ impl<H: Handler> EngineService<H> {
         let msie = is_msie(request.headers());
         match self.engine.open(handshake, protocol, Transport::Polling) {
             Ok(conn) => {
-                if protocol == Protocol::V3 {
-                    conn.inner.lock().b64 = Params::parse(request.uri().query().unwrap_or("")).b64;
-                }
                 self.engine.opened(&conn);
                 Get::start(&self.engine, conn, msie, true)
             }
@@ -267,7 +264,10 @@ impl<H: Handler> EngineService<H> {
                     .handler
                     .headers(conn.handshake(), answer.headers_mut(), false);
                 match self.engine.config.allow_upgrades {
-                    true => websocket::Target::Probe(conn),
+                    true => websocket::Target::Probe(
+                        conn,
+                        wants_base64(request.uri().query().unwrap_or("")),
+                    ),
                     false => websocket::Target::Refused,
                 }
             }
@@ -342,6 +342,11 @@ fn is_header_text(value: &[u8]) -> bool {
     value
         .iter()
         .all(|&b| b == b'\t' || (b >= b' ' && b != 0x7F))
+}
+
+/// Whether a request of Engine.IO v3 asks for binary messages as base64.
+pub(crate) fn wants_base64(query: &str) -> bool {
+    Params::parse(query).b64
 }
 
 fn is_msie(headers: &HeaderMap) -> bool {

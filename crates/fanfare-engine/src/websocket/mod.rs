@@ -19,8 +19,8 @@ use stream::Stream;
 pub(crate) enum Target<S> {
     /// A session of its own.
     New(Handshake, Protocol),
-    /// The upgrade of this session.
-    Probe(Arc<Connection<S>>),
+    /// The upgrade of this session; whether binary messages are to be base64 then.
+    Probe(Arc<Connection<S>>, bool),
     /// Nothing: it is closed at once.
     Refused,
 }
@@ -54,8 +54,8 @@ pub(crate) async fn run<H: Handler>(
             Reader::new(engine, conn, stream, decoder, early.into())
         }
         // Boxed: what a probe needs is not to be part of every connection's task.
-        Target::Probe(conn) => {
-            match Box::pin(probe::run(engine, conn, stream, decoder, early)).await {
+        Target::Probe(conn, base64) => {
+            match Box::pin(probe::run(engine, conn, base64, stream, decoder, early)).await {
                 Some(reader) => reader,
                 None => return,
             }

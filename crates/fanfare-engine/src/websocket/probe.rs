@@ -32,6 +32,7 @@ enum Step {
 pub(super) async fn run<H: Handler>(
     engine: Arc<Engine<H>>,
     conn: Arc<Connection<H::State>>,
+    base64: bool,
     mut stream: Stream,
     mut decoder: Decoder,
     early: Early,
@@ -75,7 +76,7 @@ pub(super) async fn run<H: Handler>(
                         }
                     };
                     let deflate = decoder.config().permessage_deflate;
-                    step = packet(conn, &mut stream, received, deflate).await;
+                    step = packet(conn, &mut stream, received, (deflate, base64)).await;
                 }
                 Err(error) => {
                     tracing::debug!(?conn, %error, "a probe broke the rules of WebSocket");
@@ -134,7 +135,7 @@ async fn packet<S: Send + Sync + 'static>(
     conn: &Arc<Connection<S>>,
     stream: &mut Stream,
     received: Received,
-    deflate: Option<Params>,
+    (deflate, base64): (Option<Params>, bool),
 ) -> Step {
     poll_fn(|cx| {
         let mut after = After::default();
@@ -149,6 +150,10 @@ async fn packet<S: Send + Sync + 'static>(
             stream.attach_now(&mut inner, cx);
             conn.flags.set(Flags::WEBSOCKET);
             conn.deflate.agree(deflate);
+            match base64 {
+                true => conn.flags.set(Flags::BASE64),
+                false => conn.flags.clear(Flags::BASE64),
+            };
             Step::Upgraded
         } else if actions.contains(Actions::PROBE_PONG) {
             Step::Pong

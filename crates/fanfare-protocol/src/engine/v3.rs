@@ -52,6 +52,12 @@ pub fn encode_binary(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(data);
 }
 
+/// Appends a binary message as text, for those who cannot take bytes: `b4` and base64.
+pub fn encode_base64(out: &mut Vec<u8>, data: &[u8]) {
+    out.extend_from_slice(&[b'b', PacketType::Message.digit()]);
+    write_base64(out, data);
+}
+
 /// Reads a text body (`Content-Type: text/plain`), packet by packet.
 #[must_use]
 pub fn decode_text_payload(body: &str) -> TextPackets<'_> {
