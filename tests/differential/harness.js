@@ -57,7 +57,7 @@ export class Script {
         message.on("data", (part) => parts.push(part));
         message.on("error", () => resolve({ broken: "in the body" }));
         message.on("end", () => resolve({
-          status: message.statusCode, headers: message.headers, body: Buffer.concat(parts).toString(),
+          status: message.statusCode, headers: message.headers, body: Buffer.concat(parts).toString(), bytes: Buffer.concat(parts),
         }));
       });
       request.on("error", () => resolve({ broken: "without an answer" }));
@@ -68,7 +68,7 @@ export class Script {
     return promise;
   }
 
-  record(label, { status, headers, body, broken }) {
+  record(label, { status, headers, body, bytes, broken }) {
     if (broken) return this.note(label, `connection ended ${broken}`);
     this.note(label, `${status}`);
     const shown = { ...headers };
@@ -78,7 +78,7 @@ export class Script {
       shown["content-length"] = Buffer.byteLength(body);
     }
     for (const header of describeHeaders(shown)) this.note(`${label}  `, header);
-    this.note(`${label}  `, visible(body));
+    this.note(`${label}  `, headers["content-type"] === "application/octet-stream" ? bytes.toString("hex") : visible(body));
   }
 
   /** Sends a request and writes down the answer. */

@@ -289,9 +289,9 @@ impl Dispatcher {
             return;
         }
         if let Packet::Connect(connect) = packet {
-            let auth = match query {
-                Some(query) => Some(v4::auth_from_query(query).into()),
-                None => connect.payload,
+            let auth = match conn.protocol() {
+                Protocol::V3 => query.map(|query| v4::auth_from_query(query).into()),
+                Protocol::V4 => connect.payload,
             };
             return self.connect(conn, namespace, auth.as_deref());
         }
