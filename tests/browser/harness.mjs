@@ -7,6 +7,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { after, afterEach, before } from "node:test";
 import { chromium } from "playwright-core";
 
 export const DEADLINE = 30_000; // milliseconds; generous, since a busy machine is not a fault of the pages
@@ -47,7 +48,12 @@ export class Server {
       throw new Error(`the server ended (${signal ?? code}) before it printed its address:\n${output}`);
     });
     failed.catch(() => {});
-    this.url = await Promise.race([found, failed, after(DEADLINE, () => `no address printed:\n${output}`)]);
+    this.url = await Promise.race([found, failed, late(DEADLINE, () => `no address printed:\n${output}`)]);
+  }
+
+  /** Whether it runs: a test that fails may leave it stopped. */
+  get running() {
+    return this.#process.exitCode === null && this.#process.signalCode === null;
   }
 
   get port() {
@@ -57,7 +63,7 @@ export class Server {
   /** Ends the server and waits for its end. */
   async stop(signal = "SIGTERM") {
     this.#process.kill(signal);
-    return Promise.race([this.#exited, after(DEADLINE, () => `the server did not end after ${signal}`)]);
+    return Promise.race([this.#exited, late(DEADLINE, () => `the server did not end after ${signal}`)]);
   }
 
   /** Starts it again on the same port. */
@@ -66,10 +72,45 @@ export class Server {
   }
 }
 
-function after(milliseconds, message) {
+function late(milliseconds, message) {
   return new Promise((_, fail) => {
     setTimeout(() => fail(new Error(message())), milliseconds).unref();
   });
+}
+
+/**
+ * A server and a browser for the tests of one file. After each test the pages of its `visitors` have reported no errors,
+ * and nobody is connected any more.
+ */
+export function stage() {
+  const here = {
+    server: undefined,
+    browser: undefined,
+    visitors: [],
+    /** Opens a page that belongs to the running test. */
+    async visit(options) {
+      const page = await visitor(here.browser, options);
+      here.visitors.push(page);
+      return page;
+    },
+  };
+  before(async () => {
+    here.server = await Server.start(); // first: without it there is nothing to look at
+    here.browser = await launch();
+  });
+  after(async () => {
+    await here.browser?.close();
+    await here.server?.stop();
+  });
+  afterEach(async () => {
+    const open = here.visitors;
+    here.visitors = [];
+    if (!here.server.running) await here.server.restart();
+    for (const page of open) page.check();
+    await leave(here.server, ...open);
+    await until("nobody is connected", async () => (await connections(here.server)) === 0);
+  });
+  return here;
 }
 
 /** Starts the browser. */
@@ -88,6 +129,7 @@ export async function launch() {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      "--disable-features=SpareRendererForSitePerProcess", // each context would start a process in vain
     ],
   });
 }
@@ -98,6 +140,11 @@ export async function visitor(browser, options = {}) {
   context.setDefaultTimeout(DEADLINE);
   const page = await context.newPage();
   const errors = [];
+  let polls = 0;
+  const poll = (change) => (request) => {
+    if (request.method() === "GET" && /transport=polling/.test(request.url())) polls += change;
+  };
+  page.on("request", poll(1)).on("requestfinished", poll(-1)).on("requestfailed", poll(-1));
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => {
     if (message.type() !== "error") return;
@@ -107,10 +154,21 @@ export async function visitor(browser, options = {}) {
     if (!transport) errors.push(`${message.text()} ${message.location().url}`);
   });
   return Object.assign(page, {
+    /** How many long-polls wait for an answer. */
+    polls: () => polls,
     check() {
       if (errors.length) throw new Error(`the page reported:\n${errors.join("\n")}`);
     },
   });
+}
+
+/** Presses `key` until what has the focus matches `selector`. */
+export async function tabTo(page, selector, key = "Tab") {
+  for (let presses = 0; presses < 80; presses++) {
+    if (await page.evaluate((selector) => document.activeElement?.matches(selector), selector)) return;
+    await page.keyboard.press(key);
+  }
+  throw new Error(`${selector} cannot be reached with ${key}`);
 }
 
 /** Polls `condition` until it holds. */

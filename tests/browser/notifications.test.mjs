@@ -1,36 +1,17 @@
 // Notifications to everyone, a topic and one user, from the page and from a shell.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { after, afterEach, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { promisify } from "node:util";
-import { connected, connections, enter, launch, leave, Server, until, visitor } from "./harness.mjs";
+import { connected, enter, leave, stage, tabTo, until } from "./harness.mjs";
 
 const run = promisify(execFile);
 
-let browser;
-let server;
-let visitors = [];
-
-before(async () => {
-  server = await Server.start(); // first: without it there is nothing to look at
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
-afterEach(async () => {
-  const open = visitors;
-  visitors = [];
-  for (const page of open) page.check();
-  await leave(server, ...open);
-  await until("nobody is connected", async () => (await connections(server)) === 0);
-});
+const here = stage();
 
 async function join(name, transport, options) {
-  const page = await visitor(browser, options);
-  visitors.push(page);
-  await page.goto(`${server.url}/notifications/${transport ? `?transport=${transport}` : ""}`);
+  const page = await here.visit(options);
+  await page.goto(`${here.server.url}/notifications/${transport ? `?transport=${transport}` : ""}`);
   await enter(page, name);
   await connected(page, transport ?? "websocket");
   await page.locator(".chip").first().waitFor();
@@ -46,10 +27,10 @@ async function follow(page, topic) {
 }
 
 const notify = async (body) => {
-  const answer = await fetch(`${server.url}/api/notify`, { method: "POST", body: JSON.stringify(body) });
+  const answer = await fetch(`${here.server.url}/api/notify`, { method: "POST", body: JSON.stringify(body) });
   return answer.json();
 };
-const curl = async (...args) => JSON.parse((await run("curl", ["--silent", ...args, `${server.url}/api/notify`])).stdout);
+const curl = async (...args) => JSON.parse((await run("curl", ["--silent", ...args, `${here.server.url}/api/notify`])).stdout);
 const item = (page, title) => page.locator(".item", { hasText: title });
 const toast = (page, title) => page.locator(".toast", { hasText: title });
 
@@ -95,7 +76,7 @@ for (const transport of ["polling", "websocket"]) {
       const receipt = await notify({ title, to: { user: "Ada" } });
       assert.deepEqual({ ...receipt, id: undefined }, { id: undefined, recipients: 2, delivered: 2 });
       for (const page of [one, two]) await item(page, title).waitFor();
-      await leave(server, two);
+      await leave(here.server, two);
       const later = `Later by ${transport}`;
       await until("the second is gone", async () => (await notify({ title: "Still there?", to: { user: "Ada" } })).recipients === 1);
       await one.reload();
@@ -131,9 +112,9 @@ for (const transport of ["polling", "websocket"]) {
     test("the server ends and comes back: topics are followed again", async () => {
       const ada = await join("Ada", transport);
       await follow(ada, "incidents");
-      await server.stop("SIGKILL");
+      await here.server.stop("SIGKILL");
       await ada.locator("#connection:not([data-state=connected])").waitFor();
-      await server.restart();
+      await here.server.restart();
       await connected(ada, transport);
       const title = `Back by ${transport}`;
       await until("subscribed again", async () => (await notify({ title, to: { topic: "incidents" } })).delivered === 1);
@@ -178,55 +159,47 @@ describe("the HTTP API", () => {
       [JSON.stringify({ title: "x".repeat(5000) }), 400],
       [JSON.stringify({ title: "x", body: "x".repeat(200_000) }), 413],
     ]) {
-      const answer = await fetch(`${server.url}/api/notify`, { method: "POST", body });
+      const answer = await fetch(`${here.server.url}/api/notify`, { method: "POST", body });
       assert.equal(answer.status, status, body.slice(0, 60));
       const { error } = await answer.json();
       assert.ok(error.code && error.message.length > 10, JSON.stringify(error));
     }
-    assert.equal((await fetch(`${server.url}/api/notify`)).status, 405);
-    const foreign = await fetch(`${server.url}/api/notify`, {
+    assert.equal((await fetch(`${here.server.url}/api/notify`)).status, 405);
+    const foreign = await fetch(`${here.server.url}/api/notify`, {
       method: "POST",
       body: '{"title":"x"}',
       headers: { origin: "https://elsewhere.example" },
     });
     assert.equal(foreign.status, 403, "another site's page may not notify");
-    assert.equal((await fetch(`${server.url}/api/status`)).status, 200);
+    assert.equal((await fetch(`${here.server.url}/api/status`)).status, 200);
   });
 });
 
 describe("notifications", () => {
   test("everything by keyboard alone", async () => {
-    const page = await visitor(browser);
-    visitors.push(page);
+    const page = await here.visit();
     const keys = page.keyboard;
-    const tabTo = async (selector, key = "Tab") => {
-      for (let presses = 0; presses < 80; presses++) {
-        if (await page.evaluate((selector) => document.activeElement?.matches(selector), selector)) return;
-        await keys.press(key);
-      }
-      assert.fail(`${selector} cannot be reached with ${key}`);
-    };
-    await page.goto(`${server.url}/notifications/`);
-    await tabTo("#gate input");
+    await page.goto(`${here.server.url}/notifications/`);
+    await tabTo(page, "#gate input");
     await keys.type("Kate");
     await keys.press("Enter");
     await page.locator(".chip").first().waitFor();
-    await tabTo(".chip input[value=deploys]");
+    await tabTo(page, ".chip input[value=deploys]");
     await keys.press("Space");
     await until("a follower", async () => /\(1 follower\)/.test(await page.locator("#topic option[value=deploys]").textContent()));
-    await tabTo(".segments input:checked");
+    await tabTo(page, ".segments input:checked");
     await keys.press("ArrowRight");
-    await tabTo("#topic");
+    await tabTo(page, "#topic");
     await keys.type("deploys");
-    await tabTo("#title");
+    await tabTo(page, "#title");
     await keys.type("No mouse needed");
     await keys.press("Enter");
     await page.locator("#receipt", { hasText: "Received by 1 of 1 connection." }).waitFor();
     await item(page, "No mouse needed").waitFor();
-    await tabTo("[aria-label='Mark read: No mouse needed']", "Shift+Tab");
+    await tabTo(page, "[aria-label='Mark read: No mouse needed']", "Shift+Tab");
     await keys.press("Enter");
     await page.locator("[aria-label='Mark unread: No mouse needed']:focus").waitFor();
-    await tabTo(".chip input[value=deploys]", "Shift+Tab");
+    await tabTo(page, ".chip input[value=deploys]", "Shift+Tab");
     await keys.press("Space");
     await until("no follower", async () => /\(0 followers\)/.test(await page.locator("#topic option[value=deploys]").textContent()));
   });
@@ -234,7 +207,7 @@ describe("notifications", () => {
   test("an empty title is refused on the spot", async () => {
     const ada = await join("Ada");
     await ada.locator("#send").click();
-    await ada.locator("#sender-problem", { hasText: "Please write a title." }).waitFor();
+    await ada.locator("#title-problem", { hasText: "Please write a title." }).waitFor();
     await ada.locator("#title:focus").waitFor();
   });
 });

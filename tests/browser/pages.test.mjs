@@ -2,25 +2,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { after, afterEach, before, describe, test } from "node:test";
-import { connected, connections, enter, launch, leave, png, Server, until, visitor } from "./harness.mjs";
+import { describe, test } from "node:test";
+import { connected, enter, png, stage, until } from "./harness.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-let browser;
-let server;
-
-before(async () => {
-  server = await Server.start(); // first: without it there is nothing to look at
-  browser = await launch();
-});
-afterEach(async () => {
-  for (const context of browser.contexts()) await context.close();
-});
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const here = stage();
 
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 const SMALL = { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true };
@@ -44,22 +31,40 @@ async function audit(page, what) {
   assert.deepEqual(controls.filter((node) => !node.name?.value?.trim()), [], `${what}: controls without a name`);
   const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
   assert.ok(content <= window, `${what} is ${content} px wide in a window of ${window} px`);
+  assert.deepEqual(await page.evaluate(faults), [], `${what}: what is cut off, or too small for a finger`);
+}
+
+/** Runs in the page: controls that are cut off at the right, and, where fingers point, those of less than 44 px. */
+function faults() {
+  const coarse = matchMedia("(pointer: coarse)").matches;
+  const found = [];
+  for (const control of document.querySelectorAll("a, button, input, select, textarea")) {
+    if (!control.checkVisibility({ visibilityProperty: true })) continue;
+    const box = (control.matches("label :scope, label input") ? control.closest("label") : control).getBoundingClientRect();
+    const frame = control.closest("#side, form, main, header")?.getBoundingClientRect();
+    const name = control.outerHTML.slice(0, 90);
+    if (frame && box.right > frame.right + 1) found.push(`ends ${Math.round(box.right - frame.right)} px too far right: ${name}`);
+    // A link within a sentence has the height of its line (WCAG 2.2, 2.5.8).
+    const inline = getComputedStyle(control).display === "inline";
+    if (coarse && !inline && (box.width < 43.5 || box.height < 43.5)) found.push(`${Math.round(box.width)} × ${Math.round(box.height)} px: ${name}`);
+  }
+  return found;
 }
 
 for (const [size, options] of Object.entries({ phone: PHONE, "small phone": SMALL, desktop: DESKTOP })) {
   for (const colorScheme of ["light", "dark"]) {
     test(`accessible and without overflow: ${size}, ${colorScheme}`, async () => {
       // axe is evaluated in the page, which the pages' content security policy rightly forbids.
-      const page = await visitor(browser, { ...options, colorScheme, bypassCSP: true });
+      const page = await here.visit({ ...options, colorScheme, bypassCSP: true });
       const title = (name) => `${name}, ${size}, ${colorScheme}`;
       const long = "Donaudampfschifffahrtsgesellschaftskapitän".repeat(3);
 
-      await page.goto(`${server.url}/`);
+      await page.goto(`${here.server.url}/`);
       await connected(page, "websocket");
       await until("the status", async () => (await page.locator("#uptime").textContent()) !== "–");
       await audit(page, title("index"));
 
-      await page.goto(`${server.url}/chat/`);
+      await page.goto(`${here.server.url}/chat/`);
       await page.locator("#gate input").waitFor();
       await page.locator("#gate button").click();
       await page.locator("#gate-problem", { hasText: "Please choose a name." }).waitFor();
@@ -76,30 +81,66 @@ for (const [size, options] of Object.entries({ phone: PHONE, "small phone": SMAL
       await page.locator(".message.mine[data-state=delivered]", { hasText: "Short" }).waitFor();
       await until("the picture", () => page.locator(".picture img").last().evaluate((image) => image.complete && image.naturalWidth > 0));
       await audit(page, title("chat"));
+      if (size !== "desktop") await page.locator("#side-open").click();
+      await page.locator("#new-room-name").fill(long.slice(0, 32));
+      await page.keyboard.press("Enter");
+      await page.locator("#room-name", { hasText: long.slice(0, 32) }).waitFor();
+      await page.locator("#empty").waitFor();
+      await audit(page, title("chat, an empty room"));
       if (size !== "desktop") {
         await page.locator("#side-open").click();
         await page.locator("#side").waitFor();
         await audit(page, title("chat, rooms"));
       }
 
-      await page.goto(`${server.url}/notifications/`);
+      await page.goto(`${here.server.url}/notifications/`);
       await connected(page, "websocket");
       await page.locator(".chip").first().waitFor();
       for (const level of ["info", "success", "warning", "critical"]) {
-        await fetch(`${server.url}/api/notify`, { method: "POST", body: JSON.stringify({ title: `${level} ${long.slice(0, 100)}`, body: long, level }) });
+        await fetch(`${here.server.url}/api/notify`, { method: "POST", body: JSON.stringify({ title: `${level} ${long.slice(0, 100)}`, body: long, level }) });
       }
       await page.locator(".toast").last().waitFor();
       await page.locator(".item").first().getByRole("button").click({ force: true });
       await audit(page, title("notifications"));
+      // They lie over other things for some seconds.
+      await page.locator(".toast .icon").evaluateAll((buttons) => buttons.forEach((button) => button.click()));
       if (size !== "desktop") await page.locator(".views button", { hasText: "Send" }).click();
       await page.locator(".segments input[value=user]").check();
       await audit(page, title("notifications, sender"));
-      page.check();
-      await leave(server, page);
-      await until("nobody is connected", async () => (await connections(server)) === 0);
     });
   }
 }
+
+describe("while the server is away", () => {
+  for (const [size, options] of Object.entries({ "small phone": SMALL, desktop: DESKTOP })) {
+    test(`the pages say so, and somebody on the way in gets in: ${size}`, async () => {
+      const open = async (path) => {
+        const page = await here.visit({ ...options, bypassCSP: true });
+        await page.goto(`${here.server.url}/${path}`);
+        return page;
+      };
+      const index = await open("");
+      await connected(index, "websocket");
+      const gates = [await open("chat/"), await open("notifications/")];
+      for (const gate of gates) await gate.locator("#gate input").waitFor();
+      await here.server.stop();
+      for (const gate of gates) {
+        await gate.locator("#gate input").fill(`Late ${size}`);
+        await gate.locator("#gate button").click();
+        await gate.locator("#gate-note", { hasText: "You are in as soon as it does." }).waitFor();
+      }
+      for (const [page, name] of [[index, "index"], [gates[0], "chat"], [gates[1], "notifications"]]) {
+        const text = page.locator(".connection-text");
+        await until("the countdown", async () => (await text.isVisible()) && /^Offline, retry in \d+ s$/.test(await text.textContent()));
+        await audit(page, `${name} without a server, ${size}`);
+      }
+      await here.server.restart();
+      for (const page of [index, ...gates]) await connected(page, "websocket");
+      await gates[0].locator("#people li", { hasText: `Late ${size}` }).waitFor({ state: "attached" });
+      await gates[1].locator("#me", { hasText: `Late ${size}` }).waitFor();
+    });
+  }
+});
 
 describe("index", () => {
   for (const [query, transport, words] of [
@@ -108,8 +149,8 @@ describe("index", () => {
     ["?transport=polling", "polling", "HTTP long-polling"],
   ]) {
     test(`shows its connection${query && `, ${query}`}`, async () => {
-      const page = await visitor(browser);
-      await page.goto(`${server.url}/${query}`);
+      const page = await here.visit();
+      await page.goto(`${here.server.url}/${query}`);
       await connected(page, transport);
       await until("the transport", async () => (await page.locator("#transport").textContent()) === words);
       await until("the round trip", async () => /^[\d.]+ ms$/.test(await page.locator("#latency").textContent()));
@@ -117,18 +158,17 @@ describe("index", () => {
       assert.match(await page.locator("#version").textContent(), /^Fanfare \d+\.\d+/);
       // A forced transport stays when one goes on to an app.
       await page.locator(".app-card", { hasText: "Chat" }).click();
-      await page.waitForURL(`${server.url}/chat/${query}`);
+      await page.waitForURL(`${here.server.url}/chat/${query}`);
       await page.goBack();
       await page.locator(".app-card", { hasText: "Notifications" }).click();
-      await page.waitForURL(`${server.url}/notifications/${query}`);
-      page.check();
+      await page.waitForURL(`${here.server.url}/notifications/${query}`);
     });
   }
 });
 
 describe("assets", () => {
   test("types, caching, compression, not found", async () => {
-    const html = await fetch(`${server.url}/chat/`);
+    const html = await fetch(`${here.server.url}/chat/`);
     assert.equal(html.status, 200);
     assert.match(html.headers.get("content-type"), /^text\/html; charset=utf-8$/i);
     assert.equal(html.headers.get("cache-control"), "no-cache");
@@ -136,9 +176,9 @@ describe("assets", () => {
     assert.equal(html.headers.get("x-content-type-options"), "nosniff");
     const body = await html.text();
     const etag = html.headers.get("etag");
-    assert.equal((await fetch(`${server.url}/chat/`, { headers: { "if-none-match": etag } })).status, 304);
+    assert.equal((await fetch(`${here.server.url}/chat/`, { headers: { "if-none-match": etag } })).status, 304);
 
-    const script = `${server.url}${body.match(/src="(\/assets\/[^"]+\.js)"/)[1]}`;
+    const script = `${here.server.url}${body.match(/src="(\/assets\/[^"]+\.js)"/)[1]}`;
     for (const [encoding, expected] of [["br", "br"], ["gzip", "gzip"], ["identity", null], ["gzip;q=0", null]]) {
       const answer = await fetch(script, { headers: { "accept-encoding": encoding } });
       assert.equal(answer.headers.get("content-encoding"), expected);
@@ -147,12 +187,12 @@ describe("assets", () => {
       assert.match(answer.headers.get("vary"), /accept-encoding/i);
       assert.match(await answer.text(), /import/);
     }
-    assert.equal((await fetch(`${server.url}/assets/none.js`)).status, 404);
-    assert.equal((await fetch(`${server.url}/%2e%2e/Cargo.toml`)).status, 404);
-    const bare = await fetch(`${server.url}/chat?transport=polling`, { redirect: "manual" });
+    assert.equal((await fetch(`${here.server.url}/assets/none.js`)).status, 404);
+    assert.equal((await fetch(`${here.server.url}/%2e%2e/Cargo.toml`)).status, 404);
+    const bare = await fetch(`${here.server.url}/chat?transport=polling`, { redirect: "manual" });
     assert.equal(bare.status, 308);
     assert.equal(bare.headers.get("location"), "/chat/?transport=polling");
-    assert.equal((await fetch(`${server.url}/chat/`, { method: "POST" })).status, 405);
-    assert.equal((await fetch(`${server.url}/chat/`, { method: "HEAD" })).headers.get("content-type"), html.headers.get("content-type"));
+    assert.equal((await fetch(`${here.server.url}/chat/`, { method: "POST" })).status, 405);
+    assert.equal((await fetch(`${here.server.url}/chat/`, { method: "HEAD" })).headers.get("content-type"), html.headers.get("content-type"));
   });
 });

@@ -117,7 +117,7 @@ export function showConnection(socket: Socket<never, never>, root = find("#conne
   manager.on("reconnect_error", wait);
   retry.addEventListener("click", () => {
     attempts = 0;
-    show({ kind: "connecting" });
+    show({ kind: "reconnecting", attempt: 1 });
     socket.disconnect().connect();
   });
   show(socket.connected ? { kind: "connected", transport: manager.engine.transport.name } : { kind: "connecting" });
@@ -130,7 +130,7 @@ function words(state: State): string {
     case "connected":
       return state.transport === "websocket" ? "WebSocket" : state.transport === "polling" ? "Polling" : state.transport;
     case "waiting":
-      return `Retry in ${Math.max(1, Math.ceil((state.until - Date.now()) / 1000))} s`;
+      return `Offline, retry in ${Math.max(1, Math.ceil((state.until - Date.now()) / 1000))} s`;
     case "reconnecting":
       return "Reconnecting…";
     case "closed":

@@ -61,6 +61,7 @@ export class Gate {
   readonly #root = find("#gate");
   readonly #input = find<HTMLInputElement>("input", this.#root);
   readonly #problem = find(".problem", this.#root);
+  readonly #note = find("[role=status]", this.#root);
   readonly #button = find<HTMLButtonElement>("button", this.#root);
 
   constructor(enter: (identity: Identity) => void) {
@@ -81,13 +82,22 @@ export class Gate {
     this.#root.hidden = false;
     this.#button.disabled = false;
     this.#problem.textContent = problem;
+    this.#note.textContent = "";
     this.#input.toggleAttribute("aria-invalid", problem !== "");
     this.#input.focus();
     this.#input.select();
   }
 
+  /** The server does not answer: somebody who is not in yet learns that it is tried again. */
+  wait(): void {
+    this.#root.hidden = false;
+    this.#button.disabled = true;
+    this.#note.textContent = "The server does not answer. You are in as soon as it does.";
+  }
+
   close(): void {
     this.#root.hidden = true;
     this.#button.disabled = false;
+    this.#note.textContent = "";
   }
 }

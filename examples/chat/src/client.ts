@@ -16,6 +16,8 @@ export interface Entry {
 
 /** What a page wants to know. */
 export interface View {
+  /** The connection failed, and is tried again. */
+  unreachable(): void;
   refused(problem: Problem): void;
   welcome(welcome: Welcome): void;
   rooms(rooms: Room[], current: string): void;
@@ -54,7 +56,8 @@ export class ChatClient {
     this.#view = view;
     const socket = this.socket;
     socket.on("connect_error", (error) => {
-      if (!socket.active) view.refused(error); // otherwise the connection failed, and is tried again
+      if (socket.active) view.unreachable();
+      else view.refused(error);
     });
     socket.on("welcome", (welcome) => {
       this.#me = welcome.me;

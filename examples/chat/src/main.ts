@@ -22,6 +22,9 @@ let limits: Welcome["limits"] = { text: 2000, picture: 600_000 };
 const read = new Map<string, number>();
 
 const view: View = {
+  unreachable() {
+    if (chat.hidden) gate.wait();
+  },
   refused(problem) {
     forget();
     chat.hidden = true;

@@ -93,7 +93,9 @@ export class Inbox {
     const unread = this.#items.filter(({ id }) => !this.#seen.has(id)).length;
     find("#empty").hidden = this.#items.length > 0;
     find("#unread").textContent = this.#items.length === 0 ? "" : unread === 0 ? "All read" : `${unread} unread`;
-    find<HTMLButtonElement>("#read-all").disabled = unread === 0;
+    const readAll = find<HTMLButtonElement>("#read-all");
+    readAll.hidden = this.#items.length === 0;
+    readAll.disabled = unread === 0;
     const badge = find("#badge");
     badge.hidden = unread === 0;
     badge.replaceChildren(String(unread), h("span", { class: "visually-hidden" }, " unread"));

@@ -20,7 +20,8 @@ let me = "";
 let inbox: Inbox | undefined;
 
 socket.on("connect_error", (error) => {
-  if (socket.active) return; // the connection failed and is tried again; otherwise the server refused us
+  // The connection failed and is tried again; otherwise the server refused us.
+  if (socket.active) return app.hidden ? gate.wait() : undefined;
   forget();
   app.hidden = true;
   gate.open(error.message);
@@ -120,6 +121,7 @@ function options(selector: string, entries: [value: string, label: string][]): v
 const sender = find<HTMLFormElement>("#sender");
 const title = find<HTMLInputElement>("#title");
 const body = find<HTMLTextAreaElement>("#body");
+const titleProblem = find("#title-problem");
 const problem = find("#sender-problem");
 const receipt = find("#receipt");
 const button = find<HTMLButtonElement>("#send");
@@ -160,10 +162,8 @@ sender.addEventListener("submit", async (event) => {
   receipt.textContent = "";
   const what = request();
   title.toggleAttribute("aria-invalid", !what.title);
-  if (!what.title) {
-    problem.textContent = "Please write a title.";
-    return title.focus();
-  }
+  titleProblem.textContent = what.title ? "" : "Please write a title.";
+  if (!what.title) return title.focus();
   button.disabled = true;
   receipt.textContent = "Sending…";
   const reply = await notify(what);

@@ -14,10 +14,6 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 pub(crate) const NOT_BUILT: &str =
     "run `cargo xtask demo`, or `npm ci && npm run build` in web/ and build again";
 
-/// Cargo does not see that files were added to the folder; it does see this variable change, which `cargo xtask demo`
-/// sets to the state of the folder. (In debug builds the files are read from the folder each time.)
-const _: Option<&str> = option_env!("FANFARE_WEB_BUILD");
-
 #[derive(Debug, RustEmbed)]
 #[folder = "../../web/dist"]
 #[allow_missing = true]
