@@ -183,7 +183,8 @@ impl<H: Handler> Engine<H> {
     /// Takes the right to call the handler for this connection. `None`: somebody else has it, or all is over.
     #[inline]
     pub(crate) fn enter<'a>(&'a self, conn: &'a Arc<Connection<H::State>>) -> Option<Busy<'a, H>> {
-        conn.enter().then_some(Busy { engine: self, conn })
+        // Lazily: a `Busy` that nobody needs would give back a right that somebody else has.
+        conn.enter().then(|| Busy { engine: self, conn })
     }
 
     fn report_close(&self, conn: &Arc<Connection<H::State>>) {
@@ -286,5 +287,42 @@ async fn look_at<H: Handler>(engine: &Arc<Engine<H>>, tick: u64, indices: Vec<u3
         if n % 128 == 127 {
             tokio::task::yield_now().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Handler for Nothing {
+        type State = ();
+
+        fn accept(&self, _: &Handshake) {}
+        fn open(&self, _: &Arc<Connection<()>>) {}
+        fn text(&self, _: &Arc<Connection<()>>, _: &str) {}
+        fn binary(&self, _: &Arc<Connection<()>>, _: &[u8]) {}
+        fn close(&self, _: &Arc<Connection<()>>, _: fanfare_protocol::engine::CloseReason) {}
+    }
+
+    #[tokio::test]
+    async fn only_one_at_a_time_may_call_the_handler() {
+        let engine = Engine::new(Nothing, Config::default());
+        let handshake = Handshake::new(&http::Request::new(()));
+        let conn = engine
+            .open(handshake, Protocol::V4, Transport::Polling)
+            .unwrap();
+        // Whoever opens a connection has the right first; asking in vain takes it from nobody.
+        for _ in 0..3 {
+            assert!(engine.enter(&conn).is_none());
+        }
+        engine.opened(&conn);
+        let one = engine.enter(&conn);
+        assert!(one.is_some());
+        assert!(engine.enter(&conn).is_none());
+        assert!(engine.enter(&conn).is_none());
+        drop(one);
+        assert!(engine.enter(&conn).is_some());
     }
 }
