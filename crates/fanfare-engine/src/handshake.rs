@@ -82,13 +82,8 @@ impl Handshake {
         address: Option<SocketAddr>,
         secure: bool,
     ) -> Handshake {
-        let url = uri.path_and_query().map_or("/", |p| p.as_str());
-        let size = url.len()
-            + headers
-                .iter()
-                .map(|(n, v)| 4 + n.as_str().len() + v.len())
-                .sum::<usize>();
-        let mut data = Vec::with_capacity(size);
+        let url = url(uri);
+        let mut data = Vec::with_capacity(head_len(uri, headers));
         data.extend_from_slice(url.as_bytes());
         for (name, value) in headers {
             let (name, value) = (name.as_str(), value.as_bytes());
@@ -178,6 +173,18 @@ impl Handshake {
     pub fn issued(&self) -> SystemTime {
         self.issued
     }
+}
+
+fn url(uri: &http::Uri) -> &str {
+    uri.path_and_query().map_or("/", |p| p.as_str())
+}
+
+/// About how many bytes the URL and the headers of a request have.
+pub(crate) fn head_len(uri: &http::Uri, headers: &HeaderMap) -> usize {
+    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        4 + name.as_str().len() + value.len()
+    };
+    url(uri).len() + headers.iter().map(header).sum::<usize>()
 }
 
 impl fmt::Debug for Handshake {

@@ -197,3 +197,32 @@ async fn a_client_without_eio_is_v3_and_must_ping() {
     );
     assert_eq!(server.closed().await, CloseReason::PingTimeout);
 }
+
+#[tokio::test]
+async fn pings_of_a_client_that_reads_nothing_are_not_all_answered() {
+    let mut server = Server::with(|config| {
+        config.allow_eio3 = true;
+        config.limits.outbox_packets = 100;
+    })
+    .await;
+    let open = server
+        .request("GET", "EIO=3&transport=polling&b64=1", "", "")
+        .await;
+    let sid = common::sid_of(open.text());
+    let conn = server.opened().await;
+    let query = format!("EIO=3&transport=polling&sid={sid}");
+    let text = "Content-Type: text/plain\r\n";
+    for _ in 0..3 {
+        let posted = server
+            .request("POST", &query, text, &"1:2".repeat(10_000))
+            .await;
+        assert_eq!(posted.text(), "ok");
+    }
+    assert_eq!(conn.pending_packets(), 100);
+    let got = server.request("GET", &query, "", "").await;
+    assert_eq!(got.text(), "1:3".repeat(100));
+    // One that reads is answered as ever.
+    server.request("POST", &query, text, "1:2").await;
+    let got = server.request("GET", &query, "", "").await;
+    assert_eq!(got.text(), "1:3");
+}

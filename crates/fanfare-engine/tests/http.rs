@@ -318,3 +318,16 @@ async fn a_post_of_bytes_closes_a_v4_session() {
         Event::Close(CloseReason::TransportError)
     ));
 }
+
+#[tokio::test]
+async fn a_head_that_is_too_long_to_be_kept_gets_431() {
+    let server = Server::with(|config| config.limits.max_header_bytes = 500).await;
+    let query = "EIO=4&transport=polling";
+    let long = format!("X-Long: {}\r\n", "x".repeat(400));
+    assert_eq!(server.request("GET", query, &long, "").await.status, 200);
+    let long = format!("X-Long: {}\r\n", "x".repeat(500));
+    assert_eq!(server.request("GET", query, &long, "").await.status, 431);
+    let long = format!("{query}&x={}", "x".repeat(500));
+    assert_eq!(server.request("GET", &long, "", "").await.status, 431);
+    assert_eq!(server.engine.connections(), 1);
+}

@@ -134,7 +134,12 @@ impl<S: Send + Sync + 'static> Connection<S> {
             inner.outbox.push_urgent(PING, 1);
         }
         if actions.contains(Actions::PONG) {
-            inner.outbox.push_urgent(PONG, 1);
+            // A client that asks and asks and reads nothing gets no answer any more.
+            let limits = &self.host.config().limits;
+            let bounds = (limits.outbox_bytes, limits.outbox_packets);
+            if inner.outbox.room(PONG.len(), 1, bounds).is_ok() {
+                inner.outbox.push_urgent(PONG, 1);
+            }
             actions |= Actions::FLUSH;
         }
         if actions.contains(Actions::FLUSH) {

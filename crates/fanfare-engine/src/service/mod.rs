@@ -25,6 +25,7 @@ use crate::{
     Connection, ConnectionError, Engine, Handler, Handshake, Protocol, Transport, websocket,
 };
 
+use crate::handshake::head_len;
 use answer::Answer;
 pub use body::EngineBody;
 pub use future::EngineFuture;
@@ -155,6 +156,9 @@ impl<H: Handler> EngineService<H> {
     fn refuse(&self, request: &Handshake, refusal: &Refusal, upgrade: bool) -> Answer {
         let (code, context, message) = match refusal {
             Refusal::Full => return answer::empty(StatusCode::SERVICE_UNAVAILABLE),
+            Refusal::HeadTooLong => {
+                return answer::empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+            }
             Refusal::Code(code, context) => (*code, *context, None),
             Refusal::Forbidden(message) => (
                 ErrorCode::Forbidden,
@@ -217,6 +221,9 @@ impl<H: Handler> EngineService<H> {
         };
         if !self.engine.takes_new() {
             return Err(Refusal::Full);
+        }
+        if head_len(request.uri(), request.headers()) > config.limits.max_header_bytes {
+            return Err(Refusal::HeadTooLong);
         }
         Ok(Target::New(protocol))
     }
@@ -302,6 +309,8 @@ enum Refusal {
     Forbidden(String),
     /// There are too many connections, or the engine takes no new ones.
     Full,
+    /// URL and headers are longer than [`Limits::max_header_bytes`](fanfare_protocol::Limits).
+    HeadTooLong,
 }
 
 impl From<ErrorCode> for Refusal {

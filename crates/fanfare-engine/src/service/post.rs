@@ -1,5 +1,6 @@
 //! Long-polling, upwards: a POST whose body is packets.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,6 +11,7 @@ use fanfare_protocol::engine::session::{Actions, Lane, Received};
 use fanfare_protocol::engine::{Data, Packet, PacketError, payload, v3};
 use http::{Request, StatusCode};
 use http_body::Body;
+use tokio::time::Sleep;
 
 use super::answer::{self, Answer};
 use super::future::State;
@@ -30,6 +32,8 @@ pub(super) struct Post<H: Handler, B> {
     done: bool,
     binary: bool,
     msie: bool,
+    /// Runs while the rest of the body is waited for.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
@@ -59,6 +63,7 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
                 done: false,
                 binary,
                 msie,
+                late: None,
             })
             .into(),
             Err(None) => answer::empty(StatusCode::BAD_REQUEST).into(),
@@ -102,7 +107,14 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
                 self.finish();
                 return Poll::Ready(Err(StatusCode::PAYLOAD_TOO_LARGE));
             }
-            let data = match ready!(self.body.as_mut().poll_frame(cx)) {
+            let Poll::Ready(frame) = self.body.as_mut().poll_frame(cx) else {
+                ready!(self.poll_late(cx));
+                tracing::debug!(conn = ?self.conn, "the body of a POST did not come in time");
+                self.done = true;
+                self.conn.drive(|inner| ((), inner.session.post_lost()));
+                return Poll::Ready(Err(StatusCode::REQUEST_TIMEOUT));
+            };
+            let data = match frame {
                 None => return Poll::Ready(Ok(())),
                 Some(Err(_)) => {
                     self.done = true;
@@ -129,6 +141,16 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
                 self.more.extend_from_slice(&data);
             }
         }
+    }
+
+    /// The client cannot answer a ping while it posts, so that its session is over after this time anyway.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let config = &self.engine.config;
+        let patience = config.ping_interval + config.ping_timeout;
+        let late = self
+            .late
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        late.as_mut().poll(cx)
     }
 
     fn finish(&mut self) {

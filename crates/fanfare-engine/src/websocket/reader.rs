@@ -23,6 +23,8 @@ use crate::{Connection, Engine, Handler, Protocol};
 const SCRATCH: usize = 64 * 1024;
 /// With less room than this left, what is incomplete grows in a buffer of its own.
 const ROOM: usize = 16 * 1024;
+/// After so many messages it is another connection's turn.
+const TURN: u32 = 256;
 
 thread_local! {
     static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -38,13 +40,15 @@ pub(super) struct Reader<H: Handler> {
     rest: Vec<u8>,
     /// How long `rest` has to be before it is worth decoding.
     need: usize,
+    /// Messages handled since others had their turn.
+    turn: u32,
     linger: Option<Pin<Box<Sleep>>>,
 }
 
 /// What a look at the input has led to.
 enum Next {
     More,
-    /// The handler is being called elsewhere.
+    /// The handler is being called elsewhere, or others have to get their turn.
     Later,
     /// The peer is gone, or has ended the WebSocket: nothing more is to be read.
     Over,
@@ -65,6 +69,7 @@ impl<H: Handler> Reader<H> {
             decoder,
             rest,
             need: 0,
+            turn: 0,
             linger: None,
         }
     }
@@ -107,35 +112,31 @@ impl<H: Handler> Reader<H> {
         result
     }
 
-    /// A big frame: it is read into its own buffer, which grows with what has really come.
+    /// A big frame: it grows in its own buffer with what has really come, whatever length was announced.
     fn poll_big(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let kept = self.rest.len();
-        let room = self
-            .need
-            .saturating_sub(kept)
-            .clamp(ROOM, kept.max(SCRATCH));
-        let mut input = std::mem::take(&mut self.rest);
-        input.resize(kept + room, 0);
-        let mut buf = ReadBuf::new(&mut input[kept..]);
+        let missing = self.need.saturating_sub(self.rest.len());
+        let mut scratch = READ.take();
+        if scratch.len() < SCRATCH {
+            scratch.resize(SCRATCH, 0);
+        }
+        let mut buf = ReadBuf::new(&mut scratch[..missing.clamp(ROOM, SCRATCH)]);
         let polled = self.stream.poll_read(cx, &mut buf);
-        let n = buf.filled().len();
-        input.truncate(kept + n);
-        match polled {
-            Poll::Pending => {
-                self.rest = input;
-                Poll::Pending
-            }
-            Poll::Ready(Ok(())) if n > 0 => {
-                if input.len() < self.need {
-                    self.rest = input;
-                    return Poll::Ready(Next::More);
+        let came = buf.filled();
+        let result = match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) if !came.is_empty() => {
+                // At most doubled, and never beyond the frame.
+                if self.rest.capacity() - self.rest.len() < came.len() {
+                    let more = missing.min(self.rest.len());
+                    self.rest.reserve_exact(more.max(came.len()));
                 }
-                let (next, consumed) = self.handle(&mut input);
-                self.keep(input, consumed);
-                Poll::Ready(next)
+                self.rest.extend_from_slice(came);
+                Poll::Ready(Next::More)
             }
             Poll::Ready(_) => Poll::Ready(self.ended()),
-        }
+        };
+        READ.replace(scratch);
+        result
     }
 
     fn keep(&mut self, mut input: Vec<u8>, consumed: usize) {
@@ -155,6 +156,7 @@ impl<H: Handler> Reader<H> {
             conn,
             decoder,
             need,
+            turn,
             ..
         } = self;
         let Some(_busy) = engine.enter(conn) else {
@@ -191,6 +193,11 @@ impl<H: Handler> Reader<H> {
                         }
                         if conn.flags.has(Flags::CLOSED) {
                             return (Next::More, consumed);
+                        }
+                        *turn += 1;
+                        if *turn >= TURN {
+                            *turn = 0;
+                            return (Next::Later, consumed);
                         }
                     }
                     Err(error) => {
@@ -279,7 +286,10 @@ impl<H: Handler> Future for Reader<H> {
                 }
             }
             match this.poll_once(cx) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    this.turn = 0;
+                    return Poll::Pending;
+                }
                 Poll::Ready(Next::More) => {}
                 Poll::Ready(Next::Later) => {
                     cx.waker().wake_by_ref();

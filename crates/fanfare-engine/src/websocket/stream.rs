@@ -19,6 +19,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use crate::Connection;
 use crate::flags::Flags;
 use crate::outbox::Sink;
+use crate::serve::HttpStream;
 
 /// A stream that cannot be written to by several threads.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
@@ -36,18 +37,23 @@ impl Stream {
     /// Takes the socket out of hyper if it is one; with it what was read already.
     pub(super) fn new(upgraded: Upgraded) -> (Stream, Bytes) {
         use hyper_util::server::conn::auto::upgrade::downcast;
-        let (socket, early) = match downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => (parts.io.into_inner(), parts.read_buf),
+        let upgraded = match downcast::<HttpStream>(upgraded) {
+            Ok(parts) => return Self::split(parts.io.into_inner(), parts.read_buf),
+            Err(upgraded) => upgraded,
+        };
+        match downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(parts) => Self::split(parts.io.into_inner(), parts.read_buf),
             Err(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
-                Ok(parts) => (parts.io.into_inner(), parts.read_buf),
+                Ok(parts) => Self::split(parts.io.into_inner(), parts.read_buf),
                 Err(upgraded) => {
-                    return (
-                        Stream::Boxed(Box::pin(TokioIo::new(upgraded))),
-                        Bytes::new(),
-                    );
+                    let stream = Stream::Boxed(Box::pin(TokioIo::new(upgraded)));
+                    (stream, Bytes::new())
                 }
             },
-        };
+        }
+    }
+
+    fn split(socket: TcpStream, early: Bytes) -> (Stream, Bytes) {
         // Small frames must not wait for the acknowledgement of others.
         let _ = socket.set_nodelay(true);
         let (read, write) = socket.into_split();

@@ -1,11 +1,14 @@
 //! A server for any tower service: accepts connections and speaks HTTP/1.1 and HTTP/2 on them.
 
+mod stream;
+
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,7 +16,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,12 +26,18 @@ use tower_service::Service;
 use crate::proxy::read_header;
 use crate::{Networks, RemoteAddr};
 
+pub(crate) use stream::HttpStream;
+
 /// How [`serve`] treats connections.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServeOptions {
-    /// How long a client may take to send the head of a request. Default 15 s.
+    /// How long a client may take to send the head of a request, and how long a connection without a request stays.
+    /// Default 15 s.
     pub header_timeout: Duration,
+    /// How long a client may take nothing of an answer that is being written to it. Then its connection is cut.
+    /// Default 30 s.
+    pub write_timeout: Duration,
     /// The longest head of a request, in bytes. At least 8 KiB. Default 16 KiB.
     pub max_header_bytes: usize,
     /// Load balancers that put a PROXY protocol header (version 1 or 2) in front of each connection. Connections from
@@ -42,6 +51,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         ServeOptions {
             header_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(30),
             max_header_bytes: 16 * 1024,
             proxy_protocol: Networks::none(),
             shutdown_timeout: Duration::from_secs(10),
@@ -78,10 +88,14 @@ where
         .max_buf_size(options.max_header_bytes.max(8 * 1024));
     http.http2()
         .timer(TokioTimer::new())
+        .keep_alive_interval(Some(options.write_timeout))
+        .keep_alive_timeout(options.write_timeout)
         .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX));
     let http = Arc::new(http);
-    let proxies = (!options.proxy_protocol.is_empty())
-        .then(|| Arc::new((options.proxy_protocol.clone(), options.header_timeout)));
+    let times = Times {
+        header: options.header_timeout,
+        write: options.write_timeout,
+    };
     // Every connection holds a receiver: when they are gone, all requests have ended.
     let (stop, stopped) = watch::channel(());
     let mut shutdown = pin!(shutdown);
@@ -100,20 +114,10 @@ where
             () = &mut shutdown => break,
         };
         let (http, service, stopped) = (http.clone(), service.clone(), stopped.clone());
-        match &proxies {
-            Some(proxies) if proxies.0.contains(address.ip()) => {
-                tokio::spawn(proxied(http, stream, address, service, stopped, proxies.1));
-            }
-            _ => {
-                tokio::spawn(connection(
-                    http,
-                    stream,
-                    address,
-                    service,
-                    stopped,
-                    options.header_timeout,
-                ));
-            }
+        if options.proxy_protocol.contains(address.ip()) {
+            tokio::spawn(proxied(http, stream, address, service, stopped, times));
+        } else {
+            tokio::spawn(connection(http, stream, address, service, stopped, times));
         }
     }
     drop(listener);
@@ -123,6 +127,13 @@ where
     Ok(())
 }
 
+/// What a connection may take its time for.
+#[derive(Clone, Copy)]
+struct Times {
+    header: Duration,
+    write: Duration,
+}
+
 /// A connection that begins with a PROXY protocol header.
 async fn proxied<S, B>(
     http: Arc<Builder<TokioExecutor>>,
@@ -130,7 +141,7 @@ async fn proxied<S, B>(
     address: SocketAddr,
     service: S,
     stopped: watch::Receiver<()>,
-    timeout: Duration,
+    times: Times,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -138,7 +149,7 @@ async fn proxied<S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let address = match tokio::time::timeout(timeout, read_header(&mut stream)).await {
+    let address = match tokio::time::timeout(times.header, read_header(&mut stream)).await {
         Ok(Ok(client)) => client.unwrap_or(address),
         Ok(Err(error)) => {
             tracing::debug!(%address, %error, "a load balancer's connection was refused");
@@ -149,7 +160,7 @@ async fn proxied<S, B>(
             return;
         }
     };
-    connection(http, stream, address, service, stopped, timeout).await;
+    connection(http, stream, address, service, stopped, times).await;
 }
 
 async fn connection<S, B>(
@@ -158,7 +169,7 @@ async fn connection<S, B>(
     address: SocketAddr,
     service: S,
     mut stopped: watch::Receiver<()>,
-    header_timeout: Duration,
+    times: Times,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -169,22 +180,30 @@ async fn connection<S, B>(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    // Hyper's own timeout begins when it knows the version of HTTP, that is with the first bytes.
-    let first_byte = tokio::select! {
-        first_byte = tokio::time::timeout(header_timeout, stream.readable()) => first_byte,
-        _ = stopped.changed() => return,
+    let asked = Arc::new(AtomicBool::new(false));
+    let service = TowerToHyperService::new(Noted {
+        service,
+        address,
+        asked: asked.clone(),
+    });
+    let stream = HttpStream::new(stream, times.write);
+    let mut serving = pin!(http.serve_connection_with_upgrades(stream, service));
+    // Hyper's own timeout begins when it knows the version of HTTP, and not at all with HTTP/2.
+    let unasked = async {
+        tokio::time::sleep(times.header).await;
+        if asked.load(Ordering::Relaxed) {
+            pending().await
+        }
     };
-    if !matches!(first_byte, Ok(Ok(()))) {
-        tracing::debug!(%address, "a connection on which nothing was said");
-        return;
-    }
-    let service = TowerToHyperService::new(WithAddress { service, address });
-    let mut serving = pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let result = tokio::select! {
         result = &mut serving => result,
         _ = stopped.changed() => {
             serving.as_mut().graceful_shutdown();
             serving.await
+        }
+        () = unasked => {
+            tracing::debug!(%address, "a connection without a request");
+            return;
         }
     };
     if let Err(error) = result {
@@ -200,14 +219,15 @@ fn is_of_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Adds the [`RemoteAddr`] to each request.
+/// Adds the [`RemoteAddr`] to each request, and notes that there was one.
 #[derive(Clone, Debug)]
-struct WithAddress<S> {
+struct Noted<S> {
     service: S,
     address: SocketAddr,
+    asked: Arc<AtomicBool>,
 }
 
-impl<S: Service<Request<B>>, B> Service<Request<B>> for WithAddress<S> {
+impl<S: Service<Request<B>>, B> Service<Request<B>> for Noted<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -217,6 +237,7 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for WithAddress<S> {
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
+        self.asked.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(RemoteAddr(self.address));
         self.service.call(request)
     }
