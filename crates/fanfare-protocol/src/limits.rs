@@ -34,13 +34,23 @@ pub struct Limits {
     pub max_namespace_len: usize,
     /// Longest event name, in bytes (1024).
     pub max_event_name_len: usize,
+    /// Longest `auth` of a client that joins a namespace, in bytes (64 KiB): it is kept for as long as the socket.
+    pub max_auth_len: usize,
+    /// Most namespaces that exist because clients asked for them, dynamic ones (100 000).
+    pub max_dynamic_namespaces: usize,
     /// Most rooms one socket may be in (10 000).
     pub max_rooms_per_socket: usize,
+    /// Longest room name, in bytes (1024).
+    pub max_room_len: usize,
+    /// Most bytes of events of one connection whose handlers still wait for something (64 MiB). An event counts as
+    /// [`Limits::EVENT_OVERHEAD`] more than its arguments, for the handler itself.
+    pub handler_bytes: usize,
     /// Most acknowledgements one socket may leave unanswered (1024).
     pub max_pending_acks: usize,
     /// Most connections of one server (unlimited).
     pub max_connections: usize,
-    /// Most bytes of request headers (16 KiB, Node's `--max-http-header-size`).
+    /// Most bytes of the URL and headers of the request that opens a session (16 KiB, Node's
+    /// `--max-http-header-size`): they are kept for as long as the session.
     pub max_header_bytes: usize,
     /// Most bytes waiting to be written to one connection (1 MiB). A message larger than that is taken if nothing
     /// else waits.
@@ -61,6 +71,9 @@ impl Limits {
     /// Highest effective value of [`Limits::max_json_depth`]: deserialising recurses, and a stack is finite.
     pub const JSON_DEPTH_CEILING: usize = 512;
 
+    /// What an event counts for in [`Limits::handler_bytes`] beside its arguments.
+    pub const EVENT_OVERHEAD: usize = 1024;
+
     /// `max_json_depth`, at most [`Limits::JSON_DEPTH_CEILING`].
     #[must_use]
     pub fn json_depth(&self) -> usize {
@@ -78,7 +91,11 @@ impl Default for Limits {
             max_namespaces_per_client: 256,
             max_namespace_len: 512,
             max_event_name_len: 1024,
+            max_auth_len: 64 * 1024,
+            max_dynamic_namespaces: 100_000,
             max_rooms_per_socket: 10_000,
+            max_room_len: 1024,
+            handler_bytes: 64 * 1024 * 1024,
             max_pending_acks: 1024,
             max_connections: usize::MAX,
             max_header_bytes: 16 * 1024,

@@ -1,12 +1,12 @@
 //! One connection and the namespaces it has joined: where packets become events.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use fanfare_engine::{CloseMode, Connection, Handler, Handshake, PreparedBuf, Protocol, Transport};
-use fanfare_protocol::CloseReason;
 use fanfare_protocol::socket::{DecodeError, Event, Packet, v4};
+use fanfare_protocol::{CloseReason, Limits};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tracing::Instrument;
@@ -30,6 +30,8 @@ pub(crate) struct Client {
     closing: AtomicBool,
     /// Which transport the connection is counted under.
     websocket: AtomicBool,
+    /// Bytes of the events whose handlers still wait for something.
+    at_work: AtomicUsize,
     /// Counts what it sends, if that is limited.
     meter: Option<Box<Meter>>,
     /// Its place among the connections of its address, if those are limited.
@@ -73,6 +75,28 @@ impl Client {
         conn.close(CloseMode::Flush, CloseReason::ForcedClose);
     }
 
+    /// Counts an event of `len` bytes whose handler waits for something, until the guard goes. One that is too much is
+    /// handled all the same, but the connection is closed.
+    pub(crate) fn work(conn: &Conn, len: usize) -> AtWork {
+        let client = conn.state();
+        let cost = len + Limits::EVENT_OVERHEAD;
+        let before = client.at_work.fetch_add(cost, Ordering::Relaxed);
+        let limit = client.io.limits.handler_bytes;
+        if before > 0 && before + cost > limit && conn.is_open() {
+            client.io.stats.refused("handlers");
+            tracing::debug!(
+                bytes = before + cost,
+                limit,
+                "a client sends events faster than they are handled: closing"
+            );
+            client.close(conn);
+        }
+        AtWork {
+            conn: conn.clone(),
+            cost,
+        }
+    }
+
     /// Tells the client that it is disconnected from every namespace, then closes the connection.
     pub(crate) fn disconnect_all(&self, conn: &Arc<Connection<Self>>) {
         let sockets: SmallVec<[Socket; 1]> = self.sockets.lock().clone();
@@ -87,6 +111,20 @@ impl Client {
         for socket in self.take_sockets() {
             socket.farewell(DisconnectReason::ServerShuttingDown);
         }
+    }
+}
+
+/// An event whose handler waits for something.
+#[derive(Debug)]
+pub(crate) struct AtWork {
+    conn: Conn,
+    cost: usize,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let client = self.conn.state();
+        client.at_work.fetch_sub(self.cost, Ordering::Relaxed);
     }
 }
 
@@ -124,6 +162,7 @@ impl Handler for Dispatcher {
             sockets: Mutex::default(),
             closing: AtomicBool::new(false),
             websocket: AtomicBool::new(false),
+            at_work: AtomicUsize::new(0),
         }
     }
 
@@ -365,10 +404,21 @@ impl Dispatcher {
         if client.socket(name).is_some() {
             return Self::out_of_turn(conn, name);
         }
-        let Some(namespace) = client.io.enter_namespace(name, auth) else {
-            client.io.stats.refused("invalid_namespace");
-            // An object for clients of every version.
-            return send_connect_error(conn, name, &ConnectError::new("Invalid namespace"));
+        let (len, limit) = (auth.map_or(0, str::len), client.io.limits.max_auth_len);
+        if len > limit {
+            client.io.stats.refused("auth_too_long");
+            let error = ConnectError::new(format!(
+                "auth is too long: {len} bytes, the limit is {limit}"
+            ));
+            return refuse(conn, name, &error);
+        }
+        let namespace = match client.io.enter_namespace(name, auth) {
+            Ok(namespace) => namespace,
+            Err(why) => {
+                client.io.stats.refused(why.cause());
+                // An object for clients of every version.
+                return send_connect_error(conn, name, &ConnectError::new(why.to_string()));
+            }
         };
         // Clients of Socket.IO v2 do not come back.
         let recovery = namespace.recovery.as_deref();

@@ -5,8 +5,9 @@ mod drain;
 mod running;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ pub(crate) struct IoInner {
     namespaces: RwLock<HashMap<Box<str>, Arc<NamespaceInner>, foldhash::fast::RandomState>>,
     main: OnceLock<Arc<NamespaceInner>>,
     parents: Vec<Arc<Parent>>,
+    /// How many namespaces exist because clients asked for them; changed under the lock of all.
+    dynamic: AtomicUsize,
     pub(crate) states: StateMap,
     pub(crate) limits: Limits,
     /// For clients of Socket.IO v2: what others send as `auth` they add to the name of the namespace.
@@ -75,6 +78,24 @@ pub(crate) struct IoInner {
     pub(crate) closed: Latch,
     engine: OnceLock<Arc<Engine<Dispatcher>>>,
     this: Weak<IoInner>,
+}
+
+/// Why a client cannot join a namespace. The message is the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoNamespace {
+    #[error("Invalid namespace")]
+    Invalid,
+    #[error("too many namespaces")]
+    TooMany,
+}
+
+impl NoNamespace {
+    pub(crate) const fn cause(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid_namespace",
+            Self::TooMany => "too_many_namespaces",
+        }
+    }
 }
 
 impl IoInner {
@@ -100,31 +121,39 @@ impl IoInner {
         &self,
         name: &str,
         auth: Option<&str>,
-    ) -> Option<Arc<NamespaceInner>> {
+    ) -> Result<Arc<NamespaceInner>, NoNamespace> {
         {
             let namespaces = self.namespaces.read();
             if let Some(namespace) = namespaces.get(name) {
                 namespace.enter();
-                return Some(namespace.clone());
+                return Ok(namespace.clone());
             }
         }
         let parent = self
             .parents
             .iter()
-            .find(|parent| parent.accepts(name, auth))?;
-        let mut created = false;
-        let create = || {
-            created = true;
-            NamespaceInner::child(name, parent, &self.settings, self.this.clone())
-        };
+            .find(|parent| parent.accepts(name, auth))
+            .ok_or(NoNamespace::Invalid)?;
         let namespace = {
             let mut namespaces = self.namespaces.write();
-            let namespace = namespaces.entry(name.into()).or_insert_with(create).clone();
-            namespace.enter();
-            namespace
+            let full = self.dynamic.load(Ordering::Relaxed) >= self.limits.max_dynamic_namespaces;
+            match namespaces.entry(name.into()) {
+                Entry::Occupied(entry) => {
+                    entry.get().enter();
+                    return Ok(entry.get().clone());
+                }
+                Entry::Vacant(_) if full => return Err(NoNamespace::TooMany),
+                Entry::Vacant(entry) => {
+                    let this = self.this.clone();
+                    let namespace = NamespaceInner::child(name, parent, &self.settings, this);
+                    self.dynamic.fetch_add(1, Ordering::Relaxed);
+                    namespace.enter();
+                    entry.insert(namespace).clone()
+                }
+            }
         };
-        self.opened(name, created);
-        Some(namespace)
+        self.opened(name, true);
+        Ok(namespace)
     }
 
     /// The last user of a dynamic namespace is gone, unless somebody came in between.
@@ -135,6 +164,7 @@ impl IoInner {
             .is_some_and(|namespace| namespace.is_unused())
         {
             namespaces.remove(name);
+            self.dynamic.fetch_sub(1, Ordering::Relaxed);
             drop(namespaces);
             if let Some(cluster) = &self.settings.cluster {
                 cluster.adapter.namespace_closed(name);

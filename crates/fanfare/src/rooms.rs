@@ -109,11 +109,13 @@ impl<M: Member> Rooms<M> {
             .map(|&(room, _)| room)
             .collect();
         let mut left = Vec::with_capacity(rooms.len());
-        for room in rooms {
+        // The last one first: each is found at once then, however many there are.
+        for room in rooms.into_iter().rev() {
             let name = self.rooms[room as usize].name.clone();
             let change = self.leave_room(index, room);
             left.push((name, change.room));
         }
+        left.reverse();
         let seat = self.seats.remove(index as usize);
         let hash = self.hasher.hash_one(seat.member.id());
         if let Ok(entry) = self.by_id.find_entry(hash, |&i| i == index) {
@@ -196,7 +198,7 @@ impl<M: Member> Rooms<M> {
         let Some(seat) = self.seats.get_mut(index as usize) else {
             return Change::default();
         };
-        let Some(at) = seat.rooms.iter().position(|&(r, _)| r == room) else {
+        let Some(at) = seat.rooms.iter().rposition(|&(r, _)| r == room) else {
             return Change::default();
         };
         let (_, position) = seat.rooms.swap_remove(at);

@@ -110,6 +110,16 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// How many bytes they take, attachments included.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        let text = match (self.bounds.first(), self.bounds.last()) {
+            (Some(&(start, _)), Some(&(_, end))) => (end - start) as usize,
+            _ => 0,
+        };
+        text + self.attachments.iter().map(Bytes::len).sum::<usize>()
+    }
+
     /// The binary attachments that came with the packet.
     #[must_use]
     pub fn attachments(&self) -> &'a [Bytes] {

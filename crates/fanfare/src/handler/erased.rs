@@ -13,6 +13,7 @@ use super::context::{EventContext, HasSocket, Moment, OnConnect, OnDisconnect, O
 use super::output::{ConnectError, EventError, IntoAck, IntoOutcome};
 use super::{Handler, Requirements};
 use crate::ack::AckSender;
+use crate::client::{AtWork, Client};
 use crate::extract::Rejection;
 use crate::socket::Socket;
 
@@ -105,7 +106,8 @@ where
             None => return,
         };
         let ack = ack();
-        run(cx.socket, future, move |socket, output: H::Output| {
+        let work = || Some(Client::work(cx.socket.connection(), cx.args.byte_len()));
+        run(cx.socket, future, work, move |socket, output: H::Output| {
             if let Err(error) = output.into_ack(ack) {
                 tracing::warn!(socket = %socket.id(), %error, "event handler failed");
             }
@@ -126,11 +128,15 @@ where
 {
     fn call(&self, cx: &M::Context<'_>) {
         match contained(cx.socket(), || self.handler.call(cx)) {
-            Some(Ok(future)) => run(cx.socket(), future, |socket, output: H::Output| {
-                if let Err(error) = output.into_outcome() {
-                    tracing::warn!(socket = %socket.id(), %error, "handler failed");
-                }
-            }),
+            Some(Ok(future)) => {
+                let finish = |socket: &Socket, output: H::Output| {
+                    if let Err(error) = output.into_outcome() {
+                        tracing::warn!(socket = %socket.id(), %error, "handler failed");
+                    }
+                };
+                // As many as the client has namespaces, which is bounded already.
+                run(cx.socket(), future, || None, finish);
+            }
             Some(Err(rejection)) => report_rejection(cx.socket(), &rejection),
             None => {}
         }
@@ -204,9 +210,13 @@ fn contained<R>(socket: &Socket, f: impl FnOnce() -> R) -> Option<R> {
 }
 
 /// Polls the future once, here and now, so that handlers start in the order of their events; what is not finished then
-/// goes on in a task of its own.
-fn run<F>(socket: &Socket, future: F, finish: impl FnOnce(&Socket, F::Output) + Send + 'static)
-where
+/// goes on in a task of its own, for the time of which `work` counts it.
+fn run<F>(
+    socket: &Socket,
+    future: F,
+    work: impl FnOnce() -> Option<AtWork>,
+    finish: impl FnOnce(&Socket, F::Output) + Send + 'static,
+) where
     F: Future + Send + 'static,
 {
     let mut future = Box::pin(future);
@@ -221,9 +231,9 @@ where
         }
         Some(Poll::Pending) => {
             let socket = socket.clone();
-            let running = socket.io_inner().running.enter();
+            let running = (socket.io_inner().running.enter(), work());
             let span = tracing::debug_span!("handler", socket = %socket.id(), namespace = socket.namespace());
-            let work = async move {
+            let task = async move {
                 let _running = running;
                 match CatchUnwind(future).await {
                     Ok(output) => {
@@ -232,7 +242,7 @@ where
                     Err(panic) => report_panic(&socket, &*panic),
                 }
             };
-            tokio::spawn(work.instrument(span));
+            tokio::spawn(task.instrument(span));
         }
         None => {}
     }

@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -285,6 +285,7 @@ impl SocketIoBuilder {
                 namespaces: RwLock::new(map),
                 main,
                 parents,
+                dynamic: AtomicUsize::new(0),
                 states,
                 limits: limits.clone(),
                 v2_limits,

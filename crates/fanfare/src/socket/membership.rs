@@ -10,20 +10,35 @@ use crate::broadcast::RoomNames;
 impl Socket {
     /// Joins a room or several. Does nothing once the socket is disconnected.
     ///
-    /// Rooms beyond [`Limits::max_rooms_per_socket`](crate::Limits) are not joined, which is logged.
+    /// Rooms beyond [`Limits::max_rooms_per_socket`](crate::Limits), and those whose names are longer than
+    /// [`Limits::max_room_len`](crate::Limits), are not joined; that is logged and counted.
     pub fn join(&self, rooms: impl RoomNames) {
         let mut names = SmallVec::<[String; 1]>::new();
         rooms.add_to(&mut names);
+        let io = self.io_inner();
+        let limits = &io.limits;
+        names.retain(|name| {
+            let fits = name.len() <= limits.max_room_len;
+            if !fits {
+                let (len, limit) = (name.len(), limits.max_room_len);
+                tracing::warn!(socket = %self.0.id, len, limit, "the name of a room is too long: not joined");
+                io.stats.refused("room_too_long");
+            }
+            fits
+        });
+        let too_many = |room: &str| {
+            let limit = limits.max_rooms_per_socket;
+            tracing::warn!(socket = %self.0.id, room, limit, "too many rooms: not joined");
+            io.stats.refused("too_many_rooms");
+        };
         let recovery = self.0.namespace.recovery.as_ref().map(|r| r.lock());
         let mut index = self.0.namespace.rooms.write();
         match self.0.phase.load(Ordering::Acquire) {
             CONNECTED | LEAVING => {
-                let limit = self.io_inner().limits.max_rooms_per_socket;
                 let seat = self.0.seat.load(Ordering::Relaxed);
                 for name in &names {
-                    if index.room_count_of(seat) >= limit {
-                        tracing::warn!(socket = %self.0.id, room = %name, limit, "too many rooms: not joined");
-                        return;
+                    if index.room_count_of(seat) >= limits.max_rooms_per_socket {
+                        return too_many(name);
                     }
                     let change = index.join(seat, name);
                     if change.moved {
@@ -36,7 +51,17 @@ impl Socket {
                     }
                 }
             }
-            CONNECTING => self.extra().early_rooms.lock().extend(names),
+            CONNECTING => {
+                let mut early = self.extra().early_rooms.lock();
+                for name in names {
+                    if early.len() >= limits.max_rooms_per_socket {
+                        return too_many(&name);
+                    }
+                    if !early.contains(&name) {
+                        early.push(name);
+                    }
+                }
+            }
             _ => {}
         }
     }

@@ -7,6 +7,7 @@ use fanfare_protocol::socket::ArgsBuf;
 
 use super::{DISCONNECTED, ListenerId, OutgoingEvent, Socket};
 use crate::ack::AckSender;
+use crate::client::{AtWork, Client};
 use crate::handler::{EventContext, Handler, IntoAck, OnEvent, erase_event};
 use crate::io::run_or_spawn;
 
@@ -127,11 +128,10 @@ impl Socket {
         if self.0.namespace.behaviour.packet_middlewares.is_empty() {
             self.dispatch(cx);
         } else {
-            let io = self.io_inner();
-            run_or_spawn(
-                &io.running,
-                guarded(self.clone(), cx.event.to_owned(), cx.args.to_buf(), cx.ack),
-            );
+            let work = Client::work(self.connection(), cx.args.byte_len());
+            let event = cx.event.to_owned();
+            let guarded = guarded(self.clone(), event, cx.args.to_buf(), cx.ack, work);
+            run_or_spawn(&self.io_inner().running, guarded);
         }
     }
 
@@ -154,7 +154,7 @@ impl Socket {
     }
 }
 
-async fn guarded(socket: Socket, event: String, args: ArgsBuf, ack: Option<u64>) {
+async fn guarded(socket: Socket, event: String, args: ArgsBuf, ack: Option<u64>, _work: AtWork) {
     let args = args.as_args();
     let cx = EventContext {
         socket: &socket,

@@ -15,6 +15,7 @@ mod listeners;
 mod metrics;
 mod mount;
 mod parsers;
+mod recorder;
 mod recovery;
 mod rooms;
 mod support;

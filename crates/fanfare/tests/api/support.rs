@@ -79,6 +79,10 @@ impl Peer {
     pub(crate) async fn open(addr: SocketAddr) -> Self {
         let url = format!("ws://{addr}/socket.io/?EIO=4&transport=websocket");
         let (ws, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        if let MaybeTlsStream::Plain(stream) = ws.get_ref() {
+            // Small messages must not wait for each other.
+            stream.set_nodelay(true).unwrap();
+        }
         let mut peer = Self {
             ws,
             open: serde_json::Value::Null,

@@ -9,14 +9,24 @@
 #[path = "../api/support.rs"]
 mod support;
 
+#[allow(dead_code, reason = "not every test file needs all of it")]
+#[path = "../api/recorder.rs"]
+mod recorder;
+
+mod floods;
 mod http;
+mod limits;
+mod memory;
 mod packets;
 mod readers;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fanfare::{Ack, Namespace};
-use support::Peer;
+use support::{Peer, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 /// What the others talk to.
 fn echo() -> Namespace {
@@ -31,19 +41,60 @@ async fn assert_served(peer: &mut Peer) {
         peer.expect("31[]").await;
         // A bound for a machine that does ten other things; a server that waits for the hostile peer takes for ever.
         assert!(
-            asked.elapsed() < Duration::from_secs(2),
+            asked.elapsed() < Duration::from_secs(5),
             "{:?}",
             asked.elapsed()
         );
     }
 }
 
-/// Memory of this process, clients and all.
-fn resident_bytes() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm
-        .split(' ')
-        .nth(1)
-        .and_then(|n| n.parse::<usize>().ok());
-    pages.unwrap_or(0) * 4096
+/// A connection on which little fits that is not read.
+async fn narrow(addr: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(addr).await.unwrap()
+}
+
+/// A WebSocket that has joined the main namespace, of which only bytes are known.
+async fn raw(addr: SocketAddr) -> TcpStream {
+    let mut stream = narrow(addr).await;
+    let upgrade = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
+                   Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(upgrade.as_bytes()).await.unwrap();
+    stream.write_all(&text_frame("40")).await.unwrap();
+    let mut seen = Vec::new();
+    while !seen.windows(7).any(|w| w == b"40{\"sid") {
+        seen.push(within("the answer", stream.read_u8()).await.unwrap());
+    }
+    stream
+}
+
+/// A frame of a client, with zero as its mask.
+fn text_frame(text: &str) -> Vec<u8> {
+    let mut frame = vec![0x81];
+    match text.len() {
+        len @ ..=125 => frame.push(0x80 | len as u8),
+        len => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&u16::try_from(len).unwrap().to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(text.as_bytes());
+    frame
+}
+
+/// Writes the same again and again, reading what comes, until the server has ended the connection.
+async fn write_until_cut(stream: &mut TcpStream, data: &[u8]) {
+    let (mut reading, mut writing) = stream.split();
+    let flood = async { while writing.write_all(data).await.is_ok() {} };
+    let mut nowhere = tokio::io::sink();
+    let cut = async {
+        tokio::select! {
+            _ = tokio::io::copy(&mut reading, &mut nowhere) => {}
+            () = flood => {}
+        }
+    };
+    within("the end of the connection", cut).await;
 }

@@ -3,27 +3,10 @@
 use std::time::Duration;
 
 use fanfare::{Limits, SocketIo};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 
-use crate::support::{Server, until, within};
-use crate::{assert_served, echo};
-
-/// A raw WebSocket that has joined the main namespace.
-async fn raw(server: &Server) -> TcpStream {
-    let mut stream = TcpStream::connect(server.addr).await.unwrap();
-    let upgrade = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
-                   Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(upgrade.as_bytes()).await.unwrap();
-    // The mask is zero.
-    stream.write_all(b"\x81\x82\0\0\0\x0040").await.unwrap();
-    let mut seen = Vec::new();
-    while !seen.windows(7).any(|w| w == b"40{\"sid") {
-        seen.push(within("the answer", stream.read_u8()).await.unwrap());
-    }
-    stream
-}
+use crate::support::{Server, until};
+use crate::{assert_served, echo, raw};
 
 #[tokio::test]
 async fn frames_that_are_never_finished() {
@@ -41,7 +24,7 @@ async fn frames_that_are_never_finished() {
     ];
     let mut streams = Vec::new();
     for start in starts {
-        let mut stream = raw(&server).await;
+        let mut stream = raw(server.addr).await;
         stream.write_all(start).await.unwrap();
         streams.push(stream);
     }
@@ -57,7 +40,7 @@ async fn one_that_does_not_read_costs_its_outbox_and_no_more() {
     let mut limits = Limits::default();
     limits.outbox_bytes = 256 * 1024;
     let server = Server::start(SocketIo::builder().namespace(echo()).limits(limits)).await;
-    let _stalled = raw(&server).await;
+    let _stalled = raw(server.addr).await;
     let mut other = server.joined().await;
     let stalled = server.io.of("/").sockets();
     let stalled = stalled
