@@ -34,7 +34,7 @@ pub(crate) fn run(report: &mut Report) -> Result<Outcome> {
     }
     let names = names()?;
     let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<(String, Result<(bool, String)>)>> = Mutex::default();
+    let results: Mutex<Vec<Ran>> = Mutex::default();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers.min(names.len()) {
@@ -42,14 +42,14 @@ pub(crate) fn run(report: &mut Report) -> Result<Outcome> {
                 while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let result = run_one(&folder, name);
                     if let Ok(mut results) = results.lock() {
-                        results.push((name.clone(), result));
+                        results.push(Ran { name, result });
                     }
                 }
             });
         }
     });
     let mut failed = Vec::new();
-    for (name, result) in results.into_inner().unwrap_or_default() {
+    for Ran { name, result } in results.into_inner().unwrap_or_default() {
         let (ok, output) = result?;
         let done = output.lines().rev().find(|line| line.starts_with("Done "));
         match done {
@@ -67,6 +67,12 @@ pub(crate) fn run(report: &mut Report) -> Result<Outcome> {
         return Ok(Outcome::Passed);
     }
     Ok(Outcome::Failed(failed.join(", ")))
+}
+
+/// A target that has run: whether all was well, and what it printed.
+struct Ran<'a> {
+    name: &'a str,
+    result: Result<(bool, String)>,
 }
 
 /// The names of the targets.
