@@ -34,7 +34,7 @@ pub(crate) fn run(report: &mut Report) -> Result<Outcome> {
     }
     let names = names()?;
     let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Ran>> = Mutex::default();
+    let results: Mutex<Vec<Ran<'_>>> = Mutex::default();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers.min(names.len()) {

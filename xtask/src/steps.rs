@@ -170,6 +170,14 @@ fn unit(report: &mut Report) -> Result<Outcome> {
             frontend::install(&servers)?;
         }
     }
+    // They also run behind a real proxy.
+    for (name, package) in [("nginx", "nginx-light"), ("openssl", "openssl")] {
+        if let Err(why) = tools::program(name, package) {
+            let line = format!("some tests of the command line were skipped: {why}");
+            println!("{line}");
+            report.add(line);
+        }
+    }
     let tests = if tools::cargo_has("nextest") {
         tools::with_tools(code(
             &["nextest", "run"],
@@ -351,7 +359,11 @@ fn autobahn(report: &mut Report) -> Result<Outcome> {
             "the example servers do not build".to_owned(),
         ));
     }
-    let run = command(root(), "bash", &[&script.to_string_lossy()]);
+    let mut run = command(root(), "bash", &[&script.to_string_lossy()]);
+    run.env(
+        "WEBSOCKET_ECHO",
+        target().join("debug/examples/websocket_echo"),
+    );
     let (status, output) = crate::command::run(run)?;
     report.read(&output);
     Ok(match status.code() {

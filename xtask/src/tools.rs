@@ -87,14 +87,10 @@ pub(crate) fn cargo_tool(subcommand: &str) -> Result<(), String> {
 
 /// Says why C++ cannot be compiled.
 pub(crate) fn cxx() -> Result<(), String> {
-    let there = || std::env::var_os("CXX").is_some() || find("c++").is_some();
-    if !there() {
-        apt_install(&["g++"]);
+    if std::env::var_os("CXX").is_some() {
+        return Ok(());
     }
-    there().then_some(()).ok_or_else(|| {
-        "a C++ compiler is missing, which libFuzzer needs (Debian: `apt-get install g++`)"
-            .to_owned()
-    })
+    program("c++", "g++").map_err(|why| format!("{why}, which libFuzzer needs"))
 }
 
 /// Whether programs run here as root.
@@ -122,6 +118,16 @@ fn apt_install(packages: &[&str]) {
     if !install() && succeeds(command(crate::root(), "apt-get", &["update"])) {
         install();
     }
+}
+
+/// Says why a program cannot be had, which Debian has in `package`.
+pub(crate) fn program(name: &str, package: &str) -> Result<(), String> {
+    if find(name).is_none() {
+        apt_install(&[package]);
+    }
+    find(name)
+        .map(drop)
+        .ok_or_else(|| format!("{name} is missing (Debian: `apt-get install {package}`)"))
 }
 
 /// Says why a crate that links OpenSSL cannot be built.

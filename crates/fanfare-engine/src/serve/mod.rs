@@ -192,7 +192,7 @@ async fn connection<S, B>(
     let unasked = async {
         tokio::time::sleep(times.header).await;
         if asked.load(Ordering::Relaxed) {
-            pending().await
+            pending::<()>().await;
         }
     };
     let result = tokio::select! {
