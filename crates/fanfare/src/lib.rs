@@ -20,13 +20,29 @@
 //! }
 //! ```
 //!
-//! - [`Namespace`] declares behaviour: middlewares, event handlers made of [extractors](extract), connect and
-//!   disconnect handlers.
-//! - [`Socket`] is one client in one namespace: [`emit`](Socket::emit), rooms, acknowledgements, data.
-//! - [`BroadcastOperator`] reaches many: [`to`](BroadcastOperator::to), [`except`](BroadcastOperator::except),
-//!   [`volatile`](BroadcastOperator::volatile), [`emit_with_ack`](BroadcastOperator::emit_with_ack).
-//! - [`SocketIo::service`] mounts into axum, hyper and anything made of `tower` services; [`serve`] runs alone.
-//! - [`Limits`] bounds what a client can cost.
+//! In a browser, `io("http://127.0.0.1:3000/chat")` of the official `socket.io-client` is all there is to it.
+//!
+//! # Where to find what
+//!
+//! | | |
+//! |---|---|
+//! | behaviour | [`Namespace`]: middlewares, handlers of events, of connections and of disconnections; [`Namespace::pattern`] for names with parameters |
+//! | handlers | async functions of [extractors](extract); what they may be and return: [`handler`] |
+//! | one client | [`Socket`]: [`emit`](Socket::emit), [`emit_with_ack`](Socket::emit_with_ack), [`join`](Socket::join), [`data`](Socket::data), [`extensions`](Socket::extensions) |
+//! | many clients | [`BroadcastOperator`]: [`to`](BroadcastOperator::to), [`except`](BroadcastOperator::except), [`volatile`](BroadcastOperator::volatile), [`emit_with_ack`](BroadcastOperator::emit_with_ack), from [`SocketIo`], [`NamespaceHandle`] or [`Socket`] |
+//! | the server | [`SocketIo::builder`]; [`serve`] runs alone, [`SocketIo::service`] and [`SocketIo::layer`] mount into axum, hyper and anything made of `tower` services |
+//! | bounds | [`Limits`] is what a client can cost, [`SlowConsumer`] what becomes of one that does not read, [`Admission`] and [`RateLimits`] who may come in and send how much |
+//! | lost connections | [`ConnectionStateRecovery`], [`Socket::recovery`] |
+//! | several servers | [`Adapter`] |
+//! | going away | [`SocketIo::close`], [`SocketIo::drain`] |
+//! | errors | [`EmitError`], [`AckError`], [`BuildError`], [`ConnectError`], [`EventError`]; [`DisconnectReason`] |
+//!
+//! A guide from the first line to production is `docs/guide.md` of the repository; runnable programs are in
+//! `crates/fanfare/examples`.
+//!
+//! # Features
+//!
+//! - `macros` (off): `#[fanfare::debug_handler]`, which makes the compiler say what is wrong with a handler.
 #![forbid(unsafe_code)]
 
 mod ack;
@@ -80,3 +96,9 @@ pub use serve::{serve, serve_listener, serve_with};
 pub use service::{Layered, LayeredBody, SocketIoFuture, SocketIoLayer, SocketIoService};
 pub use socket::{Extensions, ListenerId, OutgoingEvent, Socket, SocketEmitter};
 pub use stats::Snapshot as Stats;
+
+/// The programs of the guide and of the readme compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide.md")]
+#[doc = include_str!("../../../README.md")]
+pub struct Documents;
