@@ -395,6 +395,7 @@ impl Dispatcher {
             event: &event.name,
             args: &event.args,
             ack: event.ack,
+            answered: None,
         });
     }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ask, call, event, matrix } from "../lib/suite.js";
+import { ask, call, event, fixture, Kind, matrix } from "../lib/suite.js";
 
 matrix("acks", {}, (kind) => {
   const modern = kind.client === "v4" || kind.client === "msgpack";
@@ -82,6 +82,20 @@ matrix("acks", {}, (kind) => {
     await assert.rejects(pending, { message: "socket has been disconnected" });
   });
 });
+
+for (const transport of ["polling", "websocket", "upgrade"]) {
+  const kind = new Kind("v4", transport);
+  test(`${kind.name}: retries go one after the other until they are acknowledged`, async (t) => {
+    const socket = await kind.open(t, "/", { retries: 2, ackTimeout: 300 }, await fixture(t, kind));
+    const sent = [];
+    socket.onAnyOutgoing((name, value) => sent.push(`${name} ${value}`));
+    const answers = ["echo-ack", "silent", "echo-ack"].map((name, i) => new Promise((resolve) => {
+      socket.emit(name, i, (error, answer) => resolve(error ? error.message : answer));
+    }));
+    assert.deepEqual(await Promise.all(answers), [0, "operation has timed out", 2]);
+    assert.deepEqual(sent, ["echo-ack 0", "silent 1", "silent 1", "silent 1", "echo-ack 2"]);
+  });
+}
 
 matrix("broadcast acks", { clients: ["v4", "v2"] }, (kind) => {
   test("collects one answer per client", async (t) => {

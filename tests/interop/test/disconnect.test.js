@@ -62,7 +62,7 @@ for (const [client, transport] of [
   const kind = new Kind(client, transport);
 
   test(`${kind.name}: heartbeats keep an idle connection`, needs(...kind.needs), async (t) => {
-    const server = await fixture(t, kind, { pingInterval: 50, pingTimeout: 1000 });
+    const server = await fixture(t, kind, { pingInterval: 50, pingTimeout: 10_000 });
     const socket = await kind.open(t, "/", { reconnection: false }, server);
     for (let i = 0; i < 5; i += 1) await event(socket.io, client === "v2" ? "pong" : "ping");
     assert.equal(socket.connected, true);

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use fanfare_protocol::socket::IntoArgs;
 
 use crate::error::EmitError;
@@ -5,6 +8,8 @@ use crate::socket::Socket;
 
 /// Answers an event whose sender may wait for an acknowledgement; for handlers that answer before they end, or in
 /// another task. Most handlers just return [`Ack`](crate::Ack).
+///
+/// If several handlers answer one event, the first answer counts; the others are dropped, as in Node.
 ///
 /// ```
 /// use fanfare::{AckSender, Data, Namespace};
@@ -18,13 +23,18 @@ use crate::socket::Socket;
 pub struct AckSender {
     socket: Socket,
     id: Option<u64>,
+    answered: Option<Answered>,
 }
 
+/// Whether one of several handlers has answered.
+pub(crate) type Answered = Arc<AtomicBool>;
+
 impl AckSender {
-    pub(crate) fn new(socket: &Socket, id: Option<u64>) -> Self {
+    pub(crate) fn new(socket: &Socket, id: Option<u64>, answered: Option<&Answered>) -> Self {
         Self {
             socket: socket.clone(),
             id,
+            answered: answered.cloned(),
         }
     }
 
@@ -38,9 +48,15 @@ impl AckSender {
     /// # Errors
     /// As [`Socket::emit`].
     pub fn send(self, args: impl IntoArgs) -> Result<(), EmitError> {
-        match self.id {
-            Some(id) => self.socket.send_ack(id, args),
-            None => Ok(()),
+        let Some(id) = self.id else {
+            return Ok(());
+        };
+        if let Some(answered) = &self.answered
+            && answered.swap(true, Ordering::Relaxed)
+        {
+            tracing::debug!(socket = %self.socket.id(), id, "acknowledged already");
+            return Ok(());
         }
+        self.socket.send_ack(id, args)
     }
 }

@@ -71,7 +71,7 @@ impl<M: Moment> FromContext<M> for SocketIo {
 
 impl FromContext<OnEvent> for AckSender {
     fn from_context(cx: &EventContext<'_>) -> Result<Self, Rejection> {
-        Ok(Self::new(cx.socket, cx.ack))
+        Ok(Self::new(cx.socket, cx.ack, cx.answered))
     }
 }
 

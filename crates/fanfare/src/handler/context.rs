@@ -4,6 +4,7 @@ use bytes::Bytes;
 use fanfare_protocol::socket::Args;
 use serde::de::DeserializeOwned;
 
+use crate::ack::Answered;
 use crate::extract::Rejection;
 use crate::reason::DisconnectReason;
 use crate::socket::Socket;
@@ -59,6 +60,8 @@ pub struct EventContext<'a> {
     pub(crate) event: &'a str,
     pub(crate) args: &'a Args<'a>,
     pub(crate) ack: Option<u64>,
+    /// Set if there are several handlers that may answer.
+    pub(crate) answered: Option<&'a Answered>,
 }
 
 impl EventContext<'_> {

@@ -95,7 +95,7 @@ where
     T: 'static,
 {
     fn call(&self, cx: &EventContext<'_>) {
-        let ack = || AckSender::new(cx.socket, cx.ack);
+        let ack = || AckSender::new(cx.socket, cx.ack, cx.answered);
         let future = match contained(cx.socket, || self.handler.call(cx)) {
             Some(Ok(future)) => future,
             Some(Err(rejection)) => {

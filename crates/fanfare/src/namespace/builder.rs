@@ -156,8 +156,9 @@ impl Namespace {
         self
     }
 
-    /// Adds a handler that sees every event before its own handlers do, for logs and metrics. Acknowledgements do not
-    /// pass it. The extractor [`Event`](crate::extract::Event) gives name and arguments.
+    /// Adds a handler that sees every event before its middlewares and handlers do, for logs and metrics: also those
+    /// that a middleware refuses. It cannot acknowledge (a [`fallback`](Self::fallback) can), and acknowledgements do
+    /// not pass it. The extractor [`Event`](crate::extract::Event) gives name and arguments.
     pub fn on_any<H, T>(mut self, handler: H) -> Self
     where
         H: Handler<OnEvent, T>,

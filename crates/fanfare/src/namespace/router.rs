@@ -6,8 +6,7 @@ use smallvec::SmallVec;
 
 use crate::adapter::ServerHandler;
 use crate::handler::{
-    ConnectHandler, DisconnectHandler, EventContext, EventHandler, Middleware, PacketMiddleware,
-    Requirements,
+    ConnectHandler, DisconnectHandler, EventHandler, Middleware, PacketMiddleware, Requirements,
 };
 use crate::socket::OutgoingHandler;
 
@@ -48,22 +47,10 @@ impl Behaviour {
         self.events.keys().map(|name| &**name)
     }
 
-    /// Runs the handlers of an event in the order in which they were added; `false` if there are none.
+    /// The handlers of an event in the order in which they were added.
     #[inline]
-    pub(crate) fn dispatch(&self, cx: &EventContext<'_>) -> bool {
-        if !self.any.is_empty() {
-            let without_ack = EventContext { ack: None, ..*cx };
-            self.any
-                .iter()
-                .for_each(|handler| handler.call(&without_ack));
-        }
-        match self.events.get(cx.event) {
-            Some(handlers) => {
-                handlers.iter().for_each(|handler| handler.call(cx));
-                true
-            }
-            None => false,
-        }
+    pub(crate) fn handlers(&self, event: &str) -> &[EventHandler] {
+        self.events.get(event).map_or(&[], SmallVec::as_slice)
     }
 
     pub(crate) fn requirements(&self) -> Requirements {

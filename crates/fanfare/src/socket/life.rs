@@ -133,7 +133,9 @@ impl Socket {
         if let Some(extra) = self.0.extra.get() {
             extra.acks.clear();
             self.off_any_outgoing();
-            extra.listeners.clear(); // they may hold the socket, which would never be freed
+            if let Some(listeners) = extra.listeners.get() {
+                listeners.clear(); // they may hold the socket, which would never be freed
+            }
         }
         self.0.namespace.broadcast_acks.gone(&self.0.id);
         crate::stats::disconnected(reason);

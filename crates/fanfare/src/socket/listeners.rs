@@ -2,7 +2,7 @@
 
 use parking_lot::RwLock;
 
-use crate::handler::{EventContext, EventHandler};
+use crate::handler::EventHandler;
 
 /// Names a handler that was added to a socket, so that it can be taken off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,16 +28,14 @@ struct State {
 
 impl Listeners {
     pub(super) fn add(&self, event: Option<&str>, once: bool, handler: EventHandler) -> ListenerId {
-        let mut state = self.0.write();
-        let id = state.next;
-        state.next += 1;
-        state.list.push(Listener {
-            id,
+        let id = self.reserve();
+        self.0.write().list.push(Listener {
+            id: id.0,
             event: event.map(Into::into),
             once,
             handler,
         });
-        ListenerId(id)
+        id
     }
 
     /// Puts a handler for every event before the others.
@@ -58,6 +56,22 @@ impl Listeners {
         before - list.len()
     }
 
+    pub(super) fn ids(&self, event: Option<&str>) -> Vec<ListenerId> {
+        let state = self.0.read();
+        let list = state.list.iter();
+        list.filter(|listener| listener.event.as_deref() == event)
+            .map(|listener| ListenerId(listener.id))
+            .collect()
+    }
+
+    /// A name for a listener that is kept elsewhere.
+    pub(super) fn reserve(&self) -> ListenerId {
+        let mut state = self.0.write();
+        let id = state.next;
+        state.next += 1;
+        ListenerId(id)
+    }
+
     pub(super) fn remove(&self, id: ListenerId) -> bool {
         let list = &mut self.0.write().list;
         let before = list.len();
@@ -69,30 +83,14 @@ impl Listeners {
         self.0.write().list.clear();
     }
 
-    /// Runs the handlers of an event; `false` if there are none for it.
-    pub(super) fn dispatch(&self, cx: &EventContext<'_>) -> bool {
-        let mut found = false;
-        for (handler, any) in self.take_matching(cx.event) {
-            if any {
-                handler.call(&EventContext { ack: None, ..*cx });
-            } else {
-                handler.call(cx);
-                found = true;
-            }
-        }
-        found
-    }
-
-    /// The handlers concerned, without holding the lock while they run: they may add and remove others.
-    fn take_matching(&self, event: &str) -> Vec<(EventHandler, bool)> {
-        let matches =
-            |listener: &Listener| listener.event.as_deref().is_none_or(|name| name == event);
+    /// The handlers of an event, or those of every event, for somebody who does not hold the lock while they run: they
+    /// may add and remove others.
+    pub(super) fn take(&self, event: Option<&str>) -> Vec<EventHandler> {
+        let matches = |listener: &Listener| listener.event.as_deref() == event;
         let state = self.0.read();
         let chosen = |list: &[Listener]| {
             let chosen = list.iter().filter(|listener| matches(listener));
-            chosen
-                .map(|listener| (listener.handler.clone(), listener.event.is_none()))
-                .collect()
+            chosen.map(|listener| listener.handler.clone()).collect()
         };
         if !state
             .list

@@ -60,8 +60,9 @@ struct Extra {
     acks: PendingAcks,
     data: Mutex<Value>,
     extensions: OnceLock<Arc<Extensions>>,
-    listeners: Listeners,
-    outgoing: Mutex<Vec<OutgoingHandler>>,
+    /// Boxed, because it is rare.
+    listeners: OnceLock<Box<Listeners>>,
+    outgoing: Mutex<Vec<(ListenerId, OutgoingHandler)>>,
     /// Rooms joined in a middleware, before there is a seat.
     early_rooms: Mutex<Vec<String>>,
     /// Only where recovery is on.

@@ -5,13 +5,21 @@ use std::sync::atomic::Ordering;
 
 use fanfare_protocol::socket::ArgsBuf;
 
-use super::{DISCONNECTED, ListenerId, OutgoingEvent, Socket};
-use crate::ack::AckSender;
+use super::{DISCONNECTED, ListenerId, Listeners, OutgoingEvent, OutgoingHandler, Socket};
+use crate::ack::{AckSender, Answered};
 use crate::client::{AtWork, Client};
 use crate::handler::{EventContext, Handler, IntoAck, OnEvent, erase_event};
 use crate::io::run_or_spawn;
 
 impl Socket {
+    fn own_listeners(&self) -> Option<&Listeners> {
+        self.0.extra.get()?.listeners.get().map(|own| &**own)
+    }
+
+    fn add_listeners(&self) -> &Listeners {
+        self.extra().listeners.get_or_init(Box::default)
+    }
+
     /// Adds a handler for this socket alone. Most behaviour belongs to [`Namespace::on`](crate::Namespace::on), which
     /// costs a socket nothing; handlers added here run after those of the namespace, and end with the socket.
     ///
@@ -28,8 +36,7 @@ impl Socket {
         H::Output: IntoAck,
         T: 'static,
     {
-        self.extra()
-            .listeners
+        self.add_listeners()
             .add(Some(event), false, erase_event(handler))
     }
 
@@ -40,21 +47,19 @@ impl Socket {
         H::Output: IntoAck,
         T: 'static,
     {
-        self.extra()
-            .listeners
+        self.add_listeners()
             .add(Some(event), true, erase_event(handler))
     }
 
-    /// As [`on`](Self::on), for every event; acknowledgements do not pass it.
+    /// As [`on`](Self::on), for every event: it runs before the middlewares and the handlers of the event, also of
+    /// events that these refuse. It cannot acknowledge, and acknowledgements do not pass it.
     pub fn on_any<H, T>(&self, handler: H) -> ListenerId
     where
         H: Handler<OnEvent, T>,
         H::Output: IntoAck,
         T: 'static,
     {
-        self.extra()
-            .listeners
-            .add(None, false, erase_event(handler))
+        self.add_listeners().add(None, false, erase_event(handler))
     }
 
     /// As [`on_any`](Self::on_any), before the handlers that were added to this socket earlier.
@@ -64,19 +69,31 @@ impl Socket {
         H::Output: IntoAck,
         T: 'static,
     {
-        self.extra().listeners.prepend_any(erase_event(handler))
+        self.add_listeners().prepend_any(erase_event(handler))
+    }
+
+    /// The handlers of this socket for an event, in their order; not those of the namespace.
+    pub fn listeners(&self, event: &str) -> Vec<ListenerId> {
+        let own = self.own_listeners();
+        own.map_or_else(Vec::new, |own| own.ids(Some(event)))
+    }
+
+    /// The handlers of this socket for every event, in their order (Node's `listenersAny`).
+    pub fn listeners_any(&self) -> Vec<ListenerId> {
+        let own = self.own_listeners();
+        own.map_or_else(Vec::new, |own| own.ids(None))
     }
 
     /// Takes off all handlers of this socket for an event; says how many.
     pub fn off_event(&self, event: &str) -> usize {
-        let extra = self.0.extra.get();
-        extra.map_or(0, |extra| extra.listeners.remove_all(Some(event)))
+        let own = self.own_listeners();
+        own.map_or(0, |own| own.remove_all(Some(event)))
     }
 
     /// Takes off all handlers of this socket for every event; says how many.
     pub fn off_any(&self) -> usize {
-        let extra = self.0.extra.get();
-        extra.map_or(0, |extra| extra.listeners.remove_all(None))
+        let own = self.own_listeners();
+        own.map_or(0, |own| own.remove_all(None))
     }
 
     /// Adds a listener for every event that is sent to this socket, broadcasts included, before it leaves. It must not
@@ -85,21 +102,54 @@ impl Socket {
     pub fn on_any_outgoing(
         &self,
         listener: impl Fn(&Socket, &OutgoingEvent) + Send + Sync + 'static,
-    ) {
-        self.extra().outgoing.lock().push(Arc::new(listener));
+    ) -> ListenerId {
+        self.add_outgoing(Arc::new(listener), false)
+    }
+
+    /// As [`on_any_outgoing`](Self::on_any_outgoing), before the listeners that were added to this socket earlier.
+    pub fn prepend_any_outgoing(
+        &self,
+        listener: impl Fn(&Socket, &OutgoingEvent) + Send + Sync + 'static,
+    ) -> ListenerId {
+        self.add_outgoing(Arc::new(listener), true)
+    }
+
+    fn add_outgoing(&self, listener: OutgoingHandler, first: bool) -> ListenerId {
+        let extra = self.extra();
+        let id = self.add_listeners().reserve();
+        let mut list = extra.outgoing.lock();
+        let at = if first { 0 } else { list.len() };
+        list.insert(at, (id, listener));
+        drop(list);
         let count = &self.0.namespace.outgoing_listeners;
         count.fetch_add(1, Ordering::Relaxed);
         if self.0.phase.load(Ordering::Acquire) == DISCONNECTED {
             self.off_any_outgoing();
         }
+        id
+    }
+
+    /// The listeners of this socket for what is sent, in their order (Node's `listenersAnyOutgoing`).
+    pub fn listeners_any_outgoing(&self) -> Vec<ListenerId> {
+        let Some(extra) = self.0.extra.get() else {
+            return Vec::new();
+        };
+        extra.outgoing.lock().iter().map(|(id, _)| *id).collect()
     }
 
     /// Takes off all listeners of this socket for what is sent; says how many.
     pub fn off_any_outgoing(&self) -> usize {
+        self.remove_outgoing(|_| true)
+    }
+
+    fn remove_outgoing(&self, goes: impl Fn(ListenerId) -> bool) -> usize {
         let Some(extra) = self.0.extra.get() else {
             return 0;
         };
-        let gone = std::mem::take(&mut *extra.outgoing.lock()).len();
+        let mut list = extra.outgoing.lock();
+        let before = list.len();
+        list.retain(|(id, _)| !goes(*id));
+        let gone = before - list.len();
         let count = &self.0.namespace.outgoing_listeners;
         count.fetch_sub(gone, Ordering::Relaxed);
         gone
@@ -108,23 +158,26 @@ impl Socket {
     pub(crate) fn outgoing(&self, event: &OutgoingEvent) {
         if let Some(extra) = self.0.extra.get() {
             let listeners = extra.outgoing.lock().clone();
-            listeners.iter().for_each(|listener| listener(self, event));
+            listeners
+                .iter()
+                .for_each(|(_, listener)| listener(self, event));
         }
     }
 
-    /// Takes a handler of this socket off; `false` if it was gone already.
+    /// Takes a handler of this socket off, of whatever kind; `false` if it was gone already.
     pub fn off(&self, listener: ListenerId) -> bool {
-        self.0
-            .extra
-            .get()
-            .is_some_and(|extra| extra.listeners.remove(listener))
+        let own = self.own_listeners();
+        own.is_some_and(|own| own.remove(listener)) || self.remove_outgoing(|id| id == listener) > 0
     }
 
-    /// An event has arrived: its middlewares, then its handlers.
+    /// An event has arrived: the handlers of every event, its middlewares, its handlers.
     #[inline]
     pub(crate) fn receive(&self, cx: &EventContext<'_>) {
         self.0.namespace.stats.event_in();
         tracing::trace!(socket = %self.0.id, event = cx.event, ack = cx.ack, "event received");
+        if self.catch_alls(cx) && !self.connected() {
+            return; // one of them has disconnected it
+        }
         if self.0.namespace.behaviour.packet_middlewares.is_empty() {
             self.dispatch(cx);
         } else {
@@ -135,15 +188,38 @@ impl Socket {
         }
     }
 
+    /// Runs the handlers of every event; `false` if there are none.
+    #[inline]
+    fn catch_alls(&self, cx: &EventContext<'_>) -> bool {
+        let of_namespace = &self.0.namespace.behaviour.any;
+        let own = self.own_listeners();
+        let own = own.map_or_else(Vec::new, |own| own.take(None));
+        if of_namespace.is_empty() && own.is_empty() {
+            return false;
+        }
+        let cx = EventContext { ack: None, ..*cx };
+        of_namespace
+            .iter()
+            .chain(&own)
+            .for_each(|handler| handler.call(&cx));
+        true
+    }
+
     #[inline]
     fn dispatch(&self, cx: &EventContext<'_>) {
         let behaviour = &self.0.namespace.behaviour;
-        let mut handled = behaviour.dispatch(cx);
-        if let Some(extra) = self.0.extra.get() {
-            handled |= extra.listeners.dispatch(cx);
+        let of_namespace = behaviour.handlers(cx.event);
+        let own = self.own_listeners();
+        let own = own.map_or_else(Vec::new, |own| own.take(Some(cx.event)));
+        if let ([handler], []) = (of_namespace, own.as_slice()) {
+            return handler.call(cx);
         }
-        if handled {
-            return;
+        if !of_namespace.is_empty() || !own.is_empty() {
+            let answered = cx.ack.map(|_| Answered::default());
+            let answered = answered.as_ref();
+            let cx = EventContext { answered, ..*cx };
+            let handlers = of_namespace.iter().chain(&own);
+            return handlers.for_each(|handler| handler.call(&cx));
         }
         match &behaviour.fallback {
             Some(handler) => handler.call(cx),
@@ -161,11 +237,12 @@ async fn guarded(socket: Socket, event: String, args: ArgsBuf, ack: Option<u64>,
         event: &event,
         args: &args,
         ack,
+        answered: None,
     };
     for middleware in &socket.0.namespace.behaviour.packet_middlewares {
         if let Err(error) = middleware.call(&cx).await {
             tracing::debug!(socket = %socket.id(), event, %error, "event refused");
-            let _ = AckSender::new(&socket, ack).send(&error);
+            let _ = AckSender::new(&socket, ack, None).send(&error);
             return;
         }
     }

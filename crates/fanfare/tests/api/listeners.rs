@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use fanfare::extract::EventName;
-use fanfare::{Ack, Namespace, OutgoingEvent, RoomEvent, Socket};
+use fanfare::{Ack, AckSender, EventError, Namespace, OutgoingEvent, RoomEvent, Socket};
 
 use crate::support::Server;
 
@@ -66,8 +66,8 @@ async fn listeners_for_every_event_come_in_order_and_go() {
     let mut peer = server.joined().await;
     peer.send(r#"2["e"]"#).await;
     peer.expect(r#"2["seen","first","e"]"#).await;
-    peer.expect(r#"2["seen","e","e"]"#).await;
     peer.expect(r#"2["seen","second","e"]"#).await;
+    peer.expect(r#"2["seen","e","e"]"#).await;
     peer.send(r#"20["off any"]"#).await;
     peer.expect(r#"2["seen","first","off any"]"#).await;
     peer.expect(r#"2["seen","second","off any"]"#).await;
@@ -108,5 +108,116 @@ async fn rooms_tell_what_happens_to_them() {
         RoomEvent::Deleted(own()),
     ] {
         assert_eq!(events.recv().await.unwrap().unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn catch_alls_come_before_middlewares_and_handlers() {
+    let say = |label: &'static str| {
+        move |socket: Socket, EventName(name): EventName| async move {
+            socket.emit("seen", (label, name))
+        }
+    };
+    let server = Server::with(
+        Namespace::new("/")
+            .packet_middleware(async |socket: Socket, EventName(name): EventName| {
+                socket.emit("seen", ("middleware", &name))?;
+                if name == "refused" {
+                    return Err(EventError::new("refused"));
+                }
+                Ok(())
+            })
+            .on("e", say("handler"))
+            .on_any(say("any"))
+            .on_any(async |socket: Socket, EventName(name): EventName| {
+                if name == "kick" {
+                    socket.disconnect(false);
+                }
+            })
+            .on_connect(move |socket: Socket| async move {
+                socket.on("e", say("own handler"));
+                socket.on_any(say("own any"));
+            }),
+    )
+    .await;
+    let mut peer = server.joined().await;
+    peer.send(r#"2["e"]"#).await;
+    for label in ["any", "own any", "middleware", "handler", "own handler"] {
+        peer.expect(&format!(r#"2["seen","{label}","e"]"#)).await;
+    }
+    peer.send(r#"2["refused"]"#).await;
+    for label in ["any", "own any", "middleware"] {
+        peer.expect(&format!(r#"2["seen","{label}","refused"]"#))
+            .await;
+    }
+    // Nothing of an event reaches a socket that is gone.
+    peer.send(r#"2["kick"]"#).await;
+    peer.expect(r#"2["seen","any","kick"]"#).await;
+    peer.expect("1").await;
+    peer.join("/").await;
+    peer.send(r#"2["e"]"#).await;
+    peer.expect(r#"2["seen","any","e"]"#).await;
+}
+
+#[tokio::test]
+async fn the_first_of_several_answers_counts() {
+    let server = Server::with(
+        Namespace::new("/")
+            .on("question", async || Ack("first"))
+            .on("question", async || Ack("second"))
+            .on("late", async || {
+                tokio::task::yield_now().await;
+                Ack("late")
+            })
+            .on("late", async |ack: AckSender| ack.send("early"))
+            .on("echo", async || Ack(()))
+            .on_connect(async |socket: Socket| {
+                socket.on("question", async || Ack("third"));
+                socket.on("echo", async || Ack("too late"));
+            }),
+    )
+    .await;
+    let mut peer = server.joined().await;
+    peer.send(r#"20["question"]"#).await;
+    peer.expect(r#"30["first"]"#).await;
+    peer.send(r#"21["late"]"#).await;
+    peer.expect(r#"31["early"]"#).await;
+    peer.send(r#"22["question"]"#).await;
+    peer.expect(r#"32["first"]"#).await;
+    peer.quiet().await;
+}
+
+#[tokio::test]
+async fn listeners_are_told_and_taken_off_one_by_one() {
+    let server = Server::with(Namespace::new("/").on("echo", async || Ack(()))).await;
+    let mut peer = server.joined().await;
+    let socket = server.io.of("/").socket(&peer.sid).unwrap();
+    assert!(socket.listeners("e").is_empty());
+    assert!(socket.listeners_any().is_empty());
+    assert!(socket.listeners_any_outgoing().is_empty());
+    let e = [socket.on("e", async || ()), socket.once("e", async || ())];
+    let second = socket.on_any(async || ());
+    let first = socket.prepend_any(async || ());
+    assert_eq!(socket.listeners("e"), e);
+    assert_eq!(socket.listeners_any(), [first, second]);
+    assert!(socket.off(first) && !socket.off(first));
+    assert_eq!(socket.listeners_any(), [second]);
+
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let listener = |label: &'static str| {
+        let log = log.clone();
+        move |_: &Socket, _: &OutgoingEvent| log.lock().unwrap().push(label)
+    };
+    let b = socket.on_any_outgoing(listener("b"));
+    let a = socket.prepend_any_outgoing(listener("a"));
+    assert_eq!(socket.listeners_any_outgoing(), [a, b]);
+    socket.emit("x", ()).unwrap();
+    assert!(socket.off(b) && !socket.off(b));
+    server.io.emit("y", ()).unwrap();
+    assert!(socket.off(a));
+    socket.emit("z", ()).unwrap();
+    assert_eq!(*log.lock().unwrap(), ["a", "b", "a"]);
+    for name in ["x", "y", "z"] {
+        peer.expect(&format!(r#"2["{name}"]"#)).await;
     }
 }
