@@ -27,7 +27,8 @@ pub(crate) fn display(command: &Command) -> String {
     let name = program.file_name().unwrap_or(program.as_os_str());
     let mut line = String::new();
     for (key, value) in command.get_envs() {
-        if let Some(value) = value {
+        // The search path is long, and set for tools only.
+        if let Some(value) = value.filter(|_| key != "PATH") {
             line.push_str(&format!(
                 "{}={} ",
                 key.to_string_lossy(),

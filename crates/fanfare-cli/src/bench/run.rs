@@ -121,10 +121,7 @@ pub(super) async fn run(args: &Bench, target: Target, stalled: u32) -> Result<Ou
     let measuring = Instant::now();
     screen.until("measure", measuring + args.duration).await;
     let measured = measuring.elapsed();
-    let (operations, deliveries) = (
-        shared.stats.operations.load(Relaxed),
-        shared.stats.deliveries.load(Relaxed),
-    );
+    let operations = shared.stats.operations.load(Relaxed);
     shared.stats.measuring.store(false, Relaxed);
     screen.finish();
     let _ = phase.send(Phase::Stop);
@@ -147,7 +144,8 @@ pub(super) async fn run(args: &Bench, target: Target, stalled: u32) -> Result<Ou
         measured,
         starting,
         operations,
-        deliveries,
+        // Those whose latency was recorded: a delivery at the very end is in both or in neither.
+        deliveries: all.len(),
         reordered: stats.reordered.load(Relaxed),
         errors: stats.errors(),
         first_error: stats.first_error(),
