@@ -43,7 +43,7 @@ impl Report {
     }
 }
 
-/// Recognises the closing lines of cargo test, nextest, node:test, Playwright, unittest and our own scripts.
+/// Recognises the closing lines of cargo test, nextest, node:test, Playwright, unittest, cargo-deny and our own scripts.
 fn is_closing(line: &str) -> bool {
     let text = line.trim();
     let mut words = text.split(' ');
@@ -65,6 +65,7 @@ fn is_closing(line: &str) -> bool {
         || text.starts_with("OK (")
         || text.starts_with("FAILED (")
         || text.starts_with("autobahn: ")
+        || (first == "bans" && ["ok,", "FAILED,"].contains(&second))
 }
 
 /// A line without terminal colours.
@@ -158,6 +159,7 @@ test result: ok. 2 passed; 0 failed; 0 ignored\n\
 Ran 5 tests in 0.1s\n\
 OK\n\
 autobahn: 290 passed, 0 failed\n\
+bans ok, licenses FAILED, sources ok\n\
 everything passed\n";
         let mut report = Report::default();
         report.read(output);
@@ -172,6 +174,7 @@ everything passed\n";
                 "Ran 5 tests in 0.1s",
                 "OK",
                 "autobahn: 290 passed, 0 failed",
+                "bans ok, licenses FAILED, sources ok",
             ]
         );
     }

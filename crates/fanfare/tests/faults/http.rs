@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{Server, until, within};
-use crate::{assert_served, echo, narrow};
+use crate::{echo, narrow, upgrade};
 
 /// One answer of a connection that stays open: its body.
 async fn answer(stream: &mut TcpStream) -> String {
@@ -30,21 +30,6 @@ async fn open_session(stream: &mut TcpStream) -> String {
     let body = answer(stream).await;
     let (_, sid) = body.split_once(r#""sid":""#).unwrap();
     sid[..20].to_owned()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_sessions_that_never_join() {
-    let builder = SocketIo::builder().namespace(echo());
-    let server = Server::start(builder.connect_timeout(Duration::from_secs(2))).await;
-    let mut other = server.joined().await;
-    let mut stream = TcpStream::connect(server.addr).await.unwrap();
-    for _ in 0..2000 {
-        open_session(&mut stream).await;
-    }
-    assert_served(&mut other).await;
-    until("all are sent away", || server.io.stats().refused == 2000).await;
-    assert_eq!(server.io.stats().opened, 2001);
-    assert_served(&mut other).await;
 }
 
 /// A server with little patience.
@@ -205,10 +190,7 @@ async fn a_client_that_vanishes_during_its_upgrade() {
         let mut stream = TcpStream::connect(server.addr).await.unwrap();
         let sid = open_session(&mut stream).await;
         let mut probe = TcpStream::connect(server.addr).await.unwrap();
-        let upgrade = format!(
-            "GET /socket.io/?EIO=4&transport=websocket&sid={sid} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
-             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
+        let upgrade = upgrade(&format!("&sid={sid}"), "");
         probe.write_all(upgrade.as_bytes()).await.unwrap();
         if stage > 0 {
             let mut head = [0; 12];

@@ -55,13 +55,19 @@ async fn narrow(addr: SocketAddr) -> TcpStream {
     socket.connect(addr).await.unwrap()
 }
 
+/// The request for a WebSocket, with more in its query and more headers.
+fn upgrade(query: &str, headers: &str) -> String {
+    format!(
+        "GET /socket.io/?EIO=4&transport=websocket{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         {headers}\r\n"
+    )
+}
+
 /// A WebSocket that has joined the main namespace, of which only bytes are known.
 async fn raw(addr: SocketAddr) -> TcpStream {
     let mut stream = narrow(addr).await;
-    let upgrade = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
-                   Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(upgrade.as_bytes()).await.unwrap();
+    stream.write_all(upgrade("", "").as_bytes()).await.unwrap();
     stream.write_all(&text_frame("40")).await.unwrap();
     let mut seen = Vec::new();
     while !seen.windows(7).any(|w| w == b"40{\"sid") {
