@@ -12,7 +12,14 @@ import { chromium } from "playwright-core";
 
 export const DEADLINE = 30_000; // milliseconds; generous, since a busy machine is not a fault of the pages
 
-const repository = resolve(import.meta.dirname, "../..");
+export const repository = resolve(import.meta.dirname, "../..");
+
+/** A program that cargo has built. */
+export function built(name) {
+  const program = resolve(process.env.CARGO_TARGET_DIR ?? resolve(repository, "target"), "debug", name);
+  if (!existsSync(program)) throw new Error(`${program} does not exist: run cargo build --bins --examples`);
+  return program;
+}
 
 /** A running `fanfare demo`. */
 export class Server {
@@ -28,9 +35,7 @@ export class Server {
   }
 
   async #start(port) {
-    const target = process.env.CARGO_TARGET_DIR ?? resolve(repository, "target");
-    const binary = process.env.FANFARE_BIN ?? resolve(target, "debug/fanfare");
-    if (!existsSync(binary)) throw new Error(`${binary} does not exist: run cargo build -p fanfare-cli, or set FANFARE_BIN`);
+    const binary = process.env.FANFARE_BIN ?? built("fanfare");
     const child = spawn(binary, ["demo", "--port", String(port)], { stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
     this.#exited = new Promise((done) => child.once("exit", (code, signal) => done({ code, signal })));
