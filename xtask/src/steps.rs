@@ -103,11 +103,6 @@ pub(crate) const STEPS: &[Step] = &[
         "the interop and differential tests with Node as the server under test",
         reference,
     ),
-    extra(
-        "conformance",
-        "the protocol's own test suites, if their checkouts are named",
-        conformance,
-    ),
 ];
 
 /// Runs commands one after the other until one fails.
@@ -451,20 +446,4 @@ fn deny(report: &mut Report) -> Result<Outcome> {
         "sources",
     ];
     all(report, [tools::with_tools(cargo(&check))])
-}
-
-fn conformance(report: &mut Report) -> Result<Outcome> {
-    let Some(folder) = std::env::var_os("CONFORMANCE") else {
-        return skipped(
-            "CONFORMANCE must name a folder that holds checkouts of the public repositories engine.io-protocol and \
-             socket.io-protocol of the socketio organisation",
-        );
-    };
-    if let Some(outcome) = fixture()? {
-        return Ok(outcome);
-    }
-    let folder = PathBuf::from(folder);
-    let mut run = command(root(), "node", &["tests/interop/conformance.js"]);
-    run.arg(folder).env("CARGO_TARGET_DIR", target());
-    all(report, [run])
 }
