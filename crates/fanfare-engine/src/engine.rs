@@ -128,13 +128,14 @@ impl<H: Handler> Engine<H> {
         })
     }
 
-    /// Opens a session: makes the connection, queues its `open` packet. The caller attaches a transport, then calls
-    /// [`opened`](Engine::opened).
+    /// Opens a session: makes the connection, queues its `open` packet behind `head`, an answer to HTTP that is still to
+    /// be written. The caller attaches a transport, then calls [`opened`](Engine::opened).
     pub(crate) fn open(
         self: &Arc<Self>,
         handshake: Handshake,
         protocol: Protocol,
         transport: Transport,
+        head: Vec<u8>,
     ) -> Result<Arc<Connection<H::State>>, getrandom::Error> {
         self.runtime();
         let sid = Sid::random()?;
@@ -160,13 +161,15 @@ impl<H: Handler> Engine<H> {
             ping_timeout: self.config.ping_timeout,
             max_payload: self.config.limits.max_payload,
         };
-        let mut out = Vec::with_capacity(128);
+        let mut out = head;
+        let head = out.len();
+        out.reserve(128);
         let start = frame::begin(&mut out);
         out.push(b'0');
         open.write_json(&mut out);
         frame::finish(&mut out, start, OpCode::Text);
         let mut inner = conn.inner.lock();
-        inner.outbox.push(out.into(), 1);
+        inner.outbox.push_first(out.into(), head);
         conn.reschedule(&mut inner);
         drop(inner);
         Ok(conn)
@@ -311,7 +314,7 @@ mod tests {
         let engine = Engine::new(Nothing, Config::default());
         let handshake = Handshake::new(&http::Request::new(()));
         let conn = engine
-            .open(handshake, Protocol::V4, Transport::Polling)
+            .open(handshake, Protocol::V4, Transport::Polling, Vec::new())
             .unwrap();
         // Whoever opens a connection has the right first; asking in vain takes it from nobody.
         for _ in 0..3 {

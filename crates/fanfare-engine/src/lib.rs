@@ -20,6 +20,7 @@ mod handshake;
 mod outbox;
 mod prepared;
 mod proxy;
+mod scratch;
 mod serve;
 mod service;
 mod sid;
@@ -40,7 +41,7 @@ pub use handler::{AllowFuture, CloseMode, ConnectionError, Handler, Protocol, Tr
 pub use handshake::{Handshake, Headers, RemoteAddr, Secure};
 pub use prepared::{Prepared, PreparedBuf};
 pub use proxy::{ForwardedHeader, NetworkError, Networks, TrustedProxies};
-pub use serve::{ServeOptions, serve};
+pub use serve::{ServeBody, ServeOptions, serve};
 pub use service::{EngineBody, EngineFuture, EngineService};
 
 /// Decoders that are not public otherwise, for the targets in `fuzz/`.

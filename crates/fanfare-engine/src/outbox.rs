@@ -66,6 +66,8 @@ pub(crate) struct Outbox {
     partial: bool,
     /// Something in it is worth compressing.
     pub(crate) compress: bool,
+    /// The first bytes of the queue that are no frame yet: the answer to an HTTP request.
+    head: u16,
     /// The task that reads the connection.
     pub(crate) task: Option<Waker>,
 }
@@ -82,6 +84,7 @@ impl Outbox {
             blocked: false,
             partial: false,
             compress: false,
+            head: 0,
             task: None,
         }
     }
@@ -131,6 +134,23 @@ impl Outbox {
         self.packets += packets;
         self.seal();
         self.enqueue(Entry { frames, packets });
+    }
+
+    /// Queues the first packet of a connection, behind `head` bytes that answer an HTTP request.
+    pub(crate) fn push_first(&mut self, frames: Bytes, head: usize) {
+        self.head = u16::try_from(head).unwrap_or(u16::MAX);
+        self.push(frames, 1);
+    }
+
+    /// Takes the answer to the HTTP request, if nothing of it has been written: it goes out whatever becomes of the
+    /// packets behind it.
+    pub(crate) fn take_head(&mut self) -> Option<Bytes> {
+        let len = usize::from(std::mem::take(&mut self.head));
+        if len == 0 {
+            return None;
+        }
+        self.front()
+            .map(|first| first.slice(..len.min(first.len())))
     }
 
     /// Queues a copy of small frames.
@@ -335,6 +355,9 @@ impl Outbox {
     /// Removes what was written from the head of the queue.
     pub(crate) fn written(&mut self, mut n: usize) {
         self.bytes -= n;
+        if n > 0 {
+            self.head = 0;
+        }
         if matches!(self.queue, Queue::Empty)
             && let Some(tail) = self.tail.take_if(|tail| tail.frames.len() == n)
         {

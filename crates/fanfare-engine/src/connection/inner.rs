@@ -25,11 +25,8 @@ const CLOSE: [u8; 2] = [0x88, 0];
 pub(crate) struct Inner {
     pub(crate) session: Session,
     pub(crate) outbox: Outbox,
-    /// Wakes the GET that waits.
-    pub(crate) get: Option<Waker>,
-    /// Wakes the task of the WebSocket that is being probed.
-    pub(crate) probe: Option<Waker>,
-    ready: Vec<Waker>,
+    /// Boxed, because an idle WebSocket has none.
+    waiting: Option<Box<Waiting>>,
     pub(crate) deadline: Option<Instant>,
     /// The tick of this connection's entry in the wheel; 0 = none.
     pub(crate) wheel_at: u64,
@@ -39,14 +36,23 @@ pub(crate) struct Inner {
     compressor: Option<Box<Compressor>>,
 }
 
+/// Who waits for what.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// Wakes the GET that waits.
+    pub(crate) get: Option<Waker>,
+    /// Wakes the task of the WebSocket that is being probed.
+    pub(crate) probe: Option<Waker>,
+    /// Wake those who wait for room.
+    ready: Vec<Waker>,
+}
+
 impl Inner {
     pub(super) fn new(session: Session) -> Inner {
         Inner {
             session,
             outbox: Outbox::new(),
-            get: None,
-            probe: None,
-            ready: Vec::new(),
+            waiting: None,
             deadline: None,
             wheel_at: 0,
             close_code: 0,
@@ -83,9 +89,29 @@ impl Inner {
         }
     }
 
+    pub(crate) fn waiting(&mut self) -> &mut Waiting {
+        self.waiting.get_or_insert_default()
+    }
+
+    pub(crate) fn take_probe(&mut self) -> Option<Waker> {
+        self.waiting.as_mut()?.probe.take()
+    }
+
+    fn take_get(&mut self) -> Option<Waker> {
+        self.waiting.as_mut()?.get.take()
+    }
+
+    fn take_ready(&mut self) -> Vec<Waker> {
+        match &mut self.waiting {
+            Some(waiting) => std::mem::take(&mut waiting.ready),
+            None => Vec::new(),
+        }
+    }
+
     pub(super) fn wait_ready(&mut self, waker: &Waker) {
-        if !self.ready.iter().any(|w| w.will_wake(waker)) {
-            self.ready.push(waker.clone());
+        let ready = &mut self.waiting().ready;
+        if !ready.iter().any(|w| w.will_wake(waker)) {
+            ready.push(waker.clone());
         }
     }
 
@@ -146,10 +172,10 @@ impl<S: Send + Sync + 'static> Connection<S> {
             actions |= self.flush(inner, after);
         }
         if actions.contains(Actions::ANSWER) {
-            after.get = after.get.take().or_else(|| inner.get.take());
+            after.get = after.get.take().or_else(|| inner.take_get());
         }
         if actions.contains(Actions::CLOSE_PROBE) {
-            after.probe = inner.probe.take();
+            after.probe = inner.take_probe();
         }
         if actions.contains(Actions::CLOSE_WEBSOCKET) {
             self.close_websocket(inner, after);
@@ -161,7 +187,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
                 inner.outbox.sink = Sink::Closed;
             }
             inner.compressor = None;
-            after.ready.append(&mut inner.ready);
+            after.ready.append(&mut inner.take_ready());
             after.task = inner.outbox.task.clone();
             after.closed = true;
             inner.deadline = None;
@@ -172,7 +198,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
     /// Writes what is queued as far as possible.
     pub(crate) fn flush(&self, inner: &mut Inner, after: &mut After) -> Actions {
         if matches!(inner.outbox.sink, Sink::Polling) {
-            after.get = after.get.take().or_else(|| inner.get.take());
+            after.get = after.get.take().or_else(|| inner.take_get());
             return Actions::NONE;
         }
         if !inner.outbox.blocked && inner.outbox.flush().is_err() {
@@ -186,10 +212,10 @@ impl<S: Send + Sync + 'static> Connection<S> {
         if inner.outbox.blocked {
             self.flags.set(Flags::BLOCKED);
         }
-        if !inner.ready.is_empty()
+        if inner.waiting.is_some()
             && inner.outbox.bytes() <= self.host.config().limits.outbox_bytes / 2
         {
-            after.ready.append(&mut inner.ready);
+            after.ready.append(&mut inner.take_ready());
         }
         if inner.outbox.is_empty() {
             inner.session.drained()
@@ -200,7 +226,10 @@ impl<S: Send + Sync + 'static> Connection<S> {
 
     fn close_websocket(&self, inner: &mut Inner, after: &mut After) {
         let between = inner.outbox.is_between_frames();
-        let frame = inner.close_frame();
+        let mut frame = inner.close_frame();
+        if let Some(head) = inner.outbox.take_head() {
+            frame = [head, frame].concat().into();
+        }
         match inner.outbox.sink {
             Sink::Tcp(_) => {
                 inner.outbox.clear();

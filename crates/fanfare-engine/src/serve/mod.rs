@@ -1,31 +1,37 @@
-//! A server for any tower service: accepts connections and speaks HTTP/1.1 and HTTP/2 on them.
+//! A server for the engine: accepts connections and speaks HTTP/1.1 and HTTP/2 on them.
+//!
+//! A request that is there in one piece, as nearly all of Engine.IO's are, is read into a buffer of the thread,
+//! answered with one `write`, and costs the connection no buffer ([`connection`]). Whatever is unusual is hyper's
+//! business from then on ([`fallback`]).
 
+mod body;
+mod connection;
+mod fallback;
+mod request;
+mod response;
+mod stop;
 mod stream;
 
-use std::error::Error;
-use std::future::{Future, pending};
+use std::convert::Infallible;
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpListener;
 use tower_service::Service;
 
 use crate::proxy::read_header;
-use crate::{Networks, RemoteAddr};
+use crate::{EngineBody, Networks};
 
+pub use body::ServeBody;
+use connection::Connection;
+pub(crate) use connection::{Taken, Takeover};
+use stop::Stop;
 pub(crate) use stream::HttpStream;
 
 /// How [`serve`] treats connections.
@@ -59,27 +65,38 @@ impl Default for ServeOptions {
     }
 }
 
+/// What all connections of a server have in common.
+#[derive(Debug)]
+struct Shared {
+    options: ServeOptions,
+    http: Builder<TokioExecutor>,
+    stop: Arc<Stop>,
+}
+
 /// Serves HTTP with `service` on `listener` until `shutdown` completes; then takes no more connections, lets requests
 /// under way end, and returns. WebSockets are not waited for: closing them is the engine's business.
 ///
-/// Each request carries its [`RemoteAddr`].
+/// `service` is an [`EngineService`](crate::EngineService) or one around it; servers of other things are hyper's and
+/// axum's business, where the engine is one of several services. Each request carries its
+/// [`RemoteAddr`](crate::RemoteAddr).
 ///
 /// # Errors
 ///
-/// An error of the listener itself. What goes wrong with one connection ends that connection, and running out of file
-/// descriptors makes the server wait.
-pub async fn serve<S, B>(
+/// None at present: what goes wrong with one connection ends that connection, and running out of file descriptors
+/// makes the server wait.
+pub async fn serve<S>(
     listener: TcpListener,
     service: S,
     options: ServeOptions,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()>
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
+        + Clone
+        + Send
+        + Unpin
+        + 'static,
+    S::Future: Send + Unpin,
 {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
@@ -91,66 +108,84 @@ where
         .keep_alive_interval(Some(options.write_timeout))
         .keep_alive_timeout(options.write_timeout)
         .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX));
-    let http = Arc::new(http);
-    let times = Times {
-        header: options.header_timeout,
-        write: options.write_timeout,
-    };
-    // Every connection holds a receiver: when they are gone, all requests have ended.
-    let (stop, stopped) = watch::channel(());
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let (stream, address) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) if is_of_connection(&error) => continue,
-                Err(error) => {
-                    // Out of descriptors or memory: others have to end first.
-                    tracing::error!(%error, "cannot accept connections");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            () = &mut shutdown => break,
-        };
-        let (http, service, stopped) = (http.clone(), service.clone(), stopped.clone());
-        if options.proxy_protocol.contains(address.ip()) {
-            tokio::spawn(proxied(http, stream, address, service, stopped, times));
-        } else {
-            tokio::spawn(connection(http, stream, address, service, stopped, times));
-        }
+    let stop = Arc::new(Stop::default());
+    let timeout = options.shutdown_timeout;
+    let shared = Arc::new(Shared {
+        options,
+        http,
+        stop: stop.clone(),
+    });
+    // In a task, because the caller may be no worker of the runtime: each connection would cost two of its threads.
+    let accepting = tokio::spawn(accept(listener, service, shared));
+    let _guard = AbortOnDrop(accepting.abort_handle());
+    let mut accepting = pin!(accepting);
+    tokio::select! {
+        _ = &mut accepting => {}
+        () = shutdown => accepting.abort(),
     }
-    drop(listener);
-    drop(stopped);
-    stop.send_replace(());
-    let _ = tokio::time::timeout(options.shutdown_timeout, stop.closed()).await;
+    let _ = accepting.await;
+    stop.set();
+    let _ = tokio::time::timeout(timeout, stop.all_gone()).await;
     Ok(())
 }
 
-/// What a connection may take its time for.
-#[derive(Clone, Copy)]
-struct Times {
-    header: Duration,
-    write: Duration,
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn accept<S>(listener: TcpListener, service: S, shared: Arc<Shared>)
+where
+    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
+        + Clone
+        + Send
+        + Unpin
+        + 'static,
+    S::Future: Send + Unpin,
+{
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if is_of_connection(&error) => continue,
+            Err(error) => {
+                // Out of descriptors or memory: others have to end first.
+                tracing::error!(%error, "cannot accept connections");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Small packets must not wait for the acknowledgement of others.
+        if stream.set_nodelay(true).is_err() {
+            continue;
+        }
+        let connection = Connection::new(shared.clone(), service.clone(), stream, address);
+        if shared.options.proxy_protocol.contains(address.ip()) {
+            tokio::spawn(proxied(connection));
+        } else {
+            tokio::spawn(connection);
+        }
+    }
 }
 
 /// A connection that begins with a PROXY protocol header.
-async fn proxied<S, B>(
-    http: Arc<Builder<TokioExecutor>>,
-    mut stream: TcpStream,
-    address: SocketAddr,
-    service: S,
-    stopped: watch::Receiver<()>,
-    times: Times,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+async fn proxied<S>(mut connection: Connection<S>)
+where
+    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
+        + Clone
+        + Send
+        + Unpin
+        + 'static,
+    S::Future: Send + Unpin,
 {
-    let address = match tokio::time::timeout(times.header, read_header(&mut stream)).await {
-        Ok(Ok(client)) => client.unwrap_or(address),
+    let timeout = connection.header_timeout();
+    let Some((stream, address)) = connection.peer() else {
+        return;
+    };
+    match tokio::time::timeout(timeout, read_header(stream)).await {
+        Ok(Ok(client)) => *address = client.unwrap_or(*address),
         Ok(Err(error)) => {
             tracing::debug!(%address, %error, "a load balancer's connection was refused");
             return;
@@ -159,56 +194,8 @@ async fn proxied<S, B>(
             tracing::debug!(%address, "no PROXY protocol header in time");
             return;
         }
-    };
-    connection(http, stream, address, service, stopped, times).await;
-}
-
-async fn connection<S, B>(
-    http: Arc<Builder<TokioExecutor>>,
-    stream: TcpStream,
-    address: SocketAddr,
-    service: S,
-    mut stopped: watch::Receiver<()>,
-    times: Times,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    if stream.set_nodelay(true).is_err() {
-        return;
     }
-    let asked = Arc::new(AtomicBool::new(false));
-    let service = TowerToHyperService::new(Noted {
-        service,
-        address,
-        asked: asked.clone(),
-    });
-    let stream = HttpStream::new(stream, times.write);
-    let mut serving = pin!(http.serve_connection_with_upgrades(stream, service));
-    // Hyper's own timeout begins when it knows the version of HTTP, and not at all with HTTP/2.
-    let unasked = async {
-        tokio::time::sleep(times.header).await;
-        if asked.load(Ordering::Relaxed) {
-            pending::<()>().await;
-        }
-    };
-    let result = tokio::select! {
-        result = &mut serving => result,
-        _ = stopped.changed() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-        () = unasked => {
-            tracing::debug!(%address, "a connection without a request");
-            return;
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%address, %error, "a connection failed");
-    }
+    connection.await;
 }
 
 fn is_of_connection(error: &io::Error) -> bool {
@@ -217,28 +204,4 @@ fn is_of_connection(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
     )
-}
-
-/// Adds the [`RemoteAddr`] to each request, and notes that there was one.
-#[derive(Clone, Debug)]
-struct Noted<S> {
-    service: S,
-    address: SocketAddr,
-    asked: Arc<AtomicBool>,
-}
-
-impl<S: Service<Request<B>>, B> Service<Request<B>> for Noted<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        self.asked.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(RemoteAddr(self.address));
-        self.service.call(request)
-    }
 }

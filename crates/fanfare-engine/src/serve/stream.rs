@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -15,6 +16,8 @@ use tokio::time::Sleep;
 ///
 /// A WebSocket leaves this behind: there the heartbeat notices.
 pub(crate) struct HttpStream {
+    /// What was read before.
+    prefix: Bytes,
     stream: TokioIo<TcpStream>,
     patience: Duration,
     /// Runs while something waits to be written.
@@ -22,16 +25,19 @@ pub(crate) struct HttpStream {
 }
 
 impl HttpStream {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> HttpStream {
+    /// `prefix`: what was read from the stream already.
+    pub(super) fn new(prefix: Bytes, stream: TcpStream, patience: Duration) -> HttpStream {
         HttpStream {
+            prefix,
             stream: TokioIo::new(stream),
             patience,
             stalled: None,
         }
     }
 
-    pub(crate) fn into_inner(self) -> TcpStream {
-        self.stream.into_inner()
+    /// The stream, and what has to be taken for its beginning.
+    pub(crate) fn into_parts(self) -> (TcpStream, Bytes) {
+        (self.stream.into_inner(), self.prefix)
     }
 
     fn patient<T>(
@@ -43,25 +49,37 @@ impl HttpStream {
             self.stalled = None;
             return written;
         }
-        let patience = self.patience;
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        stalled.as_mut().poll(cx).map(|()| {
-            // The system would keep for a long time what it could not deliver.
-            let _ = self.stream.inner().set_zero_linger();
-            let message = format!("the client took nothing of the answer for {patience:?}");
-            Err(io::Error::new(io::ErrorKind::TimedOut, message))
-        })
+        poll_stalled(&mut self.stalled, self.stream.inner(), self.patience, cx).map(Err)
     }
+}
+
+/// Polled while something waits to be written. Ready: it has waited too long.
+pub(super) fn poll_stalled(
+    stalled: &mut Option<Pin<Box<Sleep>>>,
+    stream: &TcpStream,
+    patience: Duration,
+    cx: &mut Context<'_>,
+) -> Poll<io::Error> {
+    let stalled = stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+    stalled.as_mut().poll(cx).map(|()| {
+        // The system would keep for a long time what it could not deliver.
+        let _ = stream.set_zero_linger();
+        let message = format!("the client took nothing of the answer for {patience:?}");
+        io::Error::new(io::ErrorKind::TimedOut, message)
+    })
 }
 
 impl Read for HttpStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.prefix.is_empty() {
+            let n = self.prefix.len().min(buf.remaining());
+            buf.put_slice(&self.prefix.split_to(n));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

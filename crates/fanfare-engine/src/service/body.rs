@@ -17,6 +17,10 @@ impl EngineBody {
         let data = data.into();
         EngineBody((!data.is_empty()).then_some(data))
     }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.0.unwrap_or_default()
+    }
 }
 
 impl Body for EngineBody {

@@ -62,7 +62,7 @@ impl<H: Handler> Get<H> {
         let queued = !inner.outbox.is_empty();
         let answer = inner.session.answer(queued);
         let Some(answer) = answer else {
-            inner.get = Some(cx.waker().clone());
+            inner.waiting().get = Some(cx.waker().clone());
             return Poll::Pending;
         };
         self.answered = true;

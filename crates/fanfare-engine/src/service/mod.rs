@@ -20,7 +20,9 @@ use fanfare_websocket::ServerHandshake;
 use http::header::{CONNECTION, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
+use hyper::upgrade::OnUpgrade;
 
+use crate::serve::Takeover;
 use crate::{
     Connection, ConnectionError, Engine, Handler, Handshake, Protocol, Transport, websocket,
 };
@@ -140,7 +142,10 @@ impl<H: Handler> EngineService<H> {
                 .into();
         }
         let msie = is_msie(request.headers());
-        match self.engine.open(handshake, protocol, Transport::Polling) {
+        let opened = self
+            .engine
+            .open(handshake, protocol, Transport::Polling, Vec::new());
+        match opened {
             Ok(conn) => {
                 self.engine.opened(&conn);
                 Get::start(&self.engine, conn, msie, true)
@@ -249,15 +254,11 @@ impl<H: Handler> EngineService<H> {
                 return response;
             }
         };
-        if request
-            .extensions()
-            .get::<hyper::upgrade::OnUpgrade>()
-            .is_none()
-        {
+        let takeover = request.extensions_mut().remove::<Takeover>();
+        if takeover.is_none() && request.extensions().get::<OnUpgrade>().is_none() {
             tracing::warn!("the HTTP server does not support upgrades: no WebSocket");
             return answer::upgrade_refusal(ErrorCode::BadRequest, None);
         }
-        let upgrade = hyper::upgrade::on(&mut *request);
         let mut answer = accept.response().map(|()| EngineBody::default());
         let target = match target {
             Upgrading::New(handshake, protocol) => {
@@ -279,12 +280,16 @@ impl<H: Handler> EngineService<H> {
                 }
             }
         };
-        self.engine.runtime().spawn(websocket::run(
-            self.engine.clone(),
-            upgrade,
-            target,
-            accept.permessage_deflate(),
-        ));
+        let engine = self.engine.clone();
+        let deflate = accept.permessage_deflate();
+        let open = move |source| {
+            let runtime = engine.runtime().clone();
+            runtime.spawn(websocket::Task::new(engine, source, target, deflate));
+        };
+        match takeover {
+            Some(takeover) => takeover.set(|taken| open(websocket::Source::Taken(taken))),
+            None => open(websocket::Source::Hyper(hyper::upgrade::on(request))),
+        }
         answer
     }
 }

@@ -158,7 +158,7 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
         let mut inner = self.conn.inner.lock();
         inner.session.post_done();
         // A WebSocket that has become the transport meanwhile waits for this.
-        let waiting = inner.probe.take();
+        let waiting = inner.take_probe();
         drop(inner);
         if let Some(waker) = waiting {
             waker.wake();
@@ -171,7 +171,7 @@ impl<H: Handler, B> Drop for Post<H, B> {
         if !self.done {
             let waiting = self.conn.drive(|inner| {
                 let actions = inner.session.post_lost();
-                (inner.probe.take(), actions)
+                (inner.take_probe(), actions)
             });
             if let Some(waker) = waiting {
                 waker.wake();

@@ -31,11 +31,10 @@ enum Step {
 /// Probes; `Some` if the session has moved here.
 pub(super) async fn run<H: Handler>(
     engine: Arc<Engine<H>>,
-    conn: Arc<Connection<H::State>>,
-    base64: bool,
+    (conn, base64): (Arc<Connection<H::State>>, bool),
     mut stream: Stream,
     mut decoder: Decoder,
-    early: Early,
+    (head, early): (Vec<u8>, Early),
 ) -> Option<Reader<H>> {
     let attached = conn.drive(|inner| {
         (
@@ -46,7 +45,7 @@ pub(super) async fn run<H: Handler>(
         )
     });
     if attached.is_err() {
-        stream.refuse().await;
+        stream.refuse(head).await;
         return None;
     }
     {
@@ -54,6 +53,9 @@ pub(super) async fn run<H: Handler>(
         conn.reschedule(&mut inner);
     }
     let mut guard = Guard { conn: Some(conn) };
+    if !head.is_empty() && stream.write_all(&head).await.is_err() {
+        return None;
+    }
     let mut input: Vec<u8> = early.into();
     loop {
         let conn = guard.conn.as_ref()?;
@@ -110,7 +112,7 @@ pub(super) async fn run<H: Handler>(
         }
     }
     drop(guard);
-    stream.refuse().await;
+    stream.refuse(Vec::new()).await;
     None
 }
 
@@ -123,7 +125,7 @@ impl<S: Send + Sync + 'static> Drop for Guard<S> {
     fn drop(&mut self) {
         if let Some(conn) = &self.conn {
             conn.drive(|inner| {
-                inner.probe = None;
+                inner.take_probe();
                 ((), inner.session.probe_lost())
             });
         }
@@ -181,7 +183,7 @@ async fn read<S: Send + Sync + 'static>(
             if !inner.session.upgrading() {
                 return Poll::Ready(0);
             }
-            inner.probe = Some(cx.waker().clone());
+            inner.waiting().probe = Some(cx.waker().clone());
         }
         let mut buf = ReadBuf::new(&mut chunk);
         match ready!(stream.poll_read(cx, &mut buf)) {
@@ -199,10 +201,10 @@ async fn wait_for_post<S: Send + Sync + 'static>(conn: &Arc<Connection<S>>) {
     poll_fn(|cx: &mut Context<'_>| {
         let mut inner = conn.inner.lock();
         if inner.session.post_under_way() && inner.session.stage() != Stage::Closed {
-            inner.probe = Some(cx.waker().clone());
+            inner.waiting().probe = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        inner.probe = None;
+        inner.take_probe();
         Poll::Ready(())
     })
     .await;

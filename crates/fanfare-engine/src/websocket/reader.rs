@@ -1,6 +1,5 @@
 //! Reading a WebSocket that carries a session: one small future per connection.
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,19 +15,14 @@ use super::stream::{LINGER, Stream};
 use crate::batch::{self, Source, batch};
 use crate::connection::After;
 use crate::flags::Flags;
+use crate::scratch::{SCRATCH, with_scratch};
 use crate::service::received;
 use crate::{Connection, Engine, Handler, Protocol};
 
-/// The size of a thread's buffer for reading.
-const SCRATCH: usize = 64 * 1024;
 /// With less room than this left, what is incomplete grows in a buffer of its own.
 const ROOM: usize = 16 * 1024;
 /// After so many messages it is another connection's turn.
 const TURN: u32 = 256;
-
-thread_local! {
-    static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// Reads, decodes in place, calls the handler. While nothing arrives it holds no buffer.
 pub(super) struct Reader<H: Handler> {
@@ -88,55 +82,47 @@ impl<H: Handler> Reader<H> {
         if self.rest.len() + ROOM > SCRATCH || self.need > SCRATCH {
             return self.poll_big(cx);
         }
-        let mut scratch = READ.take();
-        if scratch.len() < SCRATCH {
-            scratch.resize(SCRATCH, 0);
-        }
-        let kept = self.rest.len();
-        let mut buf = ReadBuf::new(&mut scratch[kept..]);
-        let polled = self.stream.poll_read(cx, &mut buf);
-        let n = buf.filled().len();
-        let result = match polled {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(())) if n > 0 => {
-                scratch[..kept].copy_from_slice(&self.rest);
-                let end = kept + n;
-                let (next, consumed) = self.handle(&mut scratch[..end]);
-                // Its capacity is its length: nothing is kept for later.
-                self.rest = scratch[consumed..end].to_vec();
-                Poll::Ready(next)
+        with_scratch(|scratch| {
+            let kept = self.rest.len();
+            let mut buf = ReadBuf::new(&mut scratch[kept..]);
+            let polled = self.stream.poll_read(cx, &mut buf);
+            let n = buf.filled().len();
+            match polled {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(())) if n > 0 => {
+                    scratch[..kept].copy_from_slice(&self.rest);
+                    let end = kept + n;
+                    let (next, consumed) = self.handle(&mut scratch[..end]);
+                    // Its capacity is its length: nothing is kept for later.
+                    self.rest = scratch[consumed..end].to_vec();
+                    Poll::Ready(next)
+                }
+                Poll::Ready(_) => Poll::Ready(self.ended()),
             }
-            Poll::Ready(_) => Poll::Ready(self.ended()),
-        };
-        READ.replace(scratch);
-        result
+        })
     }
 
     /// A big frame: it grows in its own buffer with what has really come, whatever length was announced.
     fn poll_big(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         let missing = self.need.saturating_sub(self.rest.len());
-        let mut scratch = READ.take();
-        if scratch.len() < SCRATCH {
-            scratch.resize(SCRATCH, 0);
-        }
-        let mut buf = ReadBuf::new(&mut scratch[..missing.clamp(ROOM, SCRATCH)]);
-        let polled = self.stream.poll_read(cx, &mut buf);
-        let came = buf.filled();
-        let result = match polled {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(())) if !came.is_empty() => {
-                // At most doubled, and never beyond the frame.
-                if self.rest.capacity() - self.rest.len() < came.len() {
-                    let more = missing.min(self.rest.len());
-                    self.rest.reserve_exact(more.max(came.len()));
+        with_scratch(|scratch| {
+            let mut buf = ReadBuf::new(&mut scratch[..missing.clamp(ROOM, SCRATCH)]);
+            let polled = self.stream.poll_read(cx, &mut buf);
+            let came = buf.filled();
+            match polled {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(())) if !came.is_empty() => {
+                    // At most doubled, and never beyond the frame.
+                    if self.rest.capacity() - self.rest.len() < came.len() {
+                        let more = missing.min(self.rest.len());
+                        self.rest.reserve_exact(more.max(came.len()));
+                    }
+                    self.rest.extend_from_slice(came);
+                    Poll::Ready(Next::More)
                 }
-                self.rest.extend_from_slice(came);
-                Poll::Ready(Next::More)
+                Poll::Ready(_) => Poll::Ready(self.ended()),
             }
-            Poll::Ready(_) => Poll::Ready(self.ended()),
-        };
-        READ.replace(scratch);
-        result
+        })
     }
 
     fn keep(&mut self, mut input: Vec<u8>, consumed: usize) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanfare_websocket::deflate::Params;
 use fanfare_websocket::{CloseCode, OpCode, frame};
+use hyper::rt::{Read, Write};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -36,43 +37,42 @@ pub(super) enum Stream {
 impl Stream {
     /// Takes the socket out of hyper if it is one; with it what was read already.
     pub(super) fn new(upgraded: Upgraded) -> (Stream, Bytes) {
-        use hyper_util::server::conn::auto::upgrade::downcast;
-        let upgraded = match downcast::<HttpStream>(upgraded) {
-            Ok(parts) => return Self::split(parts.io.into_inner(), parts.read_buf),
+        let upgraded = match parts::<HttpStream>(upgraded) {
+            Ok((stream, early)) => {
+                let (socket, prefix) = stream.into_parts();
+                return (Stream::tcp(socket), joined(early, prefix));
+            }
             Err(upgraded) => upgraded,
         };
-        match downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => Self::split(parts.io.into_inner(), parts.read_buf),
-            Err(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
-                Ok(parts) => Self::split(parts.io.into_inner(), parts.read_buf),
-                Err(upgraded) => {
-                    let stream = Stream::Boxed(Box::pin(TokioIo::new(upgraded)));
-                    (stream, Bytes::new())
-                }
-            },
+        match parts::<TokioIo<TcpStream>>(upgraded) {
+            Ok((stream, early)) => {
+                let socket = stream.into_inner();
+                // Small frames must not wait for the acknowledgement of others.
+                let _ = socket.set_nodelay(true);
+                (Stream::tcp(socket), early)
+            }
+            Err(upgraded) => (
+                Stream::Boxed(Box::pin(TokioIo::new(upgraded))),
+                Bytes::new(),
+            ),
         }
     }
 
-    fn split(socket: TcpStream, early: Bytes) -> (Stream, Bytes) {
-        // Small frames must not wait for the acknowledgement of others.
-        let _ = socket.set_nodelay(true);
+    pub(super) fn tcp(socket: TcpStream) -> Stream {
         let (read, write) = socket.into_split();
-        (Stream::Tcp(read, Some(write)), early)
+        Stream::Tcp(read, Some(write))
     }
 
     /// Makes this the sink of a connection's outbox, from within the task that will read the stream.
-    pub(super) async fn attach<S: Send + Sync + 'static>(
+    pub(super) fn attach<S: Send + Sync + 'static>(
         &mut self,
         conn: &Arc<Connection<S>>,
         deflate: Option<Params>,
+        cx: &Context<'_>,
     ) {
-        poll_fn(|cx| {
-            self.attach_now(&mut conn.inner.lock(), cx);
-            conn.flags.set(Flags::WEBSOCKET);
-            conn.deflate.agree(deflate);
-            Poll::Ready(())
-        })
-        .await;
+        self.attach_now(&mut conn.inner.lock(), cx);
+        conn.flags.set(Flags::WEBSOCKET);
+        conn.deflate.agree(deflate);
     }
 
     pub(super) fn attach_now(&mut self, inner: &mut crate::connection::Inner, cx: &Context<'_>) {
@@ -148,13 +148,15 @@ impl Stream {
         }
     }
 
-    /// Closes a WebSocket that is of no use, with a close frame.
-    pub(super) async fn refuse(mut self) {
-        let close = frame::prepare(
+    /// Closes a WebSocket that is of no use, with a close frame behind `head`.
+    pub(super) async fn refuse(mut self, head: Vec<u8>) {
+        let mut out = head;
+        frame::encode_into(
+            &mut out,
             OpCode::Close,
             &frame::close_payload(CloseCode::NO_STATUS, ""),
         );
-        if self.write_all(&close).await.is_ok() {
+        if self.write_all(&out).await.is_ok() {
             self.finish().await;
         }
     }
@@ -178,6 +180,28 @@ impl Stream {
             }
         }
     }
+}
+
+/// The stream of this type below hyper, and what was read of it already.
+fn parts<T>(upgraded: Upgraded) -> Result<(T, Bytes), Upgraded>
+where
+    T: Read + Write + Unpin + 'static,
+{
+    use hyper_util::server::conn::auto::upgrade::downcast;
+    match downcast::<T>(upgraded) {
+        Ok(parts) => Ok((parts.io, parts.read_buf)),
+        Err(upgraded) => {
+            let parts = upgraded.downcast::<T>()?;
+            Ok((parts.io, parts.read_buf))
+        }
+    }
+}
+
+fn joined(first: Bytes, second: Bytes) -> Bytes {
+    if second.is_empty() {
+        return first;
+    }
+    [first, second].concat().into()
 }
 
 /// How long a connection that we closed may take to close its side.

@@ -1,0 +1,437 @@
+//! One connection: reads requests, has them answered, writes the answers.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use http::{Request, Response, StatusCode};
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+use tower_service::Service;
+
+use super::request::{self, Parsed};
+use super::stop::Seat;
+use super::stream::poll_stalled;
+use super::{HttpStream, ServeBody, Shared, fallback, response};
+use crate::scratch::{SCRATCH, with_scratch};
+use crate::{EngineBody, RemoteAddr};
+
+/// So much is read ahead while a request is being answered; the rest waits with the kernel.
+const READ_AHEAD: usize = 16 * 1024;
+/// Bodies of up to this many bytes are copied behind their head; bigger ones are a second piece of the same write.
+const COPIED: usize = 4096;
+
+/// A connection that has left HTTP.
+pub(crate) struct Taken {
+    pub(crate) stream: TcpStream,
+    /// What came right behind the request.
+    pub(crate) early: Bytes,
+    /// The answer 101, still to be written.
+    pub(crate) head: Vec<u8>,
+}
+
+type TakeOver = Box<dyn FnOnce(Taken) + Send>;
+
+/// In the extensions of a request that asks for another protocol: who has the connection once the answer is 101.
+#[derive(Clone, Default)]
+pub(crate) struct Takeover(Arc<Mutex<Option<TakeOver>>>);
+
+impl Takeover {
+    pub(crate) fn set(&self, take_over: impl FnOnce(Taken) + Send + 'static) {
+        *self.0.lock() = Some(Box::new(take_over));
+    }
+}
+
+impl fmt::Debug for Takeover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Takeover")
+    }
+}
+
+/// The future of one connection. While it waits it holds no buffer.
+pub(super) struct Connection<S: Service<Request<ServeBody>>> {
+    shared: Arc<Shared>,
+    service: S,
+    address: SocketAddr,
+    state: State<S::Future>,
+    /// Gone when the connection has been handed on.
+    wire: Option<Wire>,
+}
+
+struct Wire {
+    stream: TcpStream,
+    /// What was read and not handled yet.
+    rest: Vec<u8>,
+    /// `rest` is the beginning of a head, and no more than that.
+    incomplete: bool,
+    seat: Seat,
+    /// Until when the next head has to be here.
+    deadline: Option<Instant>,
+    /// Set to some moment before the deadline: moving it for each request would cost more than waking too early once
+    /// in a while.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+enum State<F> {
+    Reading,
+    Answering {
+        answer: F,
+        close: bool,
+        takeover: Option<Takeover>,
+    },
+    Writing {
+        head: Bytes,
+        body: Bytes,
+        close: bool,
+        /// Runs while the client takes nothing.
+        stalled: Option<Pin<Box<Sleep>>>,
+    },
+    Hyper(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Over,
+}
+
+impl<S> Connection<S>
+where
+    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
+        + Clone
+        + Send
+        + Unpin
+        + 'static,
+    S::Future: Send + Unpin,
+{
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        service: S,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Self {
+        let seat = Seat::new(&shared.stop);
+        Connection {
+            shared,
+            service,
+            address,
+            state: State::Reading,
+            wire: Some(Wire {
+                stream,
+                rest: Vec::new(),
+                incomplete: false,
+                seat,
+                deadline: None,
+                timer: None,
+            }),
+        }
+    }
+
+    pub(super) fn header_timeout(&self) -> Duration {
+        self.shared.options.header_timeout
+    }
+
+    /// For what comes before the first request.
+    pub(super) fn peer(&mut self) -> Option<(&mut TcpStream, &mut SocketAddr)> {
+        Some((&mut self.wire.as_mut()?.stream, &mut self.address))
+    }
+
+    /// Reads until there is a request, or something that is none.
+    fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<State<S::Future>> {
+        let Some(wire) = &mut self.wire else {
+            return Poll::Ready(State::Over);
+        };
+        if wire.seat.is_stopping(cx) && wire.rest.is_empty() {
+            return Poll::Ready(State::Over);
+        }
+        if !wire.rest.is_empty() && !wire.incomplete {
+            let input = std::mem::take(&mut wire.rest);
+            if let Some(next) = self.look(&input) {
+                return Poll::Ready(next);
+            }
+        }
+        loop {
+            let read = with_scratch(|scratch| {
+                let Some(wire) = &mut self.wire else {
+                    return Poll::Ready(Some(State::Over));
+                };
+                let kept = wire.rest.len();
+                let mut buf = ReadBuf::new(&mut scratch[kept..]);
+                let read = Pin::new(&mut wire.stream).poll_read(cx, &mut buf);
+                let n = buf.filled().len();
+                match read {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(Ok(())) if n > 0 => {
+                        scratch[..kept].copy_from_slice(&wire.rest);
+                        if wire.incomplete && !scratch[kept..kept + n].contains(&b'\n') {
+                            // No line has ended, so no head has.
+                            wire.rest.extend_from_slice(&scratch[kept..kept + n]);
+                            return Poll::Ready(self.too_long());
+                        }
+                        Poll::Ready(self.look(&scratch[..kept + n]))
+                    }
+                    Poll::Ready(_) => Poll::Ready(Some(State::Over)),
+                }
+            });
+            match read {
+                Poll::Ready(Some(next)) => return Poll::Ready(next),
+                Poll::Ready(None) => {}
+                Poll::Pending => {
+                    let timeout = self.header_timeout();
+                    let late = self.wire.as_mut().is_some_and(|w| w.is_late(cx, timeout));
+                    if late {
+                        tracing::debug!(address = %self.address, "no request in time");
+                        return Poll::Ready(State::Over);
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Takes a request off the input and keeps the rest. `None`: more has to come.
+    fn look(&mut self, input: &[u8]) -> Option<State<S::Future>> {
+        let limit = self.longest_head();
+        let wire = self.wire.as_mut()?;
+        match request::parse(input, limit) {
+            Parsed::Incomplete => {
+                wire.rest = input.to_vec();
+                wire.incomplete = true;
+                self.too_long()
+            }
+            Parsed::Unusual => {
+                wire.rest.clear();
+                Some(self.fall_back(Bytes::copy_from_slice(input)))
+            }
+            Parsed::Whole {
+                mut request,
+                consumed,
+                close,
+                upgrade,
+            } => {
+                wire.rest = input[consumed..].to_vec();
+                wire.incomplete = false;
+                wire.deadline = None;
+                let takeover = upgrade.then(Takeover::default);
+                let extensions = request.extensions_mut();
+                extensions.insert(RemoteAddr(self.address));
+                if let Some(takeover) = &takeover {
+                    extensions.insert(takeover.clone());
+                }
+                Some(State::Answering {
+                    answer: self.service.call(request),
+                    close,
+                    takeover,
+                })
+            }
+        }
+    }
+
+    fn longest_head(&self) -> usize {
+        let limit = self.shared.options.max_header_bytes;
+        limit.clamp(8 * 1024, SCRATCH / 2)
+    }
+
+    /// A head that is too long is hyper's business: it says so.
+    fn too_long(&mut self) -> Option<State<S::Future>> {
+        let limit = self.longest_head();
+        let wire = self.wire.as_mut()?;
+        if wire.rest.len() <= limit {
+            return None;
+        }
+        let input = std::mem::take(&mut wire.rest);
+        Some(self.fall_back(input.into()))
+    }
+
+    fn fall_back(&mut self, prefix: Bytes) -> State<S::Future> {
+        let Some(wire) = self.wire.take() else {
+            return State::Over;
+        };
+        State::Hyper(Box::pin(fallback::serve(
+            self.shared.clone(),
+            self.service.clone(),
+            HttpStream::new(prefix, wire.stream, self.shared.options.write_timeout),
+            self.address,
+            wire.seat,
+        )))
+    }
+
+    /// Writes an answer as far as it goes at once.
+    fn write(
+        &mut self,
+        answer: Response<EngineBody>,
+        mut close: bool,
+        takeover: Option<Takeover>,
+        cx: &Context<'_>,
+    ) -> State<S::Future> {
+        thread_local! {
+            static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        let Some(wire) = &mut self.wire else {
+            return State::Over;
+        };
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let mut head = Vec::with_capacity(320);
+            response::write_head(&mut head, answer, &mut close);
+            if let Some(take_over) = takeover.and_then(|takeover| takeover.0.lock().take())
+                && let Some(wire) = self.wire.take()
+            {
+                take_over(Taken {
+                    stream: wire.stream,
+                    early: wire.rest.into(),
+                    head,
+                });
+            }
+            return State::Over;
+        }
+        close |= wire.seat.is_stopping(cx);
+        OUT.with_borrow_mut(|out| {
+            out.clear();
+            let mut body = response::write_head(out, answer, &mut close);
+            let written = if body.len() <= COPIED {
+                out.extend_from_slice(&body);
+                body = Bytes::new();
+                wire.stream.try_write(out)
+            } else {
+                wire.stream
+                    .try_write_vectored(&[IoSlice::new(out), IoSlice::new(&body)])
+            };
+            let written = match written {
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(_) => return State::Over,
+            };
+            if written == out.len() + body.len() {
+                return if close { State::Over } else { State::Reading };
+            }
+            let head = Bytes::copy_from_slice(&out[written.min(out.len())..]);
+            body.advance(written.saturating_sub(out.len()));
+            State::Writing {
+                head,
+                body,
+                close,
+                stalled: None,
+            }
+        })
+    }
+}
+
+impl Wire {
+    /// Whether the head of a request is overdue.
+    fn is_late(&mut self, cx: &mut Context<'_>, timeout: Duration) -> bool {
+        let deadline = *self
+            .deadline
+            .get_or_insert_with(|| Instant::now() + timeout);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        while timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= deadline {
+                return true;
+            }
+            timer.as_mut().reset(deadline.into());
+        }
+        false
+    }
+
+    /// Reads ahead while an answer is being made. Ready: the client is gone.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.rest.len() < READ_AHEAD {
+            let mut chunk = [0; 1024];
+            let mut buf = ReadBuf::new(&mut chunk);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => self.rest.extend_from_slice(buf.filled()),
+                _ => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &mut Bytes,
+        body: &mut Bytes,
+    ) -> Poll<io::Result<()>> {
+        while head.has_remaining() || body.has_remaining() {
+            let slices = [IoSlice::new(head), IoSlice::new(body)];
+            let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices))?;
+            let of_head = written.min(head.len());
+            head.advance(of_head);
+            body.advance(written - of_head);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S> Future for Connection<S>
+where
+    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
+        + Clone
+        + Send
+        + Unpin
+        + 'static,
+    S::Future: Send + Unpin,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            let next = match &mut this.state {
+                State::Reading => ready!(this.poll_reading(cx)),
+                State::Answering {
+                    answer,
+                    close,
+                    takeover,
+                } => match Pin::new(answer).poll(cx) {
+                    Poll::Ready(Ok(answer)) => {
+                        let (close, takeover) = (*close, takeover.take());
+                        // What answered is done with before the answer is on its way.
+                        this.state = State::Over;
+                        this.write(answer, close, takeover, cx)
+                    }
+                    Poll::Ready(Err(never)) => match never {},
+                    Poll::Pending => {
+                        if let Some(wire) = &mut this.wire {
+                            ready!(wire.poll_gone(cx));
+                        }
+                        State::Over
+                    }
+                },
+                State::Writing {
+                    head,
+                    body,
+                    close,
+                    stalled,
+                } => {
+                    let Some(wire) = &mut this.wire else {
+                        return Poll::Ready(());
+                    };
+                    let left = head.len() + body.len();
+                    match wire.poll_write(cx, head, body) {
+                        Poll::Ready(Ok(())) if !*close => State::Reading,
+                        Poll::Ready(_) => State::Over,
+                        Poll::Pending => {
+                            if head.len() + body.len() < left {
+                                *stalled = None;
+                            }
+                            let patience = this.shared.options.write_timeout;
+                            let error = ready!(poll_stalled(stalled, &wire.stream, patience, cx));
+                            tracing::debug!(address = %this.address, %error, "a connection failed");
+                            State::Over
+                        }
+                    }
+                }
+                State::Hyper(serving) => return serving.as_mut().poll(cx),
+                State::Over => return Poll::Ready(()),
+            };
+            this.state = next;
+        }
+    }
+}
