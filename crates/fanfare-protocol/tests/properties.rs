@@ -8,7 +8,8 @@ use bytes::Bytes;
 use common::{Any, List};
 use fanfare_protocol::engine::{self, Data, Packet as EnginePacket, PacketType, payload, v3};
 use fanfare_protocol::socket::{
-    self, AllArgs, Args, DecodeError, Decoder, Packet, encode_ack, encode_event, is_reserved_event,
+    self, AllArgs, Args, DecodeError, Decoder, Packet, Spread, encode_ack, encode_event,
+    is_reserved_event,
 };
 use fanfare_protocol::{Limits, msgpack};
 use proptest::collection::vec;
@@ -317,4 +318,21 @@ fn read(packet: &Packet<'_>) {
     let kept = args.to_buf();
     assert_eq!(kept.as_args().len(), args.len());
     assert!(matches!(EnginePacket::binary(b"").data, Data::Binary(_)));
+}
+
+proptest! {
+    /// Strings by value take a way of their own; it leads to the same JSON.
+    #[test]
+    fn strings_are_written_as_serde_json_writes_them(text in "(?s)[ -~\"\\\\\u{0}-\u{20}é]{0,40}|.{0,40}") {
+        let expected = format!("30[{}]", serde_json::to_string(&text).unwrap());
+        for by_value in [false, true] {
+            let (mut out, mut attachments) = (Vec::new(), Vec::new());
+            if by_value {
+                encode_ack(&mut out, "/", 0, &text, &mut attachments).unwrap();
+            } else {
+                encode_ack(&mut out, "/", 0, &Spread(&text), &mut attachments).unwrap();
+            }
+            prop_assert_eq!(std::str::from_utf8(&out).unwrap(), &expected);
+        }
+    }
 }

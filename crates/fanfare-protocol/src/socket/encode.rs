@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::header::{PacketType, is_reserved_event};
 use super::into_args::{IntoArgs, JsonArgs};
+use super::scan::is_plain;
 
 /// Why something cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -197,7 +198,16 @@ pub(crate) fn write_json<T: Serialize + ?Sized>(
     })
 }
 
+/// Appends a string as JSON.
+#[inline]
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    if is_plain(text) {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     // A string cannot fail to serialise, nor a Vec to take it.
     let _ = serde_json::to_writer(out, text);
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 
 use super::decode_args::AllArgs;
-use super::encode::EncodeError;
+use super::encode::{EncodeError, write_string};
 
 /// The arguments of an event or acknowledgement, about to be sent.
 ///
@@ -41,6 +41,14 @@ pub trait ArgWriter {
     /// # Errors
     /// [`EncodeError`] if it cannot be serialised.
     fn arg<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError>;
+
+    /// Takes the next argument, which is a string. As [`arg`](Self::arg), perhaps faster.
+    ///
+    /// # Errors
+    /// As [`arg`](Self::arg).
+    fn text(&mut self, value: &str) -> Result<(), EncodeError> {
+        self.arg(value)
+    }
 
     /// Takes several arguments that are written in JSON already, comma separated, without attachments.
     ///
@@ -117,10 +125,15 @@ one!(
     usize,
     f32,
     f64,
-    String,
     Bytes,
     serde_json::Value
 );
+
+impl IntoArgs for String {
+    fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
+        writer.text(self)
+    }
+}
 
 macro_rules! one_generic {
     ($([$($generics:tt)*] $type:ty;)+) => {$(
@@ -207,6 +220,13 @@ impl ArgWriter for JsonArgs<'_> {
                 argument: self.count,
                 message: error.to_string(),
             })?;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn text(&mut self, value: &str) -> Result<(), EncodeError> {
+        self.separate();
+        write_string(self.out, value);
         self.count += 1;
         Ok(())
     }

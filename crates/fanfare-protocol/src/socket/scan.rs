@@ -337,6 +337,18 @@ fn unicode_escape(bytes: &[u8], at: usize) -> Option<u16> {
     })
 }
 
+/// Whether a text can stand in a JSON string as it is: no quote, no backslash, no control character.
+#[inline]
+pub(crate) fn is_plain(text: &str) -> bool {
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    words
+        .iter()
+        .all(|word| special_bytes(u64::from_le_bytes(*word)) == 0)
+        && rest
+            .iter()
+            .all(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+}
+
 /// A word whose lowest high bit marks the first byte that is a quote, a backslash or a control character.
 #[inline]
 fn special_bytes(word: u64) -> u64 {

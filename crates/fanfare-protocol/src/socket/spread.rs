@@ -102,6 +102,10 @@ impl<W: ArgWriter> ser::Serializer for Probe<'_, W> {
         Ok(())
     }
 
+    fn serialize_str(self, value: &str) -> Result<(), Stop> {
+        self.0.text(value).map_err(Stop::Failed)
+    }
+
     fn serialize_tuple(self, _: usize) -> Result<Self, Stop> {
         Ok(self)
     }
@@ -121,7 +125,6 @@ impl<W: ArgWriter> ser::Serializer for Probe<'_, W> {
         serialize_f32(f32) -> ();
         serialize_f64(f64) -> ();
         serialize_char(char) -> ();
-        serialize_str(&str) -> ();
         serialize_bytes(&[u8]) -> ();
         serialize_none() -> ();
         serialize_unit_struct(&'static str) -> ();
