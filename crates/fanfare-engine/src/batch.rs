@@ -4,6 +4,7 @@
 //! the batch remembers whom to flush: when it ends, each connection gets one write. So the order of a connection's
 //! packets is the order in which they were emitted, whichever threads emitted them; only the writing waits.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +14,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::connection::{Connection, Touched};
 use crate::outbox::Tail;
+use crate::run::{Room, Run};
 use crate::{PreparedBuf, SendError};
 
 /// Buffers bigger than this are not kept for the next time.
@@ -20,6 +22,8 @@ const KEEP: usize = 256 * 1024;
 /// As many tails are kept for the next batch, each of at most `KEEP_TAIL` bytes.
 const SPARE_TAILS: usize = 1024;
 const KEEP_TAIL: usize = 4096;
+/// A batch remembers so many runs.
+const OPEN_RUNS: usize = 8;
 /// So many connections are written to in one go; more are cut into jobs for all workers.
 const JOB: usize = 256;
 /// With only one worker jobs bring nothing but the chance for others to run in between.
@@ -60,11 +64,22 @@ impl Source<'_> {
     }
 }
 
+/// A run that this thread's batch has made.
+struct OpenRun {
+    /// For whom: a clone of the caller's key, which keeps it from being taken for a later one.
+    key: Box<dyn Any>,
+    run: Arc<Run>,
+    room: Room,
+    recipients: usize,
+}
+
 struct Batch {
     /// Tells this thread's batches from those of others; 0 = not assigned yet.
     id: Cell<u32>,
     depth: Cell<u32>,
     dirty: RefCell<Vec<Arc<dyn Touched>>>,
+    /// Runs that may still grow, each with what it was made for.
+    runs: RefCell<Vec<OpenRun>>,
     scratch: RefCell<Vec<u8>>,
     #[allow(
         clippy::vec_box,
@@ -79,6 +94,7 @@ thread_local! {
             id: Cell::new(0),
             depth: Cell::new(0),
             dirty: RefCell::new(Vec::new()),
+            runs: RefCell::new(Vec::new()),
             scratch: RefCell::new(Vec::new()),
             spare: RefCell::new(Vec::new()),
         }
@@ -126,6 +142,7 @@ impl Drop for Scope {
 }
 
 fn flush(batch: &Batch) {
+    drop(batch.runs.take());
     // Taken out: flushing must not happen under the borrow.
     let mut dirty = batch.dirty.take();
     match jobs_for(dirty.len()) {
@@ -182,6 +199,58 @@ pub(crate) fn send<S: Send + Sync + 'static>(
         }
         Ok(())
     })
+}
+
+/// Appends to the run that was made for `key` in this batch, if it takes it. Gives the number of recipients.
+pub(crate) fn append_to_run<K: PartialEq + 'static>(
+    key: &K,
+    frames: &[u8],
+    packets: u32,
+) -> Option<usize> {
+    BATCH.with(|batch| {
+        let mut runs = batch.runs.borrow_mut();
+        let at = runs
+            .iter()
+            .rposition(|open| open.key.downcast_ref::<K>() == Some(key))?;
+        let open = &mut runs[at];
+        if open.run.append(frames, packets, &mut open.room) {
+            return Some(open.recipients);
+        }
+        // It was sealed, or is full: it will never take anything again.
+        let spent = runs.swap_remove(at);
+        drop(runs);
+        drop(spent);
+        None
+    })
+}
+
+/// Remembers a run that stands at the end of the outboxes of all recipients, until the batch ends.
+pub(crate) fn remember_run<K: 'static>(key: K, run: Arc<Run>, room: Room, recipients: usize) {
+    let open = OpenRun {
+        key: Box::new(key),
+        run,
+        room,
+        recipients,
+    };
+    BATCH.with(|batch| {
+        let mut runs = batch.runs.borrow_mut();
+        let oldest = (runs.len() == OPEN_RUNS).then(|| runs.remove(0));
+        runs.push(open);
+        // What it keeps may be the last of its kind, and its end may send something.
+        drop(runs);
+        drop(oldest);
+    });
+}
+
+/// This thread's batch, as outboxes know it.
+pub(crate) fn current() -> u32 {
+    BATCH.with(Batch::id)
+}
+
+/// Has the batch come back to a connection.
+#[inline]
+pub(crate) fn touch<S: Send + Sync + 'static>(conn: &Arc<Connection<S>>) {
+    BATCH.with(|batch| batch.dirty.borrow_mut().push(conn.clone()));
 }
 
 /// Whether a batch is under way on this thread.

@@ -73,6 +73,11 @@ impl<'a> Forms<'a> {
         }
     }
 
+    /// Whether it is worth compressing.
+    pub(crate) fn compress(&self) -> bool {
+        self.compress
+    }
+
     /// What to send to a connection.
     #[inline]
     pub(crate) fn source<S: Send + Sync + 'static>(&mut self, conn: &Connection<S>) -> Source<'_> {

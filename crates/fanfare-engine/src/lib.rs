@@ -20,6 +20,7 @@ mod handshake;
 mod outbox;
 mod prepared;
 mod proxy;
+mod run;
 mod scratch;
 mod serve;
 mod service;

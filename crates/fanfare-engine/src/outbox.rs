@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
@@ -9,7 +10,11 @@ use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::SendError;
 use crate::batch;
+use crate::run::{Room, Run, Sealed};
 
+/// Frames of up to this many bytes are collected in one piece of memory: copying them costs less than counting
+/// references and handing the kernel many pieces.
+pub(crate) const SMALL: usize = 512;
 /// How many buffers one `writev` gets.
 const IOVECS: usize = 64;
 
@@ -58,6 +63,8 @@ pub(crate) struct Outbox {
     packets: u32,
     /// Small frames behind the queue, in one piece; never empty.
     tail: Option<Box<Tail>>,
+    /// Frames behind the tail that others share and that may still become more. Not part of `bytes` and `packets`.
+    run: Option<Arc<Run>>,
     /// The batch that will flush; 0 = none.
     pub(crate) dirty: u32,
     /// The socket takes nothing more; the connection's task flushes when it does again.
@@ -80,6 +87,7 @@ impl Outbox {
             bytes: 0,
             packets: 0,
             tail: None,
+            run: None,
             dirty: 0,
             blocked: false,
             partial: false,
@@ -91,15 +99,21 @@ impl Outbox {
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        matches!(self.queue, Queue::Empty) && self.tail.is_none()
+        matches!(self.queue, Queue::Empty) && self.tail.is_none() && self.run.is_none()
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.size().0
     }
 
     pub(crate) fn packets(&self) -> usize {
-        self.packets as usize
+        self.size().1 as usize
+    }
+
+    #[inline]
+    fn size(&self) -> (usize, u32) {
+        let (bytes, packets) = self.run.as_ref().map_or((0, 0), |run| run.size());
+        (self.bytes + bytes, self.packets + packets)
     }
 
     /// Whether frames may be written to the socket right now, ahead of nothing.
@@ -116,20 +130,55 @@ impl Outbox {
         packets: u32,
         limits: (usize, usize),
     ) -> Result<(), SendError> {
+        let (pending, waiting) = self.size();
         if self.is_empty()
-            || (self.bytes + bytes <= limits.0 && (self.packets + packets) as usize <= limits.1)
+            || (pending + bytes <= limits.0 && (waiting + packets) as usize <= limits.1)
         {
             Ok(())
         } else {
             Err(SendError::Full {
-                pending: self.bytes,
+                pending,
                 limit: limits.0,
             })
         }
     }
 
+    /// How much more fits in.
+    pub(crate) fn room_left(&self, limits: (usize, usize)) -> Room {
+        let (bytes, packets) = self.size();
+        Room {
+            bytes: limits.0.saturating_sub(bytes),
+            packets: limits.1.saturating_sub(packets as usize),
+        }
+    }
+
+    /// Puts a run behind everything else.
+    #[inline]
+    pub(crate) fn attach(&mut self, run: &Arc<Run>) {
+        self.settle();
+        self.run = Some(run.clone());
+    }
+
+    /// Ends the run, before something comes behind it or the queue is taken: makes it part of the rest.
+    #[inline]
+    fn settle(&mut self) {
+        if let Some(run) = self.run.take() {
+            self.settle_run(&run);
+        }
+    }
+
+    fn settle_run(&mut self, run: &Run) {
+        let Sealed { frames, packets } = run.seal();
+        if frames.len() <= SMALL {
+            self.append(frames, *packets);
+        } else {
+            self.push(frames.clone(), *packets);
+        }
+    }
+
     /// Queues shared frames.
     pub(crate) fn push(&mut self, frames: Bytes, packets: u32) {
+        self.settle();
         self.bytes += frames.len();
         self.packets += packets;
         self.seal();
@@ -156,6 +205,7 @@ impl Outbox {
     /// Queues a copy of small frames.
     #[inline]
     pub(crate) fn append(&mut self, frames: &[u8], packets: u32) {
+        self.settle();
         self.bytes += frames.len();
         self.packets += packets;
         let tail = self.tail.get_or_insert_with(batch::spare_tail);
@@ -165,6 +215,7 @@ impl Outbox {
 
     /// Makes the tail an entry of the queue.
     fn seal(&mut self) {
+        self.settle();
         if let Some(tail) = self.tail.take() {
             let Tail { frames, packets } = *tail;
             self.enqueue(Entry {
@@ -243,6 +294,7 @@ impl Outbox {
     pub(crate) fn clear(&mut self) {
         self.queue = Queue::Empty;
         self.tail = None;
+        self.run = None;
         self.bytes = 0;
         self.packets = 0;
     }
@@ -308,6 +360,11 @@ impl Outbox {
         if !matches!(self.queue, Queue::Empty) {
             self.seal();
         }
+        if let Some(run) = self.run.take()
+            && (self.tail.is_some() || !self.write_run(&run))
+        {
+            self.settle_run(&run);
+        }
         loop {
             let Sink::Tcp(half) = &self.sink else {
                 return Ok(());
@@ -339,6 +396,29 @@ impl Outbox {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Writes a run, nothing else being queued. `false`: it has not been written in one go, nor any of it.
+    #[inline]
+    fn write_run(&mut self, run: &Run) -> bool {
+        let Sink::Tcp(half) = &self.sink else {
+            return false;
+        };
+        let Sealed { frames, packets } = run.seal();
+        match half.try_write(frames) {
+            Ok(written) if written == frames.len() => {
+                self.head = 0;
+                true
+            }
+            Ok(written) if written > 0 => {
+                self.push(frames.slice(written..), *packets);
+                self.head = 0;
+                self.partial = true;
+                true
+            }
+            // The loop that writes the rest of the queue sees it again.
+            _ => false,
         }
     }
 

@@ -10,15 +10,13 @@ use super::{After, Connection, Inner};
 use crate::batch::Source;
 use crate::config::SlowConsumer;
 use crate::flags::Flags;
-use crate::outbox::Sink;
+use crate::outbox::{SMALL, Sink};
 use crate::prepared::Frames;
+use crate::run::{Room, Run};
 use crate::{CloseReason, SendError};
 
 /// A batch holds back so many bytes for one connection at most; then they are written, batch or not.
 const HELD_BACK: usize = 64 * 1024;
-/// Frames of up to this many bytes are collected in one piece of memory: copying them costs less than counting
-/// references and handing the kernel many pieces.
-const SMALL: usize = 512;
 
 /// A connection of any kind that a batch has to come back to.
 pub(crate) trait Touched: Send + Sync {
@@ -112,17 +110,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
         packets: u32,
         after: &mut After,
     ) -> Result<(), SendError> {
-        if self.flags.has(Flags::CLOSING) || matches!(inner.outbox.sink, Sink::Closed) {
-            return Err(SendError::Closed);
-        }
-        if let Err(full) = inner.outbox.room(source.len(), packets, self.limits()) {
-            if self.host.config().slow_consumer != SlowConsumer::DropNewest {
-                tracing::debug!(conn = ?self, error = %full, "closing a slow consumer");
-                let actions = inner.session.abort(CloseReason::TransportError);
-                self.apply(inner, actions, after);
-            }
-            return Err(full);
-        }
+        self.admit(inner, source.len(), packets, after)?;
         inner.outbox.compress |= !matches!(source, Source::Raw(_));
         if let Source::Deflate(frames) = source {
             let frames = self.deflated(inner, frames);
@@ -133,6 +121,29 @@ impl<S: Send + Sync + 'static> Connection<S> {
             inner.outbox.push(source.into_bytes(), packets);
         }
         Ok(())
+    }
+
+    /// Whether there is room. If there is none, the policy for slow consumers has been carried out.
+    #[inline]
+    fn admit(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        bytes: usize,
+        packets: u32,
+        after: &mut After,
+    ) -> Result<(), SendError> {
+        if self.flags.has(Flags::CLOSING) || matches!(inner.outbox.sink, Sink::Closed) {
+            return Err(SendError::Closed);
+        }
+        let admitted = inner.outbox.room(bytes, packets, self.limits());
+        if let Err(full) = &admitted
+            && self.host.config().slow_consumer != SlowConsumer::DropNewest
+        {
+            tracing::debug!(conn = ?self, error = %full, "closing a slow consumer");
+            let actions = inner.session.abort(CloseReason::TransportError);
+            self.apply(inner, actions, after);
+        }
+        admitted
     }
 
     /// Compresses frames with what went before. What comes out has to be queued next.
@@ -164,18 +175,48 @@ impl<S: Send + Sync + 'static> Connection<S> {
         let mut after = After::default();
         let mut inner = self.inner.lock();
         let result = self.queue(&mut inner, source, packets, &mut after);
-        if inner.outbox.bytes() >= HELD_BACK {
-            // So much is not held back, and does not count as slowness of the reader before it was offered.
-            let actions = self.flush(&mut inner, &mut after);
-            if !actions.is_empty() {
-                self.apply(&mut inner, actions, &mut after);
-            }
-        }
-        // Another thread's batch may hold it back longer than this one.
-        let first = std::mem::replace(&mut inner.outbox.dirty, batch) != batch;
+        let first = self.held_back(&mut inner, batch, &mut after);
         drop(inner);
         after.run(self);
         result.map(|()| first)
+    }
+
+    /// As [`queue_in_batch`](Connection::queue_in_batch), for a run of so many bytes and packets. With the answer comes
+    /// by how much the run may grow.
+    #[inline]
+    pub(crate) fn attach_in_batch(
+        self: &Arc<Self>,
+        run: &Arc<Run>,
+        (bytes, packets): (usize, u32),
+        batch: u32,
+    ) -> Result<(bool, Room), SendError> {
+        let mut after = After::default();
+        let mut inner = self.inner.lock();
+        let result = self.admit(&mut inner, bytes, packets, &mut after);
+        let mut room = Room::ALL;
+        if result.is_ok() {
+            inner.outbox.compress = true;
+            inner.outbox.attach(run);
+            room = inner.outbox.room_left(self.limits());
+        }
+        let first = self.held_back(&mut inner, batch, &mut after);
+        drop(inner);
+        after.run(self);
+        result.map(|()| (first, room))
+    }
+
+    /// Something was queued that waits for the end of a batch. `true`: the batch has to come back and flush.
+    #[inline]
+    fn held_back(&self, inner: &mut Inner, batch: u32, after: &mut After) -> bool {
+        if inner.outbox.bytes() >= HELD_BACK {
+            // So much is not held back, and does not count as slowness of the reader before it was offered.
+            let actions = self.flush(inner, after);
+            if !actions.is_empty() {
+                self.apply(inner, actions, after);
+            }
+        }
+        // Another thread's batch may hold it back longer than this one.
+        std::mem::replace(&mut inner.outbox.dirty, batch) != batch
     }
 
     /// Time has passed: the wheel has reached `tick`. `true`: the deadline of the layer above has passed as well.

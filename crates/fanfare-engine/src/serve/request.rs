@@ -12,6 +12,10 @@ use super::ServeBody;
 const HEADERS: usize = 64;
 
 /// What lies at the beginning of the input.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it was made"
+)]
 pub(super) enum Parsed {
     /// The head of a request is not complete.
     Incomplete,
