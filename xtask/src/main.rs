@@ -53,7 +53,8 @@ fn root() -> &'static Path {
         .expect("xtask has a parent folder")
 }
 
-/// Cargo's build folder.
+/// Cargo's build folder. One that is given as a relative path is taken from the root, where all commands run.
 fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    root().join(folder)
 }
