@@ -263,16 +263,10 @@ async fn ask(
 
 async fn handshake(socket: Socket) -> Result<Ack<serde_json::Value>, EventError> {
     let handshake = socket.handshake();
-    let (path, query) = handshake
-        .url()
-        .split_once('?')
-        .unwrap_or((handshake.url(), ""));
-    let names = query.split('&').filter_map(|pair| pair.split('=').next());
-    let decoded = names.map(decode);
-    let own = decoded
-        .filter(|name| !["EIO", "transport", "t", "sid", "b64", ""].contains(&name.as_str()));
-    let query: BTreeMap<String, Option<String>> = own
-        .map(|name| (name.clone(), handshake.query(&name)))
+    let path = handshake.url().split('?').next();
+    let query: BTreeMap<String, String> = handshake
+        .query_params()
+        .filter(|(name, _)| !["EIO", "transport", "t", "sid", "b64"].contains(&name.as_str()))
         .collect();
     Ok(Ack(json!({
         "auth": match handshake.auth::<serde_json::Value>()? {
@@ -294,28 +288,6 @@ async fn handshake(socket: Socket) -> Result<Ack<serde_json::Value>, EventError>
         },
         "recovered": socket.recovered(),
     })))
-}
-
-/// Decodes the name of a query parameter.
-fn decode(text: &str) -> String {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::new();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || {
-                    bytes
-                        .next()
-                        .and_then(|byte| char::from(byte).to_digit(16))
-                        .unwrap_or(0)
-                };
-                (digit() * 16 + digit()) as u8
-            }
-            other => other,
-        });
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 fn length(value: &Value) -> usize {

@@ -4,8 +4,8 @@ mod builder;
 mod drain;
 mod running;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -76,6 +76,7 @@ pub(crate) struct IoInner {
     pub(crate) leaving: AtomicBool,
     /// [`SocketIo::close`] was called.
     pub(crate) closed: Latch,
+    on_new_namespace: Vec<NamespaceListener>,
     engine: OnceLock<Arc<Engine<Dispatcher>>>,
     this: Weak<IoInner>,
 }
@@ -97,6 +98,9 @@ impl NoNamespace {
         }
     }
 }
+
+/// Is told of new namespaces.
+pub(crate) type NamespaceListener = Box<dyn Fn(&NamespaceHandle) + Send + Sync>;
 
 impl IoInner {
     /// The limits of packets that arrive.
@@ -152,7 +156,7 @@ impl IoInner {
                 }
             }
         };
-        self.opened(name, true);
+        self.opened(&namespace, true);
         Ok(namespace)
     }
 
@@ -195,13 +199,20 @@ impl IoInner {
             let mut namespaces = self.namespaces.write();
             namespaces.entry(name.into()).or_insert_with(create).clone()
         };
-        self.opened(name, created);
+        self.opened(&namespace, created);
         namespace
     }
 
-    fn opened(&self, name: &str, created: bool) {
-        if let (true, Some(cluster)) = (created, &self.settings.cluster) {
-            cluster.adapter.namespace_opened(name);
+    fn opened(&self, namespace: &Arc<NamespaceInner>, created: bool) {
+        if !created {
+            return;
+        }
+        if let Some(cluster) = &self.settings.cluster {
+            cluster.adapter.namespace_opened(&namespace.name);
+        }
+        if !self.on_new_namespace.is_empty() {
+            let handle = NamespaceHandle(namespace.clone());
+            self.on_new_namespace.iter().for_each(|told| told(&handle));
         }
     }
 
@@ -339,6 +350,34 @@ impl SocketIo {
     /// How long acknowledgements of the main namespace may take.
     pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
         self.main().timeout(timeout)
+    }
+
+    /// Whether events of the main namespace are worth compressing.
+    pub fn compress(&self, compress: bool) -> BroadcastOperator {
+        self.main().compress(compress)
+    }
+
+    /// Makes all sockets of the main namespace join rooms.
+    pub fn sockets_join(&self, rooms: impl RoomNames) {
+        self.main().sockets_join(rooms);
+    }
+
+    /// Makes all sockets of the main namespace leave rooms.
+    pub fn sockets_leave(&self, rooms: impl RoomNames) {
+        self.main().sockets_leave(rooms);
+    }
+
+    /// Disconnects all sockets of the main namespace, with `close` also their connections.
+    pub fn disconnect_sockets(&self, close: bool) {
+        self.main().disconnect_sockets(close);
+    }
+
+    /// The ids of the sockets of the main namespace, of all servers of the cluster.
+    ///
+    /// # Errors
+    /// As [`fetch_sockets`](Self::fetch_sockets).
+    pub async fn all_sockets(&self) -> Result<HashSet<String>, FetchSocketsError> {
+        self.main().all_sockets().await
     }
 
     /// The sockets of the main namespace, of all servers of the cluster.

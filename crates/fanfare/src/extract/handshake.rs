@@ -48,6 +48,11 @@ impl Handshake {
         self.engine().query_param(name)
     }
 
+    /// The query parameters in their order, decoded, those of Engine.IO included.
+    pub fn query_params(&self) -> impl Iterator<Item = (String, String)> {
+        self.engine().query_params()
+    }
+
     /// The address of the client; `None` behind a server that does not say (see
     /// [`RemoteAddr`](crate::RemoteAddr)).
     pub fn address(&self) -> Option<SocketAddr> {

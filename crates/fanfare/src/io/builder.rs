@@ -9,7 +9,7 @@ use fanfare_protocol::Limits;
 use fanfare_protocol::socket::is_reserved_event;
 use parking_lot::RwLock;
 
-use super::{IoInner, Latch, Running, SocketIo};
+use super::{IoInner, Latch, NamespaceListener, Running, SocketIo};
 use crate::adapter::{Adapter, Cluster, ClusterInner};
 use crate::bundles::Bundles;
 use crate::client::Dispatcher;
@@ -17,7 +17,7 @@ use crate::codec::Codec;
 use crate::error::BuildError;
 use crate::extract::StateMap;
 use crate::guard::{Admission, Door, RateLimits};
-use crate::namespace::{Matcher, Namespace, NamespaceInner, Parent, Settings};
+use crate::namespace::{Matcher, Namespace, NamespaceHandle, NamespaceInner, Parent, Settings};
 use crate::parser::Parser;
 use crate::recovery::ConnectionStateRecovery;
 use crate::stats::Stats;
@@ -38,6 +38,7 @@ pub struct SocketIoBuilder {
     rates: RateLimits,
     proxies: Option<TrustedProxies>,
     client_files: Option<PathBuf>,
+    on_new_namespace: Vec<NamespaceListener>,
 }
 
 const DEFAULT_ACK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -47,6 +48,26 @@ impl SocketIoBuilder {
     /// handlers.
     pub fn namespace(mut self, namespace: Namespace) -> Self {
         self.namespaces.push(namespace);
+        self
+    }
+
+    /// Has `listener` told of each namespace that comes into being once the server is built (Node's `new_namespace`):
+    /// those of clients, before their first socket, and those of [`SocketIo::of`]. It must not block.
+    ///
+    /// ```
+    /// use fanfare::{Namespace, SocketIo};
+    ///
+    /// let io = SocketIo::builder()
+    ///     .namespace(Namespace::pattern("/orders-{id}"))
+    ///     .on_new_namespace(|namespace| println!("{} is there", namespace.name()))
+    ///     .build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
+    pub fn on_new_namespace(
+        mut self,
+        listener: impl Fn(&NamespaceHandle) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_new_namespace.push(Box::new(listener));
         self
     }
 
@@ -215,6 +236,7 @@ impl SocketIoBuilder {
             rates,
             proxies,
             client_files,
+            on_new_namespace,
         } = self;
         if let Some(recovery) = &recovery {
             limits.recovery_time = recovery.max_disconnection_duration;
@@ -300,6 +322,7 @@ impl SocketIoBuilder {
                 proxies,
                 leaving: AtomicBool::new(false),
                 closed: Latch::default(),
+                on_new_namespace,
                 engine: OnceLock::new(),
                 this: this.clone(),
             }

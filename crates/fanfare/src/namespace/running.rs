@@ -375,9 +375,30 @@ impl ParentNamespace {
     /// # Errors
     /// [`EmitError::NotSerializable`]. Slow recipients are counted in the report.
     pub fn emit(&self, event: &str, args: impl IntoArgs) -> Result<BroadcastReport, EmitError> {
+        self.emit_with(|everyone| everyone, event, args)
+    }
+
+    /// Sends an event in every one of them to those whom `choose` leaves: Node's `parent.to(…).emit(…)`.
+    ///
+    /// ```
+    /// # fn f(io: &fanfare::SocketIo) -> Result<(), Box<dyn std::error::Error>> {
+    /// let orders = io.parent("/orders-{id}").ok_or("not declared")?;
+    /// orders.emit_with(|everyone| everyone.to("staff").volatile(), "tick", 1)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_with(
+        &self,
+        choose: impl Fn(BroadcastOperator) -> BroadcastOperator,
+        event: &str,
+        args: impl IntoArgs,
+    ) -> Result<BroadcastReport, EmitError> {
         let mut total = BroadcastReport::default();
         for child in self.children() {
-            let report = child.everyone().emit_ref(event, &args)?;
+            let report = choose(child.everyone()).emit_ref(event, &args)?;
             total.recipients += report.recipients;
             total.full += report.full;
         }

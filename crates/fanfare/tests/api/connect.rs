@@ -182,6 +182,10 @@ async fn the_handshake_shows_the_first_request() {
                 handshake.auth::<Value>().unwrap(),
                 handshake.secure(),
                 handshake.xdomain(),
+                handshake.url().to_owned(),
+                handshake.query_params().collect::<Vec<_>>(),
+                handshake.headers().any(|(name, _)| name == "host"),
+                handshake.issued().elapsed().is_ok(),
             ))
         }),
     )
@@ -190,8 +194,10 @@ async fn the_handshake_shows_the_first_request() {
     peer.send(r#"0{"a":[1]}"#).await;
     peer.text().await;
     peer.send(r#"20["handshake"]"#).await;
-    peer.expect(r#"30["4","websocket",true,{"a":[1]},false,false]"#)
-        .await;
+    peer.expect(
+        r#"30["4","websocket",true,{"a":[1]},false,false,"/socket.io/?EIO=4&transport=websocket",[["EIO","4"],["transport","websocket"]],true,true]"#,
+    )
+    .await;
 }
 
 #[tokio::test]

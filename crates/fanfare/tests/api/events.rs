@@ -151,6 +151,30 @@ async fn reserved_names_and_unserializable_values_are_errors() {
     let error = socket.emit("disconnect", ()).unwrap_err();
     assert!(matches!(error, EmitError::NotSerializable(_)), "{error:?}");
     assert_eq!(error.to_string(), "\"disconnect\" is a reserved event name");
+    for name in [
+        "connect",
+        "connect_error",
+        "disconnect",
+        "disconnecting",
+        "newListener",
+        "removeListener",
+    ] {
+        let expected = format!("{name:?} is a reserved event name");
+        for result in [
+            socket.emit(name, ()),
+            socket.volatile().emit(name, ()),
+            socket.broadcast().emit(name, ()).map(drop),
+            server.io.emit(name, ()).map(drop),
+            server.io.to("room").emit(name, ()).map(drop),
+        ] {
+            assert_eq!(result.unwrap_err().to_string(), expected);
+        }
+        let error = socket.emit_with_ack::<()>(name, ()).await.unwrap_err();
+        assert!(error.to_string().contains(&expected), "{error}");
+        let error = server.io.to("room").emit_with_ack::<()>(name, ()).await;
+        let error = error.unwrap_err();
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
     let broken = std::collections::HashMap::from([(vec![1], 1)]); // JSON keys are strings
     assert!(matches!(
         socket.emit("x", &broken),

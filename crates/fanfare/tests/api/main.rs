@@ -12,6 +12,7 @@ mod events;
 mod guards;
 mod handlers;
 mod listeners;
+mod logs;
 mod metrics;
 mod mount;
 mod parsers;

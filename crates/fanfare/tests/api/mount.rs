@@ -101,3 +101,21 @@ async fn a_path_of_ones_own() {
             .starts_with("HTTP/1.1 404 ")
     );
 }
+
+#[tokio::test]
+async fn a_polling_session_belongs_to_its_server() {
+    let (a, b) = (
+        Server::start(SocketIo::builder()).await,
+        Server::start(SocketIo::builder()).await,
+    );
+    let query = "/socket.io/?EIO=4&transport=polling";
+    let open = request(a.addr, query).await;
+    let (_, rest) = open.split_once("\"sid\":\"").unwrap();
+    let (sid, _) = rest.split_once('"').unwrap();
+    let answer = request(b.addr, &format!("{query}&sid={sid}")).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(
+        answer.ends_with(r#"{"code":1,"message":"Session ID unknown"}"#),
+        "{answer}"
+    );
+}

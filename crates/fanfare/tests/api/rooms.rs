@@ -1,10 +1,15 @@
 //! Rooms and broadcasts.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use fanfare::{
     Ack, AllArgs, Data, DisconnectReason, EmitError, Namespace, Socket, SocketIo, Value,
 };
 
-use crate::support::{Peer, Server};
+use futures_util::StreamExt;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::{Peer, Seen, Server, within};
 
 /// A namespace whose sockets join rooms when asked.
 fn joining() -> Namespace {
@@ -288,4 +293,50 @@ async fn data_and_ids_of_the_sockets() {
     assert_eq!(main.sockets(), [socket]);
     assert!(main.socket("nobody").is_none());
     let _ = Value::Null;
+}
+
+/// Counts how often it is serialized.
+struct Counted(AtomicUsize);
+
+impl serde::Serialize for Counted {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        serializer.serialize_bytes(b"counted")
+    }
+}
+
+#[tokio::test]
+async fn a_broadcast_is_encoded_once_for_clients_of_all_versions() {
+    let server = Server::start(SocketIo::builder().allow_eio3(true)).await;
+    let (mut a, mut b) = (server.joined().await, server.joined().await);
+    let url = |query: &str| format!("ws://{}/socket.io/?{query}", server.addr);
+    let mut old = Vec::new();
+    for query in [
+        "EIO=3&transport=websocket",
+        "EIO=3&transport=websocket&b64=1",
+    ] {
+        let (mut ws, _) = tokio_tungstenite::connect_async(url(query)).await.unwrap();
+        for start in ["0{", "40"] {
+            let text = within("a packet", ws.next()).await.unwrap().unwrap();
+            assert!(text.to_text().unwrap().starts_with(start));
+        }
+        old.push(ws);
+    }
+    let value = Counted(AtomicUsize::new(0));
+    assert_eq!(server.io.emit("news", &value).unwrap().recipients, 4);
+    assert_eq!(value.0.load(Ordering::Relaxed), 1);
+    let header = r#"51-["news",{"_placeholder":true,"num":0}]"#;
+    for peer in [&mut a, &mut b] {
+        peer.expect(header).await;
+        assert_eq!(peer.next().await, Seen::Binary("counted".into()));
+    }
+    for (ws, expected) in old.iter_mut().zip([
+        Message::Binary("\u{4}counted".into()),
+        Message::Text("b4Y291bnRlZA==".into()),
+    ]) {
+        let text = within("the header", ws.next()).await.unwrap().unwrap();
+        assert_eq!(text, Message::Text(format!("4{header}").into()));
+        let attachment = within("the attachment", ws.next()).await.unwrap().unwrap();
+        assert_eq!(attachment, expected);
+    }
 }
