@@ -152,6 +152,37 @@ async fn pings_and_misses_the_pong() {
     assert_eq!(server.closed().await, CloseReason::PingTimeout);
 }
 
+/// The next ping comes after the interval, however long the server would have waited for the pong.
+#[tokio::test]
+async fn pings_at_the_interval_although_the_timeout_is_longer() {
+    for polling in [false, true] {
+        let mut server = Server::with(|config| {
+            config.ping_interval = Duration::from_millis(50);
+            config.ping_timeout = Duration::from_secs(60);
+        })
+        .await;
+        let before = Instant::now();
+        if polling {
+            let sid = server.polling().await;
+            let query = format!("EIO=4&transport=polling&sid={sid}");
+            for _ in 0..3 {
+                let polled = server.request("GET", &query, "", "").await;
+                assert_eq!(polled.text(), "2");
+                server.request("POST", &query, "", "3").await;
+            }
+        } else {
+            let mut ws = server.websocket().await;
+            for _ in 0..3 {
+                assert_eq!(ws.text().await, "2");
+                ws.send("3").await;
+            }
+        }
+        server.opened().await;
+        // With the timeout in between it would be two minutes.
+        assert!(before.elapsed() < Duration::from_secs(55));
+    }
+}
+
 #[tokio::test]
 async fn close_flushes_then_sends_a_close_frame() {
     let mut server = Server::start().await;

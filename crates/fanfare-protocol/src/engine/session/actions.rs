@@ -35,8 +35,10 @@ impl Actions {
     pub const CLOSE_WEBSOCKET: Actions = Actions(1 << 8);
     /// The session is over: forget the queue, tell the layer above [`Session::reason`](super::Session::reason).
     pub const CLOSED: Actions = Actions(1 << 9);
+    /// [`Session::next_deadline`](super::Session::next_deadline) may be sooner than it was.
+    pub const RESCHEDULE: Actions = Actions(1 << 10);
 
-    const NAMES: [&'static str; 10] = [
+    const NAMES: [&'static str; 11] = [
         "DELIVER",
         "PROBE_PONG",
         "SWITCH",
@@ -47,6 +49,7 @@ impl Actions {
         "CLOSE_PROBE",
         "CLOSE_WEBSOCKET",
         "CLOSED",
+        "RESCHEDULE",
     ];
 
     /// Whether all of `other` is in the set.

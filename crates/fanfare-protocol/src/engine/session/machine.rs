@@ -260,7 +260,8 @@ impl Session {
             (Received::Pong, Revision::V4) => {
                 self.awaits_pong = false;
                 self.heartbeat = now + config.ping_interval;
-                Actions::NONE
+                // Until now the end of the timeout was next, which may be later than the next ping.
+                Actions::RESCHEDULE
             }
             (Received::Ping | Received::Probe, Revision::V3) => {
                 self.heartbeat = now + config.ping_interval + config.ping_timeout;
