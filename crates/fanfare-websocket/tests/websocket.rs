@@ -502,6 +502,40 @@ async fn the_client_learns_why_it_was_refused() {
     ));
 }
 
+/// Node and many proxies refuse in chunks, and keep the connection open.
+#[tokio::test]
+async fn a_refusal_in_chunks_is_read_to_its_end() {
+    let chunks = "4\r\nno c\r\nA;x=y\r\nookie, no \r\n5\r\nentry\r\n0\r\n\r\n";
+    for (body, expected) in [
+        (chunks, "no cookie, no entry"),
+        // What never ends does not hold up the status.
+        ("4\r\nno c\r\nA\r\nook", "no cook"),
+        ("nonsense\r\n", ""),
+    ] {
+        let (client, mut server) = tokio::io::duplex(1 << 16);
+        let answering = tokio::spawn(async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                server.read_buf(&mut head).await.unwrap();
+            }
+            let head = "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n";
+            server.write_all(head.as_bytes()).await.unwrap();
+            server.write_all(body.as_bytes()).await.unwrap();
+            server
+        });
+        let uri = "ws://localhost/".parse().unwrap();
+        let error = WebSocket::client(client, &uri, &Options::default())
+            .await
+            .unwrap_err();
+        let answer = format!("the server answered 403 Forbidden: {expected}");
+        assert_eq!(
+            error.to_string().trim_end_matches(": "),
+            answer.trim_end_matches(": ")
+        );
+        drop(answering.await.unwrap());
+    }
+}
+
 #[tokio::test]
 async fn an_address_that_cannot_be_used_says_why() {
     for (uri, why) in [

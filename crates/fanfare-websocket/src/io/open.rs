@@ -1,6 +1,11 @@
 //! Opening handshakes over a stream.
 
-use http::{Request, Response, StatusCode, Uri, header::CONTENT_LENGTH};
+use std::time::Duration;
+
+use http::{
+    HeaderMap, Request, Response, StatusCode, Uri,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -15,6 +20,8 @@ use crate::{
 
 /// How much of the body of a refusal is kept to say why.
 const REFUSAL_BODY: usize = 4 << 10;
+/// How long it may take to come; the status is worth more than the reason.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 /// Connects to `ws://host[:port]/path`.
 ///
@@ -159,18 +166,11 @@ async fn client<IO: AsyncRead + AsyncWrite + Unpin>(
     request.headers_mut().extend(options.headers.clone());
     io.write_all(&head::write_request(&request)).await?;
     io.flush().await?;
-    let (response, mut rest) = read_head(&mut io, options.max_head, head::parse_response).await??;
+    let (response, rest) = read_head(&mut io, options.max_head, head::parse_response).await??;
     let accept = match handshake.check(response.status(), response.headers()) {
         Ok(accept) => accept,
         Err(ResponseError::Status(status)) => {
-            let length = response
-                .headers()
-                .get(CONTENT_LENGTH)
-                .and_then(|len| len.to_str().ok()?.parse().ok());
-            let length = length.unwrap_or(REFUSAL_BODY).min(REFUSAL_BODY);
-            while rest.len() < length && io.read_buf(&mut rest).await? > 0 {}
-            rest.truncate(length);
-            let body = String::from_utf8_lossy(&rest).trim().to_owned();
+            let body = read_refusal(&mut io, response.headers(), rest).await?;
             return Err(ConnectError::Refused { status, body });
         }
         Err(error) => return Err(error.into()),
@@ -179,6 +179,55 @@ async fn client<IO: AsyncRead + AsyncWrite + Unpin>(
         WebSocket::new(io, Role::Client, rest, accept.permessage_deflate(), options);
     websocket.protocol = accept.protocol().map(Into::into);
     Ok(websocket)
+}
+
+/// Reads the body of a refusal, as far as it comes in time.
+async fn read_refusal<IO: AsyncRead + Unpin>(
+    io: &mut IO,
+    headers: &HeaderMap,
+    mut bytes: Vec<u8>,
+) -> std::io::Result<String> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let chunked = header(TRANSFER_ENCODING).is_some_and(|coding| coding.ends_with("chunked"));
+    let length = header(CONTENT_LENGTH)
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(REFUSAL_BODY)
+        .min(REFUSAL_BODY);
+    let reading = async {
+        while bytes.len() < length && !(chunked && unchunk(&bytes).1) {
+            if io.read_buf(&mut bytes).await? == 0 {
+                break;
+            }
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    if let Ok(result) = timeout(REFUSAL_TIME, reading).await {
+        result?;
+    }
+    bytes.truncate(length);
+    let body = if chunked { unchunk(&bytes).0 } else { bytes };
+    Ok(String::from_utf8_lossy(&body).trim().to_owned())
+}
+
+/// The content of a chunked body (RFC 9112, section 7.1) as far as it is there, and whether that is all of it. What is
+/// no chunk ends it.
+fn unchunk(mut bytes: &[u8]) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    loop {
+        let (start, size) = match httparse::parse_chunk_size(bytes) {
+            Ok(httparse::Status::Complete((start, size))) if size > 0 => (start, size),
+            Ok(httparse::Status::Partial) => return (body, false),
+            _ => return (body, true),
+        };
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let chunk = &bytes[start..];
+        let Some(rest) = size.checked_add(2).and_then(|end| chunk.get(end..)) else {
+            body.extend_from_slice(&chunk[..size.min(chunk.len())]);
+            return (body, false);
+        };
+        body.extend_from_slice(&chunk[..size]);
+        bytes = rest;
+    }
 }
 
 /// Reads a head; returns it and what came behind it.
