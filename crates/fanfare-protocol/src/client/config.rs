@@ -41,6 +41,9 @@ pub struct Config {
     pub try_all_transports: bool,
     /// Upgrade from polling to WebSocket when the server offers it. Default: true.
     pub upgrade: bool,
+    /// Begin with WebSocket if the last connection was upgraded to it, or began with it (`rememberUpgrade`). Matters
+    /// where polling comes first. Default: false.
+    pub remember_upgrade: bool,
     /// How long an upgrade may take before the connection stays on polling. Default: 10 s.
     pub upgrade_timeout: Duration,
     /// How long opening a connection may take, over all transports. Default: 20 s.
@@ -83,6 +86,7 @@ impl Default for Config {
             transports: vec![Transport::WebSocket, Transport::Polling],
             try_all_transports: true,
             upgrade: true,
+            remember_upgrade: false,
             upgrade_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(20),
             close_timeout: Duration::from_secs(5),
@@ -138,7 +142,7 @@ pub struct BufferLimits {
     pub count: usize,
     /// Most bytes kept (encoded arguments and attachments). Default: 16 MiB.
     pub bytes: usize,
-    /// Events older than this are dropped instead of sent. Default: `None`, they never grow too old.
+    /// Events that waited longer than this are dropped instead of sent. Default: `None`, they never grow too old.
     pub age: Option<Duration>,
     /// What happens to an event for which there is no room. Default: [`BufferPolicy::Refuse`].
     pub policy: BufferPolicy,

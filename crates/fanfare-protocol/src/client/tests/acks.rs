@@ -358,6 +358,55 @@ fn retries_are_a_queue_with_one_in_flight() {
 }
 
 #[test]
+fn the_queue_of_retries_has_the_limits_of_the_offline_buffer() {
+    let with = |buffer: BufferLimits| {
+        let socket = SocketConfig {
+            buffer,
+            ..retries()
+        };
+        let (mut d, id) = Driver::connected_with(websocket_only(), socket);
+        d.written();
+        d.log();
+        (d, id)
+    };
+    // The oldest that waits makes room; the one in flight stays.
+    let (mut d, id) = with(BufferLimits {
+        count: 2,
+        policy: BufferPolicy::DropOldest,
+        ..BufferLimits::default()
+    });
+    for json in [r#"["a"]"#, r#"["b"]"#, r#"["c"]"#] {
+        d.emit_ack(id, json, None);
+    }
+    assert_eq!(
+        d.log(),
+        ["ack error: event dropped from the offline buffer"]
+    );
+    d.text("430[1]");
+    assert_eq!(d.written(), [r#"420["a"]"#, r#"421["c"]"#]);
+    d.text("431[2]");
+    assert_eq!(d.log(), ["ack 1", "ack 2"]);
+
+    let (mut d, id) = with(BufferLimits {
+        age: Some(secs(15)),
+        ..BufferLimits::default()
+    });
+    d.emit_ack(id, r#"["a"]"#, None);
+    d.lose();
+    d.emit_ack(id, r#"["b"]"#, None);
+    d.manager.disconnect(d.now, id);
+    d.advance(secs(14));
+    assert_eq!(d.log(), ["disconnect transport close"]);
+    assert_eq!(d.manager.buffered(id).0, 2);
+    d.advance(secs(1));
+    assert_eq!(
+        d.log(),
+        ["ack error: event dropped from the offline buffer"; 2]
+    );
+    assert_eq!(d.manager.buffered(id), (0, 0));
+}
+
+#[test]
 fn retries_end() {
     let (mut d, id) = Driver::connected_with(websocket_only(), retries());
     d.written();

@@ -11,7 +11,11 @@ fn polling_first() -> Config {
 
 /// Connected over polling, a GET in flight, the WebSocket being opened.
 fn probing() -> (Driver, SocketId, ConnectionId) {
-    let mut d = Driver::new(polling_first());
+    probing_with(polling_first())
+}
+
+fn probing_with(config: Config) -> (Driver, SocketId, ConnectionId) {
+    let mut d = Driver::new(config);
     let id = d.manager.add_socket("/", SocketConfig::default()).unwrap();
     d.manager.connect(d.now, id);
     let Action::Get { connection, .. } = d.next() else {
@@ -164,4 +168,47 @@ fn a_probe_answered_before_its_write_is_confirmed() {
     assert_eq!(d.written(), ["2probe"]);
     d.input(connection, Input::Written);
     assert_eq!(d.written(), ["5"]);
+}
+
+#[test]
+fn an_upgrade_is_remembered_until_websocket_fails() {
+    for remember_upgrade in [false, true] {
+        let (mut d, _, connection) = probing_with(Config {
+            remember_upgrade,
+            ..polling_first()
+        });
+        d.input(connection, Input::Open);
+        d.input(connection, Input::Text(Bytes::from_static(b"3probe")));
+        d.input(connection, Input::Get(Ok(Bytes::from_static(b"6"))));
+        assert_eq!(d.manager.transport(), Some(Transport::WebSocket));
+        d.lose();
+        d.actions.clear();
+        d.advance(secs(1));
+        if !remember_upgrade {
+            assert!(matches!(d.next(), Action::Get { sid: None, .. }));
+            continue;
+        }
+        let Action::OpenWebSocket {
+            connection,
+            sid: None,
+        } = d.next()
+        else {
+            panic!()
+        };
+        // It fails, then polling does: the next attempt begins as it would have at first.
+        let failed = TransportError::new("websocket error");
+        d.input(connection, Input::Closed(Err(failed.clone())));
+        assert!(matches!(d.next(), Action::Abort { .. }));
+        let Action::Get {
+            connection,
+            sid: None,
+        } = d.next()
+        else {
+            panic!()
+        };
+        d.input(connection, Input::Get(Err(failed)));
+        d.actions.clear();
+        d.advance(secs(5));
+        assert!(matches!(d.next(), Action::Get { sid: None, .. }));
+    }
 }

@@ -1,15 +1,14 @@
 //! One socket: the state of one namespace.
 
+mod acks;
+mod buffer;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::codec::{args_len, last_string};
-use super::engine::after;
-use super::{
-    AckError, AckKey, BufferPolicy, EmitError, Event, IncomingEvent, Payload, SocketConfig,
-};
-use crate::socket::ArgsBuf;
+use super::{AckError, AckKey, Event, IncomingEvent, Payload, SocketConfig};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -57,6 +56,7 @@ struct Queued {
     asked: bool,
     payload: Payload,
     timeout: Option<Duration>,
+    expires: Option<Instant>,
     tries: u32,
     /// Wire id of the attempt in flight.
     in_flight: Option<u64>,
@@ -137,8 +137,6 @@ impl Socket {
     pub(super) fn pending_acks(&self) -> usize {
         self.acks.len()
     }
-
-    // --- connection -----------------------------------------------------------------------------------------
 
     /// The CONNECT payload: `auth` (a JSON object), and what recovery needs.
     pub(super) fn connect_payload(&self, auth: Option<String>) -> Result<Option<String>, String> {
@@ -270,124 +268,13 @@ impl Socket {
         self.offset = None;
     }
 
-    // --- acknowledgements -----------------------------------------------------------------------------------
-
-    /// Makes room in the table of acknowledgements; returns the wire id.
-    pub(super) fn expect_ack(
-        &mut self,
-        now: Instant,
-        key: AckKey,
-        timeout: Option<Duration>,
-        queued: bool,
-    ) -> Result<u64, EmitError> {
-        if self.acks.len() >= self.config.max_pending_acks {
-            return Err(EmitError::TooManyAcks {
-                limit: self.config.max_pending_acks,
-            });
-        }
-        let id = self.next_ack;
-        // Ids are JSON numbers: stay in the range every peer can represent.
-        self.next_ack = (self.next_ack + 1) & ((1 << 52) - 1);
-        let deadline = timeout
-            .or(self.config.ack_timeout)
-            .map(|timeout| after(now, timeout));
-        if let Some(deadline) = deadline {
-            self.deadlines.insert((deadline, id));
-        }
-        self.acks.insert(
-            id,
-            PendingAck {
-                key,
-                deadline,
-                buffered: false,
-                queued,
-            },
-        );
-        self.keys.insert(key, id);
-        Ok(id)
-    }
-
-    pub(super) fn forget_ack(&mut self, id: u64) {
-        self.forget(id);
-    }
-
-    fn forget(&mut self, id: u64) -> Option<PendingAck> {
-        let ack = self.acks.remove(&id)?;
-        self.keys.remove(&ack.key);
-        if let Some(deadline) = ack.deadline {
-            self.deadlines.remove(&(deadline, id));
-        }
-        Some(ack)
-    }
-
-    /// An answer came, or none will. Unknown ids are ignored: late, or answered twice.
-    pub(super) fn settle(
-        &mut self,
-        id: u64,
-        result: Result<ArgsBuf, AckError>,
-        events: &mut VecDeque<Event>,
-    ) {
-        let Some(ack) = self.forget(id) else { return };
-        if ack.buffered {
-            self.withdraw(id);
-        }
-        if !ack.queued {
-            events.push_back(Event::Ack(ack.key, result));
-            return;
-        }
-        let retries = self.config.retries.unwrap_or(0);
-        let Some(head) = self
-            .queue
-            .front_mut()
-            .filter(|head| head.in_flight == Some(id))
-        else {
-            return;
-        };
-        head.in_flight = None;
-        if (result.is_ok() || head.tries > retries)
-            && let Some(head) = self.queue.pop_front()
-        {
-            self.queued_bytes -= head.payload.byte_len();
-            if head.asked {
-                events.push_back(Event::Ack(head.key, result));
-            }
-        }
-    }
-
-    /// Nobody waits for this answer any more. A packet still buffered is withdrawn.
-    pub(super) fn cancel(&mut self, key: AckKey) {
-        if let Some(id) = self.keys.get(&key).copied()
-            && let Some(ack) = self.forget(id)
-            && ack.buffered
-        {
-            self.withdraw(id);
-        }
-        if let Some(at) = self.queue.iter().position(|queued| queued.key == key)
-            && let Some(queued) = self.queue.remove(at)
-        {
-            self.queued_bytes -= queued.payload.byte_len();
-        }
-    }
-
-    fn withdraw(&mut self, id: u64) {
-        if let Some(at) = self
-            .buffer
-            .iter()
-            .position(|buffered| buffered.ack == Some(id))
-            && let Some(buffered) = self.buffer.remove(at)
-        {
-            self.buffered_bytes -= buffered.payload.byte_len();
-        }
-    }
-
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let ack = self.deadlines.first().map(|(deadline, _)| *deadline);
         let retry = match self.phase {
             Phase::AuthRetry { at } => Some(at),
             _ => None,
         };
-        let age = self.buffer.front().and_then(|buffered| buffered.expires);
-        [ack, retry, age].into_iter().flatten().min()
+        [ack, retry, self.next_expiry()].into_iter().flatten().min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, events: &mut VecDeque<Event>) {
@@ -398,131 +285,5 @@ impl Socket {
             self.settle(id, Err(AckError::Timeout), events);
         }
         self.expire(now, events);
-    }
-
-    // --- offline buffer -------------------------------------------------------------------------------------
-
-    /// Drops what grew too old. Entries are in order of age.
-    fn expire(&mut self, now: Instant, events: &mut VecDeque<Event>) {
-        while self
-            .buffer
-            .front()
-            .and_then(|buffered| buffered.expires)
-            .is_some_and(|expires| expires <= now)
-        {
-            self.evict(events);
-        }
-    }
-
-    fn evict(&mut self, events: &mut VecDeque<Event>) {
-        if let Some(oldest) = self.buffer.pop_front() {
-            self.buffered_bytes -= oldest.payload.byte_len();
-            if let Some(ack) = oldest.ack.and_then(|id| self.forget(id)) {
-                events.push_back(Event::Ack(ack.key, Err(AckError::Evicted)));
-            }
-        }
-    }
-
-    /// Whether there is room for a payload, after making some if the policy says so. `Ok(false)`: drop it.
-    pub(super) fn reserve(
-        &mut self,
-        now: Instant,
-        payload: &Payload,
-        events: &mut VecDeque<Event>,
-    ) -> Result<bool, EmitError> {
-        self.expire(now, events);
-        let bytes = payload.byte_len();
-        let limits = self.config.buffer.clone();
-        loop {
-            let (count, held) = self.waiting();
-            let full = if count >= limits.count {
-                Some((count, limits.count))
-            } else if count > 0 && held.saturating_add(bytes) > limits.bytes {
-                Some((held, limits.bytes))
-            } else {
-                None
-            };
-            match (full, limits.policy) {
-                (None, _) => return Ok(true),
-                (Some(_), BufferPolicy::DropNewest) => return Ok(false),
-                (Some(_), BufferPolicy::DropOldest) if !self.buffer.is_empty() => {
-                    self.evict(events);
-                }
-                (Some((pending, limit)), _) => return Err(EmitError::Full { pending, limit }),
-            }
-        }
-    }
-
-    pub(super) fn keep(&mut self, now: Instant, payload: Payload, ack: Option<u64>) {
-        if let Some(pending) = ack.and_then(|id| self.acks.get_mut(&id)) {
-            pending.buffered = true;
-        }
-        self.buffered_bytes += payload.byte_len();
-        let expires = self.config.buffer.age.map(|age| after(now, age));
-        self.buffer.push_back(Buffered {
-            payload,
-            ack,
-            expires,
-        });
-    }
-
-    /// Everything that waited for the connection, in order.
-    pub(super) fn take_buffered(
-        &mut self,
-        now: Instant,
-        events: &mut VecDeque<Event>,
-    ) -> Vec<Outgoing> {
-        self.expire(now, events);
-        self.buffered_bytes = 0;
-        std::mem::take(&mut self.buffer)
-            .into_iter()
-            .map(|buffered| {
-                if let Some(pending) = buffered.ack.and_then(|id| self.acks.get_mut(&id)) {
-                    pending.buffered = false;
-                }
-                Outgoing {
-                    payload: buffered.payload,
-                    ack: buffered.ack,
-                }
-            })
-            .collect()
-    }
-
-    // --- retries queue --------------------------------------------------------------------------------------
-
-    pub(super) fn enqueue(
-        &mut self,
-        key: AckKey,
-        asked: bool,
-        payload: Payload,
-        timeout: Option<Duration>,
-    ) {
-        self.queued_bytes += payload.byte_len();
-        self.queue.push_back(Queued {
-            key,
-            asked,
-            payload,
-            timeout,
-            tries: 0,
-            in_flight: None,
-        });
-    }
-
-    /// The head of the queue, if it is its turn now.
-    pub(super) fn drain_queue(&mut self, now: Instant) -> Option<Outgoing> {
-        if !self.is_connected() {
-            return None;
-        }
-        let head = self.queue.front().filter(|head| head.in_flight.is_none())?;
-        let (key, timeout) = (head.key, head.timeout);
-        // No room for one more acknowledgement: the next one that comes in makes some.
-        let id = self.expect_ack(now, key, timeout, true).ok()?;
-        let head = self.queue.front_mut()?;
-        head.tries += 1;
-        head.in_flight = Some(id);
-        Some(Outgoing {
-            payload: head.payload.clone(),
-            ack: Some(id),
-        })
     }
 }

@@ -1,0 +1,453 @@
+//! The Engine.IO client: one connection, its transports, upgrade, heartbeat and write buffer.
+
+mod incoming;
+mod outgoing;
+mod upgrade;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{
+    Action, Config, ConnectionId, DisconnectReason, Input, Packet, Transport, TransportError,
+};
+
+/// Most bytes handed to the driver in one [`Action::Write`], so that a heartbeat never waits long.
+const WRITE_BATCH: usize = 256 * 1024;
+/// Upper bound on durations, so that `Instant` arithmetic cannot overflow.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// Longest session id accepted from a server.
+const MAX_SID: usize = 1024;
+
+/// `now + delay` without overflow.
+pub(super) fn after(now: Instant, delay: Duration) -> Instant {
+    now.checked_add(delay.min(FOREVER)).unwrap_or(now)
+}
+
+/// What the engine tells the manager.
+#[derive(Debug)]
+pub(super) enum Output {
+    Open {
+        transport: Transport,
+    },
+    Text(Bytes),
+    Binary(Bytes),
+    Ping,
+    Upgrade,
+    UpgradeError(TransportError),
+    /// Over. Comes exactly once, unless the manager closed the engine itself.
+    Closed {
+        reason: DisconnectReason,
+        details: Option<TransportError>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Opening,
+    Open,
+    /// The application closed the connection; what is buffered is flushed until the deadline.
+    Closing {
+        deadline: Instant,
+    },
+    /// The closing packet of a polling session is on its way.
+    Goodbye {
+        deadline: Instant,
+    },
+    Closed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    None,
+    /// The WebSocket of the upgrade is being opened.
+    Connecting {
+        deadline: Instant,
+    },
+    /// `2probe` was sent.
+    Sent {
+        deadline: Instant,
+    },
+    /// `3probe` came; the polling requests in flight must end before `5` is sent.
+    Pausing {
+        deadline: Instant,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ws {
+    None,
+    Connecting,
+    Open,
+}
+
+#[derive(Debug)]
+pub(super) struct Engine {
+    id: ConnectionId,
+    state: State,
+    transport: Transport,
+    /// Transports not tried yet.
+    remaining: VecDeque<Transport>,
+    probe: Probe,
+    upgrade: bool,
+    upgrade_timeout: Duration,
+    get: bool,
+    post: bool,
+    ws: Ws,
+    writing: bool,
+    sid: Option<Arc<str>>,
+    /// pingInterval + pingTimeout.
+    heartbeat: Duration,
+    ping_deadline: Option<Instant>,
+    open_deadline: Instant,
+    /// Deadline of the current transport while another one remains to be tried.
+    transport_deadline: Option<Instant>,
+    max_payload: usize,
+    buffer: VecDeque<Queued>,
+    buffered: usize,
+    in_flight: usize,
+    max_body: usize,
+}
+
+/// A packet that waits for the transport.
+#[derive(Debug)]
+struct Queued {
+    packet: Packet,
+    /// Leaves a namespace. A Node server that finds it in one read with events before it drops these events, so it
+    /// travels alone, after the server has handled what was written before.
+    leave: bool,
+}
+
+impl From<Packet> for Queued {
+    fn from(packet: Packet) -> Self {
+        Self {
+            packet,
+            leave: false,
+        }
+    }
+}
+
+/// Where an engine puts what it has to say.
+pub(super) struct Sink<'a> {
+    pub(super) actions: &'a mut VecDeque<Action>,
+    pub(super) outputs: &'a mut VecDeque<Output>,
+    pub(super) next_connection: &'a mut u64,
+}
+
+impl Sink<'_> {
+    fn connection(&mut self) -> ConnectionId {
+        *self.next_connection += 1;
+        ConnectionId(*self.next_connection)
+    }
+}
+
+impl Engine {
+    /// Starts opening with the first of the transports; the others are tried next.
+    pub(super) fn open(
+        config: &Config,
+        mut remaining: VecDeque<Transport>,
+        now: Instant,
+        sink: &mut Sink<'_>,
+    ) -> Self {
+        let transport = remaining.pop_front().unwrap_or(Transport::WebSocket);
+        if !config.try_all_transports {
+            remaining.clear();
+        }
+        let mut engine = Self {
+            id: ConnectionId(0),
+            state: State::Opening,
+            transport,
+            remaining,
+            probe: Probe::None,
+            upgrade: config.upgrade && config.transports.contains(&Transport::WebSocket),
+            upgrade_timeout: config.upgrade_timeout,
+            get: false,
+            post: false,
+            ws: Ws::None,
+            writing: false,
+            sid: None,
+            heartbeat: Duration::ZERO,
+            ping_deadline: None,
+            open_deadline: after(now, config.timeout),
+            transport_deadline: None,
+            max_payload: usize::MAX,
+            buffer: VecDeque::new(),
+            buffered: 0,
+            in_flight: 0,
+            max_body: config.limits.max_payload.max(1 << 20).saturating_mul(4),
+        };
+        engine.start(now, sink);
+        engine
+    }
+
+    fn start(&mut self, now: Instant, sink: &mut Sink<'_>) {
+        self.id = sink.connection();
+        let left = self.open_deadline.saturating_duration_since(now);
+        self.transport_deadline = (!self.remaining.is_empty()).then(|| after(now, left / 2));
+        match self.transport {
+            Transport::Polling => {
+                self.get = true;
+                sink.actions.push_back(Action::Get {
+                    connection: self.id,
+                    sid: None,
+                });
+            }
+            Transport::WebSocket => {
+                self.ws = Ws::Connecting;
+                sink.actions.push_back(Action::OpenWebSocket {
+                    connection: self.id,
+                    sid: None,
+                });
+            }
+        }
+    }
+
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(super) fn sid(&self) -> Option<&Arc<str>> {
+        self.sid.as_ref()
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// Bytes accepted and not yet known to be written.
+    pub(super) fn pending_bytes(&self) -> usize {
+        self.buffered + self.in_flight
+    }
+
+    /// Whether a packet sent now would be written at once: what `volatile` asks.
+    pub(super) fn is_writable(&self) -> bool {
+        self.state == State::Open && self.buffer.is_empty() && self.can_write()
+    }
+
+    fn can_write(&self) -> bool {
+        if matches!(self.probe, Probe::Pausing { .. }) {
+            return false;
+        }
+        match self.transport {
+            Transport::Polling => !self.post && self.sid.is_some(),
+            Transport::WebSocket => !self.writing && self.ws == Ws::Open && self.sid.is_some(),
+        }
+    }
+
+    /// Whether the heartbeat is overdue, e.g. after the machine was suspended.
+    pub(super) fn heartbeat_expired(&self, now: Instant) -> bool {
+        self.state == State::Open && self.ping_deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let state = match self.state {
+            State::Opening => Some(
+                self.transport_deadline
+                    .unwrap_or(self.open_deadline)
+                    .min(self.open_deadline),
+            ),
+            State::Open => self.ping_deadline,
+            State::Closing { deadline } | State::Goodbye { deadline } => Some(deadline),
+            State::Closed => None,
+        };
+        let probe = match self.probe {
+            Probe::None => None,
+            Probe::Connecting { deadline }
+            | Probe::Sent { deadline }
+            | Probe::Pausing { deadline } => Some(deadline),
+        };
+        match (state, probe) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, sink: &mut Sink<'_>) {
+        match self.state {
+            State::Opening if self.open_deadline <= now => {
+                self.remaining.clear();
+                self.fail(
+                    now,
+                    DisconnectReason::TransportError,
+                    Some(TransportError::new("timeout")),
+                    sink,
+                );
+            }
+            State::Opening
+                if self
+                    .transport_deadline
+                    .is_some_and(|deadline| deadline <= now) =>
+            {
+                self.fail(
+                    now,
+                    DisconnectReason::TransportError,
+                    Some(TransportError::new("timeout")),
+                    sink,
+                );
+            }
+            State::Open if self.heartbeat_expired(now) => {
+                self.fail(now, DisconnectReason::PingTimeout, None, sink);
+            }
+            State::Closing { deadline } | State::Goodbye { deadline } if deadline <= now => {
+                self.abort(sink);
+            }
+            _ => {}
+        }
+        match self.probe {
+            Probe::Connecting { deadline } | Probe::Sent { deadline } if deadline <= now => {
+                self.abandon_probe(TransportError::new("timeout"), sink);
+            }
+            // The server answered the probe, but a polling request never ended: neither side can go on.
+            Probe::Pausing { deadline } if deadline <= now => {
+                self.fail(
+                    now,
+                    DisconnectReason::TransportError,
+                    Some(TransportError::new("timeout")),
+                    sink,
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Closes after everything queued was written.
+    pub(super) fn close(&mut self, now: Instant, timeout: Duration, sink: &mut Sink<'_>) {
+        match self.state {
+            State::Opening => self.abort(sink),
+            State::Open => {
+                self.state = State::Closing {
+                    deadline: after(now, timeout),
+                };
+                if matches!(self.probe, Probe::Connecting { .. } | Probe::Sent { .. }) {
+                    self.probe = Probe::None;
+                    self.ws = Ws::None;
+                    sink.actions.push_back(Action::CloseWebSocket {
+                        connection: self.id,
+                    });
+                }
+                self.flush(sink);
+            }
+            State::Closing { .. } | State::Goodbye { .. } | State::Closed => {}
+        }
+    }
+
+    /// Drops everything without a word.
+    pub(super) fn abort(&mut self, sink: &mut Sink<'_>) {
+        if self.state != State::Closed {
+            self.state = State::Closed;
+            self.probe = Probe::None;
+            self.buffer.clear();
+            (self.buffered, self.in_flight) = (0, 0);
+            sink.actions.push_back(Action::Abort {
+                connection: self.id,
+            });
+        }
+    }
+
+    pub(super) fn handle(&mut self, now: Instant, input: Input, sink: &mut Sink<'_>) {
+        if self.state == State::Closed {
+            return;
+        }
+        match input {
+            Input::Get(result) => {
+                if !std::mem::take(&mut self.get) {
+                    return;
+                }
+                match result {
+                    Ok(body) => self.payload(now, &body, sink),
+                    Err(_) if matches!(self.state, State::Goodbye { .. }) => {}
+                    Err(error) => {
+                        self.fail(now, DisconnectReason::TransportError, Some(error), sink);
+                    }
+                }
+            }
+            Input::Post(result) => {
+                if !std::mem::take(&mut self.post) {
+                    return;
+                }
+                self.in_flight = 0;
+                match (self.state, result) {
+                    (State::Goodbye { .. }, _) => self.abort(sink),
+                    (_, Ok(())) => {
+                        self.finish_pause(sink);
+                        self.flush(sink);
+                    }
+                    (_, Err(error)) => {
+                        self.fail(now, DisconnectReason::TransportError, Some(error), sink);
+                    }
+                }
+            }
+            Input::Open => self.websocket_open(sink),
+            Input::Written => {
+                if std::mem::take(&mut self.writing) {
+                    if self.probe == Probe::None {
+                        self.in_flight = 0;
+                        self.flush(sink);
+                    } else {
+                        self.finish_pause(sink);
+                    }
+                }
+            }
+            Input::Text(text) => {
+                if self.probe != Probe::None {
+                    self.probe_answer(now, &text, sink);
+                } else if self.transport == Transport::WebSocket {
+                    self.packet(now, text, sink);
+                }
+            }
+            Input::Binary(data) => {
+                if self.probe == Probe::None && self.transport == Transport::WebSocket {
+                    self.deliver(Output::Binary(data), sink);
+                }
+            }
+            Input::Closed(result) => self.websocket_closed(now, result, sink),
+        }
+    }
+
+    /// Messages that come while the connection closes are of no interest to anybody.
+    fn deliver(&self, output: Output, sink: &mut Sink<'_>) {
+        if self.state == State::Open {
+            sink.outputs.push_back(output);
+        }
+    }
+
+    fn fail(
+        &mut self,
+        now: Instant,
+        reason: DisconnectReason,
+        details: Option<TransportError>,
+        sink: &mut Sink<'_>,
+    ) {
+        match self.state {
+            State::Closed => {}
+            State::Closing { .. } | State::Goodbye { .. } => self.abort(sink),
+            State::Opening => {
+                let unreachable = details.as_ref().is_some_and(|error| error.unreachable);
+                sink.actions.push_back(Action::Abort {
+                    connection: self.id,
+                });
+                (self.get, self.post, self.ws, self.writing) = (false, false, Ws::None, false);
+                match self.remaining.pop_front() {
+                    Some(next) if !unreachable => {
+                        self.transport = next;
+                        self.start(now, sink);
+                    }
+                    _ => {
+                        self.state = State::Closed;
+                        sink.outputs.push_back(Output::Closed { reason, details });
+                    }
+                }
+            }
+            State::Open => {
+                self.abort(sink);
+                sink.outputs.push_back(Output::Closed { reason, details });
+            }
+        }
+    }
+}
