@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare::{Ack, ConnectError, Data, Namespace, Socket, SocketIo};
-use fanfare_client::{DisconnectReason, SocketEvent, StartError, Transport, connect};
+use fanfare_client::{
+    AckError, DisconnectReason, Manager, ManagerEvent, SocketEvent, StartError, Transport, connect,
+};
 use serde_json::{Value, json};
 
 async fn soon<F: IntoFuture>(future: F) -> F::Output {
-    let patience = Duration::from_secs(20);
+    let patience = Duration::from_secs(60);
     tokio::time::timeout(patience, future.into_future())
         .await
         .expect("did not happen in time")
@@ -30,7 +32,12 @@ async fn server() -> (SocketIo, String) {
                 .await?;
             Ok::<_, fanfare::AckError>(Ack(answer))
         })
+        .on(
+            "leave word",
+            async |io: SocketIo, Data(id): Data<String>| io.emit("left", &id).map(drop),
+        )
         .on("kick", async |socket: Socket| socket.disconnect(false));
+    let other = Namespace::new("/other").on("echo", async |Data(value): Data<Value>| Ack(value));
     let admin = Namespace::new("/admin").middleware(async |Data(auth): Data<Value>| {
         if auth["token"] == "secret" {
             Ok(())
@@ -40,7 +47,9 @@ async fn server() -> (SocketIo, String) {
     });
     let io = SocketIo::builder()
         .namespace(main)
+        .namespace(other)
         .namespace(admin)
+        .ping_interval(Duration::from_millis(200))
         .build()
         .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -109,4 +118,165 @@ async fn everything_over_every_transport() {
     };
     assert_eq!(reason, DisconnectReason::TransportClose);
     assert!(admin.active());
+}
+
+/// How often a future is polled before it is dropped: until it is ready, at the latest.
+async fn poll_times<F: Future + Unpin>(mut future: F, times: u32) -> Option<F::Output> {
+    for _ in 0..times {
+        let mut once = std::pin::pin!(std::future::poll_fn(|cx| {
+            std::task::Poll::Ready(std::pin::Pin::new(&mut future).poll(cx))
+        }));
+        if let std::task::Poll::Ready(output) = once.as_mut().await {
+            return Some(output);
+        }
+        tokio::time::sleep(Duration::from_micros(300)).await;
+    }
+    None
+}
+
+#[tokio::test]
+async fn futures_can_be_dropped_at_any_time() {
+    // On a runtime of its own, so that all tasks of this one are the client's.
+    let (elsewhere, url) = tokio::task::spawn_blocking(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (_, url) = runtime.block_on(server());
+        (runtime, url)
+    })
+    .await
+    .unwrap();
+    let socket = soon(connect(&url)).await.unwrap();
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+
+    // Acknowledgements: whoever still waits gets the right one, and nothing is left of the others.
+    let mut answered = 0;
+    for n in 0..100_u32 {
+        let request = socket.emit_with_ack::<u32>("echo", n);
+        if let Some(answer) = poll_times(request, n % 7).await {
+            assert_eq!(answer.unwrap(), n);
+            answered += 1;
+        }
+        assert_eq!(socket.pending_acks(), 0, "after {n}");
+    }
+    let last: u32 = soon(socket.emit_with_ack("echo", 7)).await.unwrap();
+    assert_eq!(last, 7);
+    assert!(answered < 100, "no future was dropped");
+
+    // Streams: dropping `next` loses nothing.
+    let (mut said, mut events) = (socket.listen::<u32>("said"), socket.events());
+    for n in 0..300_u32 {
+        socket.emit("say", n).unwrap();
+    }
+    for n in 0..300_u32 {
+        let mut next = None;
+        while next.is_none() {
+            next = poll_times(Box::pin(said.next()), 1).await;
+        }
+        assert_eq!(next.unwrap().unwrap().unwrap(), n);
+        let mut next = None;
+        while next.is_none() {
+            next = poll_times(Box::pin(events.next()), 1).await;
+        }
+        let Some(Some(SocketEvent::Event(event))) = next else {
+            panic!("{next:?}")
+        };
+        assert_eq!(event.data::<u32>().unwrap(), n);
+    }
+
+    // Disconnecting goes on without its future, and flushes.
+    let before = socket.id().unwrap();
+    let observer = soon(connect(&url)).await.unwrap();
+    let mut observed = observer.listen::<String>("left");
+    socket.emit("leave word", before.to_string()).unwrap();
+    let _ = poll_times(Box::pin(socket.disconnect()), 1).await;
+    let left = soon(observed.next()).await.unwrap().unwrap();
+    assert_eq!(left, before.to_string());
+    assert!(!socket.active());
+    drop(socket);
+    drop((said, events));
+
+    // A connection that is being made is given up with its future, wherever that is.
+    soon(observer.disconnect()).await;
+    drop((observer, observed));
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = format!("http://{}", silent.local_addr().unwrap());
+    for times in 0..8 {
+        for url in [&url, &nobody] {
+            drop(poll_times(connect(url).into_future(), times).await);
+        }
+    }
+    soon(async {
+        while tasks() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    elsewhere.shutdown_background();
+}
+
+#[tokio::test]
+async fn waiting_for_the_connection_can_be_given_up() {
+    let (_io, url) = server().await;
+    let socket = connect(&url).build().unwrap();
+    for times in 0..5 {
+        drop(poll_times(Box::pin(socket.connected_or_failed()), times).await);
+        let _ = poll_times(Box::pin(socket.flushed(Duration::from_secs(9))), times).await;
+    }
+    socket.connect();
+    soon(socket.connected_or_failed()).await.unwrap();
+    let pending = socket.emit_with_ack::<u32>("echo", 1).send().unwrap();
+    assert_eq!(soon(pending).await.unwrap(), 1);
+    assert!(socket.flushed(Duration::from_secs(9)).await);
+    let lost = socket
+        .emit_with_ack::<u32>("nobody answers", 1)
+        .send()
+        .unwrap();
+    soon(socket.disconnect()).await;
+    assert_eq!(soon(lost).await.unwrap_err(), AckError::Disconnected);
+}
+
+#[tokio::test]
+async fn a_handler_that_never_ends_stops_neither_pings_nor_other_namespaces() {
+    let began = std::time::Instant::now();
+    let (_io, url) = server().await;
+    let manager = Manager::builder(&url).build().unwrap();
+    let started = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = started.clone();
+    let main = soon(manager.socket("/").on(
+        "said",
+        move |fanfare_client::Data(_): fanfare_client::Data<u32>| {
+            counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            std::future::pending::<()>()
+        },
+    ))
+    .await
+    .unwrap();
+    let other = soon(manager.socket("/other")).await.unwrap();
+    let mut below = manager.events();
+    // More than may run at a time.
+    for n in 0..3000 {
+        main.emit("say", n).unwrap();
+    }
+    let answer: Value = soon(main.emit_with_ack("echo", 1)).await.unwrap();
+    assert_eq!(answer, 1);
+    eprintln!("answered {:?}", began.elapsed());
+    let mut pings = 0;
+    while pings < 5 {
+        if let ManagerEvent::Ping = soon(below.next()).await.unwrap() {
+            pings += 1;
+            eprintln!("ping {:?}", began.elapsed());
+            let answer: Value = soon(other.emit_with_ack("echo", pings)).await.unwrap();
+            assert_eq!(answer, pings);
+        }
+    }
+    eprintln!("end {:?}", began.elapsed());
+    assert!(started.load(std::sync::atomic::Ordering::SeqCst) >= 1024);
+    assert!(main.connected() && other.connected());
 }

@@ -14,7 +14,7 @@ use fanfare_client::{
     Manager, ManagerEvent, Socket, SocketEvent, StartError, Transport, connect,
 };
 use serde_json::{Value, json};
-use support::{Node, soon, until};
+use support::{Server, plain_node, soon, until};
 use tokio::sync::mpsc;
 
 const ALL: [&[Transport]; 3] = [
@@ -25,7 +25,7 @@ const ALL: [&[Transport]; 3] = [
 
 #[tokio::test]
 async fn acks_both_ways_and_binary_over_every_transport() {
-    let node = Node::start();
+    let node = plain_node();
     for transports in ALL {
         let socket = soon(
             connect(node.url("/"))
@@ -64,7 +64,7 @@ async fn acks_both_ways_and_binary_over_every_transport() {
 
 #[tokio::test]
 async fn upgrade_under_load_keeps_the_order() {
-    let node = Node::start();
+    let node = plain_node();
     let socket = connect(node.url("/"))
         .transports([Transport::Polling, Transport::WebSocket])
         .build()
@@ -104,7 +104,7 @@ async fn upgrade_under_load_keeps_the_order() {
 
 #[tokio::test]
 async fn namespaces_share_one_connection() {
-    let node = Node::start();
+    let node = plain_node();
     let manager = Manager::builder(node.url("/")).build().unwrap();
     let (main, chat) = (
         soon(manager.socket("/")).await.unwrap(),
@@ -148,7 +148,7 @@ async fn namespaces_share_one_connection() {
 
 #[tokio::test]
 async fn a_refused_socket_connects_with_new_credentials() {
-    let node = Node::start();
+    let node = plain_node();
     let socket = connect(node.url("/admin"))
         .on_connect_error(|socket: Socket, error: ConnectError| async move {
             if !error.is_temporary() {
@@ -164,7 +164,7 @@ async fn a_refused_socket_connects_with_new_credentials() {
 
 #[tokio::test]
 async fn auth_headers_query_and_cookies() {
-    let node = Node::with(json!({ "cookie": true }));
+    let node = Server::node(json!({ "cookie": true }));
     let count = Arc::new(AtomicUsize::new(0));
     let asked = count.clone();
     let socket = soon(
@@ -210,7 +210,7 @@ async fn auth_headers_query_and_cookies() {
 
 #[tokio::test]
 async fn every_reason_of_disconnection() {
-    let node = Node::with(json!({ "pingInterval": 1000, "pingTimeout": 1000 }));
+    let node = Server::node(json!({ "pingInterval": 500, "pingTimeout": 4000 }));
     for (event, expected) in [
         ("kick", DisconnectReason::IoServerDisconnect),
         ("kick all", DisconnectReason::IoServerDisconnect),
@@ -257,7 +257,7 @@ async fn every_reason_of_disconnection() {
 
 #[tokio::test]
 async fn a_restarted_server_is_found_again_and_nothing_buffered_is_lost() {
-    let mut node = Node::start();
+    let mut node = plain_node();
     let (tx, mut lifecycle) = mpsc::unbounded_channel();
     let tx2 = tx.clone();
     let socket = soon(
@@ -307,7 +307,7 @@ async fn a_restarted_server_is_found_again_and_nothing_buffered_is_lost() {
 
 #[tokio::test]
 async fn ack_deadlines_and_cancellation() {
-    let node = Node::start();
+    let node = plain_node();
     let socket = soon(connect(node.url("/"))).await.unwrap();
     let timeout = socket
         .emit_with_ack::<()>("silence", ())
@@ -332,7 +332,7 @@ async fn ack_deadlines_and_cancellation() {
 
 #[tokio::test]
 async fn slow_and_panicking_handlers_disturb_nobody() {
-    let node = Node::with(json!({ "pingInterval": 1000, "pingTimeout": 1500 }));
+    let node = Server::node(json!({ "pingInterval": 500, "pingTimeout": 4000 }));
     let (tx, mut rx) = mpsc::unbounded_channel();
     let socket = soon(
         connect(node.url("/"))
@@ -344,7 +344,7 @@ async fn slow_and_panicking_handlers_disturb_nobody() {
                     }
                     let _ = tx.send(n);
                     // Longer than the heartbeat allows, and an acknowledgement inside of a handler.
-                    tokio::time::sleep(Duration::from_millis(3000)).await;
+                    tokio::time::sleep(Duration::from_millis(5500)).await;
                     let _: u32 = socket.emit_with_ack("echo", n).await.unwrap();
                     let _ = tx.send(100 + n);
                 }
@@ -378,7 +378,7 @@ async fn slow_and_panicking_handlers_disturb_nobody() {
 
 #[tokio::test]
 async fn rejected_arguments_reach_the_server() {
-    let node = Node::start();
+    let node = plain_node();
     let socket = soon(
         connect(node.url("/"))
             .on(
@@ -401,7 +401,7 @@ async fn rejected_arguments_reach_the_server() {
 
 #[tokio::test]
 async fn recovery_misses_nothing_and_doubles_nothing() {
-    let node = Node::with(json!({ "recovery": 60_000, "ticks": 2 }));
+    let node = Server::node(json!({ "recovery": 60_000, "ticks": 2 }));
     let socket = soon(
         connect(node.url("/"))
             .reconnection_delay(Duration::from_millis(10), Duration::from_millis(50)),
@@ -435,7 +435,7 @@ async fn recovery_misses_nothing_and_doubles_nothing() {
 
 #[tokio::test]
 async fn disconnect_flushes() {
-    let node = Node::start();
+    let node = plain_node();
     let observer = soon(connect(node.url("/"))).await.unwrap();
     for (name, transports) in ["w", "p", "u"].into_iter().zip(ALL) {
         let socket = soon(
@@ -498,7 +498,7 @@ async fn failing_fast_and_giving_up() {
         StartError::Connect(ConnectError::Transport(_))
     ));
     // A path at which nobody answers.
-    let node = Node::start();
+    let node = plain_node();
     let error = soon(connect(node.url("/")).path("/nothing").fail_fast())
         .await
         .unwrap_err();
@@ -510,7 +510,7 @@ async fn failing_fast_and_giving_up() {
 
 #[tokio::test]
 async fn websocket_first_falls_back_to_polling() {
-    let node = Node::with(json!({ "transports": ["polling"] }));
+    let node = Server::node(json!({ "transports": ["polling"] }));
     let socket = soon(connect(node.url("/"))).await.unwrap();
     assert_eq!(socket.manager().transport(), Some(Transport::Polling));
     let n: u32 = soon(socket.emit_with_ack("echo", 1)).await.unwrap();
@@ -519,7 +519,7 @@ async fn websocket_first_falls_back_to_polling() {
 
 #[tokio::test]
 async fn big_messages_both_ways() {
-    let node = Node::with(json!({ "maxHttpBufferSize": 20_000_000 }));
+    let node = Server::node(json!({ "maxHttpBufferSize": 20_000_000 }));
     for transports in ALL {
         let socket = soon(connect(node.url("/")).transports(transports.iter().copied()))
             .await
@@ -535,7 +535,7 @@ async fn big_messages_both_ways() {
 
 #[tokio::test]
 async fn once_off_and_streams() {
-    let node = Node::start();
+    let node = plain_node();
     let (tx, mut rx) = mpsc::unbounded_channel();
     let socket = soon(connect(node.url("/"))).await.unwrap();
     let sender = tx.clone();
@@ -562,4 +562,83 @@ async fn once_off_and_streams() {
     assert!(socket.emit_volatile("echo", 4).unwrap());
     assert_eq!(soon(stream.next()).await.unwrap().unwrap(), 4);
     assert!(socket.emit("connect", ()).is_err(), "reserved");
+}
+
+#[tokio::test]
+async fn every_event_of_the_manager() {
+    let mut node = Server::node(json!({ "pingInterval": 300, "pingTimeout": 20_000 }));
+    let socket = connect(node.url("/"))
+        .transports([Transport::Polling, Transport::WebSocket])
+        .reconnection_attempts(3)
+        .reconnection_delay(Duration::from_millis(400), Duration::from_millis(400))
+        .randomization_factor(0.0)
+        .report_packets(true)
+        .build()
+        .unwrap();
+    let mut events = socket.manager().events();
+    let mut seen = Vec::new();
+    let mut wait = async |wanted: &str| loop {
+        let event = soon(events.next()).await.unwrap();
+        let name = match event {
+            ManagerEvent::Open { transport } => format!("open {transport}"),
+            ManagerEvent::Upgrade { transport } => format!("upgrade {transport}"),
+            ManagerEvent::Close { reason, .. } => format!("close {reason}"),
+            ManagerEvent::Packet { kind, namespace } => format!("packet {kind} {namespace}"),
+            ManagerEvent::ReconnectAttempt(n) => format!("reconnect_attempt {n}"),
+            ManagerEvent::Reconnect(n) => format!("reconnect {n}"),
+            ManagerEvent::Error(error) => format!("error {}", error.message),
+            ManagerEvent::ReconnectError(error) => format!("reconnect_error {}", error.message),
+            ManagerEvent::Ping => "ping".to_owned(),
+            ManagerEvent::ReconnectFailed => "reconnect_failed".to_owned(),
+            _ => continue,
+        };
+        seen.push(name.clone());
+        if name.starts_with(wanted) {
+            return;
+        }
+        assert!(seen.len() < 1000, "no {wanted} in {seen:?}");
+    };
+    socket.connect();
+    wait("open polling").await;
+    wait("packet 0 /").await;
+    wait("upgrade websocket").await;
+    wait("ping").await;
+    node.kill();
+    // Closed or reset, as the kernel has it.
+    wait("close transport ").await;
+    wait("reconnect_attempt 1").await;
+    wait("error xhr poll error").await;
+    wait("reconnect_error xhr poll error").await;
+    node.restart();
+    wait("open polling").await;
+    node.kill();
+    for n in 1..=3 {
+        wait(&format!("reconnect_attempt {n}")).await;
+    }
+    wait("reconnect_failed").await;
+    assert!(!socket.active());
+    assert!(
+        seen.iter().any(|name| name.starts_with("reconnect ")),
+        "{seen:?}"
+    );
+}
+
+#[tokio::test]
+async fn options_of_requests() {
+    let node = Server::node(json!({ "addTrailingSlash": false }));
+    let socket = soon(
+        connect(node.url("/"))
+            .transports([Transport::Polling])
+            .upgrade(false)
+            .add_trailing_slash(false)
+            .timestamp_param("when"),
+    )
+    .await
+    .unwrap();
+    let requests: Vec<Value> = soon(socket.emit_with_ack("requests", ())).await.unwrap();
+    for request in &requests {
+        let url = request["url"].as_str().unwrap();
+        assert!(url.starts_with("/socket.io?"), "{url}");
+        assert!(url.contains("&when="), "{url}");
+    }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fanfare_client::{Ack, Data, Parser, SocketEvent, Tls, Transport, connect};
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use serde_json::{Value, json};
-use support::{Node, soon};
+use support::{Server, plain_node, soon};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -48,7 +48,7 @@ impl Authority {
 async fn tls_with_custom_roots_and_client_certificates() {
     let authority = Authority::new();
     let (cert, key) = authority.issue("127.0.0.1");
-    let node = Node::with(json!({ "tls": { "cert": cert, "key": key } }));
+    let node = Server::node(json!({ "tls": { "cert": cert, "key": key } }));
     for (scheme, transport) in [("https", Transport::Polling), ("wss", Transport::WebSocket)] {
         let url = format!("{scheme}://127.0.0.1:{}", node.port);
         let tls = Tls::new().root_certificate(authority.pem.clone());
@@ -85,7 +85,7 @@ async fn tls_with_custom_roots_and_client_certificates() {
     }
     // Mutual.
     let (cert, key) = authority.issue("127.0.0.1");
-    let node = Node::with(json!({ "tls": { "cert": cert, "key": key, "ca": authority.pem } }));
+    let node = Server::node(json!({ "tls": { "cert": cert, "key": key, "ca": authority.pem } }));
     let url = format!("https://127.0.0.1:{}", node.port);
     let tls = Tls::new()
         .root_certificate(authority.pem.clone())
@@ -150,33 +150,45 @@ async fn proxy() -> (u16, Arc<AtomicUsize>) {
 
 #[tokio::test]
 async fn through_a_proxy() {
-    let node = Node::start();
+    let authority = Authority::new();
+    let (cert, key) = authority.issue("127.0.0.1");
+    let plain = plain_node();
+    let secure = Server::node(json!({ "tls": { "cert": cert, "key": key } }));
     let (port, tunnels) = proxy().await;
-    for transport in [Transport::WebSocket, Transport::Polling] {
-        let before = tunnels.load(Ordering::SeqCst);
-        let client = connect(node.url("/"))
-            .transports([transport])
-            .upgrade(false);
-        let socket = soon(client.proxy(format!("http://me:secret@127.0.0.1:{port}")))
-            .await
-            .unwrap();
-        let n: u32 = soon(socket.emit_with_ack("echo", 7)).await.unwrap();
-        assert_eq!(n, 7);
-        assert!(tunnels.load(Ordering::SeqCst) > before);
+    for (scheme, node) in [("http", &plain), ("https", &secure)] {
+        for transport in [Transport::WebSocket, Transport::Polling] {
+            let before = tunnels.load(Ordering::SeqCst);
+            let client = connect(format!("{scheme}://127.0.0.1:{}", node.port))
+                .tls(Tls::new().root_certificate(authority.pem.clone()))
+                .transports([transport])
+                .upgrade(false);
+            let socket = soon(client.proxy(format!("http://me:secret@127.0.0.1:{port}")))
+                .await
+                .unwrap();
+            let n: u32 = soon(socket.emit_with_ack("echo", 7)).await.unwrap();
+            assert_eq!(n, 7);
+            assert!(
+                tunnels.load(Ordering::SeqCst) > before,
+                "{scheme} {transport}"
+            );
+        }
     }
     let refused = soon(
-        connect(node.url("/"))
+        connect(plain.url("/"))
             .proxy(format!("127.0.0.1:{port}"))
             .fail_fast(),
     )
     .await
     .unwrap_err();
     assert!(refused.to_string().contains("407"), "{refused}");
+    let wrong = connect(plain.url("/")).proxy("https://proxy:3128").build();
+    let wrong = wrong.unwrap_err().to_string();
+    assert!(wrong.contains("without TLS"), "{wrong}");
 }
 
 #[tokio::test]
 async fn the_msgpack_parser() {
-    let node = Node::with(json!({ "parser": "msgpack", "recovery": 60_000 }));
+    let node = Server::node(json!({ "parser": "msgpack", "recovery": 60_000 }));
     for transport in [Transport::WebSocket, Transport::Polling] {
         let socket = soon(
             connect(node.url("/chat"))
@@ -220,7 +232,7 @@ async fn the_msgpack_parser() {
 fn without_async() {
     use std::time::Duration;
 
-    let node = Node::start();
+    let node = plain_node();
     let socket = fanfare_client::blocking::connect(connect(node.url("/chat"))).unwrap();
     assert!(matches!(
         socket.recv(support::PATIENCE),

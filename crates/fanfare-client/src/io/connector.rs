@@ -21,8 +21,10 @@ use crate::protocol::{Transport, TransportError};
 #[derive(Debug)]
 pub(crate) struct Connector {
     pub(crate) target: Target,
-    /// With leading and trailing slash.
+    /// With leading slash, and with a trailing one unless the server has none.
     pub(crate) path: String,
+    /// Encoded.
+    pub(crate) timestamp_param: Option<String>,
     /// The application's part of the query, encoded.
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
@@ -56,10 +58,10 @@ impl Connector {
     /// The request target of a transport.
     pub(crate) fn path_and_query(&self, transport: Transport, sid: Option<&str>) -> String {
         let mut text = format!("{}?EIO=4&transport={}", self.path, transport.name());
-        if transport == Transport::Polling {
+        if let (Transport::Polling, Some(name)) = (transport, &self.timestamp_param) {
             // Keeps caches from answering.
             let n = self.requests.fetch_add(1, Ordering::Relaxed);
-            text.push_str(&format!("&t={n:x}"));
+            text.push_str(&format!("&{name}={n:x}"));
         }
         if let Some(sid) = sid {
             text.push_str("&sid=");

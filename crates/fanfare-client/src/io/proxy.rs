@@ -17,16 +17,23 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// From `http://[user:password@]host[:port]`.
+    /// From `http://[user:password@]host[:port]`. Proxies that want TLS themselves are not supported.
     pub(crate) fn parse(url: &str) -> Result<Self, UrlError> {
         let url = if url.contains("://") {
             url.to_owned()
         } else {
             format!("http://{url}")
         };
-        Ok(Self {
-            target: Target::parse(&url)?,
-        })
+        let target = Target::parse(&url)?;
+        if target.secure {
+            return Err(UrlError::Invalid {
+                url,
+                message: "the proxy itself is spoken to without TLS, as http://host:port; \
+                          what is inside of the tunnel stays encrypted"
+                    .to_owned(),
+            });
+        }
+        Ok(Self { target })
     }
 
     /// Asks for a tunnel to `host:port`.

@@ -23,6 +23,8 @@ pub(crate) struct ManagerOptions {
     pub(crate) url: String,
     pub(crate) config: Config,
     pub(crate) path: String,
+    pub(crate) trailing_slash: bool,
+    pub(crate) timestamp_param: Option<String>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) cookies: bool,
@@ -38,6 +40,8 @@ impl ManagerOptions {
             url: url.to_owned(),
             config,
             path: "/socket.io/".into(),
+            trailing_slash: true,
+            timestamp_param: Some("t".into()),
             query: Vec::new(),
             headers: Vec::new(),
             cookies: true,
@@ -80,7 +84,12 @@ impl ManagerOptions {
         let namespace = target.namespace.clone();
         let path = format!("/{}", self.path.trim_matches('/'));
         let connector = Connector {
-            path: if path == "/" { path } else { path + "/" },
+            path: if path == "/" || !self.trailing_slash {
+                path
+            } else {
+                path + "/"
+            },
+            timestamp_param: self.timestamp_param.map(|name| encode(&name)),
             query: query.join("&"),
             headers,
             cookies: self.cookies.then(|| Mutex::new(CookieJar::default())),
@@ -134,6 +143,13 @@ macro_rules! manager_options {
             self
         }
 
+        /// Whether to begin with WebSocket where the connection before had come to it, although polling comes first.
+        /// Default: false.
+        pub fn remember_upgrade(mut self, remember: bool) -> Self {
+            self.manager.config.remember_upgrade = remember;
+            self
+        }
+
         /// Whether the next transport is tried when the first one cannot open. Default: true.
         pub fn try_all_transports(mut self, all: bool) -> Self {
             self.manager.config.try_all_transports = all;
@@ -143,6 +159,24 @@ macro_rules! manager_options {
         /// The path of the server's endpoint. Default: `/socket.io/`.
         pub fn path(mut self, path: impl Into<String>) -> Self {
             self.manager.path = path.into();
+            self
+        }
+
+        /// Whether the path ends with a slash; off for servers with `addTrailingSlash: false`. Default: true.
+        pub fn add_trailing_slash(mut self, slash: bool) -> Self {
+            self.manager.trailing_slash = slash;
+            self
+        }
+
+        /// The name of the query parameter that keeps caches from answering polling requests. Default: `t`.
+        pub fn timestamp_param(mut self, name: impl Into<String>) -> Self {
+            self.manager.timestamp_param = Some(name.into());
+            self
+        }
+
+        /// Whether polling requests have such a parameter. Default: true.
+        pub fn timestamp_requests(mut self, timestamps: bool) -> Self {
+            self.manager.timestamp_param = timestamps.then(|| "t".into());
             self
         }
 

@@ -1,18 +1,18 @@
-//! A Node `socket.io` server as a child process.
+//! Servers as child processes, and waiting.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Once;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 /// How long anything expected may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Installs the fixture's packages once, over all test processes.
 fn install() {
@@ -43,23 +43,40 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/node")
 }
 
-/// A running server; killed when dropped.
-pub struct Node {
+/// Node's `socket.io`, with `tests/node/server.js`.
+fn node(options: &Value) -> Command {
+    let mut command = Command::new("node");
+    command
+        .arg("server.js")
+        .arg(options.to_string())
+        .current_dir(folder());
+    command
+}
+
+/// A server as a process of its own; killed when dropped.
+pub struct Server {
+    command: fn(&Value) -> Command,
     child: Child,
+    /// Held, so that a server that says one more thing does not die of a closed pipe.
+    output: BufReader<ChildStdout>,
     pub port: u16,
     options: Value,
 }
 
-impl Node {
-    pub fn start() -> Self {
-        Self::with(json!({}))
+impl Server {
+    /// Node's `socket.io`; the options are those of `tests/node/server.js`.
+    pub fn node(options: Value) -> Self {
+        install();
+        Self::start(node, options)
     }
 
-    pub fn with(options: Value) -> Self {
-        install();
-        let (child, port) = spawn(&options);
+    /// A command that prints its port on a line of its own, and ends with its standard input.
+    pub fn start(command: fn(&Value) -> Command, options: Value) -> Self {
+        let (child, output, port) = spawn(command(&options));
         Self {
+            command,
             child,
+            output,
             port,
             options,
         }
@@ -77,9 +94,14 @@ impl Node {
 
     /// A new process on the same port.
     pub fn restart(&mut self) {
-        self.kill();
         self.options["port"] = self.port.into();
-        (self.child, self.port) = spawn(&self.options);
+        self.replace();
+    }
+
+    /// A new process, on another port unless the options name one.
+    pub fn replace(&mut self) {
+        self.kill();
+        (self.child, self.output, self.port) = spawn((self.command)(&self.options));
     }
 
     /// Stops the process as it is: connections stay open, nothing moves.
@@ -93,32 +115,45 @@ impl Node {
 
     fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let _ = Command::new("kill")
+        let status = Command::new("kill")
             .args([&format!("-{name}"), &pid])
             .status();
+        assert!(status.unwrap().success(), "kill -{name} {pid}");
     }
 }
 
-impl Drop for Node {
+impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
-fn spawn(options: &Value) -> (Child, u16) {
-    let mut child = Command::new("node")
-        .arg("server.js")
-        .arg(options.to_string())
-        .current_dir(folder())
+#[allow(
+    clippy::zombie_processes,
+    reason = "`Server` waits for it when it is dropped"
+)]
+fn spawn(mut command: Command) -> (Child, BufReader<ChildStdout>, u16) {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    (child, line.trim().parse().unwrap())
+        .unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut seen = String::new();
+    loop {
+        let begin = seen.len();
+        if output.read_line(&mut seen).unwrap_or(0) == 0 {
+            panic!("{command:?} printed no port, but {seen:?}");
+        }
+        if let Ok(port) = seen[begin..].trim().parse() {
+            return (child, output, port);
+        }
+    }
+}
+
+/// Node with nothing special.
+pub fn plain_node() -> Server {
+    Server::node(json!({}))
 }
 
 /// Waits for something that must happen.
