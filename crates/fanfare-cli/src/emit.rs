@@ -13,7 +13,7 @@ use crate::values::{Datum, duration, parse_line};
 /// Options of `fanfare emit`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Arguments are JSON if they are valid JSON, else strings. `@file` sends the bytes of a file, `@-` those of standard
+Arguments are JSON if they are valid JSON, else strings. `@file` sends the bytes of a file, `@-` those of standard \
 input, `hex:00ff` bytes; `{\"$binary\":\"<base64>\"}` stands for bytes anywhere inside JSON.
 
 Examples:
@@ -23,7 +23,7 @@ Examples:
   votes=$(fanfare emit localhost:3000 count-votes --ack --timeout 2s) || echo \"exit code $?\"
   tail -f app.log | jq -c . --unbuffered | fanfare emit localhost:3000 log --lines
 
-Exit codes: 0 sent (and acknowledged), 2 wrong usage, 3 server not reached, 4 refused by the server,
+Exit codes: 0 sent (and acknowledged), 2 wrong usage, 3 server not reached, 4 refused by the server, \
 5 no acknowledgement in time, 6 connection lost before the acknowledgement.")]
 pub(crate) struct Emit {
     #[command(flatten)]

@@ -15,7 +15,7 @@ use crate::values::{Datum, duration, pretty};
 /// Options of `fanfare listen`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --json each event is one line: {\"time\":1700000000.123,\"event\":\"news\",\"args\":[…],\"ack\":false}; bytes are
+With --json each event is one line: {\"time\":1700000000.123,\"event\":\"news\",\"args\":[…],\"ack\":false}; bytes are \
 {\"$binary\":\"<base64>\"}. Events go to standard output, everything else to standard error.
 
 Examples:
@@ -24,7 +24,7 @@ Examples:
   fanfare listen localhost:3000 ready --count 1 --timeout 30s && deploy
   fanfare listen localhost:3000 'are you there?' --reply '\"yes\"'
 
-Exit codes: 0 ended as asked, 2 wrong usage, 3 server not reached, 4 refused by the server,
+Exit codes: 0 ended as asked, 2 wrong usage, 3 server not reached, 4 refused by the server, \
 5 fewer than --count events in time, 6 disconnected by the server.")]
 pub(crate) struct Listen {
     #[command(flatten)]

@@ -2,12 +2,36 @@
 
 use super::stats::Latencies;
 
-const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 260.0;
-const LEFT: f64 = 64.0;
-const BOTTOM: f64 = 28.0;
+/// A drawing: text keeps its size on the screen only if the drawing is about as wide as it is shown.
+#[derive(Clone, Copy)]
+struct Size {
+    class: &'static str,
+    width: f64,
+    height: f64,
+    /// Labels of the x axis for which there is room.
+    labels: usize,
+}
+
+/// For desktops and phones; the page shows the one that fits.
+const SIZES: [Size; 2] = [
+    Size {
+        class: "wide",
+        width: 900.0,
+        height: 260.0,
+        labels: 8,
+    },
+    Size {
+        class: "narrow",
+        width: 360.0,
+        height: 200.0,
+        labels: 4,
+    },
+];
+
+const LEFT: f64 = 48.0;
+const BOTTOM: f64 = 24.0;
 const TOP: f64 = 10.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 16.0;
 
 /// Name, colour class, points.
 pub(super) type Curve = (&'static str, &'static str, Vec<(f64, f64)>);
@@ -25,12 +49,13 @@ pub(super) fn figure(title: &str, unit: &str, curves: &[Curve]) -> String {
     let (left, right) = points().fold((f64::MAX, f64::MIN), |(low, high), (x, _)| {
         (low.min(x), high.max(x))
     });
-    let ticks: Vec<(f64, String)> = steps(left, right, 6)
-        .into_iter()
-        .map(|x| (x, number(x)))
-        .collect();
-    let top = points().map(|(_, y)| y).fold(0.0, f64::max);
-    draw(title, unit, curves, (left, right), &ticks, top)
+    let ticks = |size: Size| {
+        steps(left, right, size.labels)
+            .into_iter()
+            .map(|x| (x, number(x)))
+            .collect()
+    };
+    draw(title, unit, curves, (left, right), ticks)
 }
 
 /// Latency by percentile: each step to the right is a tenth of what was left.
@@ -47,27 +72,30 @@ pub(super) fn percentiles(title: &str, histogram: &Latencies) -> String {
             (x, histogram.value_at_quantile(quantile) as f64 / 1000.0)
         })
         .collect();
-    let ticks: Vec<(f64, String)> = [
-        (0.0, "0 %"),
-        (0.301, "50 %"),
-        (1.0, "90 %"),
-        (2.0, "99 %"),
-        (3.0, "99.9 %"),
-        (4.0, "99.99 %"),
-        (5.0, "99.999 %"),
-    ]
-    .into_iter()
-    .filter(|(x, _)| *x <= nines)
-    .map(|(x, label)| (x, label.to_owned()))
-    .collect();
-    let top = points.iter().map(|(_, y)| *y).fold(0.0, f64::max);
+    let ticks = |size: Size| {
+        let all = [
+            (0.0, "0 %"),
+            (0.301, "50 %"),
+            (1.0, "90 %"),
+            (2.0, "99 %"),
+            (3.0, "99.9 %"),
+            (4.0, "99.99 %"),
+            (5.0, "99.999 %"),
+        ];
+        // The second one is close to the first.
+        let room = size.labels >= all.len();
+        all.into_iter()
+            .filter(|(x, _)| *x <= nines && (room || *x != 0.301))
+            .map(|(x, label)| (x, label.to_owned()))
+            .collect()
+    };
+    let curve = ("latency", "b", points);
     draw(
         title,
-        "percentile",
-        &[("latency", "b", points)],
+        "share that was at least as fast",
+        &[curve],
         (0.0, nines),
-        &ticks,
-        top,
+        ticks,
     )
 }
 
@@ -75,51 +103,95 @@ fn draw(
     title: &str,
     unit: &str,
     curves: &[Curve],
+    span: (f64, f64),
+    ticks: impl Fn(Size) -> Vec<(f64, String)>,
+) -> String {
+    let drawings: String = SIZES
+        .into_iter()
+        .map(|size| svg(title, curves, span, &ticks(size), size))
+        .collect();
+    // A single curve has its name in the title.
+    let legend: String = curves
+        .iter()
+        .filter(|_| curves.len() > 1)
+        .map(|(name, class, _)| format!("<span><b class=\"{class}\"></b>{name}</span>"))
+        .collect();
+    format!(
+        "<section><h2>{title}</h2>\n<figure>{drawings}<figcaption>{legend}<span class=\"unit\">{unit} →</span>\
+         </figcaption></figure></section>\n"
+    )
+}
+
+fn svg(
+    title: &str,
+    curves: &[Curve],
     (left, right): (f64, f64),
     ticks: &[(f64, String)],
-    top: f64,
+    Size {
+        class,
+        width,
+        height,
+        ..
+    }: Size,
 ) -> String {
-    let lines = steps(0.0, top.max(1e-9), 4);
-    let top = lines.last().copied().unwrap_or(top).max(top);
-    let x = |value: f64| LEFT + (value - left) / (right - left).max(1e-9) * (WIDTH - LEFT - RIGHT);
-    let y = |value: f64| HEIGHT - BOTTOM - value / top * (HEIGHT - BOTTOM - TOP);
+    let values = || curves.iter().flat_map(|(_, _, points)| points);
+    let lines = up_to(values().map(|(_, y)| *y).fold(0.0, f64::max));
+    let top = lines.last().copied().unwrap_or(1.0);
+    let floor = height - BOTTOM;
+    let x = |value: f64| LEFT + (value - left) / (right - left).max(1e-9) * (width - LEFT - RIGHT);
+    let y = |value: f64| floor - value / top * (floor - TOP);
     let mut svg = String::new();
-    for value in lines {
-        let at = y(value);
+    for value in &lines {
+        let (at, end) = (y(*value), width - RIGHT);
         svg += &format!(
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>",
-            WIDTH - RIGHT
-        );
-        svg += &format!(
-            "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{end}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             LEFT - 8.0,
             at + 4.0,
-            number(value)
+            number(*value)
         );
     }
     for (value, label) in ticks {
         svg += &format!(
             "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>",
             x(*value),
-            HEIGHT - 8.0
+            height - 6.0
         );
     }
-    let mut legend = String::new();
-    for (name, class, points) in curves {
+    for (_, class, points) in curves {
         let path: Vec<String> = points
             .iter()
             .map(|(px, py)| format!("{:.1},{:.1}", x(*px), y(*py)))
             .collect();
-        svg += &format!(
-            "<polyline class=\"curve {class}\" points=\"{}\"/>",
-            path.join(" ")
-        );
-        legend += &format!("<span><b class=\"{class}\"></b>{name}</span>");
+        let path = path.join(" ");
+        // Under a single curve there is room for an area.
+        if let ([(first, _), .., (last, _)], 1) = (points.as_slice(), curves.len()) {
+            svg += &format!(
+                "<polygon class=\"area {class}\" points=\"{:.1},{floor} {path} {:.1},{floor}\"/>",
+                x(*first),
+                x(*last)
+            );
+        }
+        svg += &format!("<polyline class=\"curve {class}\" points=\"{path}\"/>");
     }
     format!(
-        "<h2>{title}</h2>\n<figure><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">{svg}</svg>\
-         <figcaption>{legend}<span>x: {unit}</span></figcaption></figure>\n"
+        "<svg class=\"{class}\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">{svg}</svg>"
     )
+}
+
+/// Round numbers from zero to one that is not below `high`.
+fn up_to(high: f64) -> Vec<f64> {
+    let high = high.max(1e-9);
+    let mut lines = steps(0.0, high, 4);
+    if let [.., before, last] = lines.as_slice()
+        && *last < high
+    {
+        lines.push(2.0 * last - before);
+    }
+    if lines.len() < 2 {
+        lines = vec![0.0, high];
+    }
+    lines
 }
 
 /// Round numbers from `low` to at least `high`.
@@ -160,6 +232,9 @@ mod tests {
     fn axes_have_round_numbers() {
         assert_eq!(steps(0.0, 9.0, 4), [0.0, 5.0]);
         assert_eq!(steps(0.0, 1000.0, 4), [0.0, 500.0, 1000.0]);
+        assert_eq!(up_to(158.0), [0.0, 50.0, 100.0, 150.0, 200.0]);
+        assert_eq!(up_to(100.0), [0.0, 50.0, 100.0]);
+        assert_eq!(up_to(0.0).len(), 2, "a curve on the ground needs a ceiling");
         assert_eq!(number(12_500.0), "12.5k");
         assert_eq!(number(0.25), "0.25");
     }
@@ -174,7 +249,11 @@ mod tests {
                 ("two", "b", vec![(0.0, 3.0), (1.0, 1.0)]),
             ],
         );
-        assert_eq!(svg.matches("<polyline").count(), 2, "{svg}");
+        assert_eq!(
+            svg.matches("<polyline").count(),
+            2 * SIZES.len(),
+            "one per curve and size: {svg}"
+        );
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         assert_eq!(figure("t", "s", &[("one", "a", vec![(0.0, 1.0)])]), "");
     }

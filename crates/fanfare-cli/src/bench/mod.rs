@@ -4,6 +4,7 @@ mod chart;
 mod client;
 mod flow;
 mod message;
+mod page;
 mod polling;
 mod preflight;
 mod process;
@@ -49,7 +50,7 @@ Examples:
   fanfare bench http://localhost:3000 fanout -c 500 --stalled 10%
   fanfare bench https://staging.example.com idle -c 5000 --ramp 200 -d 2m --pid $(pidof server) --json idle.json
 
-Exit codes: 0 done and all deliveries verified, 1 something was lost, wrong or cut, 2 wrong usage,
+Exit codes: 0 done and all deliveries verified, 1 something was lost, wrong or cut, 2 wrong usage, \
 3 server not reached, 4 refused by the server, 6 the server does not handle the events above.")]
 pub(crate) struct Bench {
     #[command(flatten)]
@@ -206,7 +207,7 @@ pub(crate) async fn run(args: Bench) -> Outcome {
         })
     };
     if let Some(file) = &args.html {
-        write(file, report::html(&args, &outcome, &json))?;
+        write(file, page::html(&args, &outcome, &json))?;
     }
     let text = serde_json::to_string_pretty(&json).unwrap_or_default();
     match &args.json {

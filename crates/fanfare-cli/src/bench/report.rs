@@ -1,10 +1,10 @@
-//! The results: as text, JSON, and a page with charts.
+//! The results: as text and JSON.
 
 use serde_json::{Value, json};
 
 use super::run::{Outcome, Row};
 use super::stats::Latencies;
-use super::{Bench, Scenario, chart};
+use super::{Bench, Scenario};
 use crate::style;
 
 const QUANTILES: [(&str, f64); 8] = [
@@ -32,7 +32,7 @@ fn quantiles(histogram: &Latencies) -> Value {
     Value::Object(map)
 }
 
-fn per_second(count: u64, outcome: &Outcome) -> f64 {
+pub(super) fn per_second(count: u64, outcome: &Outcome) -> f64 {
     let rate = count as f64 / outcome.measured.as_secs_f64().max(0.001);
     (rate * 10.0).round() / 10.0
 }
@@ -107,7 +107,7 @@ fn row(row: &Row) -> Value {
     })
 }
 
-fn milliseconds(micros: u64) -> String {
+pub(super) fn milliseconds(micros: u64) -> String {
     let ms = micros as f64 / 1000.0;
     match micros {
         0..=9_999 => format!("{ms:.2} ms"),
@@ -117,7 +117,7 @@ fn milliseconds(micros: u64) -> String {
 }
 
 /// Name and value of each line of the summary.
-fn lines(args: &Bench, outcome: &Outcome) -> Vec<(String, String)> {
+pub(super) fn lines(args: &Bench, outcome: &Outcome) -> Vec<(String, String)> {
     let what = match args.scenario {
         Scenario::Connect => "connects",
         Scenario::Idle => "pings",
@@ -191,7 +191,7 @@ fn lines(args: &Bench, outcome: &Outcome) -> Vec<(String, String)> {
     lines
 }
 
-fn verdict(outcome: &Outcome) -> String {
+pub(super) fn verdict(outcome: &Outcome) -> String {
     if outcome.errors.total() == 0 {
         return match outcome.reordered {
             0 => "nothing missing, duplicate, wrong or out of order".to_owned(),
@@ -226,97 +226,4 @@ pub(super) fn text(args: &Bench, outcome: &Outcome) -> String {
         text.push_str(&format!("\n  {} {value}", style.dim(format!("{name:<11}"))));
     }
     text
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-}
-
-const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1b1f24;--dim:#667;--line:#d8dce2;--back:#fff;--card:#f6f7f9;--a:#2563eb;--b:#db7706;--c:#0d9468;--bad:#c4272f}
-@media(prefers-color-scheme:dark){:root{--ink:#e8eaee;--dim:#9aa2b1;--line:#353b46;--back:#14171c;--card:#1c2027;--a:#6ea0ff;--b:#f5a742;--c:#3fcf9c;--bad:#ff7078}}
-body{margin:0 auto;max-width:60rem;padding:2rem 1rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back)}
-h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.sub{color:var(--dim);margin:.2rem 0 1.5rem}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
-th{color:var(--dim);font-weight:500;white-space:nowrap}td{font-variant-numeric:tabular-nums}.failed{color:var(--bad)}
-figure{margin:0;background:var(--card);border-radius:.5rem;padding:1rem}svg{width:100%;height:auto;display:block}
-svg text{fill:var(--dim);font:12px system-ui,sans-serif}.grid{stroke:var(--line)}.a{stroke:var(--a)}.b{stroke:var(--b)}.c{stroke:var(--c)}
-.curve{fill:none;stroke-width:2;stroke-linejoin:round}figcaption{color:var(--dim);font-size:.85rem;display:flex;gap:1rem}
-figcaption b{display:inline-block;width:.8rem;height:.2rem;vertical-align:middle;margin-right:.3rem}
-b.a{background:var(--a)}b.b{background:var(--b)}b.c{background:var(--c)}details{margin-top:2rem}pre{overflow:auto;font-size:.8rem}";
-
-/// A page that needs no other file.
-pub(super) fn html(args: &Bench, outcome: &Outcome, json: &Value) -> String {
-    let title = format!(
-        "fanfare bench: {} on {}",
-        args.scenario.name(),
-        args.server.url
-    );
-    let mut rows = String::new();
-    for (name, value) in lines(args, outcome) {
-        let class = if name == "verified" && outcome.errors.total() > 0 {
-            " class=\"failed\""
-        } else {
-            ""
-        };
-        rows.push_str(&format!(
-            "<tr><th>{}</th><td{class}>{}</td></tr>\n",
-            escape(&name),
-            escape(&value)
-        ));
-    }
-    let seconds = |value: fn(&Row) -> f64| -> Vec<(f64, f64)> {
-        outcome
-            .rows
-            .iter()
-            .map(|row| (row.at, value(row)))
-            .collect()
-    };
-    let measured = |value: fn(&Row) -> f64| -> Vec<(f64, f64)> {
-        outcome
-            .rows
-            .iter()
-            .filter(|row| row.phase == "measure")
-            .map(|row| (row.at, value(row)))
-            .collect()
-    };
-    let mut charts = chart::figure(
-        "Throughput, per second",
-        "seconds",
-        &[
-            ("emits", "a", measured(|row| row.operations)),
-            ("deliveries", "c", measured(|row| row.deliveries)),
-        ],
-    );
-    charts += &chart::figure(
-        "Latency over time, milliseconds",
-        "seconds",
-        &[
-            ("median", "a", measured(|row| row.p50 as f64 / 1000.0)),
-            (
-                "99th percentile",
-                "b",
-                measured(|row| row.p99 as f64 / 1000.0),
-            ),
-        ],
-    );
-    charts += &chart::percentiles("Latency by percentile, milliseconds", &outcome.latencies);
-    charts += &chart::figure(
-        "Connected clients",
-        "seconds",
-        &[("clients", "a", seconds(|row| row.connected as f64))],
-    );
-    let options = serde_json::to_string(&json["options"]).unwrap_or_default();
-    let data = serde_json::to_string_pretty(json).unwrap_or_default();
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
-         <title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n<p class=\"sub\">{sub}</p>\n\
-         <table>{rows}</table>\n{charts}\n<details><summary>All numbers</summary><pre>{data}</pre></details>\n</body></html>\n",
-        title = escape(&title),
-        sub = escape(&options),
-        data = escape(&data),
-    )
 }

@@ -27,7 +27,7 @@ const MAX_REPLIES: usize = 1000;
 /// Options of `fanfare connect`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-In the session: `emit EVENT ARG…`, `ack EVENT ARG…`, `reply NUMBER ARG…`, `info`, `help`; Tab completes commands and
+In the session: `emit EVENT ARG…`, `ack EVENT ARG…`, `reply NUMBER ARG…`, `info`, `help`; Tab completes commands and \
 events seen, the arrows go through the history (kept in ~/.local/state/fanfare/history, or $FANFARE_HISTORY).
 
 Without a terminal, commands are read from standard input, one per line; the first failure ends the script.
@@ -39,7 +39,7 @@ Examples:
   fanfare connect localhost:3000 -n /admin --auth @credentials.json --transport polling
   printf '%s\\n' 'ack join lobby' 'emit message hi' 'expect message 5s' | fanfare connect localhost:3000
 
-Exit codes: 0 ended as asked, 2 wrong usage, 3 server not reached, 4 refused by the server,
+Exit codes: 0 ended as asked, 2 wrong usage, 3 server not reached, 4 refused by the server, \
 5 an acknowledgement or expected event did not come in time, 6 connection lost.")]
 pub(crate) struct Connect {
     #[command(flatten)]
@@ -247,8 +247,7 @@ impl Console {
             }
             Command::Connect => {
                 self.started = Instant::now();
-                self.handle.connect();
-                Ok(())
+                self.handle.connect()
             }
             Command::Info => {
                 for (name, value) in self.handle.info() {

@@ -28,7 +28,7 @@ use crate::values::duration;
 /// Options of `fanfare doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Checks: reach (name, TCP, scheme, redirects), tls, path, protocol, polling, websocket, upgrade, affinity, cors, idle,
+Checks: reach (name, TCP, scheme, redirects), tls, path, protocol, polling, websocket, upgrade, affinity, cors, idle, \
 payload, compression, caching, cookies. It opens a few sessions and joins no namespace, so no handler of yours runs.
 The check of idle timeouts waits for one ping interval of the server (25 s by default); --quick leaves it out.
 

@@ -230,12 +230,19 @@ impl Session {
 
     fn unreachable(&self, why: &str) -> Failure {
         let origin = self.target.origin();
-        Failure::new(
+        let failure = Failure::new(
             Code::Unreachable,
             format!("cannot connect to {origin}{}", self.target.path),
         )
-        .because(why)
-        .fix(format!("`fanfare doctor {origin}` finds out what is wrong"))
+        .because(why);
+        // What a payload of the old protocol looks like to the new one.
+        if self.options.transport == TransportChoice::Polling && why.starts_with("parse error") {
+            return failure.fix(
+                "if it is a server of Socket.IO v1 or v2 (Engine.IO 3): leave --transport out, those are spoken to \
+                 by WebSocket only",
+            );
+        }
+        failure.fix(format!("`fanfare doctor {origin}` finds out what is wrong"))
     }
 
     /// The failure for a refusal.
@@ -318,9 +325,13 @@ impl Handle {
     }
 
     /// Connects again after a disconnection.
-    pub(crate) fn connect(&self) {
-        if let Backend::Modern(socket) = self.backend() {
-            socket.connect();
+    pub(crate) fn connect(&self) -> Result<(), Failure> {
+        match self.backend() {
+            Backend::Modern(socket) => {
+                socket.connect();
+                Ok(())
+            }
+            Backend::Legacy(legacy) => legacy.connect(),
         }
     }
 
@@ -328,7 +339,7 @@ impl Handle {
     pub(crate) async fn disconnect(&self) {
         match self.backend() {
             Backend::Modern(socket) => socket.disconnect().await,
-            Backend::Legacy(legacy) => legacy.close().await,
+            Backend::Legacy(legacy) => legacy.disconnect().await,
         }
     }
 

@@ -21,7 +21,7 @@ const UPGRADE: &str = "proxy_http_version 1.1; proxy_set_header Upgrade $http_up
 impl Nginx {
     /// Starts it; `None`, with the reason printed, if there is no nginx.
     fn start(name: &str, upstreams: &str, servers: &[String]) -> Option<Self> {
-        if Command::new("nginx").arg("-v").output().is_err() {
+        if !nginx_is_there() {
             println!("skipped: nginx is missing; install it, as with: apt-get install nginx-light");
             return None;
         }
@@ -92,6 +92,37 @@ impl Drop for Nginx {
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Looks for nginx, installing Debian's if that is possible.
+fn nginx_is_there() -> bool {
+    let there = || Command::new("nginx").arg("-v").output().is_ok();
+    if there() {
+        return true;
+    }
+    // The tests run at the same time; apt lets in only one.
+    let lock = std::env::temp_dir().join("fanfare-apt.lock");
+    let lock = std::fs::File::create(lock).unwrap();
+    lock.lock().unwrap();
+    let root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|id| id.stdout == b"0\n");
+    if there() || !root {
+        return there();
+    }
+    let apt = |args: &[&str]| {
+        Command::new("apt-get")
+            .args(args)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .output()
+            .is_ok_and(|done| done.status.success())
+    };
+    let install = || apt(&["install", "--yes", "--no-install-recommends", "nginx-light"]);
+    if !install() && apt(&["update"]) {
+        install();
+    }
+    there()
 }
 
 fn examine(args: &[&str], code: i32) -> Value {
@@ -193,11 +224,9 @@ fn nothing_there_the_wrong_scheme_and_a_bad_address() {
     );
 }
 
-#[test]
-fn nginx_with_the_classic_mistakes() {
-    let server = Server::start();
-    let (one, two) = (Server::start(), Server::start());
-    let pass = format!("proxy_pass http://127.0.0.1:{};", server.port);
+/// nginx as it should be and with the mistakes that most people make, in front of `port`, or of two servers.
+fn classic_mistakes(name: &str, port: u16, two: [u16; 2]) {
+    let pass = format!("proxy_pass http://127.0.0.1:{port};");
     let servers = [
         // As it should be.
         format!(
@@ -207,31 +236,19 @@ fn nginx_with_the_classic_mistakes() {
         format!("location /socket.io/ {{ {pass} }}"),
         // Two servers without affinity.
         format!("location /socket.io/ {{ proxy_pass http://robin; {UPGRADE} }}"),
-        // An idle timeout below the ping interval (2 s), a limit of bodies below the server's.
+        // An idle timeout below the ping interval, a limit of bodies below the server's.
         format!(
             "client_max_body_size 100k; location /socket.io/ {{ {pass} {UPGRADE} proxy_read_timeout 1s; }}"
         ),
-        // Another path.
-        format!(
-            "location /api/ {{ proxy_pass http://127.0.0.1:{}/; {UPGRADE} }}",
-            server.port
-        ),
-        // Nobody behind it.
-        "location /socket.io/ { proxy_pass http://127.0.0.1:1; }".to_owned(),
-        // A site that answers everything.
-        "location / { default_type text/html; return 200 '<!doctype html><title>app</title>'; }"
-            .to_owned(),
-        // A redirect to https.
-        "location / { return 301 https://example.com$request_uri; }".to_owned(),
         // Two servers with affinity.
         format!("location /socket.io/ {{ proxy_pass http://sticky; {UPGRADE} }}"),
     ];
+    let [one, other] = two;
     let upstreams = format!(
-        "upstream robin {{ server 127.0.0.1:{0}; server 127.0.0.1:{1}; }}\n\
-         upstream sticky {{ hash $remote_addr consistent; server 127.0.0.1:{0}; server 127.0.0.1:{1}; }}\n",
-        one.port, two.port
+        "upstream robin {{ server 127.0.0.1:{one}; server 127.0.0.1:{other}; }}\n\
+         upstream sticky {{ hash $remote_addr consistent; server 127.0.0.1:{one}; server 127.0.0.1:{other}; }}\n"
     );
-    let Some(nginx) = Nginx::start("mistakes", &upstreams, &servers) else {
+    let Some(nginx) = Nginx::start(name, &upstreams, &servers) else {
         return;
     };
 
@@ -267,19 +284,14 @@ fn nginx_with_the_classic_mistakes() {
     );
     assert_ok(&report, &["path", "websocket"]);
 
+    // Ping interval and timeout, and some seconds.
     let report = examine(&[&nginx.url(3)], 1);
-    assert_problem(
-        &report,
-        "idle",
+    for what in [
         "a silent WebSocket is cut after 1",
-        "proxy_read_timeout 27s;",
-    );
-    assert_problem(
-        &report,
-        "idle",
         "a long poll is cut after 1",
-        "proxy_read_timeout 27s;",
-    );
+    ] {
+        assert_problem(&report, "idle", what, "proxy_read_timeout 27s;");
+    }
     assert_problem(
         &report,
         "payload",
@@ -287,40 +299,68 @@ fn nginx_with_the_classic_mistakes() {
         "client_max_body_size 1m;",
     );
 
-    let report = examine(&[&nginx.url(4), "--quick"], 1);
-    assert_problem(
-        &report,
-        "path",
-        "but /api/socket.io/ is a Socket.IO endpoint",
-        "path: \"/api/socket.io\"",
-    );
-
-    let report = examine(&[&nginx.url(5), "--quick"], 1);
-    assert_problem(
-        &report,
-        "path",
-        "cannot reach the server behind it",
-        "proxy_pass",
-    );
-
-    let report = examine(&[&nginx.url(6), "--quick"], 1);
-    assert_problem(
-        &report,
-        "path",
-        "no Socket.IO endpoint at /socket.io/",
-        "location /socket.io/",
-    );
-
-    let report = examine(&[&nginx.url(7), "--quick"], 1);
-    assert_problem(
-        &report,
-        "reach",
-        "redirects to https://example.com",
-        "https://example.com",
-    );
-
-    let report = examine(&[&nginx.url(8), "--quick"], 0);
+    let report = examine(&[&nginx.url(4), "--quick"], 0);
     assert_ok(&report, &["affinity", "websocket", "upgrade", "polling"]);
+}
+
+#[test]
+fn nginx_with_the_classic_mistakes() {
+    let (server, one, two) = (Server::start(), Server::start(), Server::start());
+    classic_mistakes("fanfare", server.port, [one.port, two.port]);
+}
+
+#[test]
+fn nginx_in_front_of_node() {
+    let start = || Node::start("4", r#"{"pingInterval":2000,"pingTimeout":20000}"#);
+    if let (Some(server), Some(one), Some(two)) = (start(), start(), start()) {
+        classic_mistakes("node", server.port, [one.port, two.port]);
+    }
+}
+
+#[test]
+fn nginx_that_leads_elsewhere() {
+    let server = Server::start();
+    let servers = [
+        // Another path.
+        format!(
+            "location /api/ {{ proxy_pass http://127.0.0.1:{}/; {UPGRADE} }}",
+            server.port
+        ),
+        // Nobody behind it.
+        "location /socket.io/ { proxy_pass http://127.0.0.1:1; }".to_owned(),
+        // A site that answers everything.
+        "location / { default_type text/html; return 200 '<!doctype html><title>app</title>'; }"
+            .to_owned(),
+        // A redirect to https.
+        "location / { return 301 https://example.com$request_uri; }".to_owned(),
+    ];
+    let Some(nginx) = Nginx::start("elsewhere", "", &servers) else {
+        return;
+    };
+    for (server, check, what, fix) in [
+        (
+            0,
+            "path",
+            "but /api/socket.io/ is a Socket.IO endpoint",
+            "path: \"/api/socket.io\"",
+        ),
+        (1, "path", "cannot reach the server behind it", "proxy_pass"),
+        (
+            2,
+            "path",
+            "no Socket.IO endpoint at /socket.io/",
+            "location /socket.io/",
+        ),
+        (
+            3,
+            "reach",
+            "redirects to https://example.com",
+            "https://example.com",
+        ),
+    ] {
+        let report = examine(&[&nginx.url(server), "--quick"], 1);
+        assert_problem(&report, check, what, fix);
+    }
 }
 
 #[test]

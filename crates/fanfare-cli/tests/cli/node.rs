@@ -1,37 +1,30 @@
-//! Against Node's socket.io, of today and of v2.
+//! Against Node's socket.io, of today, of v3 and of v2.
 
 use super::support::{Node, run, run_with};
 
 #[test]
-fn a_script_against_node_v4() {
-    let Some(node) = Node::start("4", "{}") else {
-        return;
-    };
-    for transport in ["websocket", "polling", "upgrade"] {
-        let script =
-            "ack echo {\"a\":1}\nemit ask\nexpect question\nreply 1 blue\nexpect answered\n";
-        let ran = run_with(&["connect", &node.url(), "--transport", transport], script).expect(0);
-        assert!(
-            ran.out
-                .contains("<- hello {\"version\":\"4\"} <3 bytes: 01 02 03>"),
-            "{transport}: {ran:#?}"
-        );
-        assert!(
-            ran.out.contains("<- answered \"blue\""),
-            "{transport}: {ran:#?}"
-        );
+fn scripts_against_node_v3_and_v4() {
+    for version in ["3", "4"] {
+        let Some(node) = Node::start(version, "{}") else {
+            return;
+        };
+        for transport in ["auto", "websocket", "polling", "upgrade"] {
+            let script =
+                "ack echo {\"a\":1}\nemit ask\nexpect question\nreply 1 blue\nexpect answered\n";
+            let args = ["connect", &node.url(), "--transport", transport];
+            let ran = run_with(&args, script).expect(0);
+            let hello = format!("<- hello {{\"version\":\"{version}\"}} <3 bytes: 01 02 03>");
+            for line in [hello.as_str(), "<- answered \"blue\""] {
+                assert!(ran.out.contains(line), "{transport}: {ran:#?}");
+            }
+        }
+        let secret = format!("{}/secret", node.url());
+        run(&["emit", &secret, "x"]).expect(4);
+        let auth = ["--auth", "{\"token\":\"abc\"}", "--count", "1"];
+        run(&[&["listen", &secret], &auth[..]].concat()).expect(0);
+        let answer = run(&["emit", &node.url(), "echo", "hi", "--ack"]).expect(0);
+        assert_eq!(answer.out, "\"hi\"\n");
     }
-    let secret = format!("{}/secret", node.url());
-    run(&["emit", &secret, "x"]).expect(4);
-    run(&[
-        "listen",
-        &secret,
-        "--auth",
-        "{\"token\":\"abc\"}",
-        "--count",
-        "1",
-    ])
-    .expect(0);
 }
 
 #[test]
@@ -65,37 +58,37 @@ fn a_server_of_v2_is_found_out_and_spoken_to() {
     assert_eq!(welcome.out, "welcome \"/secret\"\n");
     let refused = run(&["emit", &secret, "x", "--eio", "3"]).expect(4);
     assert!(refused.err.contains("hint"), "{refused:#?}");
+    let answer = run(&["emit", &node.url(), "echo", "hi", "--ack"]).expect(0);
+    assert_eq!(answer.out, "\"hi\"\n");
+    let first = run(&["listen", &node.url(), "hello", "--json", "--count", "1"]).expect(0);
+    assert_eq!(first.json()["args"][0]["version"], "2", "{first:#?}");
+    let polling = run(&["emit", &node.url(), "echo", "hi", "--transport", "polling"]).expect(3);
+    assert!(
+        polling.err.contains("Engine.IO 3") && polling.err.contains("--transport"),
+        "{polling:#?}"
+    );
 }
 
 #[test]
 fn the_load_generator_and_the_doctor_on_node() {
-    let Some(node) = Node::start("4", r#"{"pingInterval":1000,"pingTimeout":20000}"#) else {
-        return;
-    };
-    for scenario in ["echo", "fanout", "rooms", "polling"] {
-        let args = [
-            "bench",
-            &node.url(),
-            scenario,
-            "-c",
-            "5",
-            "-d",
-            "500ms",
-            "--warmup",
-            "100ms",
-            "--timeout",
-            "30s",
-            "-q",
-        ];
-        let ran = run(&args).expect(0);
-        assert!(ran.out.contains("nothing missing"), "{ran:#?}");
+    for version in ["3", "4"] {
+        let Some(node) = Node::start(version, r#"{"pingInterval":1000,"pingTimeout":20000}"#)
+        else {
+            return;
+        };
+        for scenario in ["connect", "idle", "echo", "fanout", "rooms", "polling"] {
+            let url = node.url();
+            let mut args = vec!["bench", &url, scenario, "-q", "--timeout", "30s"];
+            args.extend_from_slice(&["-c", "5", "-d", "500ms", "--warmup", "100ms"]);
+            let ran = run(&args).expect(0);
+            assert!(ran.out.contains("nothing missing"), "{ran:#?}");
+        }
+        let report = run(&["doctor", &node.url(), "--json", "--timeout", "30s"])
+            .expect(0)
+            .json();
+        assert_eq!(report["healthy"], true, "{report:#}");
+        assert_eq!(report["server"]["pingInterval"], 1000);
     }
-    let report = run(&["doctor", &node.url(), "--json", "--timeout", "30s"])
-        .expect(0)
-        .json();
-    assert_eq!(report["healthy"], true, "{report:#}");
-    assert_eq!(report["server"]["pingInterval"], 1000);
-
     let Some(old) = Node::start("2", "{}") else {
         return;
     };

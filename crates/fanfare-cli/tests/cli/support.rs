@@ -255,7 +255,7 @@ impl Drop for Process {
     }
 }
 
-/// A Node server of v2 or v4; killed when dropped.
+/// A Node server of v2, v3 or v4; killed when dropped.
 pub(crate) struct Node {
     child: Child,
     pub(crate) port: u16,
@@ -272,7 +272,7 @@ impl Node {
             );
         };
         if !folder
-            .join("node_modules/socket.io-v2/package.json")
+            .join("node_modules/socket.io-v3/package.json")
             .is_file()
         {
             missing("the Node packages of the test servers are missing");

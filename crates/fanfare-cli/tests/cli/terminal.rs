@@ -1,23 +1,36 @@
 //! The interactive session, in a pseudo-terminal.
 
+use std::path::PathBuf;
+
 use rexpect::session::{PtySession, spawn_command};
 
-use super::support::{DEADLINE, Server, fanfare, run};
+use super::support::{DEADLINE, Node, Server, run};
 
-fn open(server: &Server, history: &str) -> PtySession {
+fn open(args: &[&str], history: &str) -> PtySession {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fanfare"));
-    command.args(["connect", &server.url(), "--color", "never"]);
+    command.args(args);
     command.env("TERM", "xterm").env("FANFARE_HISTORY", history);
+    command.env_remove("NO_COLOR");
     spawn_command(command, Some(DEADLINE.as_millis() as u64)).unwrap()
+}
+
+fn session(url: &str, history: &str) -> PtySession {
+    open(&["connect", url, "--color", "never"], history)
+}
+
+/// A folder of this test alone.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("fanfare-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 #[test]
 fn a_session_in_a_terminal() {
     let server = Server::start();
-    let folder = std::env::temp_dir().join(format!("fanfare-tty-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder("tty");
     let history = folder.join("history");
-    let mut terminal = open(&server, history.to_str().unwrap());
+    let mut terminal = session(&server.url(), history.to_str().unwrap());
     terminal.exp_string("-- connected as ").unwrap();
     terminal
         .exp_string("<- hello {\"from\":\"fanfare\"} <3 bytes: 01 02 03>")
@@ -62,10 +75,48 @@ fn a_session_in_a_terminal() {
 }
 
 #[test]
+fn a_history_is_there_in_the_next_session() {
+    let server = Server::start();
+    let folder = folder("history");
+    let history = folder.join("history");
+    std::fs::write(&history, "#V2\nack echo \"of yesterday\"\n").unwrap();
+    let mut terminal = session(&server.url(), history.to_str().unwrap());
+    terminal.exp_string("-- connected as ").unwrap();
+    terminal.send("\x1b[A\r").unwrap();
+    terminal.flush().unwrap();
+    terminal.exp_string("-> echo \"of yesterday\"").unwrap();
+    terminal.send_control('d').unwrap();
+    terminal.exp_eof().unwrap();
+
+    let mut terminal = open(
+        &["connect", &server.url(), "--color", "never", "--no-history"],
+        history.to_str().unwrap(),
+    );
+    terminal.exp_string("-- connected as ").unwrap();
+    terminal.send_line("ack echo secret").unwrap();
+    terminal.exp_string("-> echo \"secret\"").unwrap();
+    terminal.send_control('d').unwrap();
+    terminal.exp_eof().unwrap();
+    let kept = std::fs::read_to_string(&history).unwrap();
+    assert!(!kept.contains("secret"), "{kept}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_terminal_gets_colours() {
+    let server = Server::start();
+    let mut terminal = open(&["connect", &server.url()], "");
+    terminal.exp_string("\x1b[32mconnected\x1b[0m as ").unwrap();
+    terminal.exp_string("\x1b[36mhello\x1b[0m").unwrap();
+    terminal.send_control('d').unwrap();
+    terminal.exp_eof().unwrap();
+}
+
+#[test]
 fn reconnection_is_shown() {
     let server = Server::start();
     let port = server.port;
-    let mut terminal = open(&server, "");
+    let mut terminal = session(&server.url(), "");
     terminal.exp_string("-- connected as ").unwrap();
     drop(server);
     terminal.exp_string("-- disconnected: transport").unwrap();
@@ -82,6 +133,77 @@ fn reconnection_is_shown() {
     terminal.send_control('d').unwrap();
     terminal.exp_eof().unwrap();
     drop(server);
-    // Nothing here needs a terminal of its own.
-    let _ = fanfare(&["--version"]);
+}
+
+#[test]
+fn node_servers_of_every_version() {
+    for version in ["2", "3", "4"] {
+        let Some(node) = Node::start(version, "{}") else {
+            return;
+        };
+        let mut terminal = session(&node.url(), "");
+        terminal.exp_string("-- connected as ").unwrap();
+        terminal
+            .exp_string(&format!(
+                "<- hello {{\"version\":\"{version}\"}} <3 bytes: 01 02 03>"
+            ))
+            .unwrap();
+        terminal.send_line("ack echo {\"a\": [1, \"b\"]}").unwrap();
+        terminal.exp_string("-> echo {\"a\":[1,\"b\"]}").unwrap();
+        terminal.send_line("emit ask").unwrap();
+        terminal.exp_string("wants an answer: reply 1").unwrap();
+        terminal.send_line("reply 1 green").unwrap();
+        terminal.exp_string("<- answered \"green\"").unwrap();
+
+        // By us and by the server, and back again each time.
+        terminal.send_line("disconnect").unwrap();
+        terminal
+            .exp_string("-- disconnected: io client disconnect")
+            .unwrap();
+        terminal.send_line("connect").unwrap();
+        terminal.exp_string("-- connected as ").unwrap();
+        terminal.send_line("emit kick").unwrap();
+        terminal
+            .exp_string("-- disconnected: io server disconnect (`connect` connects again)")
+            .unwrap();
+        terminal.send_line("connect").unwrap();
+        terminal.exp_string("-- connected as ").unwrap();
+
+        // It dies and is born again.
+        let port = node.port;
+        drop(node);
+        terminal.exp_string("-- disconnected: transport").unwrap();
+        terminal.exp_string("-- attempt 1 in ").unwrap();
+        terminal.send_line("emit shout \"from before\"").unwrap();
+        let _node = Node::start(version, &format!("{{\"port\":{port}}}")).unwrap();
+        terminal.exp_string("-- connected as ").unwrap();
+        terminal.exp_string("<- shouted \"from before\"").unwrap();
+        terminal.send_line("quit").unwrap();
+        terminal.exp_eof().unwrap();
+    }
+}
+
+#[test]
+fn the_load_generator_draws_a_bar_and_a_table() {
+    let server = Server::start();
+    let url = server.url();
+    let args = ["bench", &url, "echo", "-c", "3", "-d", "2s"];
+    let mut terminal = open(&[&args[..], &["--color", "never"]].concat(), "");
+    terminal.exp_string("p99 ms").unwrap();
+    terminal.exp_regex(r"warmup +\[[=> ]+\]").unwrap();
+    terminal.exp_regex(r"\d measure +3 ").unwrap();
+    terminal.exp_regex(r"measure +\[=+").unwrap();
+    terminal.exp_string("verified    nothing missing").unwrap();
+    terminal.exp_eof().unwrap();
+}
+
+#[test]
+fn the_doctor_has_colours_in_a_terminal() {
+    let server = Server::start();
+    let mut terminal = open(&["doctor", &server.url(), "--quick"], "");
+    terminal.exp_string("\x1b[32mok     \x1b[0m").unwrap();
+    terminal
+        .exp_string("everything is as it should be")
+        .unwrap();
+    terminal.exp_eof().unwrap();
 }

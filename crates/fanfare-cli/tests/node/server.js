@@ -1,12 +1,14 @@
-// A socket.io server of v2 or v4 with the events that the tests (and `fanfare bench`) use.
-// Usage: node server.js 2|4 '{"pingInterval":…}'; prints its port.
+// A socket.io server of v2, v3 or v4 with the events that the tests (and `fanfare bench`) use.
+// Usage: node server.js 2|3|4 '{"pingInterval":…}'; prints its port. Options of its own: `port`.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 import v2 from "socket.io-v2";
+import { Server as V3 } from "socket.io-v3";
 
-const [version, options] = [process.argv[2], JSON.parse(process.argv[3] || "{}")];
+const [version, { port, ...given }] = [process.argv[2], JSON.parse(process.argv[3] || "{}")];
+const options = { serveClient: false, ...given };
 const http = createServer((_request, response) => response.writeHead(404).end());
-const io = version === "2" ? v2(http, { serveClient: false, ...options }) : new Server(http, { serveClient: false, ...options });
+const io = version === "2" ? v2(http, options) : version === "3" ? new V3(http, options) : new Server(http, options);
 
 io.of("/").on("connection", (socket) => {
   socket.emit("hello", { version }, Buffer.from([1, 2, 3]));
@@ -16,6 +18,7 @@ io.of("/").on("connection", (socket) => {
   socket.on("join", (room, ack) => { socket.join(room); ack(); });
   socket.on("toroom", (room, data) => io.to(room).emit("msg", data));
   socket.on("ask", () => socket.emit("question", "red?", (answer) => socket.emit("answered", answer)));
+  socket.on("shout", (text) => io.emit("shouted", text));
   socket.on("kick", () => socket.disconnect());
 });
 io.of("/secret").use((socket, next) => {
@@ -24,5 +27,5 @@ io.of("/secret").use((socket, next) => {
 });
 io.of("/secret").on("connection", (socket) => socket.emit("welcome", socket.nsp.name));
 
-http.listen(0, "127.0.0.1", () => console.log(http.address().port));
+http.listen(port ?? 0, "127.0.0.1", () => console.log(http.address().port));
 process.stdin.on("end", () => process.exit()).resume();
