@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fanfare_protocol::Limits;
 
-use crate::{Cors, PerMessageDeflate};
+use crate::{Cookie, Cors, HttpCompression, PerMessageDeflate, Prepared};
 
 /// What happens to a connection whose outbox is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -36,32 +36,15 @@ impl Default for Transports {
     }
 }
 
-/// A cookie that holds the session id, for load balancers (Node's `cookie` option).
-///
-/// It is set by the answer to a long-polling handshake only, as in Node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cookie {
-    /// Its name. Default `io`.
-    pub name: String,
-    /// What follows the value. Default `Path=/; HttpOnly; SameSite=Lax`.
-    pub attributes: String,
-}
-
-impl Default for Cookie {
-    fn default() -> Self {
-        Cookie {
-            name: "io".to_owned(),
-            attributes: "Path=/; HttpOnly; SameSite=Lax".to_owned(),
-        }
-    }
-}
-
 /// The options of an [`Engine`](crate::Engine). The names and defaults are those of Node's server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The path under which requests are answered, with its trailing slash. Default `/socket.io/`.
+    /// The path under which requests are answered. A slash at its end does not matter. Default `/socket.io/`.
     pub path: String,
+    /// Whether a slash is expected behind the path (`addTrailingSlash`). Without, `/socket.io?EIO=4…` is answered, for
+    /// clients with the same option. Default: yes.
+    pub add_trailing_slash: bool,
     /// How often the server pings. Default 25 s.
     pub ping_interval: Duration,
     /// How long a client may take to answer a ping. Default 20 s.
@@ -78,6 +61,10 @@ pub struct Config {
     pub cors: Option<Cors>,
     /// A cookie with the session id. Default: none.
     pub cookie: Option<Cookie>,
+    /// A message that every session begins with, right behind its `open` packet (`initialPacket`). Default: none.
+    pub initial_packet: Option<Prepared>,
+    /// Compression of long-polling answers (`httpCompression`). Default: from 1024 bytes on.
+    pub http_compression: Option<HttpCompression>,
     /// Compression of WebSocket messages (`perMessageDeflate`, RFC 7692), for clients that offer it. Default: none, as
     /// in Node; it costs time, and with context takeover memory (see [`PerMessageDeflate`]).
     pub per_message_deflate: Option<PerMessageDeflate>,
@@ -88,10 +75,23 @@ pub struct Config {
     pub limits: Limits,
 }
 
+impl Config {
+    /// The path as it is compared: with the slash at its end, or without, as is configured.
+    pub(crate) fn normalise_path(&mut self) {
+        while self.path.ends_with('/') {
+            self.path.pop();
+        }
+        if self.add_trailing_slash {
+            self.path.push('/');
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
             path: "/socket.io/".to_owned(),
+            add_trailing_slash: true,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             close_timeout: Duration::from_secs(30),
@@ -100,6 +100,8 @@ impl Default for Config {
             allow_eio3: false,
             cors: None,
             cookie: None,
+            initial_packet: None,
+            http_compression: Some(HttpCompression::default()),
             per_message_deflate: None,
             slow_consumer: SlowConsumer::Disconnect,
             limits: Limits::default(),

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::batch::batch;
 use crate::connection::Host;
+use crate::forms::Forms;
 use crate::sid::Sid;
 use crate::table::Table;
 use crate::wheel::Wheel;
@@ -34,7 +35,8 @@ pub struct Engine<H: Handler> {
 
 impl<H: Handler> Engine<H> {
     /// Makes an engine. Its service must be called within a tokio runtime with time and I/O enabled.
-    pub fn new(handler: H, config: Config) -> Arc<Engine<H>> {
+    pub fn new(handler: H, mut config: Config) -> Arc<Engine<H>> {
+        config.normalise_path();
         let times = SessionConfig {
             ping_interval: config.ping_interval,
             ping_timeout: config.ping_timeout,
@@ -116,7 +118,7 @@ impl<H: Handler> Engine<H> {
     }
 
     pub(crate) fn find(&self, sid: &str) -> Option<Arc<Connection<H::State>>> {
-        self.table.get(Sid::parse(sid)?)
+        self.table.get(&Sid::parse(sid)?)
     }
 
     /// The runtime that requests come in on. The first call starts the timer.
@@ -135,22 +137,37 @@ impl<H: Handler> Engine<H> {
         handshake: Handshake,
         protocol: Protocol,
         transport: Transport,
+        sid: Option<Sid>,
         head: Vec<u8>,
-    ) -> Result<Arc<Connection<H::State>>, getrandom::Error> {
+    ) -> Result<Arc<Connection<H::State>>, OpenError> {
         self.runtime();
-        let sid = Sid::random()?;
+        // A copy for the report, should somebody else have the id that the application made.
+        let refused = sid.is_some().then(|| Box::new(handshake.clone()));
+        let sid = match sid {
+            Some(sid) => sid,
+            None => match Sid::random() {
+                Ok(sid) => sid,
+                Err(error) => {
+                    tracing::error!(%error, "no random numbers for a session id");
+                    return Err(OpenError(Some(Box::new(handshake)), "no random numbers"));
+                }
+            },
+        };
         let state = self.handler.accept(&handshake);
         let host: Arc<dyn Host<H::State>> = self.clone();
-        let conn = self.table.insert(sid, |index| {
+        let inserted = self.table.insert(&sid, |index| {
             Arc::new(Connection::new(
                 host,
                 index,
-                sid,
+                sid.clone(),
                 (protocol, transport),
                 handshake,
                 state,
             ))
         });
+        let Some(conn) = inserted else {
+            return Err(OpenError(refused, "an open session has this id"));
+        };
         let upgrades = transport == Transport::Polling
             && self.config.allow_upgrades
             && self.config.transports.websocket;
@@ -170,6 +187,12 @@ impl<H: Handler> Engine<H> {
         frame::finish(&mut out, start, OpCode::Text);
         let mut inner = conn.inner.lock();
         inner.outbox.push_first(out.into(), head);
+        if let Some(initial) = &self.config.initial_packet {
+            let mut forms = Forms::new(initial, true);
+            let frames = forms.source(&*conn).into_bytes();
+            inner.outbox.push(frames, initial.packets);
+        }
+        inner.outbox.compress = true;
         conn.reschedule(&mut inner);
         drop(inner);
         Ok(conn)
@@ -196,6 +219,9 @@ impl<H: Handler> Engine<H> {
         batch(|| self.handler.close(conn, reason));
     }
 }
+
+/// Why a session was not opened, and its request.
+pub(crate) struct OpenError(pub(crate) Option<Box<Handshake>>, pub(crate) &'static str);
 
 /// The right to call the handler for a connection. A close that happened meanwhile is reported at its end.
 pub(crate) struct Busy<'a, H: Handler> {
@@ -225,7 +251,7 @@ impl<H: Handler> Host<H::State> for Engine<H> {
     }
 
     fn closed(&self, conn: &Arc<Connection<H::State>>, report: bool) {
-        self.table.remove(conn.sid);
+        self.table.remove(&conn.sid);
         if report && let Some(runtime) = self.runtime.get() {
             let conn = conn.clone();
             runtime.spawn(async move { conn.host.clone().report(&conn) });

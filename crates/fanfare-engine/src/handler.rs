@@ -49,6 +49,9 @@ pub enum CloseMode {
 /// The decision on a handshake: `Err` with the message that replaces `Forbidden` (empty: it stays).
 pub type AllowFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
+/// A session id that is being made: an error refuses the handshake, see [`Handler::generate_id`].
+pub type GenerateIdFuture = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+
 /// A request that was refused (Node's `connection_error` event).
 #[derive(Debug)]
 #[non_exhaustive]
@@ -59,6 +62,8 @@ pub struct ConnectionError<'a> {
     pub message: &'a str,
     /// More than the client is told: Node's names, as `TRANSPORT_MISMATCH`; empty if the code says it all.
     pub context: &'static str,
+    /// What went wrong in the application's own code, if that refused.
+    pub detail: Option<&'a str>,
     /// The request.
     pub request: &'a Handshake,
 }
@@ -93,6 +98,16 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
+    /// The id of a new session (Node's `generateId`); `None`, the default, takes a random one of 20 characters.
+    ///
+    /// An id is a secret: whoever knows it has the session. It is 1 to 128 letters, digits, `-`, `_`, `.` and `~`, and
+    /// no other open session may have it; else, or if the future fails, the handshake is refused with
+    /// `ID_GENERATION_ERROR`.
+    fn generate_id(&self, handshake: &Handshake) -> Option<GenerateIdFuture> {
+        let _ = handshake;
+        None
+    }
+
     /// Adds headers to an answer of a session, 101 included (Node's `headers`; with `initial` its
     /// `initial_headers`). `handshake` is the session's first request.
     fn headers(&self, handshake: &Handshake, headers: &mut HeaderMap, initial: bool) {
@@ -102,6 +117,16 @@ pub trait Handler: Send + Sync + 'static {
     /// A request was refused.
     fn connection_error(&self, error: &ConnectionError<'_>) {
         let _ = error;
+    }
+
+    /// A WebSocket has asked to take a polling session over. Calls of other methods may be under way.
+    fn upgrading(&self, conn: &Arc<Connection<Self::State>>) {
+        let _ = conn;
+    }
+
+    /// The client answered a ping, or sent one (Engine.IO v3).
+    fn heartbeat(&self, conn: &Arc<Connection<Self::State>>) {
+        let _ = conn;
     }
 
     /// The session moved from polling to WebSocket.

@@ -187,6 +187,19 @@ pub(crate) fn head_len(uri: &http::Uri, headers: &HeaderMap) -> usize {
     url(uri).len() + headers.iter().map(header).sum::<usize>()
 }
 
+impl Default for Handshake {
+    /// That of a request of which nothing is known.
+    fn default() -> Self {
+        Handshake {
+            data: Box::default(),
+            url_len: 0,
+            secure: false,
+            address: None,
+            issued: SystemTime::now(),
+        }
+    }
+}
+
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither the query nor the headers: they hold secrets (sid, cookies, tokens).

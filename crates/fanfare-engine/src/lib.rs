@@ -10,13 +10,13 @@ mod batch;
 mod broadcast;
 mod config;
 mod connection;
-mod cors;
 mod engine;
 mod error;
 mod flags;
 mod forms;
 mod handler;
 mod handshake;
+mod http_options;
 mod outbox;
 mod prepared;
 mod proxy;
@@ -31,15 +31,17 @@ mod wheel;
 
 pub use batch::batch;
 pub use broadcast::{BroadcastOptions, BroadcastReport, broadcast};
-pub use config::{Config, Cookie, SlowConsumer, Transports};
+pub use config::{Config, SlowConsumer, Transports};
 pub use connection::Connection;
-pub use cors::{Cors, CorsOrigin};
 pub use engine::Engine;
 pub use error::SendError;
 pub use fanfare_protocol::engine::CloseReason;
 pub use fanfare_websocket::deflate::Config as PerMessageDeflate;
-pub use handler::{AllowFuture, CloseMode, ConnectionError, Handler, Protocol, Transport};
+pub use handler::{
+    AllowFuture, CloseMode, ConnectionError, GenerateIdFuture, Handler, Protocol, Transport,
+};
 pub use handshake::{Handshake, Headers, RemoteAddr, Secure};
+pub use http_options::{ContentEncoding, Cookie, Cors, CorsOrigin, HttpCompression, SameSite};
 pub use prepared::{Prepared, PreparedBuf};
 pub use proxy::{ForwardedHeader, NetworkError, Networks, TrustedProxies};
 pub use serve::{ServeBody, ServeOptions, serve};

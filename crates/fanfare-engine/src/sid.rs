@@ -1,7 +1,8 @@
-//! Session ids: 15 random bytes in 20 characters of base64url.
+//! Session ids: 15 random bytes in 20 characters of base64url, or what the application makes.
 
 use std::cell::RefCell;
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,11 +11,18 @@ const BYTES: usize = 15;
 const POOL: usize = BYTES * 64;
 
 /// The secret handle of a session.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Sid([u8; Sid::LEN]);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Sid {
+    /// One of the usual length.
+    Short([u8; Sid::LEN]),
+    /// Another one that the application made.
+    Other(Arc<str>),
+}
 
 impl Sid {
     pub(crate) const LEN: usize = 20;
+    /// The longest that an application may make.
+    const MAX: usize = 128;
 
     /// A new one, 120 bits from the operating system's generator.
     pub(crate) fn random() -> Result<Sid, getrandom::Error> {
@@ -33,28 +41,39 @@ impl Sid {
             debug_assert_eq!(encoded, Ok(Sid::LEN));
             bytes.fill(0);
             *used += BYTES;
-            Ok(Sid(sid))
+            Ok(Sid::Short(sid))
         })
     }
 
     /// What a client sent, if it can be a session id of ours.
     pub(crate) fn parse(text: &str) -> Option<Sid> {
-        let bytes: [u8; Sid::LEN] = text.as_bytes().try_into().ok()?;
-        bytes
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-            .then_some(Sid(bytes))
+        if !(1..=Sid::MAX).contains(&text.len()) || !text.bytes().all(Self::may_hold) {
+            return None;
+        }
+        Some(match text.as_bytes().try_into() {
+            Ok(bytes) => Sid::Short(bytes),
+            Err(_) => Sid::Other(text.into()),
+        })
+    }
+
+    /// What needs no escape in a URL (RFC 3986, section 2.3).
+    fn may_hold(byte: u8) -> bool {
+        byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte)
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        match self {
+            Sid::Short(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
+            Sid::Other(text) => text,
+        }
     }
 }
 
 impl fmt::Debug for Sid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Who knows the whole id has the session.
-        write!(f, "{}…", &self.as_str()[..4])
+        let text = self.as_str();
+        write!(f, "{}…", &text[..text.len().min(4)])
     }
 }
 
@@ -67,10 +86,15 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for _ in 0..1000 {
             let sid = Sid::random().unwrap();
-            assert_eq!(Sid::parse(sid.as_str()), Some(sid));
+            assert_eq!(Sid::parse(sid.as_str()), Some(sid.clone()));
             assert!(seen.insert(sid));
         }
-        assert_eq!(Sid::parse("short"), None);
-        assert_eq!(Sid::parse("aaaaaaaaaaaaaaaaaaa/"), None);
+        for own in ["1", "node-7.x~_", &"a".repeat(128)] {
+            assert_eq!(Sid::parse(own).unwrap().as_str(), own);
+        }
+        for bad in ["", "aaaaaaaaaaaaaaaaaaa/", "ä", "a b", &"a".repeat(129)] {
+            assert_eq!(Sid::parse(bad), None, "{bad}");
+        }
+        assert!(size_of::<Sid>() <= 24);
     }
 }

@@ -44,7 +44,7 @@ impl<S: Send + Sync + 'static> Table<S> {
         self.len.load(Ordering::Relaxed)
     }
 
-    fn hash(&self, sid: Sid) -> u64 {
+    fn hash(&self, sid: &Sid) -> u64 {
         self.hasher.hash_one(sid)
     }
 
@@ -52,16 +52,20 @@ impl<S: Send + Sync + 'static> Table<S> {
         (hash >> 48) as usize % SHARDS
     }
 
-    /// Adds the connection that `make` makes for the index it is given.
+    /// Adds the connection that `make` makes for the index it is given. `None`: there is one of this id.
     pub(crate) fn insert(
         &self,
-        sid: Sid,
+        sid: &Sid,
         make: impl FnOnce(u32) -> Arc<Connection<S>>,
-    ) -> Arc<Connection<S>> {
+    ) -> Option<Arc<Connection<S>>> {
         let hash = self.hash(sid);
         let number = Self::shard(hash);
         let mut shard = self.shards[number].lock();
         let Shard { by_sid, slots } = &mut *shard;
+        let is_it = |&key: &u32| slots.get(key as usize).is_some_and(|conn| conn.sid == *sid);
+        if by_sid.find(hash, is_it).is_some() {
+            return None;
+        }
         let slot = slots.vacant_entry();
         let key = slot.key();
         let conn = make((key * SHARDS + number) as u32);
@@ -69,20 +73,20 @@ impl<S: Send + Sync + 'static> Table<S> {
         by_sid.insert_unique(hash, key as u32, |&key| {
             slots
                 .get(key as usize)
-                .map_or(0, |conn| self.hasher.hash_one(conn.sid))
+                .map_or(0, |conn| self.hasher.hash_one(&conn.sid))
         });
         self.len.fetch_add(1, Ordering::Relaxed);
-        conn
+        Some(conn)
     }
 
-    pub(crate) fn get(&self, sid: Sid) -> Option<Arc<Connection<S>>> {
+    pub(crate) fn get(&self, sid: &Sid) -> Option<Arc<Connection<S>>> {
         let hash = self.hash(sid);
         let shard = self.shards[Self::shard(hash)].lock();
         let is_it = |&key: &u32| {
             shard
                 .slots
                 .get(key as usize)
-                .is_some_and(|conn| conn.sid == sid)
+                .is_some_and(|conn| conn.sid == *sid)
         };
         let key = *shard.by_sid.find(hash, is_it)?;
         shard.slots.get(key as usize).cloned()
@@ -97,11 +101,11 @@ impl<S: Send + Sync + 'static> Table<S> {
             .cloned()
     }
 
-    pub(crate) fn remove(&self, sid: Sid) -> Option<Arc<Connection<S>>> {
+    pub(crate) fn remove(&self, sid: &Sid) -> Option<Arc<Connection<S>>> {
         let hash = self.hash(sid);
         let mut shard = self.shards[Self::shard(hash)].lock();
         let Shard { by_sid, slots } = &mut *shard;
-        let is_it = |&key: &u32| slots.get(key as usize).is_some_and(|conn| conn.sid == sid);
+        let is_it = |&key: &u32| slots.get(key as usize).is_some_and(|conn| conn.sid == *sid);
         let entry = by_sid.find_entry(hash, is_it).ok()?;
         let (key, _) = entry.remove();
         self.len.fetch_sub(1, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use common::{Server, UPGRADE};
 use fanfare_engine::{
     AllowFuture, CloseReason, Config, Connection, ConnectionError, Cookie, Cors, CorsOrigin,
-    Engine, Handler, Handshake, ServeOptions, serve,
+    Engine, GenerateIdFuture, Handler, Handshake, Prepared, ServeOptions, serve,
 };
 use http::{HeaderMap, HeaderValue};
 
@@ -35,6 +35,17 @@ impl Handler for Gatekeeper {
                 Some("good") => Ok(()),
                 Some(other) => Err(format!("not with \"{other}\"")),
                 None => Err(String::new()),
+            }
+        }))
+    }
+
+    fn generate_id(&self, handshake: &Handshake) -> Option<GenerateIdFuture> {
+        let id = handshake.query_param("id")?;
+        Some(Box::pin(async move {
+            tokio::task::yield_now().await;
+            match id.as_str() {
+                "none" => Err("out of ids".to_owned()),
+                _ => Ok(id),
             }
         }))
     }
@@ -246,4 +257,127 @@ async fn without_cors_there_are_no_such_headers() {
         )
         .await;
     assert_eq!(response.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn the_application_may_make_the_session_ids() {
+    let keeper = Gatekeeper::default();
+    let address = start(keeper.clone()).await;
+    let polling = "EIO=4&transport=polling&token=good";
+    let websocket = "EIO=4&transport=websocket&token=good";
+    let response = request(address, "GET", &format!("{polling}&id=node-7.a"), "").await;
+    assert_eq!(common::sid_of(response.text()), "node-7.a");
+    let post = format!("{polling}&sid=node-7.a");
+    assert_eq!(request(address, "POST", &post, "").await.status, 200);
+    let mut ws = common::WebSocket::connect(address, &format!("{websocket}&id=ws"), "")
+        .await
+        .unwrap();
+    assert_eq!(common::sid_of(&ws.text().await), "ws");
+
+    let long = "x".repeat(129);
+    for (query, method) in [
+        (format!("{polling}&id=none"), "GET"),
+        (format!("{polling}&id=a%20b"), "GET"),
+        (format!("{polling}&id={long}"), "GET"),
+        (format!("{polling}&id=ws"), "GET"),
+    ] {
+        let response = request(address, method, &query, "").await;
+        assert_eq!(
+            (response.status, response.text()),
+            (400, r#"{"code":3,"message":"Bad request"}"#),
+            "{query}"
+        );
+    }
+    // Over WebSocket an id that is taken is found out when the handshake is over.
+    let mut ws = common::WebSocket::connect(address, &format!("{websocket}&id=ws"), "")
+        .await
+        .unwrap();
+    assert_eq!(ws.got().await, common::Got::Close(1005));
+    let errors = keeper.0.lock().unwrap();
+    assert_eq!(errors.len(), 5);
+    assert!(
+        errors
+            .iter()
+            .all(|(code, _, context)| (*code, *context) == (3, "ID_GENERATION_ERROR"))
+    );
+}
+
+#[tokio::test]
+async fn sessions_may_begin_with_a_message_of_the_server() {
+    let server = Server::with(|config| {
+        config.initial_packet = Some(Prepared::text("welcome"));
+    })
+    .await;
+    let response = server
+        .request("GET", "EIO=4&transport=polling", "", "")
+        .await;
+    let mut packets = response.text().split('\u{1e}');
+    assert!(packets.next().unwrap().starts_with("0{"));
+    assert_eq!(packets.collect::<Vec<_>>(), ["4welcome"]);
+    let mut ws = server.websocket().await;
+    assert_eq!(ws.text().await, "4welcome");
+}
+
+#[tokio::test]
+async fn the_slash_behind_the_path() {
+    for (path, slash, found, missed) in [
+        ("/engine.io", true, "/engine.io/?", "/engine.io?"),
+        ("/engine.io/", true, "/engine.io/?", "/engine.io?"),
+        ("/engine.io/", false, "/engine.io?", "/engine?"),
+        ("/engine.io", false, "/engine.io/?", "/engine?"),
+    ] {
+        let server = Server::with(|config| {
+            config.path = path.to_owned();
+            config.add_trailing_slash = slash;
+        })
+        .await;
+        for (start, status) in [(found, 200), (missed, 404)] {
+            let query = format!("{start}EIO=4&transport=polling");
+            let response = server.request("GET", &query, "", "").await;
+            assert_eq!(response.status, status, "{path} {slash} {start}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_may_go_on_to_its_usual_answer() {
+    let server = Server::with(|config| {
+        config.cors = Some(Cors {
+            preflight_continue: true,
+            ..Cors::default()
+        });
+    })
+    .await;
+    let response = server
+        .request(
+            "OPTIONS",
+            "EIO=4&transport=polling",
+            "Origin: https://a.example\r\n",
+            "",
+        )
+        .await;
+    assert_eq!(
+        response.text(),
+        r#"{"code":2,"message":"Bad handshake method"}"#
+    );
+    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+}
+
+#[tokio::test]
+async fn a_websocket_is_answered_with_the_headers_for_other_origins_too() {
+    let server = Server::with(|config| config.cors = Some(Cors::default())).await;
+    let response = server
+        .request("GET", "EIO=4&transport=websocket", UPGRADE, "")
+        .await;
+    assert_eq!(response.status, 101);
+    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+    let response = server
+        .request("GET", "EIO=4&transport=websocket&sid=x", UPGRADE, "")
+        .await;
+    assert_eq!(response.status, 400);
+    assert_eq!(
+        response.header("access-control-allow-origin"),
+        None,
+        "as in Node"
+    );
 }

@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
-use fanfare_protocol::engine::session::{Actions, Session, TransportKind};
+use fanfare_protocol::engine::session::{Actions, Refused, Session, TransportKind};
 
 use fanfare_websocket::Role;
 use fanfare_websocket::deflate::{Compressor, Params};
@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) close_code: u16,
     /// Compresses with what went before; made when the first message is compressed.
     compressor: Option<Box<Compressor>>,
+    /// What led to the close, in words.
+    pub(super) description: Option<Box<str>>,
 }
 
 /// Who waits for what.
@@ -57,6 +59,22 @@ impl Inner {
             wheel_at: 0,
             close_code: 0,
             compressor: None,
+            description: None,
+        }
+    }
+
+    /// Says in words what will close the connection. The first to speak is right.
+    #[cold]
+    pub(crate) fn describe(&mut self, cause: impl ToString) {
+        if self.description.is_none() {
+            self.description = Some(cause.to_string().into());
+        }
+    }
+
+    /// In Node's words.
+    pub(crate) fn describe_refusal(&mut self, refused: Refused) {
+        if refused == Refused::Overlap {
+            self.describe("overlap from client");
         }
     }
 
@@ -201,7 +219,10 @@ impl<S: Send + Sync + 'static> Connection<S> {
             after.get = after.get.take().or_else(|| inner.take_get());
             return Actions::NONE;
         }
-        if !inner.outbox.blocked && inner.outbox.flush().is_err() {
+        if !inner.outbox.blocked
+            && let Err(error) = inner.outbox.flush()
+        {
+            inner.describe(error);
             return inner.session.websocket_closed();
         }
         self.flushed(inner, after)

@@ -230,6 +230,12 @@ impl<S: Send + Sync + 'static> Connection<S> {
         after.run(self);
     }
 
+    /// What led to the close, in words, where there is more to say than the reason does: the rule that the peer broke,
+    /// the bound that was reached, the error of the network.
+    pub fn close_description(&self) -> Option<String> {
+        self.inner.lock().description.as_deref().map(str::to_owned)
+    }
+
     /// Whether a volatile message would go now: the socket is not blocked, or a GET waits.
     pub fn is_writable(&self) -> bool {
         !self.flags.has(Flags::CLOSING) && self.inner.lock().is_writable()

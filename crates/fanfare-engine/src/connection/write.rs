@@ -1,5 +1,6 @@
 //! Writing to a connection: at once, in a batch, or as part of a broadcast.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -60,20 +61,21 @@ impl<S: Send + Sync + 'static> Connection<S> {
                 }
                 Source::Deflate(_) => return self.write_slow(inner, source, packets),
             };
-            if result.is_ok() {
-                if inner.outbox.blocked {
-                    self.flags.set(Flags::BLOCKED);
-                }
-                return Ok(());
+            if let Err(error) = result {
+                return Err(self.failed(inner, &error));
             }
-            return Err(self.failed(inner));
+            if inner.outbox.blocked {
+                self.flags.set(Flags::BLOCKED);
+            }
+            return Ok(());
         }
         self.write_slow(inner, source, packets)
     }
 
     #[cold]
-    fn failed(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> SendError {
+    fn failed(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, error: &io::Error) -> SendError {
         let mut after = After::default();
+        inner.describe(error);
         let actions = inner.session.websocket_closed();
         self.apply(&mut inner, actions, &mut after);
         drop(inner);
@@ -140,6 +142,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
             && self.host.config().slow_consumer != SlowConsumer::DropNewest
         {
             tracing::debug!(conn = ?self, error = %full, "closing a slow consumer");
+            inner.describe(full);
             let actions = inner.session.abort(CloseReason::TransportError);
             self.apply(inner, actions, after);
         }

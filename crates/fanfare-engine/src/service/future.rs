@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 
 use super::answer::Answer;
@@ -22,6 +22,8 @@ pub struct EngineFuture<H: Handler, B> {
     pub(super) state: State<H, B>,
     /// Headers for other origins.
     pub(super) cors: Option<Box<HeaderMap>>,
+    /// It is to become a WebSocket.
+    pub(super) upgrade: bool,
 }
 
 pub(super) enum State<H: Handler, B> {
@@ -33,7 +35,11 @@ pub(super) enum State<H: Handler, B> {
 
 impl<H: Handler, B> From<State<H, B>> for EngineFuture<H, B> {
     fn from(state: State<H, B>) -> Self {
-        EngineFuture { state, cors: None }
+        EngineFuture {
+            state,
+            cors: None,
+            upgrade: false,
+        }
     }
 }
 
@@ -58,7 +64,7 @@ where
             break match &mut self.state {
                 State::Ready(answer) => answer
                     .take()
-                    .map_or_else(|| answer::empty(http::StatusCode::OK), |a| *a),
+                    .map_or_else(|| answer::empty(StatusCode::OK), |a| *a),
                 State::Get(get) => ready!(get.poll(cx)),
                 State::Post(post) => ready!(post.poll(cx)),
                 State::Gate(gate) => {
@@ -67,7 +73,10 @@ where
                 }
             };
         };
-        if let Some(cors) = self.cors.take() {
+        // As in Node, a refused upgrade has none.
+        if let Some(cors) = self.cors.take()
+            && (!self.upgrade || answer.status() == StatusCode::SWITCHING_PROTOCOLS)
+        {
             answer.headers_mut().extend(*cors);
         }
         Poll::Ready(Ok(answer))

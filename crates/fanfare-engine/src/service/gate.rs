@@ -1,4 +1,4 @@
-//! A handshake that waits for `allow_request`.
+//! A handshake that waits for the application: for `allow_request`, then for `generate_id`.
 
 use std::task::{Context, Poll, ready};
 
@@ -8,12 +8,33 @@ use http_body::Body;
 
 use super::future::State;
 use super::{EngineService, Refusal};
-use crate::{AllowFuture, Handler, Handshake, Protocol};
+use crate::sid::Sid;
+use crate::{AllowFuture, GenerateIdFuture, Handler, Handshake, Protocol};
 
-/// A handshake that waits for `allow_request`.
+/// What is waited for.
+pub(super) enum Step {
+    Allow(AllowFuture),
+    Id(GenerateIdFuture),
+}
+
+impl Step {
+    /// What a handshake has to wait for first, if for anything.
+    pub(super) fn first<H: Handler>(handler: &H, handshake: &Handshake) -> Option<Step> {
+        match handler.allow_request(handshake) {
+            Some(decision) => Some(Step::Allow(decision)),
+            None => Step::second(handler, handshake),
+        }
+    }
+
+    fn second<H: Handler>(handler: &H, handshake: &Handshake) -> Option<Step> {
+        handler.generate_id(handshake).map(Step::Id)
+    }
+}
+
+/// A handshake that waits for the application.
 pub(super) struct Gate<H: Handler, B> {
     service: EngineService<H>,
-    decision: AllowFuture,
+    step: Step,
     /// Taken when the decision is there.
     request: Option<(Request<B>, Handshake)>,
     protocol: Protocol,
@@ -23,14 +44,14 @@ pub(super) struct Gate<H: Handler, B> {
 impl<H: Handler, B: Body<Data = Bytes> + Send + 'static> Gate<H, B> {
     pub(super) fn new(
         service: EngineService<H>,
-        decision: AllowFuture,
+        step: Step,
         request: (Request<B>, Handshake),
         protocol: Protocol,
         upgrade: bool,
     ) -> Self {
         Gate {
             service,
-            decision,
+            step,
             request: Some(request),
             protocol,
             upgrade,
@@ -38,23 +59,42 @@ impl<H: Handler, B: Body<Data = Bytes> + Send + 'static> Gate<H, B> {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<State<H, B>> {
-        let decision = ready!(self.decision.as_mut().poll(cx));
+        let decision = loop {
+            match &mut self.step {
+                Step::Allow(allow) => match ready!(allow.as_mut().poll(cx)) {
+                    Err(message) => break Err(Refusal::Forbidden(message)),
+                    Ok(()) => {
+                        let handshake = self.request.as_ref().map(|(_, handshake)| handshake);
+                        let handler = self.service.engine().handler();
+                        match handshake.and_then(|handshake| Step::second(handler, handshake)) {
+                            Some(step) => self.step = step,
+                            None => break Ok(None),
+                        }
+                    }
+                },
+                Step::Id(id) => {
+                    let id = ready!(id.as_mut().poll(cx));
+                    break match id.map(|id| Sid::parse(&id).ok_or(id)) {
+                        Ok(Ok(sid)) => Ok(Some(sid)),
+                        Ok(Err(id)) => Err(Refusal::NoId(format!("{id:?} is no session id"))),
+                        Err(why) => Err(Refusal::NoId(why)),
+                    };
+                }
+            }
+        };
         let Some((mut request, handshake)) = self.request.take() else {
             return Poll::Pending;
         };
         Poll::Ready(match decision {
-            Ok(()) => {
+            Ok(sid) => {
+                let parts = (handshake, sid);
                 self.service
-                    .admit(&mut request, handshake, self.protocol, self.upgrade)
+                    .admit(&mut request, parts, self.protocol, self.upgrade)
                     .state
             }
-            Err(message) => {
-                let refusal = Refusal::Forbidden(message);
-                State::Ready(Some(Box::new(self.service.refuse(
-                    &handshake,
-                    &refusal,
-                    self.upgrade,
-                ))))
+            Err(refusal) => {
+                let answer = self.service.refuse(&handshake, &refusal, self.upgrade);
+                State::Ready(Some(Box::new(answer)))
             }
         })
     }

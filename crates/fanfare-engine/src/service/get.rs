@@ -8,37 +8,60 @@ use fanfare_protocol::engine::session::{Actions, Tail};
 use fanfare_protocol::engine::{payload, v3};
 use fanfare_websocket::{OpCode, frame};
 
-use http::HeaderValue;
-use http::header::SET_COOKIE;
+use http::header::{CONTENT_ENCODING, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
 
 use super::answer::{self, Answer};
 use super::future::State;
-use super::{EngineFuture, refused};
+use super::{EngineFuture, is_msie, refused};
 use crate::connection::After;
+use crate::http_options::ON_THE_FLY;
 use crate::outbox::Entry;
 use crate::prepared::Frames;
-use crate::{Connection, Cookie, Engine, Handler, Protocol};
+use crate::{Config, Connection, ContentEncoding, Engine, Handler, HttpCompression, Protocol};
 
 /// A GET that waits.
 pub(super) struct Get<H: Handler> {
     engine: Arc<Engine<H>>,
     conn: Arc<Connection<H::State>>,
-    msie: bool,
+    kind: Asking,
     /// This is the handshake.
     initial: bool,
     answered: bool,
+}
+
+/// What the request says about the form of its answer.
+#[derive(Clone, Copy)]
+pub(super) struct Asking {
+    msie: bool,
+    encoding: Option<ContentEncoding>,
+}
+
+impl Asking {
+    pub(super) fn read(headers: &HeaderMap, config: &Config) -> Asking {
+        let compresses = config.http_compression.is_some();
+        Asking {
+            msie: is_msie(headers),
+            encoding: compresses
+                .then(|| ContentEncoding::negotiate(headers, ON_THE_FLY))
+                .flatten(),
+        }
+    }
 }
 
 impl<H: Handler> Get<H> {
     pub(super) fn start<B>(
         engine: &Arc<Engine<H>>,
         conn: Arc<Connection<H::State>>,
-        msie: bool,
+        kind: Asking,
         initial: bool,
     ) -> EngineFuture<H, B> {
         let taken = conn.drive(|inner| match inner.session.get() {
             Ok(_) => (Ok(()), Actions::NONE),
-            Err((refusal, actions)) => (Err(refusal), actions),
+            Err((refusal, actions)) => {
+                inner.describe_refusal(refusal);
+                (Err(refusal), actions)
+            }
         });
         match taken {
             Ok(()) => {
@@ -46,7 +69,7 @@ impl<H: Handler> Get<H> {
                 State::Get(Get {
                     engine,
                     conn,
-                    msie,
+                    kind,
                     initial,
                     answered: false,
                 })
@@ -71,6 +94,7 @@ impl<H: Handler> Get<H> {
         } else {
             encode(self.conn.protocol(), std::iter::empty(), answer.tail)
         };
+        let compress = std::mem::take(&mut inner.outbox.compress);
         self.conn.apply(&mut inner, answer.actions, &mut after);
         let actions = self.conn.flushed(&mut inner, &mut after);
         if !actions.is_empty() {
@@ -78,11 +102,26 @@ impl<H: Handler> Get<H> {
         }
         drop(inner);
         after.run(&self.conn);
-        let mut answer = answer::payload(body, binary, self.msie);
+        let encoded = self
+            .kind
+            .encoding
+            .filter(|_| compress)
+            .and_then(|encoding| {
+                let body = compressed(encoding, &body, self.engine.config.http_compression?)?;
+                Some((encoding, body))
+            });
+        let (encoding, body) = match encoded {
+            Some((encoding, body)) => (Some(encoding), body),
+            None => (None, body),
+        };
+        let mut answer = answer::payload(body, binary, self.kind.msie);
+        if let Some(encoding) = encoding {
+            let name = HeaderValue::from_static(encoding.as_str());
+            answer.headers_mut().insert(CONTENT_ENCODING, name);
+        }
         if self.initial
-            && let Some(Cookie { name, attributes }) = &self.engine.config.cookie
-            && let Ok(cookie) =
-                HeaderValue::from_str(&format!("{name}={}; {attributes}", self.conn.sid()))
+            && let Some(cookie) = &self.engine.config.cookie
+            && let Some(cookie) = cookie.header(self.conn.sid())
         {
             answer.headers_mut().insert(SET_COOKIE, cookie);
         }
@@ -99,6 +138,15 @@ impl<H: Handler> Drop for Get<H> {
             self.conn.drive(|inner| ((), inner.session.get_lost()));
         }
     }
+}
+
+/// The compressed body, if that is worth it.
+fn compressed(encoding: ContentEncoding, body: &[u8], config: HttpCompression) -> Option<Bytes> {
+    if body.len() < config.threshold {
+        return None;
+    }
+    let encoded = encoding.encode(body, config.level)?;
+    (encoded.len() < body.len()).then_some(encoded)
 }
 
 /// Makes a long-polling body of frames. `true`: it is binary (Engine.IO v3 only).

@@ -27,13 +27,15 @@ use crate::{
     Connection, ConnectionError, Engine, Handler, Handshake, Protocol, Transport, websocket,
 };
 
+use crate::engine::OpenError;
 use crate::handshake::head_len;
+use crate::sid::Sid;
 use answer::Answer;
 pub use body::EngineBody;
 pub use future::EngineFuture;
 use future::State;
-use gate::Gate;
-use get::Get;
+use gate::{Gate, Step};
+use get::{Asking, Get};
 use post::Post;
 pub(crate) use post::received;
 use query::Params;
@@ -71,19 +73,20 @@ impl<H: Handler> EngineService<H> {
         self.engine.runtime();
         let upgrade = is_upgrade(request.headers());
         match &self.engine.config.cors {
-            Some(cors) if !upgrade => {
+            Some(cors) => {
                 let preflight = request.method() == Method::OPTIONS;
                 let headers = Box::new(cors.headers(request.headers(), preflight));
-                let mut future = if preflight {
+                let mut future = if preflight && !cors.preflight_continue {
                     let status = StatusCode::from_u16(cors.options_success_status);
                     answer::empty(status.unwrap_or(StatusCode::NO_CONTENT)).into()
                 } else {
-                    self.dispatch(request, false)
+                    self.dispatch(request, upgrade)
                 };
                 future.cors = Some(headers);
+                future.upgrade = upgrade;
                 future
             }
-            _ => self.dispatch(request, upgrade),
+            None => self.dispatch(request, upgrade),
         }
     }
 
@@ -97,31 +100,27 @@ impl<H: Handler> EngineService<H> {
                 .into(),
             Ok(Target::New(protocol)) => {
                 let handshake = Handshake::new(&request);
-                match self.engine.handler.allow_request(&handshake) {
-                    None => self.admit(&mut request, handshake, protocol, upgrade),
-                    Some(decision) => {
-                        let gate = Gate::new(
-                            self.clone(),
-                            decision,
-                            (request, handshake),
-                            protocol,
-                            upgrade,
-                        );
-                        State::Gate(Box::new(gate)).into()
-                    }
-                }
+                let Some(step) = Step::first(&self.engine.handler, &handshake) else {
+                    return self.admit(&mut request, (handshake, None), protocol, upgrade);
+                };
+                let parts = (request, handshake);
+                let gate = Gate::new(self.clone(), step, parts, protocol, upgrade);
+                State::Gate(Box::new(gate)).into()
             }
             Ok(Target::Session(conn)) if upgrade => {
                 self.upgrade(&mut request, Upgrading::Session(conn)).into()
             }
-            Ok(Target::Session(conn)) => {
-                let msie = is_msie(request.headers());
-                match *request.method() {
-                    Method::GET => Get::start(&self.engine, conn, msie, false),
-                    Method::POST => Post::start(&self.engine, conn, request, msie),
-                    _ => answer::empty(StatusCode::INTERNAL_SERVER_ERROR).into(),
+            Ok(Target::Session(conn)) => match *request.method() {
+                Method::GET => {
+                    let kind = Asking::read(request.headers(), &self.engine.config);
+                    Get::start(&self.engine, conn, kind, false)
                 }
-            }
+                Method::POST => {
+                    let msie = is_msie(request.headers());
+                    Post::start(&self.engine, conn, request, msie)
+                }
+                _ => answer::empty(StatusCode::INTERNAL_SERVER_ERROR).into(),
+            },
         }
     }
 
@@ -129,7 +128,7 @@ impl<H: Handler> EngineService<H> {
     fn admit<B>(
         &self,
         request: &mut Request<B>,
-        handshake: Handshake,
+        (handshake, sid): (Handshake, Option<Sid>),
         protocol: Protocol,
         upgrade: bool,
     ) -> EngineFuture<H, B>
@@ -138,33 +137,49 @@ impl<H: Handler> EngineService<H> {
     {
         if upgrade {
             return self
-                .upgrade(request, Upgrading::New(handshake, protocol))
+                .upgrade(request, Upgrading::New(handshake, protocol, sid))
                 .into();
         }
-        let msie = is_msie(request.headers());
+        let kind = Asking::read(request.headers(), &self.engine.config);
         let opened = self
             .engine
-            .open(handshake, protocol, Transport::Polling, Vec::new());
+            .open(handshake, protocol, Transport::Polling, sid, Vec::new());
         match opened {
             Ok(conn) => {
                 self.engine.opened(&conn);
-                Get::start(&self.engine, conn, msie, true)
+                Get::start(&self.engine, conn, kind, true)
             }
-            Err(error) => {
-                tracing::error!(%error, "no random numbers for a session id");
-                answer::refusal(ErrorCode::BadRequest, None).into()
+            Err(OpenError(handshake, why)) => {
+                self.refuse_id(handshake.as_deref(), why, false).into()
             }
         }
     }
 
+    /// Refuses a handshake for which there is no session id.
+    pub(crate) fn refuse_id(
+        &self,
+        request: Option<&Handshake>,
+        why: &str,
+        upgrade: bool,
+    ) -> Answer {
+        tracing::warn!(why, "no session id: the handshake is refused");
+        let refusal = Refusal::NoId(why.to_owned());
+        self.refuse(request.unwrap_or(&Handshake::default()), &refusal, upgrade)
+    }
+
     /// Tells the handler of a refusal and makes its answer.
     fn refuse(&self, request: &Handshake, refusal: &Refusal, upgrade: bool) -> Answer {
+        let mut detail = None;
         let (code, context, message) = match refusal {
             Refusal::Full => return answer::empty(StatusCode::SERVICE_UNAVAILABLE),
             Refusal::HeadTooLong => {
                 return answer::empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
             }
             Refusal::Code(code, context) => (*code, *context, None),
+            Refusal::NoId(why) => {
+                detail = Some(why.as_str());
+                (ErrorCode::BadRequest, "ID_GENERATION_ERROR", None)
+            }
             Refusal::Forbidden(message) => (
                 ErrorCode::Forbidden,
                 "",
@@ -175,6 +190,7 @@ impl<H: Handler> EngineService<H> {
             code,
             message: message.unwrap_or(code.message()),
             context,
+            detail,
             request,
         });
         if upgrade {
@@ -206,7 +222,7 @@ impl<H: Handler> EngineService<H> {
                 return Err(bad_request("TRANSPORT_MISMATCH"));
             }
             if (conn.protocol() == Protocol::V4) != params.eio4 {
-                return Err(ErrorCode::BadRequest.into());
+                return Err(bad_request("PROTOCOL_MISMATCH"));
             }
             if upgrade && transport != Transport::WebSocket {
                 return Err(bad_request("TRANSPORT_MISMATCH"));
@@ -261,11 +277,11 @@ impl<H: Handler> EngineService<H> {
         }
         let mut answer = accept.response().map(|()| EngineBody::default());
         let target = match target {
-            Upgrading::New(handshake, protocol) => {
+            Upgrading::New(handshake, protocol, sid) => {
                 self.engine
                     .handler
                     .headers(&handshake, answer.headers_mut(), true);
-                websocket::Target::New(handshake, protocol)
+                websocket::Target::New(handshake, protocol, sid)
             }
             Upgrading::Session(conn) => {
                 self.engine
@@ -302,7 +318,7 @@ enum Target<H: Handler> {
 
 /// What a WebSocket is for.
 enum Upgrading<H: Handler> {
-    New(Handshake, Protocol),
+    New(Handshake, Protocol, Option<Sid>),
     Session(Arc<Connection<H::State>>),
 }
 
@@ -312,6 +328,8 @@ enum Refusal {
     Code(ErrorCode, &'static str),
     /// By `allow_request`, with its message.
     Forbidden(String),
+    /// There is no session id for it, and why.
+    NoId(String),
     /// There are too many connections, or the engine takes no new ones.
     Full,
     /// URL and headers are longer than [`Limits::max_header_bytes`](fanfare_protocol::Limits).

@@ -20,6 +20,9 @@ use crate::batch::batch;
 use crate::flags::Flags;
 use crate::{Connection, Engine, Handler, Protocol};
 
+/// The client went away in the middle of a body, in Node's words.
+const LOST: &str = "data request connection closed prematurely";
+
 /// A POST whose body is being read.
 pub(super) struct Post<H: Handler, B> {
     engine: Arc<Engine<H>>,
@@ -47,10 +50,14 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
         let taken = conn.drive(|inner| match inner.session.post() {
             Ok(()) if binary && conn.protocol() == Protocol::V4 => {
                 inner.session.post_done();
+                inner.describe("invalid content");
                 (Err(None), inner.session.post_invalid())
             }
             Ok(()) => (Ok(()), Actions::NONE),
-            Err((refusal, actions)) => (Err(Some(refusal)), actions),
+            Err((refusal, actions)) => {
+                inner.describe_refusal(refusal);
+                (Err(Some(refusal)), actions)
+            }
         });
         match taken {
             Ok(()) => State::Post(Post {
@@ -118,7 +125,10 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
                 None => return Poll::Ready(Ok(())),
                 Some(Err(_)) => {
                     self.done = true;
-                    self.conn.drive(|inner| ((), inner.session.post_lost()));
+                    self.conn.drive(|inner| {
+                        inner.describe(LOST);
+                        ((), inner.session.post_lost())
+                    });
                     return Poll::Ready(Err(StatusCode::BAD_REQUEST));
                 }
                 Some(Ok(frame)) => match frame.into_data() {
@@ -170,6 +180,7 @@ impl<H: Handler, B> Drop for Post<H, B> {
     fn drop(&mut self) {
         if !self.done {
             let waiting = self.conn.drive(|inner| {
+                inner.describe(LOST);
                 let actions = inner.session.post_lost();
                 (inner.take_probe(), actions)
             });
@@ -214,12 +225,22 @@ pub(crate) fn received<H: Handler>(
         Ok(packet) => Received::of(packet),
         Err(error) => {
             tracing::debug!(?conn, %error, "not a packet");
+            conn.inner.lock().describe(error);
             Received::Invalid
         }
     };
     if kind != Received::Message {
         let now = Instant::now();
         conn.drive(|inner| ((), inner.session.packet(now, lane, kind, conn.host.times())));
+        let beat = match conn.protocol() {
+            Protocol::V4 => Received::Pong,
+            Protocol::V3 => Received::Ping,
+        };
+        if kind == beat && conn.is_open() {
+            // The next ping may be due before the pong would have been missed.
+            conn.reschedule(&mut conn.inner.lock());
+            engine.handler.heartbeat(conn);
+        }
     } else if let Ok(packet) = packet
         && conn.is_open()
     {

@@ -14,7 +14,9 @@ use fanfare_websocket::deflate::Params;
 use fanfare_websocket::{Decoder, DecoderConfig, Role};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 
+use crate::engine::OpenError;
 use crate::serve::Taken;
+use crate::sid::Sid;
 use crate::{Connection, Engine, Handler, Handshake, Protocol, Transport};
 use reader::Reader;
 use stream::Stream;
@@ -22,7 +24,7 @@ use stream::Stream;
 /// What a new WebSocket is for.
 pub(crate) enum Target<S> {
     /// A session of its own.
-    New(Handshake, Protocol),
+    New(Handshake, Protocol, Option<Sid>),
     /// The upgrade of this session; whether binary messages are to be base64 then.
     Probe(Arc<Connection<S>>, bool),
     /// Nothing: it is closed at once.
@@ -86,16 +88,21 @@ impl<H: Handler> Start<H> {
         };
         let decoder = new_decoder(engine.config.limits.max_payload, self.deflate);
         match self.target {
-            Target::New(handshake, protocol) => {
-                match engine.open(handshake, protocol, Transport::WebSocket, head) {
+            Target::New(handshake, protocol, sid) => {
+                // Should it be refused, the answer to HTTP is still to be written.
+                let answer = sid.is_some().then(|| head.clone());
+                match engine.open(handshake, protocol, Transport::WebSocket, sid, head) {
                     Ok(conn) => {
                         stream.attach(&conn, self.deflate, cx);
                         engine.opened(&conn);
                         Stage::Reading(Reader::new(engine, conn, stream, decoder, early.into()))
                     }
-                    Err(error) => {
-                        tracing::error!(%error, "no random numbers for a session id");
-                        Stage::Over
+                    Err(OpenError(handshake, why)) => {
+                        engine.service().refuse_id(handshake.as_deref(), why, true);
+                        Stage::Aside(Box::pin(async move {
+                            stream.refuse(answer.unwrap_or_default()).await;
+                            None
+                        }))
                     }
                 }
             }

@@ -52,6 +52,7 @@ pub(super) async fn run<H: Handler>(
         let mut inner = conn.inner.lock();
         conn.reschedule(&mut inner);
     }
+    engine.handler.upgrading(&conn);
     let mut guard = Guard { conn: Some(conn) };
     if !head.is_empty() && stream.write_all(&head).await.is_err() {
         return None;

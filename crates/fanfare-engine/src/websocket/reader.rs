@@ -172,6 +172,7 @@ impl<H: Handler> Reader<H> {
                                 let code = frame.map_or(CloseCode::NO_STATUS, |frame| frame.code);
                                 conn.drive(|inner| {
                                     inner.close_code = if code.is_sendable() { code.0 } else { 0 };
+                                    inner.describe(format_args!("close frame {}", code.0));
                                     ((), inner.session.websocket_closed())
                                 });
                                 return (Next::Over, consumed);
@@ -189,6 +190,7 @@ impl<H: Handler> Reader<H> {
                     Err(error) => {
                         tracing::debug!(?conn, %error, "the client broke the rules of WebSocket");
                         conn.drive(|inner| {
+                            inner.describe(&error);
                             inner.close_code = error.close_code().0;
                             ((), inner.session.websocket_failed())
                         });

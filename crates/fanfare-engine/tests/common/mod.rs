@@ -25,7 +25,9 @@ pub enum Event {
     Open(Conn),
     Text(String),
     Binary(Vec<u8>),
+    Upgrading,
     Upgraded,
+    Heartbeat,
     Deadline,
     Close(CloseReason),
 }
@@ -36,6 +38,8 @@ pub type OnText = Box<dyn Fn(&Conn, &str) + Send + Sync>;
 pub struct Recorder {
     events: mpsc::UnboundedSender<Event>,
     on_text: Option<OnText>,
+    /// Also of upgrades that begin and of heartbeats.
+    tells_all: bool,
 }
 
 impl Handler for Recorder {
@@ -56,6 +60,18 @@ impl Handler for Recorder {
 
     fn binary(&self, _: &Conn, data: &[u8]) {
         let _ = self.events.send(Event::Binary(data.to_vec()));
+    }
+
+    fn upgrading(&self, _: &Conn) {
+        if self.tells_all {
+            let _ = self.events.send(Event::Upgrading);
+        }
+    }
+
+    fn heartbeat(&self, _: &Conn) {
+        if self.tells_all {
+            let _ = self.events.send(Event::Heartbeat);
+        }
     }
 
     fn upgraded(&self, _: &Conn) {
@@ -86,7 +102,20 @@ impl Server {
         Server::handling(configure, None).await
     }
 
+    /// As [`with`](Server::with), and tells more.
+    pub async fn telling_all(configure: impl FnOnce(&mut Config)) -> Server {
+        Server::recording(configure, None, true).await
+    }
+
     pub async fn handling(configure: impl FnOnce(&mut Config), on_text: Option<OnText>) -> Server {
+        Server::recording(configure, on_text, false).await
+    }
+
+    async fn recording(
+        configure: impl FnOnce(&mut Config),
+        on_text: Option<OnText>,
+        tells_all: bool,
+    ) -> Server {
         let mut config = Config::default();
         config.path = "/engine.io/".to_owned();
         configure(&mut config);
@@ -95,6 +124,7 @@ impl Server {
             Recorder {
                 events: sender,
                 on_text,
+                tells_all,
             },
             config,
         );

@@ -39,6 +39,20 @@ impl fmt::Debug for CorsOrigin {
 }
 
 /// What browsers of other origins may do. It guards long-polling, not WebSocket: browsers do not ask there.
+///
+/// The options are those of the `cors` package. Where that takes a regular expression or an asynchronous function, use a
+/// [`CorsOrigin::Predicate`], or a layer of `tower-http` in place of this.
+///
+/// ```
+/// use fanfare_engine::{Cors, CorsOrigin};
+///
+/// let cors = Cors {
+///     origin: CorsOrigin::List(vec!["https://example.org".into(), "https://www.example.org".into()]),
+///     credentials: true,
+///     max_age: Some(600),
+///     ..Cors::default()
+/// };
+/// ```
 #[derive(Clone, Debug)]
 pub struct Cors {
     /// Which origins are let in. Default: any.
@@ -53,6 +67,8 @@ pub struct Cors {
     pub credentials: bool,
     /// `Access-Control-Max-Age`, in seconds. Default: none.
     pub max_age: Option<u64>,
+    /// A preflight request gets the headers, and then the answer that it would get without CORS. Default: no.
+    pub preflight_continue: bool,
     /// The status of the answer to a preflight request. Default 204.
     pub options_success_status: u16,
 }
@@ -66,12 +82,35 @@ impl Default for Cors {
             exposed_headers: None,
             credentials: false,
             max_age: None,
+            preflight_continue: false,
             options_success_status: 204,
         }
     }
 }
 
 impl Cors {
+    /// A text of ours that cannot stand in a header (RFC 9110, section 5.5), if there is one.
+    pub fn unsound(&self) -> Option<&str> {
+        let origins: &[String] = match &self.origin {
+            CorsOrigin::Exact(origin) => std::slice::from_ref(origin),
+            CorsOrigin::List(origins) => origins,
+            _ => &[],
+        };
+        let others = [&self.allowed_headers, &self.exposed_headers];
+        origins
+            .iter()
+            .chain([&self.methods])
+            .chain(others.into_iter().flatten())
+            .map(String::as_str)
+            .find(|text| HeaderValue::from_str(text).is_err())
+    }
+
+    /// Adds the headers for the answer to a request, as the `cors` package does: for what is answered by other parts
+    /// of a server under the same rules.
+    pub fn apply(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+        answer.extend(self.headers(request, false));
+    }
+
     /// The headers for the answer to a request with these headers.
     pub(crate) fn headers(&self, request: &HeaderMap, preflight: bool) -> HeaderMap {
         let mut headers = HeaderMap::new();

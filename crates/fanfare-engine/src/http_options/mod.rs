@@ -1,0 +1,10 @@
+//! Options of the HTTP answers: cross-origin requests, the cookie, compression.
+
+mod compression;
+mod cookie;
+mod cors;
+
+pub(crate) use compression::ON_THE_FLY;
+pub use compression::{ContentEncoding, HttpCompression};
+pub use cookie::{Cookie, SameSite};
+pub use cors::{Cors, CorsOrigin};

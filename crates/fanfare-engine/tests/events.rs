@@ -1,0 +1,101 @@
+//! What a handler learns of a connection besides its messages.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Event, Server, WebSocket};
+use fanfare_engine::{CloseReason, Prepared};
+use fanfare_websocket::OpCode;
+
+#[tokio::test]
+async fn an_upgrade_and_heartbeats() {
+    let mut server = Server::telling_all(|config| {
+        config.ping_interval = Duration::from_millis(50);
+    })
+    .await;
+    let sid = server.polling().await;
+    server.opened().await;
+    let query = format!("EIO=4&transport=websocket&sid={sid}");
+    let mut ws = WebSocket::connect(server.address, &query, "")
+        .await
+        .unwrap();
+    assert!(matches!(server.event().await, Event::Upgrading));
+    ws.send("2probe").await;
+    assert_eq!(ws.text().await, "3probe");
+    ws.send("5").await;
+    assert!(matches!(server.event().await, Event::Upgraded));
+    for _ in 0..2 {
+        assert_eq!(ws.text().await, "2");
+        ws.send("3").await;
+        assert!(matches!(server.event().await, Event::Heartbeat));
+    }
+}
+
+#[tokio::test]
+async fn a_close_is_described() {
+    let mut server = Server::with(|config| {
+        config.limits.max_payload = 100;
+        config.limits.outbox_bytes = 1000;
+    })
+    .await;
+
+    let mut ws = server.websocket().await;
+    let conn = server.opened().await;
+    assert_eq!(conn.close_description(), None);
+    ws.frame(OpCode::Text, &[b'4'; 101]).await;
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+    let description = conn.close_description().unwrap();
+    assert!(
+        description.contains("101") && description.contains("100"),
+        "{description}"
+    );
+
+    let mut ws = server.websocket().await;
+    let conn = server.opened().await;
+    ws.frame(OpCode::Close, &1001u16.to_be_bytes()).await;
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+    assert_eq!(
+        conn.close_description().as_deref(),
+        Some("close frame 1001")
+    );
+
+    let mut ws = server.websocket().await;
+    let conn = server.opened().await;
+    ws.send("9").await;
+    assert_eq!(server.closed().await, CloseReason::ParseError);
+    assert!(conn.close_description().is_some());
+
+    let sid = server.polling().await;
+    let conn = server.opened().await;
+    let query = format!("EIO=4&transport=polling&sid={sid}");
+    let mut first = server.http().await;
+    first
+        .send("POST", &query, "Content-Length: 5\r\n", "")
+        .await;
+    let response = server.request("POST", &query, "", "4x").await;
+    // Whichever of the two comes second.
+    if response.status == 200 {
+        first.raw(b"4").await;
+        drop(first);
+        assert_eq!(server.text().await, "x");
+        assert_eq!(server.closed().await, CloseReason::TransportError);
+        let lost = "data request connection closed prematurely";
+        assert_eq!(conn.close_description().as_deref(), Some(lost));
+    } else {
+        assert_eq!(server.closed().await, CloseReason::TransportError);
+        assert_eq!(
+            conn.close_description().as_deref(),
+            Some("overlap from client")
+        );
+    }
+
+    server.polling().await;
+    let conn = server.opened().await;
+    conn.send(&Prepared::text(&"x".repeat(900))).unwrap();
+    conn.send(&Prepared::text(&"x".repeat(900))).unwrap_err();
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+    let description = conn.close_description().unwrap();
+    assert!(description.contains("the limit is 1000"), "{description}");
+}
