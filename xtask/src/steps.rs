@@ -204,11 +204,11 @@ fn binaries() -> Result<bool> {
 
 fn fixture() -> Result<Option<Outcome>> {
     if !root()
-        .join("crates/fanfare/examples/interop_server.rs")
+        .join("crates/fanfare/examples/interop_server/main.rs")
         .is_file()
     {
         return Ok(Some(Outcome::Skipped(
-            "crates/fanfare/examples/interop_server.rs is not there yet".to_owned(),
+            "crates/fanfare/examples/interop_server/main.rs is not there yet".to_owned(),
         )));
     }
     Ok((!binaries()?).then(|| Outcome::Failed("the fixture server does not build".to_owned())))

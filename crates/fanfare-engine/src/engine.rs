@@ -221,6 +221,7 @@ impl<H: Handler> Engine<H> {
 }
 
 /// Why a session was not opened, and its request.
+#[derive(Debug)]
 pub(crate) struct OpenError(pub(crate) Option<Box<Handshake>>, pub(crate) &'static str);
 
 /// The right to call the handler for a connection. A close that happened meanwhile is reported at its end.
@@ -340,7 +341,13 @@ mod tests {
         let engine = Engine::new(Nothing, Config::default());
         let handshake = Handshake::new(&http::Request::new(()));
         let conn = engine
-            .open(handshake, Protocol::V4, Transport::Polling, Vec::new())
+            .open(
+                handshake,
+                Protocol::V4,
+                Transport::Polling,
+                None,
+                Vec::new(),
+            )
             .unwrap();
         // Whoever opens a connection has the right first; asking in vain takes it from nobody.
         for _ in 0..3 {

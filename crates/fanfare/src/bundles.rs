@@ -3,17 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use fanfare_engine::EngineBody;
-use flate2::Compression;
-use flate2::write::{GzEncoder, ZlibEncoder};
-use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-};
+use fanfare_engine::{Config, ContentEncoding, EngineBody};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::error::BuildError;
@@ -39,24 +34,22 @@ pub(crate) struct Bundles {
 struct File {
     map: bool,
     plain: Bytes,
-    /// Found beside the file; the others are made when they are first asked for.
-    brotli: Option<Bytes>,
+    /// Found beside the file, or made when it is first asked for.
+    brotli: OnceLock<Bytes>,
     gzip: OnceLock<Bytes>,
     deflate: OnceLock<Bytes>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Encoding {
-    Plain,
-    Brotli,
-    Gzip,
-    Deflate,
-}
-
 impl Bundles {
-    pub(crate) fn read(dir: &Path) -> Result<Self, BuildError> {
+    /// Reads the files of a directory, or those of an npm package: `dist` of `socket.io-client`, `client-dist` of
+    /// `socket.io`.
+    pub(crate) fn read(given: &Path) -> Result<Self, BuildError> {
+        let within = ["dist", "client-dist"].map(|name| given.join(name));
+        let has_files = |dir: &&Path| FILES.iter().any(|name| dir.join(name).is_file());
+        let mut candidates = [given, &within[0], &within[1]].into_iter();
+        let dir = candidates.find(has_files).unwrap_or(given);
         let failed = |message: String| BuildError::ClientFiles {
-            dir: dir.to_owned(),
+            dir: given.to_owned(),
             message,
         };
         let mut files = HashMap::new();
@@ -66,13 +59,15 @@ impl Bundles {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(failed(format!("{name}: {error}"))),
             };
-            let beside = |end: &str| fs::read(dir.join(format!("{name}.{end}"))).ok();
-            let gzip = beside("gz").map_or_else(OnceLock::new, |gzip| Bytes::from(gzip).into());
+            let beside = |end: &str| match fs::read(dir.join(format!("{name}.{end}"))) {
+                Ok(file) => OnceLock::from(Bytes::from(file)),
+                Err(_) => OnceLock::new(),
+            };
             let file = File {
                 map: name.ends_with(".map"),
                 plain,
-                brotli: beside("br").map(Bytes::from),
-                gzip,
+                brotli: beside("br"),
+                gzip: beside("gz"),
                 deflate: OnceLock::new(),
             };
             files.insert(name, file);
@@ -94,28 +89,32 @@ impl Bundles {
         })
     }
 
-    /// The answer, if one of the files is asked for. `path`: under which they lie, with its slash.
+    /// The answer, if one of the files is asked for.
     pub(crate) fn answer<B>(
         &self,
-        path: &str,
+        config: &Config,
         request: &Request<B>,
     ) -> Option<Response<EngineBody>> {
+        let path = config.path.trim_end_matches('/');
         let name = request.uri().path().strip_prefix(path)?;
+        let name = name.strip_prefix('/')?;
         let file = self.files.get(name)?;
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return None;
         }
         let mut response = Response::new(EngineBody::default());
+        // What the answer depends on, whatever it is now.
+        let vary = HeaderValue::from_static("Accept-Encoding");
+        response.headers_mut().insert(VARY, vary);
+        if let Some(cors) = &config.cors {
+            cors.apply(request.headers(), response.headers_mut());
+        }
         if self.is_known(request.headers()) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return Some(response);
         }
-        let (encoding, body) = match preferred(request.headers(), file.brotli.is_some()) {
-            Encoding::Plain => (None, &file.plain),
-            Encoding::Brotli => (Some("br"), file.brotli.as_ref().unwrap_or(&file.plain)),
-            Encoding::Gzip => (Some("gzip"), file.gzip()),
-            Encoding::Deflate => (Some("deflate"), file.deflate()),
-        };
+        let encoding = ContentEncoding::negotiate(request.headers(), file.offers());
+        let body = encoding.map_or(&file.plain, |encoding| file.encoded(encoding));
         if request.method() == Method::GET {
             *response.body_mut() = EngineBody::new(body.clone());
         }
@@ -129,7 +128,10 @@ impl Bundles {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(ETAG, self.etag.clone());
         if let Some(encoding) = encoding {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+            headers.insert(
+                CONTENT_ENCODING,
+                HeaderValue::from_static(encoding.as_str()),
+            );
         }
         Some(response)
     }
@@ -153,48 +155,24 @@ impl fmt::Debug for Bundles {
 }
 
 impl File {
-    fn gzip(&self) -> &Bytes {
-        self.gzip.get_or_init(|| {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-            let _ = encoder.write_all(&self.plain); // a Vec takes everything
-            encoder.finish().unwrap_or_default().into()
-        })
+    /// Brotli before gzip before deflate, of those that the client takes and we have or can make.
+    fn offers(&self) -> &'static [ContentEncoding] {
+        use ContentEncoding::{Brotli, Deflate, Gzip};
+        if self.brotli.get().is_some() || cfg!(feature = "brotli") {
+            &[Brotli, Gzip, Deflate]
+        } else {
+            &[Gzip, Deflate]
+        }
     }
 
-    fn deflate(&self) -> &Bytes {
-        self.deflate.get_or_init(|| {
-            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
-            let _ = encoder.write_all(&self.plain);
-            encoder.finish().unwrap_or_default().into()
-        })
-    }
-}
-
-/// Brotli before gzip before deflate, of those that the client takes.
-fn preferred(headers: &HeaderMap, brotli: bool) -> Encoding {
-    let takes = |name: &str| {
-        headers
-            .get_all(ACCEPT_ENCODING)
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(','))
-            .any(|item| {
-                let mut parts = item.split(';').map(str::trim);
-                let named = parts.next().is_some_and(|n| n.eq_ignore_ascii_case(name));
-                let refused = parts
-                    .filter_map(|part| part.strip_prefix("q="))
-                    .any(|q| q.parse::<f32>().is_ok_and(|q| q == 0.0));
-                named && !refused
-            })
-    };
-    if brotli && takes("br") {
-        Encoding::Brotli
-    } else if takes("gzip") {
-        Encoding::Gzip
-    } else if takes("deflate") {
-        Encoding::Deflate
-    } else {
-        Encoding::Plain
+    /// The file in an encoding that was offered.
+    fn encoded(&self, encoding: ContentEncoding) -> &Bytes {
+        let made = match encoding {
+            ContentEncoding::Brotli => &self.brotli,
+            ContentEncoding::Gzip => &self.gzip,
+            _ => &self.deflate,
+        };
+        made.get_or_init(|| encoding.encode(&self.plain, 9).unwrap_or_default())
     }
 }
 
@@ -215,21 +193,6 @@ fn banner_version(file: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn encodings() {
-        for (accepted, brotli, expected) in [
-            ("gzip, deflate, br", true, Encoding::Brotli),
-            ("gzip, deflate, br", false, Encoding::Gzip),
-            ("deflate;q=0.5, gzip;q=0", true, Encoding::Deflate),
-            ("identity", true, Encoding::Plain),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(accepted));
-            assert_eq!(preferred(&headers, brotli), expected, "{accepted}");
-        }
-        assert_eq!(preferred(&HeaderMap::new(), true), Encoding::Plain);
-    }
 
     #[test]
     fn versions() {

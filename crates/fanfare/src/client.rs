@@ -4,14 +4,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use fanfare_engine::{CloseMode, Connection, Handler, Handshake, PreparedBuf, Protocol, Transport};
+use fanfare_engine::{
+    AllowFuture, CloseMode, Connection, ConnectionError, GenerateIdFuture, Handler, Handshake,
+    PreparedBuf, Protocol, Transport,
+};
+use fanfare_protocol::engine::ErrorCode;
 use fanfare_protocol::socket::{DecodeError, Event, Packet, v4};
 use fanfare_protocol::{CloseReason, Limits};
+use http::HeaderMap;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tracing::Instrument;
 
 use crate::codec::{Codec, Decoding, Malformed, Translated};
+use crate::conn::ConnEvent;
 use crate::guard::{Excess, Held, Meter, Verdict};
 use crate::handler::{ConnectContext, ConnectError, EventContext, EventError};
 use crate::io::{IoInner, run_or_spawn};
@@ -166,6 +172,41 @@ impl Handler for Dispatcher {
         }
     }
 
+    fn allow_request(&self, request: &Handshake) -> Option<AllowFuture> {
+        self.io.upgrade()?.hooks.allow_request(request)
+    }
+
+    fn generate_id(&self, request: &Handshake) -> Option<GenerateIdFuture> {
+        self.io.upgrade()?.hooks.generate_id(request)
+    }
+
+    fn headers(&self, request: &Handshake, headers: &mut HeaderMap, initial: bool) {
+        if let Some(io) = self.io.upgrade() {
+            io.hooks.headers(headers, request, initial);
+        }
+    }
+
+    fn connection_error(&self, error: &ConnectionError<'_>) {
+        if let Some(io) = self.io.upgrade() {
+            io.stats.refused(cause(error));
+            io.hooks.connection_error(error);
+        }
+        tracing::debug!(
+            code = error.code.code(),
+            message = error.message,
+            context = error.context,
+            "request refused"
+        );
+    }
+
+    fn upgrading(&self, conn: &Conn) {
+        tell(conn, ConnEvent::Upgrading);
+    }
+
+    fn heartbeat(&self, conn: &Conn) {
+        tell(conn, ConnEvent::Heartbeat);
+    }
+
     fn open(&self, conn: &Conn) {
         let client = conn.state();
         let transport = conn.transport();
@@ -181,6 +222,7 @@ impl Handler for Dispatcher {
             transport = transport.name(),
             "connection opened"
         );
+        tell(conn, ConnEvent::Open);
         conn.set_deadline(Some(
             Instant::now() + conn.state().io.limits.connect_timeout,
         ));
@@ -196,6 +238,7 @@ impl Handler for Dispatcher {
             client.io.stats.upgraded(conn.protocol());
         }
         tracing::debug!("connection upgraded to websocket");
+        tell(conn, ConnEvent::Upgrade);
     }
 
     /// The connection has joined no namespace in time.
@@ -212,6 +255,8 @@ impl Handler for Dispatcher {
     fn text(&self, conn: &Conn, data: &str) {
         let client = conn.state();
         client.io.stats.bytes_in(data.len());
+        let (binary, len) = (false, data.len());
+        tell(conn, ConnEvent::Message { binary, len });
         let Some(admitted) = admit_message(conn, data.len()) else {
             return;
         };
@@ -233,6 +278,8 @@ impl Handler for Dispatcher {
     fn binary(&self, conn: &Conn, data: &[u8]) {
         let client = conn.state();
         client.io.stats.bytes_in(data.len());
+        let (binary, len) = (true, data.len());
+        tell(conn, ConnEvent::Message { binary, len });
         let Some(admitted) = admit_message(conn, data.len()) else {
             return;
         };
@@ -264,7 +311,16 @@ impl Handler for Dispatcher {
             false => Transport::Polling,
         };
         client.io.stats.closed(conn.protocol(), transport, reason);
-        tracing::debug!(%reason, "connection closed");
+        let description = conn.close_description();
+        let description = description.as_deref();
+        tracing::debug!(%reason, description, "connection closed");
+        tell(
+            conn,
+            ConnEvent::Close {
+                reason,
+                description,
+            },
+        );
         for socket in conn.state().take_sockets() {
             socket.farewell(reason.into());
         }
@@ -456,6 +512,27 @@ impl Dispatcher {
             tracing::debug_span!("connect", socket = %socket.id(), namespace = socket.namespace());
         let joining = join(socket, namespace).instrument(span);
         run_or_spawn(&client.io.running, joining);
+    }
+}
+
+/// Tells whoever listens what happens to a connection.
+#[inline]
+fn tell(conn: &Conn, event: ConnEvent<'_>) {
+    let hooks = &conn.state().io.hooks;
+    if hooks.watches_conns() {
+        hooks.conn_event(&crate::conn::Conn(conn.clone()), event);
+    }
+}
+
+/// The label under which a refused request is counted.
+fn cause(error: &ConnectionError<'_>) -> &'static str {
+    match error.code {
+        ErrorCode::UnknownTransport => "unknown_transport",
+        ErrorCode::UnknownSid => "unknown_sid",
+        ErrorCode::BadHandshakeMethod => "bad_handshake_method",
+        ErrorCode::BadRequest => "bad_request",
+        ErrorCode::Forbidden => "forbidden",
+        ErrorCode::UnsupportedProtocolVersion => "unsupported_protocol_version",
     }
 }
 

@@ -59,6 +59,14 @@ pub enum BuildError {
         /// What is wrong.
         message: String,
     },
+    /// An option cannot be used.
+    #[error("the option `{option}` cannot be used: {value}")]
+    InvalidOption {
+        /// Its name.
+        option: &'static str,
+        /// What it was given.
+        value: String,
+    },
     /// An event name that the protocol keeps for itself.
     #[error("\"{0}\" is a reserved event name")]
     ReservedEvent(String),

@@ -2,6 +2,7 @@
 
 mod builder;
 mod drain;
+mod http;
 mod running;
 
 use std::collections::hash_map::Entry;
@@ -28,6 +29,7 @@ use crate::codec::Codec;
 use crate::error::EmitError;
 use crate::extract::StateMap;
 use crate::guard::{Door, RateLimits};
+use crate::hooks::Hooks;
 use crate::namespace::{
     NamespaceHandle, NamespaceInner, Parent, ParentNamespace, Settings, with_slash,
 };
@@ -72,6 +74,7 @@ pub(crate) struct IoInner {
     pub(crate) bundles: Option<Bundles>,
     pub(crate) rates: RateLimits,
     pub(crate) proxies: Option<TrustedProxies>,
+    pub(crate) hooks: Hooks,
     /// [`SocketIo::drain`] or [`SocketIo::close`] was called.
     pub(crate) leaving: AtomicBool,
     /// [`SocketIo::close`] was called.

@@ -51,11 +51,13 @@ mod broadcast;
 mod bundles;
 mod client;
 mod codec;
+mod conn;
 mod encode;
 mod error;
 pub mod extract;
 mod guard;
 pub mod handler;
+mod hooks;
 mod id;
 mod io;
 mod namespace;
@@ -75,14 +77,17 @@ pub use adapter::{
     ServerSideEmitError, SocketData,
 };
 pub use broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
+pub use conn::{Conn, ConnEvent};
 pub use error::{BuildError, EmitError};
 pub use extract::{Data, Handshake, State};
 pub use fanfare_engine::{
-    Config, ForwardedHeader, NetworkError, Networks, Protocol, RemoteAddr, Secure, ServeOptions,
-    SlowConsumer, Transports, TrustedProxies,
+    CloseReason, Config, ConnectionError, Cookie, Cors, CorsOrigin, ForwardedHeader,
+    Handshake as HandshakeRequest, HttpCompression, NetworkError, Networks, PerMessageDeflate,
+    Protocol, RemoteAddr, SameSite, Secure, ServeOptions, SlowConsumer, Transports, TrustedProxies,
 };
 #[cfg(feature = "macros")]
 pub use fanfare_macros::debug_handler;
+pub use fanfare_protocol::engine::ErrorCode;
 pub use fanfare_protocol::socket::{AllArgs, ArgsError, EncodeError, IntoArgs};
 pub use fanfare_protocol::{Limits, Value};
 pub use guard::{Admission, Excess, RateLimits};

@@ -57,7 +57,7 @@ where
         }
         if self.engine.matches(request.uri().path()) {
             let answer = match &io.bundles {
-                Some(bundles) => bundles.answer(&self.engine.engine().config().path, &request),
+                Some(bundles) => bundles.answer(self.engine.engine().config(), &request),
                 None => None,
             };
             if let Some(answer) = answer.or_else(|| refusal(&self.io, &request)) {

@@ -6,11 +6,11 @@ import * as msgpack from "socket.io-msgpack-parser";
 const OPTIONS = [
   "path", "pingInterval", "pingTimeout", "upgradeTimeout", "connectTimeout", "maxHttpBufferSize", "transports",
   "allowUpgrades", "allowEIO3", "cors", "cookie", "perMessageDeflate", "httpCompression", "connectionStateRecovery",
-  "parser", "serveClient",
+  "parser", "serveClient", "initialPacket", "addTrailingSlash", "hooks",
 ];
 const FEATURES = [
   "eio3", "msgpack", "recovery", "dynamic", "cookie", "cors", "deflate", "httpCompression", "fetchSockets",
-  "packetMiddleware", "connectionError",
+  "packetMiddleware", "connectionError", "serveClient", "hooks",
 ];
 
 function say(type, members) {
@@ -29,7 +29,32 @@ if (options.parser === "msgpack") options.parser = msgpack;
 const http = createServer((_request, response) => {
   response.writeHead(404).end();
 });
+const parameter = (request, name) => new URL(request.url, "http://here").searchParams.get(name);
+if (options.hooks) {
+  options.allowRequest = async (request, decide) => {
+    await null;
+    const deny = parameter(request, "deny");
+    decide(deny, deny === null);
+  };
+}
 const io = new Server(http, options);
+
+if (options.hooks) {
+  const generateId = io.engine.generateId.bind(io.engine);
+  io.engine.generateId = async (request) => {
+    const id = parameter(request, "id");
+    if (id === "fail") throw new Error("no more ids");
+    return id ?? generateId(request);
+  };
+  io.engine.on("initial_headers", (headers) => (headers["x-initial"] = "yes"));
+  io.engine.on("headers", (headers) => (headers["x-every"] = "yes"));
+  io.engine.on("connection", (connection) => {
+    connection.on("upgrade", () => say("conn", { event: "upgrade" }));
+    connection.on("heartbeat", () => say("conn", { event: "heartbeat" }));
+    connection.on("close", (reason) => say("conn", { event: "close", reason }));
+  });
+  io.on("new_namespace", (namespace) => say("new_namespace", { nsp: namespace.name }));
+}
 
 io.engine.on("connection_error", ({ code, message, context }) => {
   say("connection_error", { code, message, name: context?.name ?? null });

@@ -108,7 +108,7 @@ impl Cors {
     /// Adds the headers for the answer to a request, as the `cors` package does: for what is answered by other parts
     /// of a server under the same rules.
     pub fn apply(&self, request: &HeaderMap, answer: &mut HeaderMap) {
-        answer.extend(self.headers(request, false));
+        add(answer, self.headers(request, false));
     }
 
     /// The headers for the answer to a request with these headers.
@@ -168,6 +168,23 @@ impl Cors {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         }
         headers.append(VARY, HeaderValue::from_static("Origin"));
+    }
+}
+
+/// Adds headers to an answer that may have a `Vary` already.
+pub(crate) fn add(answer: &mut HeaderMap, headers: HeaderMap) {
+    let mut last = None;
+    for (name, value) in headers {
+        last = name.or(last);
+        match &last {
+            Some(name) if *name == VARY => {
+                answer.append(VARY, value);
+            }
+            Some(name) => {
+                answer.insert(name, value);
+            }
+            None => {}
+        }
     }
 }
 

@@ -7,4 +7,5 @@ mod cors;
 pub(crate) use compression::ON_THE_FLY;
 pub use compression::{ContentEncoding, HttpCompression};
 pub use cookie::{Cookie, SameSite};
+pub(crate) use cors::add;
 pub use cors::{Cors, CorsOrigin};

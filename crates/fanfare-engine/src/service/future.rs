@@ -77,7 +77,7 @@ where
         if let Some(cors) = self.cors.take()
             && (!self.upgrade || answer.status() == StatusCode::SWITCHING_PROTOCOLS)
         {
-            answer.headers_mut().extend(*cors);
+            crate::http_options::add(answer.headers_mut(), *cors);
         }
         Poll::Ready(Ok(answer))
     }

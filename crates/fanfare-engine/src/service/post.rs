@@ -237,8 +237,6 @@ pub(crate) fn received<H: Handler>(
             Protocol::V3 => Received::Ping,
         };
         if kind == beat && conn.is_open() {
-            // The next ping may be due before the pong would have been missed.
-            conn.reschedule(&mut conn.inner.lock());
             engine.handler.heartbeat(conn);
         }
     } else if let Ok(packet) = packet

@@ -190,7 +190,7 @@ impl<H: Handler> Reader<H> {
                     Err(error) => {
                         tracing::debug!(?conn, %error, "the client broke the rules of WebSocket");
                         conn.drive(|inner| {
-                            inner.describe(&error);
+                            inner.describe(error);
                             inner.close_code = error.close_code().0;
                             ((), inner.session.websocket_failed())
                         });

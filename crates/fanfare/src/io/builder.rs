@@ -17,6 +17,7 @@ use crate::codec::Codec;
 use crate::error::BuildError;
 use crate::extract::StateMap;
 use crate::guard::{Admission, Door, RateLimits};
+use crate::hooks::Hooks;
 use crate::namespace::{Matcher, Namespace, NamespaceHandle, NamespaceInner, Parent, Settings};
 use crate::parser::Parser;
 use crate::recovery::ConnectionStateRecovery;
@@ -28,8 +29,9 @@ use crate::stats::Stats;
 pub struct SocketIoBuilder {
     namespaces: Vec<Namespace>,
     states: StateMap,
-    config: Config,
-    limits: Limits,
+    pub(super) config: Config,
+    pub(super) limits: Limits,
+    pub(super) hooks: Hooks,
     ack_timeout: Option<Duration>,
     recovery: Option<ConnectionStateRecovery>,
     adapter: Option<Arc<dyn Adapter>>,
@@ -77,7 +79,7 @@ impl SocketIoBuilder {
         self
     }
 
-    /// The path of the requests. Default: `/socket.io/`.
+    /// The path of the requests; a slash at its end does not matter. Default: `/socket.io/`.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.config.path = path.into();
         self
@@ -189,8 +191,10 @@ impl SocketIoBuilder {
     }
 
     /// Serves the browser client (`serveClient`): the files `socket.io.js`, `.min.js`, `.esm.min.js`, `.msgpack.min.js`
-    /// and their maps from a directory, such as `node_modules/socket.io-client/dist`, at `<path>/<file>`. They are read
-    /// when the server is built. Default: nothing is served.
+    /// and their maps at `<path>/<file>`, from a directory or from the one of an npm package, such as
+    /// `node_modules/socket.io-client`. They are read when the server is built, and answered with their version as
+    /// `ETag`, compressed as the client likes: `br` and `gzip` from files `*.br` and `*.gz` beside them, else made when
+    /// they are first asked for (`br` with the feature `brotli`). Default: nothing is served.
     pub fn serve_client(mut self, dir: impl Into<PathBuf>) -> Self {
         self.client_files = Some(dir.into());
         self
@@ -203,7 +207,7 @@ impl SocketIoBuilder {
         self
     }
 
-    /// Changes the settings of the transport layer: transports, upgrades, CORS, cookies, slow consumers, …
+    /// Changes the settings of the transport layer for which there is no method here.
     ///
     /// ```
     /// use fanfare::{SlowConsumer, SocketIo};
@@ -228,6 +232,7 @@ impl SocketIoBuilder {
             states,
             mut config,
             mut limits,
+            hooks,
             ack_timeout,
             recovery,
             adapter,
@@ -241,6 +246,7 @@ impl SocketIoBuilder {
         if let Some(recovery) = &recovery {
             limits.recovery_time = recovery.max_disconnection_duration;
         }
+        super::http::check(&config)?;
         let bundles = client_files.map(|dir| Bundles::read(&dir)).transpose()?;
         if !namespaces.iter().any(|namespace| namespace.name == "/") {
             namespaces.push(Namespace::new("/"));
@@ -320,6 +326,7 @@ impl SocketIoBuilder {
                 bundles,
                 rates,
                 proxies,
+                hooks,
                 leaving: AtomicBool::new(false),
                 closed: Latch::default(),
                 on_new_namespace,

@@ -13,22 +13,44 @@ use crate::error::EmitError;
 #[must_use = "this only says how to send: call `emit`"]
 pub struct SocketEmitter {
     socket: Socket,
-    volatile: bool,
+    how: How,
     timeout: Option<Duration>,
+}
+
+/// The flags of one event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    pub(super) volatile: bool,
+    pub(super) compress: bool,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self {
+            volatile: false,
+            compress: true,
+        }
+    }
 }
 
 impl SocketEmitter {
     pub(super) fn new(socket: Socket) -> Self {
         Self {
             socket,
-            volatile: false,
+            how: How::default(),
             timeout: None,
         }
     }
 
     /// The event may be dropped, see [`Socket::volatile`].
     pub fn volatile(mut self) -> Self {
-        self.volatile = true;
+        self.how.volatile = true;
+        self
+    }
+
+    /// Whether the event is worth compressing, see [`Socket::compress`].
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.how.compress = compress;
         self
     }
 
@@ -43,7 +65,7 @@ impl SocketEmitter {
     /// # Errors
     /// As [`Socket::emit`].
     pub fn emit(&self, event: &str, args: impl IntoArgs) -> Result<(), EmitError> {
-        self.socket.send_event(None, event, &args, self.volatile)
+        self.socket.send_event(None, event, &args, self.how)
     }
 
     /// Sends an event and waits for its acknowledgement, see [`Socket::emit_with_ack`].
@@ -58,12 +80,13 @@ impl SocketEmitter {
         let timeout = self
             .timeout
             .unwrap_or_else(|| self.socket.io_inner().ack_timeout);
-        self.socket.request(event, &args, timeout)
+        self.socket
+            .request(event, &args, timeout, self.how.compress)
     }
 
     fn operator(&self) -> BroadcastOperator {
-        let mut operator = self.socket.broadcast();
-        if self.volatile {
+        let mut operator = self.socket.broadcast().compress(self.how.compress);
+        if self.how.volatile {
             operator = operator.volatile();
         }
         if let Some(timeout) = self.timeout {

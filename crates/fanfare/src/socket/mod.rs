@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use emitter::How;
 pub use emitter::SocketEmitter;
 pub use extensions::Extensions;
 pub use listeners::ListenerId;
@@ -28,6 +29,7 @@ pub(crate) use outgoing::OutgoingHandler;
 
 use crate::ack::PendingAcks;
 use crate::client::Client;
+use crate::conn::Conn;
 use crate::extract::Handshake;
 use crate::id::SocketId;
 use crate::io::{IoInner, SocketIo};
@@ -164,6 +166,11 @@ impl Socket {
 
     pub(crate) fn auth_json(&self) -> &str {
         self.0.auth.as_deref().unwrap_or("null")
+    }
+
+    /// The connection below: its transport, its first request, what waits to be written.
+    pub fn conn(&self) -> Conn {
+        Conn(self.0.connection.clone())
     }
 
     /// What carries the connection at the moment: `polling` or `websocket`.

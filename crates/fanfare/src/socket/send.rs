@@ -6,7 +6,7 @@ use fanfare_engine::{Prepared, SendError};
 use fanfare_protocol::socket::{ArgsBuf, IntoArgs};
 use serde::de::DeserializeOwned;
 
-use super::{DISCONNECTED, Socket, SocketEmitter};
+use super::{DISCONNECTED, How, Socket, SocketEmitter};
 use crate::ack::{AckError, AckFuture};
 use crate::broadcast::{BroadcastOperator, RoomNames};
 use crate::encode;
@@ -28,7 +28,7 @@ impl Socket {
     /// [`EmitError::NotSerializable`]; [`EmitError::Full`] if the outbox of the connection is full (the event is
     /// dropped); [`EmitError::Disconnected`].
     pub fn emit(&self, event: &str, args: impl IntoArgs) -> Result<(), EmitError> {
-        self.send_event(None, event, &args, false)
+        self.send_event(None, event, &args, How::default())
     }
 
     /// Sends an event `message`, as Node's `send` does.
@@ -64,6 +64,20 @@ impl Socket {
     /// Events that may be dropped: they are, if something is queued for the client or no polling request is waiting.
     pub fn volatile(&self) -> SocketEmitter {
         SocketEmitter::new(self.clone()).volatile()
+    }
+
+    /// Whether the next event is worth compressing, where the transport compresses (see
+    /// [`per_message_deflate`](crate::SocketIoBuilder::per_message_deflate) and
+    /// [`http_compression`](crate::SocketIoBuilder::http_compression)). Default: yes.
+    ///
+    /// ```
+    /// # fn f(socket: &fanfare::Socket, jpeg: bytes::Bytes) -> Result<(), fanfare::EmitError> {
+    /// socket.compress(false).emit("picture", jpeg)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn compress(&self, compress: bool) -> SocketEmitter {
+        SocketEmitter::new(self.clone()).compress(compress)
     }
 
     /// How long acknowledgements may take.
@@ -104,7 +118,7 @@ impl Socket {
         ack: Option<u64>,
         event: &str,
         args: &impl IntoArgs,
-        volatile: bool,
+        how: How,
     ) -> Result<(), EmitError> {
         if self.0.phase.load(Ordering::Acquire) == DISCONNECTED {
             return Err(EmitError::Disconnected);
@@ -114,9 +128,12 @@ impl Socket {
             self.0.namespace.outgoing(event, args, own);
         }
         let namespace = &*self.0.namespace.name;
-        if volatile {
-            let message =
+        if how.volatile {
+            let mut message =
                 encode::encode_event(&self.0.namespace.codec, namespace, ack, event, args)?;
+            if !how.compress {
+                message = message.uncompressed();
+            }
             if self.0.connection.send_volatile(&message)? {
                 self.sent(event, message.len());
             }
@@ -126,7 +143,11 @@ impl Socket {
         if let (Some(recovery), None, Some(_)) = (&self.0.namespace.recovery, ack, self.part()) {
             let own = [&*self.0.id];
             let send = |message: &Prepared| {
-                self.0.connection.send(message).map_err(not_sent)?;
+                let sent = match how.compress {
+                    true => self.0.connection.send(message),
+                    false => self.0.connection.send(&message.clone().uncompressed()),
+                };
+                sent.map_err(not_sent)?;
                 self.sent(event, message.len());
                 Ok(())
             };
@@ -136,6 +157,9 @@ impl Socket {
         let mut encoded = Ok(0);
         let sent = self.0.connection.send_with(|buf| {
             let codec = &self.0.namespace.codec;
+            if !how.compress {
+                buf.uncompressed();
+            }
             encoded = codec
                 .write_event(buf, namespace, ack, event, args)
                 .map(|()| buf.len());
@@ -170,14 +194,19 @@ impl Socket {
         event: &str,
         args: &impl IntoArgs,
         timeout: std::time::Duration,
+        compress: bool,
     ) -> AckFuture<R> {
+        let how = How {
+            compress,
+            ..How::default()
+        };
         let id = self.0.namespace.next_ack_id();
         let limit = self.io_inner().limits.max_pending_acks;
         let acks = &self.extra().acks;
         let Some(answer) = acks.register(id, limit) else {
             return AckFuture::failed(AckError::TooManyPending { limit });
         };
-        if let Err(error) = self.send_event(Some(id), event, args, false) {
+        if let Err(error) = self.send_event(Some(id), event, args, how) {
             acks.forget(id);
             return AckFuture::failed(match error {
                 EmitError::Disconnected => AckError::Disconnected,

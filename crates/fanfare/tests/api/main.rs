@@ -11,6 +11,7 @@ mod dynamic;
 mod events;
 mod guards;
 mod handlers;
+mod http;
 mod listeners;
 mod logs;
 mod metrics;

@@ -1,17 +1,21 @@
 //! The fixture server of the interop and differential tests: `tests/interop/CONTRACT.md` says what it does.
 
+mod options;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use fanfare::extract::EventName;
 use fanfare::{
-    Ack, AckError, AllArgs, BroadcastAckError, BroadcastOperator, BuildError, ConnectError,
-    ConnectionStateRecovery, Data, DisconnectReason, EmitError, EventError, Limits, Namespace,
-    Protocol, Socket, SocketIo, SocketIoBuilder, Transports, Value,
+    Ack, AckError, AllArgs, BroadcastAckError, BroadcastOperator, ConnectError, Data,
+    DisconnectReason, EmitError, EventError, Namespace, Protocol, Socket, SocketIo,
+    SocketIoBuilder, Value,
 };
 use serde::Deserialize;
 use serde_json::json;
+
+use options::Options;
 use tokio::signal::unix::{SignalKind, signal};
 
 type Args = AllArgs<Value>;
@@ -19,99 +23,20 @@ type Emitted = Result<(), EmitError>;
 
 /// What this implementation can do beyond the basics; tests of the rest are skipped.
 const FEATURES: &[&str] = &[
+    "connectionError",
+    "cookie",
+    "cors",
+    "deflate",
     "dynamic",
     "eio3",
     "fetchSockets",
+    "hooks",
+    "httpCompression",
     "msgpack",
     "packetMiddleware",
     "recovery",
+    "serveClient",
 ];
-
-/// Node's options, as far as they are known here. Any other name is an error.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-struct Options {
-    path: Option<String>,
-    ping_interval: Option<u64>,
-    ping_timeout: Option<u64>,
-    upgrade_timeout: Option<u64>,
-    connect_timeout: Option<u64>,
-    max_http_buffer_size: Option<usize>,
-    transports: Option<Vec<String>>,
-    allow_upgrades: Option<bool>,
-    #[serde(rename = "allowEIO3")]
-    allow_eio3: bool,
-    serve_client: bool,
-    connection_state_recovery: Option<Recovery>,
-    parser: Option<ParserName>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ParserName {
-    Msgpack,
-}
-
-/// Both members are Node's; so is the default.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Recovery {
-    max_disconnection_duration: Option<u64>,
-    skip_middlewares: Option<bool>,
-}
-
-impl Options {
-    fn apply(self, mut builder: SocketIoBuilder) -> Result<SocketIo, BuildError> {
-        let mut limits = Limits::default();
-        if let Some(bytes) = self.max_http_buffer_size {
-            limits.max_payload = bytes;
-        }
-        if let Some(ms) = self.connect_timeout {
-            limits.connect_timeout = Duration::from_millis(ms);
-        }
-        if let Some(ms) = self.upgrade_timeout {
-            limits.upgrade_timeout = Duration::from_millis(ms);
-        }
-        // The tests send bursts that a page would not; a reader too slow for its outbox is another test's subject.
-        limits.outbox_bytes = 64 << 20;
-        limits.outbox_packets = 1 << 20;
-        builder = builder.limits(limits).allow_eio3(self.allow_eio3);
-        if let Some(options) = self.connection_state_recovery {
-            let mut recovery = ConnectionStateRecovery::default();
-            if let Some(ms) = options.max_disconnection_duration {
-                recovery.max_disconnection_duration = Duration::from_millis(ms);
-            }
-            recovery.skip_middlewares = options.skip_middlewares.unwrap_or(true);
-            builder = builder.connection_state_recovery(recovery);
-        }
-        if let Some(ParserName::Msgpack) = self.parser {
-            builder = builder.parser(fanfare::parser::MsgpackParser);
-        }
-        if let Some(path) = self.path {
-            builder = builder.path(path);
-        }
-        if let Some(ms) = self.ping_interval {
-            builder = builder.ping_interval(Duration::from_millis(ms));
-        }
-        if let Some(ms) = self.ping_timeout {
-            builder = builder.ping_timeout(Duration::from_millis(ms));
-        }
-        builder = builder.engine(|config| {
-            if let Some(names) = self.transports {
-                let has = |name: &str| names.iter().any(|other| other == name);
-                config.transports = Transports {
-                    polling: has("polling"),
-                    websocket: has("websocket"),
-                };
-            }
-            if let Some(allow) = self.allow_upgrades {
-                config.allow_upgrades = allow;
-            }
-        });
-        debug_assert!(!self.serve_client, "not offered here");
-        builder.build()
-    }
-}
 
 /// How an event is sent: the contract's `how`.
 #[derive(Debug, Default, Deserialize)]
@@ -160,7 +85,7 @@ impl How {
 }
 
 /// Writes an observation.
-fn say(kind: &str, members: serde_json::Value) {
+pub(crate) fn say(kind: &str, members: serde_json::Value) {
     let mut line = json!({ "type": kind });
     if let (Some(line), serde_json::Value::Object(members)) = (line.as_object_mut(), members) {
         line.extend(members);
@@ -228,11 +153,11 @@ async fn emit(
 ) -> Result<Ack<&'static str>, EmitError> {
     let args = AllArgs(args);
     if how.via == Via::Itself {
+        let mut emitter = socket.compress(how.compress.unwrap_or(true));
         if how.volatile {
-            socket.volatile().emit(&event, args)?;
-        } else {
-            socket.emit(&event, args)?;
+            emitter = emitter.volatile();
         }
+        emitter.emit(&event, args)?;
     } else {
         how.operator(&socket).emit(&event, args)?;
     }

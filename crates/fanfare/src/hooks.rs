@@ -1,0 +1,122 @@
+//! What an application has to say about requests and connections, below the namespaces.
+
+use std::fmt;
+use std::future::Future;
+
+use fanfare_engine::{AllowFuture, ConnectionError, GenerateIdFuture, Handshake};
+use http::HeaderMap;
+
+use crate::conn::{Conn, ConnEvent};
+
+type AllowRequest = dyn Fn(&Handshake) -> AllowFuture + Send + Sync;
+type GenerateId = dyn Fn(&Handshake) -> GenerateIdFuture + Send + Sync;
+type Headers = dyn Fn(&mut HeaderMap, &Handshake) + Send + Sync;
+type OnConnectionError = dyn Fn(&ConnectionError<'_>) + Send + Sync;
+type OnConnEvent = dyn Fn(&Conn, ConnEvent<'_>) + Send + Sync;
+
+/// The functions that the builder was given.
+#[derive(Default)]
+pub(crate) struct Hooks {
+    allow_request: Option<Box<AllowRequest>>,
+    generate_id: Option<Box<GenerateId>>,
+    initial_headers: Option<Box<Headers>>,
+    headers: Option<Box<Headers>>,
+    connection_error: Option<Box<OnConnectionError>>,
+    conn_event: Option<Box<OnConnEvent>>,
+}
+
+impl Hooks {
+    pub(crate) fn set_allow_request<F, Fut, E>(&mut self, decide: F)
+    where
+        F: Fn(Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<String>,
+    {
+        self.allow_request = Some(Box::new(move |request| {
+            let decision = decide(request.clone());
+            Box::pin(async move { decision.await.map_err(Into::into) })
+        }));
+    }
+
+    pub(crate) fn set_generate_id<F, Fut, E>(&mut self, generate: F)
+    where
+        F: Fn(Handshake) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String, E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.generate_id = Some(Box::new(move |request| {
+            let id = generate(request.clone());
+            Box::pin(async move { id.await.map_err(|error| error.to_string()) })
+        }));
+    }
+
+    pub(crate) fn set_initial_headers(
+        &mut self,
+        hook: impl Fn(&mut HeaderMap, &Handshake) + Send + Sync + 'static,
+    ) {
+        self.initial_headers = Some(Box::new(hook));
+    }
+
+    pub(crate) fn set_headers(
+        &mut self,
+        hook: impl Fn(&mut HeaderMap, &Handshake) + Send + Sync + 'static,
+    ) {
+        self.headers = Some(Box::new(hook));
+    }
+
+    pub(crate) fn set_connection_error(
+        &mut self,
+        hook: impl Fn(&ConnectionError<'_>) + Send + Sync + 'static,
+    ) {
+        self.connection_error = Some(Box::new(hook));
+    }
+
+    pub(crate) fn set_conn_event(
+        &mut self,
+        hook: impl Fn(&Conn, ConnEvent<'_>) + Send + Sync + 'static,
+    ) {
+        self.conn_event = Some(Box::new(hook));
+    }
+
+    pub(crate) fn allow_request(&self, request: &Handshake) -> Option<AllowFuture> {
+        self.allow_request.as_ref().map(|decide| decide(request))
+    }
+
+    pub(crate) fn generate_id(&self, request: &Handshake) -> Option<GenerateIdFuture> {
+        self.generate_id.as_ref().map(|generate| generate(request))
+    }
+
+    pub(crate) fn headers(&self, headers: &mut HeaderMap, request: &Handshake, initial: bool) {
+        if let (true, Some(hook)) = (initial, &self.initial_headers) {
+            hook(headers, request);
+        }
+        if let Some(hook) = &self.headers {
+            hook(headers, request);
+        }
+    }
+
+    pub(crate) fn connection_error(&self, error: &ConnectionError<'_>) {
+        if let Some(hook) = &self.connection_error {
+            hook(error);
+        }
+    }
+
+    /// Whether somebody listens to the events of connections.
+    #[inline]
+    pub(crate) fn watches_conns(&self) -> bool {
+        self.conn_event.is_some()
+    }
+
+    #[cold]
+    pub(crate) fn conn_event(&self, conn: &Conn, event: ConnEvent<'_>) {
+        if let Some(hook) = &self.conn_event {
+            hook(conn, event);
+        }
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
