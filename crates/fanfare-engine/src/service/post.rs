@@ -231,7 +231,12 @@ pub(crate) fn received<H: Handler>(
     };
     if kind != Received::Message {
         let now = Instant::now();
-        conn.drive(|inner| ((), inner.session.packet(now, lane, kind, conn.host.times())));
+        conn.drive(|inner| {
+            let actions = inner.session.packet(now, lane, kind, conn.host.times());
+            // A pong leaves nothing to do now, but brings the next ping nearer than its own timeout was.
+            conn.reschedule(inner);
+            ((), actions)
+        });
         let beat = match conn.protocol() {
             Protocol::V4 => Received::Pong,
             Protocol::V3 => Received::Ping,
