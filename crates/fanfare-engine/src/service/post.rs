@@ -231,12 +231,7 @@ pub(crate) fn received<H: Handler>(
     };
     if kind != Received::Message {
         let now = Instant::now();
-        conn.drive(|inner| {
-            let actions = inner.session.packet(now, lane, kind, conn.host.times());
-            // A pong leaves nothing to do now, but brings the next ping nearer than its own timeout was.
-            conn.reschedule(inner);
-            ((), actions)
-        });
+        conn.drive(|inner| ((), inner.session.packet(now, lane, kind, conn.host.times())));
         let beat = match conn.protocol() {
             Protocol::V4 => Received::Pong,
             Protocol::V3 => Received::Ping,
