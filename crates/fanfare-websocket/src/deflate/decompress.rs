@@ -21,7 +21,7 @@ pub enum InflateError {
 
 /// Decompresses the messages of one direction of a connection (RFC 7692, section 7.2.2).
 ///
-/// With context takeover it keeps some 40 KB from the first message on; without, none: the state is borrowed from the
+/// With context takeover it keeps some 50 KB from the first message on; without, none: the state is borrowed from the
 /// thread for the time of a message.
 pub struct Decompressor {
     keep: bool,

@@ -221,7 +221,7 @@ impl SocketIoBuilder {
     }
 
     /// Compression of WebSocket messages (`perMessageDeflate`, RFC 7692) for clients that offer it. Default: off, as in
-    /// Node: it costs time, and with context takeover some 300 KB per connection (see [`PerMessageDeflate`]; its
+    /// Node: it costs time, and with context takeover some 380 KB per connection (see [`PerMessageDeflate`]; its
     /// default takes nothing over).
     ///
     /// A broadcast is compressed once for all connections without takeover that agreed on the same window. What is not
