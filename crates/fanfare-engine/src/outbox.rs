@@ -56,17 +56,17 @@ pub(crate) enum Sink {
 
 /// The bounded queue of one connection, with the writing end of its transport.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Outbox {
     pub(crate) sink: Sink,
-    queue: Queue,
-    bytes: usize,
-    packets: u32,
-    /// Small frames behind the queue, in one piece; never empty.
-    tail: Option<Box<Tail>>,
     /// Frames behind the tail that others share and that may still become more. Not part of `bytes` and `packets`.
     run: Option<Arc<Run>>,
+    /// Small frames behind the queue, in one piece; never empty.
+    tail: Option<Box<Tail>>,
     /// The batch that will flush; 0 = none.
     pub(crate) dirty: u32,
+    packets: u32,
+    bytes: usize,
     /// The socket takes nothing more; the connection's task flushes when it does again.
     pub(crate) blocked: bool,
     /// The head of the queue is the rest of a frame that was written in part.
@@ -75,6 +75,7 @@ pub(crate) struct Outbox {
     pub(crate) compress: bool,
     /// The first bytes of the queue that are no frame yet: the answer to an HTTP request.
     head: u16,
+    queue: Queue,
     /// The task that reads the connection.
     pub(crate) task: Option<Waker>,
 }

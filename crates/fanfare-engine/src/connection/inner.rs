@@ -22,16 +22,19 @@ const CLOSE: [u8; 2] = [0x88, 0];
 
 /// The session and the outbox of one connection.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Inner {
-    pub(crate) session: Session,
     pub(crate) outbox: Outbox,
     /// Boxed, because an idle WebSocket has none.
     waiting: Option<Box<Waiting>>,
+    pub(crate) session: Session,
     pub(crate) deadline: Option<Instant>,
     /// The tick of this connection's entry in the wheel; 0 = none.
     pub(crate) wheel_at: u64,
     /// The code of the close frame to send; 0 = a frame without a code.
     pub(crate) close_code: u16,
+    /// The peer has ended the WebSocket: its task reads no more, and closes the socket itself at once.
+    pub(crate) over: bool,
     /// Compresses with what went before; made when the first message is compressed.
     compressor: Option<Box<Compressor>>,
     /// What led to the close, in words.
@@ -58,6 +61,7 @@ impl Inner {
             deadline: None,
             wheel_at: 0,
             close_code: 0,
+            over: false,
             compressor: None,
             description: None,
         }
@@ -238,7 +242,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
         {
             after.ready.append(&mut inner.take_ready());
         }
-        if inner.outbox.is_empty() {
+        if inner.outbox.is_empty() && self.flags.has(Flags::CLOSING) {
             inner.session.drained()
         } else {
             Actions::NONE
@@ -259,8 +263,11 @@ impl<S: Send + Sync + 'static> Connection<S> {
                     let _ = inner.outbox.write_or_queue(&frame, 1);
                     inner.outbox.clear();
                 }
-                // Dropping the writing end ends the stream in this direction.
-                inner.outbox.sink = Sink::Closed;
+                let sink = std::mem::replace(&mut inner.outbox.sink, Sink::Closed);
+                if let (Sink::Tcp(half), true) = (sink, inner.over) {
+                    // Dropping it would end the stream in this direction, which closing the socket does as well.
+                    half.forget();
+                }
             }
             Sink::Task => {
                 if between {

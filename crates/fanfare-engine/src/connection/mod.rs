@@ -42,13 +42,15 @@ pub(crate) trait Host<S>: Send + Sync + 'static {
 /// One connection of an [`Engine`](crate::Engine), over whatever transport.
 ///
 /// All methods may be called from any thread; none blocks, and none calls the [`Handler`](crate::Handler).
+// In this order, because a broadcast looks at nothing but the beginning, of each of its recipients.
+#[repr(C)]
 pub struct Connection<S> {
-    pub(crate) inner: Mutex<Inner>,
     pub(crate) flags: Flags,
     pub(crate) deflate: Deflate,
     protocol: Protocol,
-    pub(crate) sid: Sid,
     pub(crate) index: u32,
+    pub(crate) inner: Mutex<Inner>,
+    pub(crate) sid: Sid,
     pub(crate) host: Arc<dyn Host<S>>,
     handshake: Handshake,
     state: S,
@@ -222,10 +224,10 @@ impl<S: Send + Sync + 'static> Connection<S> {
                 self.host.times(),
             )
         };
-        self.apply(&mut inner, actions, &mut after);
         if inner.session.stage() != Stage::Open {
             self.flags.set(Flags::CLOSING);
         }
+        self.apply(&mut inner, actions, &mut after);
         drop(inner);
         after.run(self);
     }

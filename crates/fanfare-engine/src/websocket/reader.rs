@@ -173,6 +173,7 @@ impl<H: Handler> Reader<H> {
                                 conn.drive(|inner| {
                                     inner.close_code = if code.is_sendable() { code.0 } else { 0 };
                                     inner.describe(format_args!("close frame {}", code.0));
+                                    inner.over = true;
                                     ((), inner.session.websocket_closed())
                                 });
                                 return (Next::Over, consumed);
@@ -203,8 +204,10 @@ impl<H: Handler> Reader<H> {
 
     /// The stream has ended or failed.
     fn ended(&self) -> Next {
-        self.conn
-            .drive(|inner| ((), inner.session.websocket_closed()));
+        self.conn.drive(|inner| {
+            inner.over = true;
+            ((), inner.session.websocket_closed())
+        });
         Next::Over
     }
 
