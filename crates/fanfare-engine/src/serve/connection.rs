@@ -1,7 +1,6 @@
 //! One connection: reads requests, has them answered, writes the answers.
 
 use std::cell::RefCell;
-use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -22,7 +21,7 @@ use tower_service::Service;
 use super::request::{self, Parsed};
 use super::stop::Seat;
 use super::stream::poll_stalled;
-use super::{HttpStream, ServeBody, Shared, fallback, response};
+use super::{HttpStream, ServeBody, Served, Shared, fallback, response};
 use crate::scratch::{SCRATCH, with_scratch};
 use crate::{EngineBody, RemoteAddr};
 
@@ -100,15 +99,7 @@ enum State<F> {
     Over,
 }
 
-impl<S> Connection<S>
-where
-    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
-        + Clone
-        + Send
-        + Unpin
-        + 'static,
-    S::Future: Send + Unpin,
-{
+impl<S: Served> Connection<S> {
     pub(super) fn new(
         shared: Arc<Shared>,
         service: S,
@@ -369,15 +360,7 @@ impl Wire {
     }
 }
 
-impl<S> Future for Connection<S>
-where
-    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
-        + Clone
-        + Send
-        + Unpin
-        + 'static,
-    S::Future: Send + Unpin,
-{
+impl<S: Served> Future for Connection<S> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -1,6 +1,5 @@
 //! Connections that hyper serves.
 
-use std::convert::Infallible;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -8,29 +7,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::Request;
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 use tower_service::Service;
 
 use super::stop::Seat;
-use super::{HttpStream, ServeBody, Shared};
-use crate::{EngineBody, RemoteAddr};
+use super::{HttpStream, ServeBody, Served, Shared};
+use crate::RemoteAddr;
 
 /// Has hyper serve a connection to its end.
-pub(super) async fn serve<S>(
+pub(super) async fn serve<S: Served>(
     shared: Arc<Shared>,
     service: S,
     stream: HttpStream,
     address: SocketAddr,
     mut seat: Seat,
-) where
-    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-{
+) {
     let asked = Arc::new(AtomicBool::new(false));
     let service = TowerToHyperService::new(Adapter {
         service,

@@ -65,6 +65,31 @@ impl Default for ServeOptions {
     }
 }
 
+/// What [`serve`] serves.
+trait Served:
+    Service<
+        Request<ServeBody>,
+        Response = Response<EngineBody>,
+        Error = Infallible,
+        Future: Send + Unpin,
+    > + Clone
+    + Send
+    + Unpin
+    + 'static
+{
+}
+
+impl<S> Served for S
+where
+    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
+        + Clone
+        + Send
+        + Unpin
+        + 'static,
+    S::Future: Send + Unpin,
+{
+}
+
 /// What all connections of a server have in common.
 #[derive(Debug)]
 struct Shared {
@@ -137,15 +162,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-async fn accept<S>(listener: TcpListener, service: S, shared: Arc<Shared>)
-where
-    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
-        + Clone
-        + Send
-        + Unpin
-        + 'static,
-    S::Future: Send + Unpin,
-{
+async fn accept<S: Served>(listener: TcpListener, service: S, shared: Arc<Shared>) {
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -171,15 +188,7 @@ where
 }
 
 /// A connection that begins with a PROXY protocol header.
-async fn proxied<S>(mut connection: Connection<S>)
-where
-    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
-        + Clone
-        + Send
-        + Unpin
-        + 'static,
-    S::Future: Send + Unpin,
-{
+async fn proxied<S: Served>(mut connection: Connection<S>) {
     let timeout = connection.header_timeout();
     let Some((stream, address)) = connection.peer() else {
         return;
