@@ -7,6 +7,7 @@ mod command;
 mod demo;
 mod frontend;
 mod fuzz;
+mod guards;
 mod steps;
 mod summary;
 mod test;

@@ -92,6 +92,11 @@ pub(crate) const STEPS: &[Step] = &[
         autobahn,
     ),
     step(
+        "guards",
+        "instructions per operation on the hot paths, against their limits",
+        |_| crate::guards::run(),
+    ),
+    step(
         "benches",
         "the benchmark harness, and every delivery it checks in short runs",
         benches,

@@ -130,6 +130,14 @@ pub(crate) fn program(name: &str, package: &str) -> Result<(), String> {
         .ok_or_else(|| format!("{name} is missing (Debian: `apt-get install {package}`)"))
 }
 
+/// Says why instructions cannot be counted.
+pub(crate) fn valgrind() -> Result<(), String> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Err("instructions are counted on Linux on x86-64 only".to_owned());
+    }
+    program("valgrind", "valgrind")
+}
+
 /// Says why a crate that links OpenSSL cannot be built.
 pub(crate) fn openssl() -> Result<(), String> {
     let there = || {

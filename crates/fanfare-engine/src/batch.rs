@@ -15,6 +15,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use crate::connection::{Connection, Touched};
 use crate::outbox::Tail;
 use crate::run::{Room, Run};
+use crate::sync::thread_local;
 use crate::{PreparedBuf, SendError};
 
 /// Buffers bigger than this are not kept for the next time.

@@ -336,8 +336,23 @@ mod tests {
         fn close(&self, _: &Arc<Connection<()>>, _: fanfare_protocol::engine::CloseReason) {}
     }
 
-    #[tokio::test]
-    async fn only_one_at_a_time_may_call_the_handler() {
+    #[test]
+    fn only_one_at_a_time_may_call_the_handler() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        // Connections are under the scheduler in these tests; this one has only one thread.
+        shuttle::check_random(
+            move || {
+                let _runtime = runtime.enter();
+                only_one_at_a_time();
+            },
+            1,
+        );
+    }
+
+    fn only_one_at_a_time() {
         let engine = Engine::new(Nothing, Config::default());
         let handshake = Handshake::new(&http::Request::new(()));
         let conn = engine

@@ -1,6 +1,6 @@
 //! The few facts about a connection that are read without its lock.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::{AtomicU8, Ordering};
 
 /// A set of bits that any thread may read and change.
 #[derive(Debug)]

@@ -25,6 +25,7 @@ mod scratch;
 mod serve;
 mod service;
 mod sid;
+mod sync;
 mod table;
 mod websocket;
 mod wheel;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
-use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::SendError;
 use crate::batch;
 use crate::run::{Room, Run, Sealed};
+use crate::sync::OwnedWriteHalf;
 
 /// Frames of up to this many bytes are collected in one piece of memory: copying them costs less than counting
 /// references and handing the kernel many pieces.
@@ -343,17 +343,26 @@ impl Outbox {
         }
     }
 
+    /// Wakes the task that has to go on: one that writes itself now, another when the socket takes something, which may
+    /// have happened since it was found blocked.
+    pub(crate) fn wake_task(&self) {
+        let Some(task) = &self.task else { return };
+        let now = match &self.sink {
+            Sink::Tcp(half) => !matches!(register(half, Some(task)), Ok(true)),
+            Sink::Task => true,
+            Sink::Polling | Sink::Closed => false,
+        };
+        if now {
+            task.wake_by_ref();
+        }
+    }
+
     /// Writes the queue to the socket as far as it takes it.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         match &self.sink {
             Sink::Tcp(_) => {}
             Sink::Task => {
-                if !self.is_empty() {
-                    self.blocked = true;
-                    if let Some(task) = &self.task {
-                        task.wake_by_ref();
-                    }
-                }
+                self.blocked = !self.is_empty();
                 return Ok(());
             }
             Sink::Polling | Sink::Closed => return Ok(()),

@@ -1,30 +1,11 @@
-//! What the codec costs per frame: `cargo bench -p fanfare-websocket`. Numbers are the best of several rounds.
+//! What the codec costs: `cargo bench -p fanfare-websocket`.
 
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
-
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
 use fanfare_websocket::{Decoded, Decoder, DecoderConfig, Event, OpCode, Role, deflate, frame};
 
-/// Runs `f`, which handles `frames` frames, often; prints nanoseconds per frame.
-fn measure(name: &str, frames: usize, mut f: impl FnMut()) {
-    let mut best = Duration::MAX;
-    for _ in 0..20 {
-        let begun = Instant::now();
-        let mut rounds = 0u32;
-        while begun.elapsed() < Duration::from_millis(10) {
-            for _ in 0..16 {
-                f();
-            }
-            rounds += 16;
-        }
-        best = best.min(begun.elapsed() / rounds);
-    }
-    println!(
-        "{name:<44} {:>9.1} ns/frame",
-        best.as_nanos() as f64 / frames as f64
-    );
+fn main() {
+    divan::main();
 }
 
 /// Decodes all frames of `bytes`, in a buffer that is filled anew each time as by a read.
@@ -43,62 +24,62 @@ fn decode_all(decoder: &mut Decoder, bytes: &[u8], buffer: &mut [u8]) -> usize {
     sum
 }
 
-fn main() {
-    let mut buffer = vec![0; 2 << 20];
-    for (name, opcode, len, count) in [
-        ("decode 16 masked texts of 20 bytes", OpCode::Text, 20, 16),
-        ("decode 16 masked texts of 60 bytes", OpCode::Text, 60, 16),
-        ("decode 16 masked texts of 120 bytes", OpCode::Text, 120, 16),
-        (
-            "decode 16 masked texts of 1000 bytes",
-            OpCode::Text,
-            1000,
-            16,
-        ),
-        (
-            "decode 16 masked binaries of 60 bytes",
-            OpCode::Binary,
-            60,
-            16,
-        ),
-        ("decode a masked text of 1 MiB", OpCode::Text, 1 << 20, 1),
-    ] {
-        let mut bytes = Vec::new();
-        for _ in 0..count {
-            frame::encode_masked_into(
-                &mut bytes,
-                opcode,
-                &vec![b'x'; len],
-                [0x37, 0xfa, 0x21, 0x3d],
-            );
-        }
-        let mut decoder = Decoder::new(Role::Server, DecoderConfig::default());
-        measure(name, count, || {
-            black_box(decode_all(&mut decoder, black_box(&bytes), &mut buffer));
-        });
-        measure("  of which filling the buffer", count, || {
-            buffer[..bytes.len()].copy_from_slice(black_box(&bytes));
-            black_box(&mut buffer);
-        });
+fn decode(bencher: Bencher<'_, '_>, opcode: OpCode, len: usize, count: usize) {
+    let (payload, mut bytes) = (vec![b'x'; len], Vec::new());
+    for _ in 0..count {
+        frame::encode_masked_into(&mut bytes, opcode, &payload, [0x37, 0xfa, 0x21, 0x3d]);
     }
-    let mut out = Vec::with_capacity(2 << 20);
-    for len in [20, 120, 1000] {
-        let payload = vec![b'x'; len];
-        measure(&format!("begin, write {len} bytes, finish"), 1, || {
-            out.clear();
-            let start = frame::begin(&mut out);
-            out.extend_from_slice(black_box(&payload));
-            frame::finish(&mut out, start, OpCode::Text);
-            black_box(&out);
-        });
-    }
-    let json = br#"2["message",{"room":"lobby","from":"somebody","text":"hello everybody, how are you?"}]"#.repeat(20);
-    measure("compress and frame 1.7 kB once for all", 1, || {
-        black_box(deflate::compress_shared(
-            OpCode::Text,
-            black_box(&json),
-            15,
-            1,
-        ));
+    let mut buffer = vec![0; bytes.len()];
+    let mut decoder = Decoder::new(Role::Server, DecoderConfig::default());
+    bencher
+        .counter(BytesCount::new(bytes.len()))
+        .bench_local(|| decode_all(&mut decoder, black_box(&bytes), &mut buffer));
+}
+
+/// Sixteen masked texts of so many bytes.
+#[divan::bench(args = [20, 60, 120, 1000])]
+fn decode_16_texts(bencher: Bencher<'_, '_>, len: usize) {
+    decode(bencher, OpCode::Text, len, 16);
+}
+
+/// Sixteen masked binary messages of so many bytes.
+#[divan::bench(args = [60])]
+fn decode_16_binaries(bencher: Bencher<'_, '_>, len: usize) {
+    decode(bencher, OpCode::Binary, len, 16);
+}
+
+/// One big masked text.
+#[divan::bench]
+fn decode_a_text_of_1_mib(bencher: Bencher<'_, '_>) {
+    decode(bencher, OpCode::Text, 1 << 20, 1);
+}
+
+/// What of the above is filling the buffer.
+#[divan::bench(args = [500, 1 << 20])]
+fn fill_the_buffer(bencher: Bencher<'_, '_>, len: usize) {
+    let (bytes, mut buffer) = (vec![b'x'; len], vec![0; len]);
+    bencher.counter(BytesCount::new(len)).bench_local(|| {
+        buffer.copy_from_slice(black_box(&bytes));
+        black_box(&mut buffer);
     });
+}
+
+/// A frame of so many bytes, written where it is to stand.
+#[divan::bench(args = [20, 120, 1000])]
+fn begin_write_finish(bencher: Bencher<'_, '_>, len: usize) {
+    let (payload, mut out) = (vec![b'x'; len], Vec::new());
+    bencher.bench_local(|| {
+        out.clear();
+        let start = frame::begin(&mut out);
+        out.extend_from_slice(black_box(&payload));
+        frame::finish(&mut out, start, OpCode::Text);
+        black_box(&out);
+    });
+}
+
+/// 1.7 kB compressed and framed, once for all recipients.
+#[divan::bench]
+fn compress_shared(bencher: Bencher<'_, '_>) {
+    let json = br#"2["message",{"room":"lobby","from":"somebody","text":"hello everybody, how are you?"}]"#.repeat(20);
+    bencher.bench_local(|| deflate::compress_shared(OpCode::Text, black_box(&json), 15, 1));
 }

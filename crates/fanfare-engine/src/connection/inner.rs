@@ -163,14 +163,17 @@ pub(crate) struct After {
 impl After {
     #[inline]
     pub(crate) fn run<S: Send + Sync + 'static>(self, conn: &Arc<Connection<S>>) {
+        // Before anybody is woken: whoever looks must see it.
+        let before = self
+            .closed
+            .then(|| conn.flags.set(Flags::CLOSED | Flags::CLOSING));
         for waker in [self.get, self.task, self.probe].into_iter().flatten() {
             waker.wake();
         }
         self.ready.into_iter().for_each(Waker::wake);
-        if self.closed {
+        if let Some(before) = before {
             // Whoever is calling the handler now tells it at the end of that.
-            let report = conn.flags.set(Flags::CLOSED | Flags::CLOSING) & Flags::BUSY == 0;
-            conn.host.closed(conn, report);
+            conn.host.closed(conn, before & Flags::BUSY == 0);
         }
     }
 }
@@ -223,20 +226,30 @@ impl<S: Send + Sync + 'static> Connection<S> {
             after.get = after.get.take().or_else(|| inner.take_get());
             return Actions::NONE;
         }
-        if !inner.outbox.blocked
-            && let Err(error) = inner.outbox.flush()
-        {
-            inner.describe(error);
-            return inner.session.websocket_closed();
+        if !inner.outbox.blocked {
+            if let Err(error) = inner.outbox.flush() {
+                inner.describe(error);
+                return inner.session.websocket_closed();
+            }
+            if inner.outbox.blocked {
+                self.block(inner);
+            }
         }
         self.flushed(inner, after)
     }
 
+    /// Leaves the rest to the connection's task.
+    ///
+    /// The task looks at the flag without the lock, and may be woken before the flag is set: then nobody would come back.
+    /// So whoever is to wake it is asked once the flag is set.
+    #[cold]
+    pub(super) fn block(&self, inner: &Inner) {
+        self.flags.set(Flags::BLOCKED);
+        inner.outbox.wake_task();
+    }
+
     /// Something was taken from the queue, or tried to.
     pub(crate) fn flushed(&self, inner: &mut Inner, after: &mut After) -> Actions {
-        if inner.outbox.blocked {
-            self.flags.set(Flags::BLOCKED);
-        }
         if inner.waiting.is_some()
             && inner.outbox.bytes() <= self.host.config().limits.outbox_bytes / 2
         {

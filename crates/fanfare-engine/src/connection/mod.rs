@@ -14,7 +14,6 @@ use fanfare_protocol::engine::session::{
     Actions, Revision, Session, SessionConfig, Stage, TransportKind,
 };
 use fanfare_websocket::deflate;
-use parking_lot::{Mutex, MutexGuard};
 
 use crate::batch::{self, Source};
 use crate::flags::Flags;
@@ -22,6 +21,7 @@ use crate::forms::{Deflate, Forms};
 use crate::prepared::Framing;
 use crate::service::wants_base64;
 use crate::sid::Sid;
+use crate::sync::{Mutex, MutexGuard};
 use crate::wheel::Wheel;
 use crate::{CloseMode, Config, Handshake, Prepared, PreparedBuf, Protocol, SendError, Transport};
 

@@ -2,10 +2,10 @@
 
 use std::io;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use parking_lot::MutexGuard;
 
 use super::{After, Connection, Inner};
 use crate::batch::Source;
@@ -14,6 +14,7 @@ use crate::flags::Flags;
 use crate::outbox::{SMALL, Sink};
 use crate::prepared::Frames;
 use crate::run::{Room, Run};
+use crate::sync::MutexGuard;
 use crate::{CloseReason, SendError};
 
 /// A batch holds back so many bytes for one connection at most; then they are written, batch or not.
@@ -65,7 +66,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
                 return Err(self.failed(inner, &error));
             }
             if inner.outbox.blocked {
-                self.flags.set(Flags::BLOCKED);
+                self.block(&inner);
             }
             return Ok(());
         }
@@ -220,6 +221,40 @@ impl<S: Send + Sync + 'static> Connection<S> {
         }
         // Another thread's batch may hold it back longer than this one.
         std::mem::replace(&mut inner.outbox.dirty, batch) != batch
+    }
+
+    /// Has `write` take the queue, where only the connection's task writes to the stream.
+    ///
+    /// The lock is held while it writes: what has been written must still be the head of the queue afterwards, whoever
+    /// queues a ping or closes meanwhile.
+    pub(crate) fn poll_write_queue(
+        &self,
+        mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let mut inner = self.inner.lock();
+            let Some(frames) = inner.outbox.front() else {
+                return Poll::Ready(Ok(()));
+            };
+            let written = ready!(write(&frames))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            inner.outbox.written(written);
+        }
+    }
+
+    /// The socket takes something again: goes on with the queue. Only the connection's task calls this.
+    pub(crate) fn resume(self: &Arc<Self>) {
+        let mut after = After::default();
+        let mut inner = self.inner.lock();
+        inner.outbox.blocked = false;
+        let actions = self.flush(&mut inner, &mut after);
+        if !actions.is_empty() {
+            self.apply(&mut inner, actions, &mut after);
+        }
+        drop(inner);
+        after.run(self);
     }
 
     /// Time has passed: the wheel has reached `tick`. `true`: the deadline of the layer above has passed as well.

@@ -13,7 +13,6 @@ use tokio::time::Sleep;
 
 use super::stream::{LINGER, Stream};
 use crate::batch::{self, Source, batch};
-use crate::connection::After;
 use crate::flags::Flags;
 use crate::scratch::{SCRATCH, with_scratch};
 use crate::service::received;
@@ -228,15 +227,7 @@ impl<H: Handler> Reader<H> {
                 Poll::Ready(Ok(())) => {}
             }
         }
-        let mut after = After::default();
-        let mut inner = conn.inner.lock();
-        inner.outbox.blocked = false;
-        let actions = conn.flush(&mut inner, &mut after);
-        if !actions.is_empty() {
-            conn.apply(&mut inner, actions, &mut after);
-        }
-        drop(inner);
-        after.run(conn);
+        conn.resume();
     }
 
     /// The session is over, the peer may not know: sends what is left, then waits a little for its end.

@@ -21,6 +21,7 @@ use crate::Connection;
 use crate::flags::Flags;
 use crate::outbox::Sink;
 use crate::serve::HttpStream;
+use crate::sync::write_half;
 
 /// A stream that cannot be written to by several threads.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
@@ -78,7 +79,9 @@ impl Stream {
     pub(super) fn attach_now(&mut self, inner: &mut crate::connection::Inner, cx: &Context<'_>) {
         inner.outbox.task = Some(cx.waker().clone());
         inner.outbox.sink = match self {
-            Stream::Tcp(_, write) => write.take().map_or(Sink::Closed, Sink::Tcp),
+            Stream::Tcp(_, write) => write
+                .take()
+                .map_or(Sink::Closed, |half| Sink::Tcp(write_half(half))),
             Stream::Boxed(_) => Sink::Task,
         };
     }
@@ -131,21 +134,13 @@ impl Stream {
     }
 
     /// Writes the queue of a connection whose stream cannot be shared. (For TCP the outbox does that itself.)
-    pub(super) fn poll_write_queue<S>(
+    pub(super) fn poll_write_queue<S: Send + Sync + 'static>(
         &mut self,
         cx: &mut Context<'_>,
         conn: &Arc<Connection<S>>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            let Some(frames) = conn.inner.lock().outbox.front() else {
-                return self.poll_flush(cx);
-            };
-            let written = ready!(self.poll_write(cx, &frames))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            conn.inner.lock().outbox.written(written);
-        }
+        ready!(conn.poll_write_queue(|frames| self.poll_write(cx, frames)))?;
+        self.poll_flush(cx)
     }
 
     /// Closes a WebSocket that is of no use, with a close frame behind `head`.
