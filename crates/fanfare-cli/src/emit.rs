@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::exit::{Code, Failure, Outcome};
 use crate::out;
-use crate::session::{AskError, Handle, Session, SessionOptions};
+use crate::session::{AskError, Handle, Note, Session, SessionOptions};
 use crate::values::{Datum, duration, parse_line};
 
 /// Options of `fanfare emit`.
@@ -59,31 +59,51 @@ pub(crate) async fn run(args: Emit) -> Outcome {
     session.connected().await?;
     let handle = session.handle();
     // Heartbeats and refusals go on while we emit.
-    let drain = tokio::spawn(async move { while session.next().await.is_some() {} });
-    if args.lines {
+    let lost = tokio::spawn(async move {
+        while let Some(note) = session.next().await {
+            if let Note::Disconnected { reason, .. } = note {
+                return reason;
+            }
+        }
+        "the connection is closed".to_owned()
+    });
+    tokio::select! {
+        biased;
+        done = all(&handle, &args, fixed) => done?,
+        reason = lost => {
+            let what = "the connection was lost before everything was sent";
+            return Err(Failure::new(Code::Lost, what).because(reason.unwrap_or_default()));
+        }
+    }
+    handle.disconnect().await;
+    Ok(Code::Ok)
+}
+
+async fn all(handle: &Handle, args: &Emit, fixed: Vec<Datum>) -> Result<(), Failure> {
+    if !args.lines {
+        one(handle, args, fixed).await?;
+    } else {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         let broken =
             |error| Failure::new(Code::Failed, "cannot read standard input").because(error);
+        let mut number = 0;
         while let Some(line) = lines.next_line().await.map_err(broken)? {
-            if line.trim().is_empty() {
-                continue;
-            }
+            number += 1;
+            let here = |failure: Failure| failure.at(format!("line {number}"));
             let mut values = fixed.clone();
-            values.extend(parse_line(&line)?);
-            one(&handle, &args, values).await?;
+            values.extend(parse_line(&line).map_err(here)?);
+            if !line.trim().is_empty() {
+                one(handle, args, values).await.map_err(here)?;
+            }
         }
-    } else {
-        one(&handle, &args, fixed).await?;
     }
-    handle.disconnect().await;
-    drain.abort();
-    Ok(Code::Ok)
+    handle.flushed().await;
+    Ok(())
 }
 
 async fn one(handle: &Handle, args: &Emit, values: Vec<Datum>) -> Result<(), Failure> {
     if !args.ack {
-        // With a full buffer, wait for room instead of failing: a pipe may be faster than the network.
-        return handle.emit(&args.event, values, false);
+        return handle.push(&args.event, values).await;
     }
     match handle.ask(&args.event, values, args.timeout).await {
         Ok(answer) => {

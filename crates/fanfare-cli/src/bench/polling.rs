@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use ::http::Method;
-use ::http::header::{CONTENT_TYPE, COOKIE, HeaderValue, SET_COOKIE};
+use ::http::header::{CONTENT_TYPE, HeaderValue};
 use fanfare_protocol::engine::Opened;
 use tokio::time::timeout;
 
@@ -21,7 +21,7 @@ struct Session {
     get: Connection,
     post: Connection,
     query: String,
-    cookies: Option<HeaderValue>,
+    cookies: String,
     prefix: String,
 }
 
@@ -47,15 +47,7 @@ impl Session {
             .and_then(|json| Opened::parse(json.split(SEPARATOR).next()?).ok());
         let opened = opened
             .ok_or_else(|| format!("the handshake is answered {} {text}", response.status))?;
-        let cookies: Vec<&str> = response
-            .headers
-            .get_all(SET_COOKIE)
-            .iter()
-            .filter_map(|cookie| cookie.to_str().ok()?.split(';').next())
-            .collect();
-        let cookies = (!cookies.is_empty())
-            .then(|| HeaderValue::from_str(&cookies.join("; ")).ok())
-            .flatten();
+        let cookies = response.cookies();
         let query = format!("EIO=4&transport=polling&sid={}", opened.sid);
         let mut session = Self {
             get,
@@ -92,9 +84,7 @@ impl Session {
             CONTENT_TYPE,
             HeaderValue::from_static("text/plain;charset=UTF-8"),
         );
-        if let Some(cookies) = &self.cookies {
-            headers.insert(COOKIE, cookies.clone());
-        }
+        http::add_cookies(headers, &self.cookies);
         request
     }
 

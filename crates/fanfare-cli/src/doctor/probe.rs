@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::http::header::{CONTENT_TYPE, COOKIE, ORIGIN, SET_COOKIE};
+use ::http::header::{CONTENT_TYPE, ORIGIN};
 use ::http::{HeaderValue, Method};
 use bytes::Bytes;
 use fanfare_protocol::engine::Opened;
@@ -89,9 +89,7 @@ impl Probe {
             CONTENT_TYPE,
             HeaderValue::from_static("text/plain;charset=UTF-8"),
         );
-        if let (false, Ok(value)) = (cookies.is_empty(), HeaderValue::from_str(cookies)) {
-            request.headers_mut().insert(COOKIE, value);
-        }
+        http::add_cookies(request.headers_mut(), cookies);
         http::once(&self.dialer, request, self.patience).await
     }
 
@@ -123,11 +121,8 @@ impl Probe {
             .map_err(|error| NoWebSocket::Other(error.to_string()))?;
         let io = self.dialer.dial().await.map_err(NoWebSocket::Dial)?;
         let mut headers = self.target.headers.clone();
-        let cookies = sid
-            .map(|session| session.cookies.as_str())
-            .unwrap_or_default();
-        if let (false, Ok(value)) = (cookies.is_empty(), HeaderValue::from_str(cookies)) {
-            headers.insert(COOKIE, value);
+        if let Some(session) = sid {
+            http::add_cookies(&mut headers, &session.cookies);
         }
         if let Some(Ok(origin)) = origin.map(HeaderValue::from_str) {
             headers.insert(ORIGIN, origin);
@@ -172,13 +167,7 @@ pub(super) fn read(response: Response) -> Answer {
         // Other packets may follow.
         Opened::parse(json.split('\u{1e}').next().unwrap_or_default()).ok()
     }) {
-        let cookies: Vec<&str> = response
-            .headers
-            .get_all(SET_COOKIE)
-            .iter()
-            .filter_map(|cookie| cookie.to_str().ok()?.split(';').next())
-            .collect();
-        let cookies = cookies.join("; ");
+        let cookies = response.cookies();
         return Answer::Session(Box::new(Session {
             opened,
             response,

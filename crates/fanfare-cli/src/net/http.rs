@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderMap};
+use http::header::{COOKIE, HOST, HeaderMap, HeaderValue, SET_COOKIE};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -37,6 +37,17 @@ impl Response {
             .get(name)
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
+    }
+
+    /// The cookies that it set, as a browser would send them back; empty if there are none.
+    pub(crate) fn cookies(&self) -> String {
+        let cookies: Vec<&str> = self
+            .headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter_map(|cookie| cookie.to_str().ok()?.split(';').next())
+            .collect();
+        cookies.join("; ")
     }
 }
 
@@ -77,6 +88,11 @@ impl Connection {
         // It ends with the sender.
         tokio::spawn(driver);
         Ok(Self { sender })
+    }
+
+    /// Whether it is still open, as far as can be known.
+    pub(crate) async fn is_usable(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
     }
 
     /// Sends a request and reads the whole answer.
@@ -141,6 +157,13 @@ pub(crate) fn request_path(
         request.headers_mut().entry(HOST).or_insert(host);
     }
     request
+}
+
+/// Adds what [`Response::cookies`] gave.
+pub(crate) fn add_cookies(headers: &mut HeaderMap, cookies: &str) {
+    if let (false, Ok(value)) = (cookies.is_empty(), HeaderValue::from_str(cookies)) {
+        headers.append(COOKIE, value);
+    }
 }
 
 /// Sends a request over a connection of its own.

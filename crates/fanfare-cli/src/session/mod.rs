@@ -3,6 +3,7 @@
 mod legacy;
 mod modern;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -30,7 +31,7 @@ pub(crate) struct SessionOptions {
     #[arg(long, value_enum, default_value_t = TransportChoice::Auto, help_heading = "Connection")]
     pub(crate) transport: TransportChoice,
 
-    /// The Engine.IO protocol: 4 (Socket.IO v3 and v4), 3 (Socket.IO v1 and v2, over WebSocket only), or found out.
+    /// The Engine.IO protocol: 4 (Socket.IO v3 and v4), 3 (Socket.IO v1 and v2), or found out.
     #[arg(long, value_name = "3|4|auto", default_value = "auto", value_parser = ["3", "4", "auto"], help_heading = "Connection")]
     pub(crate) eio: String,
 
@@ -112,25 +113,28 @@ enum Backend {
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
     backend: Arc<Mutex<Backend>>,
+    namespace: String,
 }
 
 /// A session.
-#[derive(Debug)]
 pub(crate) struct Session {
     handle: Handle,
     notes: mpsc::Receiver<Note>,
     target: Target,
     options: SessionOptions,
     may_be_old: Arc<AtomicBool>,
+    /// A note that says no good, and the look at whether that is because the server is old.
+    doubt: Option<(Note, Look)>,
 }
+
+type Look = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 impl Session {
     /// Begins to connect. Without `reconnect`, the first failure is the last.
     pub(crate) fn open(options: &SessionOptions, reconnect: bool) -> Result<Self, Failure> {
         let target = options.server.target()?;
         let (sender, notes) = mpsc::channel(NOTES);
-        let may_be_old = options.eio == "auto" && options.transport != TransportChoice::Polling;
-        let may_be_old = Arc::new(AtomicBool::new(may_be_old));
+        let may_be_old = Arc::new(AtomicBool::new(options.eio == "auto"));
         if may_be_old.load(Relaxed) {
             let look = legacy::look(
                 target.clone(),
@@ -147,6 +151,7 @@ impl Session {
         };
         let handle = Handle {
             backend: Arc::new(Mutex::new(backend)),
+            namespace: target.namespace.clone(),
         };
         Ok(Self {
             handle,
@@ -154,6 +159,7 @@ impl Session {
             target,
             options: options.clone(),
             may_be_old,
+            doubt: None,
         })
     }
 
@@ -170,36 +176,66 @@ impl Session {
     /// What happens next; `None` when it is over. Cancellation-safe.
     pub(crate) async fn next(&mut self) -> Option<Note> {
         loop {
+            if let Some((_, look)) = &mut self.doubt {
+                let old = look.await;
+                let (note, _) = self.doubt.take()?;
+                return Some(if old && self.fall_back() {
+                    Note::Legacy
+                } else {
+                    note
+                });
+            }
             let note = self.notes.recv().await?;
-            let old = match &note {
-                Note::Connected { .. } => {
-                    self.may_be_old.store(false, Relaxed);
-                    false
-                }
+            let unknown = self.may_be_old.load(Relaxed);
+            match &note {
+                Note::Connected { .. } => self.may_be_old.store(false, Relaxed),
                 // The client's own words, for want of the id that newer servers send.
-                Note::Refused { message: why, .. } | Note::Failed(why) => why.contains("v2.x"),
-                Note::Legacy => true,
-                _ => false,
-            };
-            if old
-                && self.may_be_old.swap(false, Relaxed)
-                && let Some(notes) = self.fall_back()
-            {
-                self.notes = notes;
-                return Some(Note::Legacy);
+                Note::Failed(why) if unknown && why.contains("v2.x") && self.fall_back() => {
+                    return Some(Note::Legacy);
+                }
+                Note::Legacy => {
+                    if unknown && self.fall_back() {
+                        return Some(note);
+                    }
+                    continue;
+                }
+                // What a payload of the old protocol looks like to the new one, perhaps after a WebSocket that was
+                // refused; and such servers know nothing of `auth`.
+                Note::Failed(why)
+                    if unknown
+                        && (why.starts_with("parse error")
+                            || why.contains("Transport unknown")) =>
+                {
+                    self.doubt(note);
+                    continue;
+                }
+                Note::Refused { .. } if unknown => {
+                    self.doubt(note);
+                    continue;
+                }
+                _ => {}
             }
-            if !matches!(note, Note::Legacy) {
-                return Some(note);
-            }
+            return Some(note);
         }
     }
 
-    /// Goes on with the old protocol.
-    fn fall_back(&self) -> Option<mpsc::Receiver<Note>> {
+    fn doubt(&mut self, note: Note) {
+        let look = legacy::is_old(self.target.clone(), self.options.clone());
+        self.doubt = Some((note, Box::pin(look)));
+    }
+
+    /// Goes on with the old protocol; `false` if that has been done already.
+    fn fall_back(&mut self) -> bool {
         let (sender, notes) = mpsc::channel(NOTES);
-        let legacy = legacy::Legacy::start(&self.target, &self.options, sender).ok()?;
+        if !self.may_be_old.swap(false, Relaxed) {
+            return false;
+        }
+        let Ok(legacy) = legacy::Legacy::start(&self.target, &self.options, sender) else {
+            return false;
+        };
         *self.handle.backend.lock() = Backend::Legacy(legacy);
-        Some(notes)
+        self.notes = notes;
+        true
     }
 
     /// Waits for the connection; the first failure ends it.
@@ -230,19 +266,12 @@ impl Session {
 
     fn unreachable(&self, why: &str) -> Failure {
         let origin = self.target.origin();
-        let failure = Failure::new(
+        Failure::new(
             Code::Unreachable,
             format!("cannot connect to {origin}{}", self.target.path),
         )
-        .because(why);
-        // What a payload of the old protocol looks like to the new one.
-        if self.options.transport == TransportChoice::Polling && why.starts_with("parse error") {
-            return failure.fix(
-                "if it is a server of Socket.IO v1 or v2 (Engine.IO 3): leave --transport out, those are spoken to \
-                 by WebSocket only",
-            );
-        }
-        failure.fix(format!("`fanfare doctor {origin}` finds out what is wrong"))
+        .because(why)
+        .fix(format!("`fanfare doctor {origin}` finds out what is wrong"))
     }
 
     /// The failure for a refusal.
@@ -288,7 +317,34 @@ impl Handle {
                 };
                 result.map_err(emit_failure)
             }
+            Backend::Legacy(legacy) if volatile && legacy.status().id.is_none() => Ok(()),
             Backend::Legacy(legacy) => legacy.emit(event, args, None),
+        }
+    }
+
+    /// Emits an event, and waits for room where [`emit`](Self::emit) fails: a pipe may be faster than the network.
+    pub(crate) async fn push(&self, event: &str, args: Vec<Datum>) -> Result<(), Failure> {
+        match self.backend() {
+            Backend::Modern(socket) => loop {
+                match socket.emit(event, Spread(AllArgs(args.clone()))) {
+                    Err(fanfare_client::EmitError::Full { .. }) => {
+                        socket.flushed(Duration::MAX).await;
+                    }
+                    result => return result.map_err(emit_failure),
+                }
+            },
+            Backend::Legacy(legacy) => legacy.push(event, args).await,
+        }
+    }
+
+    /// Waits until all that was emitted has left.
+    pub(crate) async fn flushed(&self) {
+        match self.backend() {
+            Backend::Modern(socket) => {
+                socket.flushed(Duration::MAX).await;
+            }
+            // Disconnecting comes behind all that was emitted.
+            Backend::Legacy(_) => {}
         }
     }
 
@@ -345,41 +401,40 @@ impl Handle {
 
     /// What `info` shows.
     pub(crate) fn info(&self) -> Vec<(&'static str, String)> {
-        match self.backend() {
-            Backend::Modern(socket) => vec![
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let (id, transport, protocol, waiting, acks) = match self.backend() {
+            Backend::Modern(socket) => (
+                socket.id().map(|id| id.to_string()),
+                socket.manager().transport().map(|name| name.to_string()),
+                "Socket.IO 5, Engine.IO 4",
+                socket.buffered().0,
+                socket.pending_acks(),
+            ),
+            Backend::Legacy(legacy) => {
+                let status = legacy.status();
                 (
-                    "state",
-                    if socket.connected() {
-                        "connected"
-                    } else {
-                        "not connected"
-                    }
-                    .to_owned(),
-                ),
-                (
-                    "id",
-                    socket.id().map_or("-".to_owned(), |id| id.to_string()),
-                ),
-                ("namespace", socket.namespace().to_owned()),
-                (
-                    "transport",
-                    socket
-                        .manager()
-                        .transport()
-                        .map_or("-".to_owned(), |transport| transport.to_string()),
-                ),
-                ("protocol", "Socket.IO 5, Engine.IO 4".to_owned()),
-                ("waiting to be sent", socket.buffered().0.to_string()),
-                ("awaited acks", socket.pending_acks().to_string()),
-            ],
-            Backend::Legacy(_) => vec![
-                ("transport", "websocket".to_owned()),
-                (
-                    "protocol",
-                    "Socket.IO 4, Engine.IO 3 (server v1 or v2)".to_owned(),
-                ),
-            ],
-        }
+                    status.id,
+                    status.transport.map(str::to_owned),
+                    "Socket.IO 4, Engine.IO 3 (server v1 or v2)",
+                    status.waiting,
+                    status.acks,
+                )
+            }
+        };
+        let state = if id.is_some() {
+            "connected"
+        } else {
+            "not connected"
+        };
+        vec![
+            ("state", state.to_owned()),
+            ("id", or_none(id)),
+            ("namespace", self.namespace.clone()),
+            ("transport", or_none(transport)),
+            ("protocol", protocol.to_owned()),
+            ("waiting to be sent", waiting.to_string()),
+            ("awaited acks", acks.to_string()),
+        ]
     }
 }
 

@@ -1,5 +1,7 @@
 //! emit, listen, connect in a pipe, help, completions, manual pages, exit codes.
 
+use std::io::Write;
+
 use super::support::{Process, Server, fanfare, run, run_with};
 
 #[test]
@@ -89,6 +91,38 @@ fn emit_takes_bytes_and_auth_from_files_and_lines_from_a_pipe() {
     .expect(0);
     assert_eq!(lines.out, "1\n{\"two\":2}\n\"three\"\n");
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn emit_takes_more_lines_than_any_buffer_holds() {
+    let server = Server::start();
+    let listening = Process::start(fanfare(&["listen", &server.url(), "shouted"]));
+    listening.wait("# connected");
+    let lines: String = (0..30_000).map(|n| format!("\"{n}\"\n")).collect();
+    run_with(&["emit", &server.url(), "shout", "--lines"], &lines).expect(0);
+    for n in 0..30_000 {
+        listening.wait(&format!("shouted \"{n}\""));
+    }
+}
+
+#[test]
+fn emit_tells_a_lost_connection_and_a_wrong_line() {
+    let server = Server::start();
+    let mut command = fanfare(&["emit", &server.url(), "shout", "--lines"]);
+    command.stdin(std::process::Stdio::piped());
+    let listening = Process::start(fanfare(&["listen", &server.url(), "shouted"]));
+    listening.wait("# connected");
+    let mut emitting = Process::start(command);
+    let mut input = emitting.input();
+    input.write_all(b"before\n").unwrap();
+    listening.wait("before");
+    drop(server);
+    emitting.wait("error: the connection was lost before everything was sent");
+    assert_eq!(emitting.code(), 6);
+
+    let server = Server::start();
+    let wrong = run_with(&["emit", &server.url(), "shout", "--lines"], "fine\n{\n").expect(2);
+    assert!(wrong.err.contains("line 2: `{` is not JSON"), "{wrong:#?}");
 }
 
 #[test]

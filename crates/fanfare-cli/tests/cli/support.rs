@@ -230,6 +230,16 @@ impl Process {
         Self { child, lines }
     }
 
+    /// Its standard input, if that is a pipe.
+    pub(crate) fn input(&mut self) -> std::process::ChildStdin {
+        self.child.stdin.take().unwrap()
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) fn code(&mut self) -> i32 {
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+
     /// Waits for a line that contains this.
     #[track_caller]
     pub(crate) fn wait(&self, text: &str) -> String {

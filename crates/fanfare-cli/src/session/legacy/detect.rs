@@ -24,23 +24,23 @@ pub(in crate::session) async fn look(
     unknown: Arc<AtomicBool>,
 ) {
     sleep(SILENCE).await;
-    if !unknown.load(Relaxed) {
-        return;
+    if unknown.load(Relaxed) && is_old(target, options).await {
+        let _ = notes.send(Note::Legacy).await;
     }
+}
+
+/// Asks the server for a session of the newer protocol, and looks what comes.
+pub(in crate::session) async fn is_old(target: Target, options: SessionOptions) -> bool {
     let Ok(tls) = Tls::new(options.server.ca.as_deref(), options.server.insecure) else {
-        return;
+        return false;
     };
     let dialer = Dialer::new(&target, &tls, options.connect_timeout);
     let request = http::request(&target, Method::GET, "EIO=4&transport=polling", "");
     let Ok(response) = http::once(&dialer, request, options.connect_timeout).await else {
-        return;
+        return false;
     };
     // `97:0{"sid":…`: a payload of Engine.IO 3 begins with its length.
     let text = response.text();
-    let old = text
-        .split_once(":0{")
-        .is_some_and(|(length, _)| length.parse::<u32>().is_ok());
-    if old {
-        let _ = notes.send(Note::Legacy).await;
-    }
+    text.split_once(":0{")
+        .is_some_and(|(length, _)| length.parse::<u32>().is_ok())
 }

@@ -1,14 +1,20 @@
-//! Engine.IO 3 and Socket.IO protocol 4 over WebSocket: servers of v1 and v2.
+//! Engine.IO 3 and Socket.IO protocol 4: servers of v1 and v2.
 //!
 //! What differs from today: the client sends the pings, the server joins the main namespace unasked, `auth` travels as
-//! query, binary frames begin with a byte for their type, and errors of a namespace are any JSON.
+//! query, binary frames begin with a byte for their type, payloads of polling with lengths, and errors of a namespace
+//! are any JSON.
 
+mod connection;
 mod detect;
+mod link;
 mod worker;
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-pub(super) use detect::look;
+pub(super) use detect::{is_old, look};
 
 use super::{Note, SessionOptions};
 use crate::exit::{Code, Failure};
@@ -33,10 +39,24 @@ enum Command {
     Disconnect(oneshot::Sender<()>),
 }
 
+/// What can be asked about a session.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Status {
+    /// While connected.
+    pub(super) id: Option<String>,
+    /// While connected.
+    pub(super) transport: Option<&'static str>,
+    /// Events that wait to be sent.
+    pub(super) waiting: usize,
+    /// Acknowledgements that are awaited.
+    pub(super) acks: usize,
+}
+
 /// A session with an old server. Cheap to clone; the last one closes the connection.
 #[derive(Debug, Clone)]
 pub(super) struct Legacy {
     commands: mpsc::Sender<Command>,
+    status: Arc<Mutex<Status>>,
 }
 
 /// Acknowledges an event.
@@ -77,9 +97,20 @@ impl Legacy {
         notes: mpsc::Sender<Note>,
     ) -> Result<Self, Failure> {
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let worker = worker::Worker::new(target, options, notes, receiver, commands.downgrade())?;
-        tokio::spawn(worker.run());
-        Ok(Self { commands })
+        let status = Arc::new(Mutex::new(Status::default()));
+        let outside = worker::Outside {
+            notes,
+            commands: receiver,
+            weak: commands.downgrade(),
+            status: status.clone(),
+        };
+        tokio::spawn(worker::Worker::new(target, options, outside)?.run());
+        Ok(Self { commands, status })
+    }
+
+    /// What there is to know.
+    pub(super) fn status(&self) -> Status {
+        self.status.lock().clone()
     }
 
     pub(super) fn emit(
@@ -96,6 +127,16 @@ impl Legacy {
                 ack,
             },
         )
+    }
+
+    /// As `emit`, but waits for room.
+    pub(super) async fn push(&self, event: &str, args: Vec<Datum>) -> Result<(), Failure> {
+        let command = Command::Emit {
+            event: event.to_owned(),
+            args,
+            ack: None,
+        };
+        self.commands.send(command).await.map_err(|_| closed())
     }
 
     /// Connects again after a disconnection; does nothing otherwise.
