@@ -45,7 +45,7 @@ pub use handshake::{Handshake, Headers, RemoteAddr, Secure};
 pub use http_options::{ContentEncoding, Cookie, Cors, CorsOrigin, HttpCompression, SameSite};
 pub use prepared::{Prepared, PreparedBuf};
 pub use proxy::{ForwardedHeader, NetworkError, Networks, TrustedProxies};
-pub use serve::{ServeBody, ServeOptions, serve};
+pub use serve::{ServeBody, ServeOptions, serve, serve_connection};
 pub use service::{EngineBody, EngineFuture, EngineService};
 
 /// Decoders that are not public otherwise, for the targets in `fuzz/`.

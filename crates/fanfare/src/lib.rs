@@ -30,7 +30,7 @@
 //! | handlers | async functions of [extractors](extract); what they may be and return: [`handler`] |
 //! | one client | [`Socket`]: [`emit`](Socket::emit), [`emit_with_ack`](Socket::emit_with_ack), [`join`](Socket::join), [`data`](Socket::data), [`extensions`](Socket::extensions) |
 //! | many clients | [`BroadcastOperator`]: [`to`](BroadcastOperator::to), [`except`](BroadcastOperator::except), [`volatile`](BroadcastOperator::volatile), [`emit_with_ack`](BroadcastOperator::emit_with_ack), from [`SocketIo`], [`NamespaceHandle`] or [`Socket`] |
-//! | the server | [`SocketIo::builder`]; [`serve`] runs alone, [`SocketIo::service`] and [`SocketIo::layer`] mount into axum, hyper and anything made of `tower` services |
+//! | the server | [`SocketIo::builder`]; [`serve`] runs alone, [`serve_connection`] takes a stream of any kind, [`SocketIo::service`] and [`SocketIo::layer`] mount into axum, hyper and anything made of `tower` services |
 //! | bounds | [`Limits`] is what a client can cost, [`SlowConsumer`] what becomes of one that does not read, [`Admission`] and [`RateLimits`] who may come in and send how much |
 //! | lost connections | [`ConnectionStateRecovery`], [`Socket::recovery`] |
 //! | several servers | [`Adapter`] |
@@ -97,7 +97,7 @@ pub use io::{DrainReport, SocketIo, SocketIoBuilder};
 pub use namespace::{Namespace, NamespaceHandle, ParentNamespace, RoomEvent, RoomEvents};
 pub use reason::DisconnectReason;
 pub use recovery::{ConnectionStateRecovery, RecoveryFailure, RecoveryOutcome};
-pub use serve::{serve, serve_listener, serve_with};
+pub use serve::{serve, serve_connection, serve_connection_with, serve_listener, serve_with};
 pub use service::{Layered, LayeredBody, SocketIoFuture, SocketIoLayer, SocketIoService};
 pub use socket::{Extensions, ListenerId, OutgoingEvent, Socket, SocketEmitter};
 pub use stats::Snapshot as Stats;

@@ -1,6 +1,9 @@
 //! The server alone, without a framework.
 
+use std::net::SocketAddr;
+
 use fanfare_engine::ServeOptions;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::io::SocketIo;
@@ -33,7 +36,76 @@ pub async fn serve_with(
     io: SocketIo,
     options: ServeOptions,
 ) -> std::io::Result<()> {
-    let closed = io.clone();
-    let closed = async move { closed.0.closed.wait().await };
-    fanfare_engine::serve(listener, io.service(), options, closed).await
+    let service = io.service();
+    fanfare_engine::serve(listener, service, options, closed(io)).await
+}
+
+/// Serves Socket.IO on a connection that you have accepted yourself: a Unix socket, TLS of your own, a stream in memory,
+/// or whatever else can be read and written. It speaks HTTP/1.1 and HTTP/2; all other paths are answered with 404.
+///
+/// `address` is the peer's, which [`handshake.address()`](crate::Handshake) and the limits per address go by; `None` if
+/// it has none. Returns when the connection has ended, or has become a WebSocket, which goes on in a task of its own:
+/// have it run in one as well, as below.
+///
+/// Once [`SocketIo::close`] or [`SocketIo::drain`] has closed the server's connections, this one ends as soon as no
+/// request is under way on it, at the latest after [`ServeOptions::shutdown_timeout`]; no more connections should be
+/// accepted then. To drop the future is to cut the connection, unless it is a WebSocket already.
+///
+/// ```no_run
+/// use fanfare::SocketIo;
+/// use tokio::net::UnixListener;
+///
+/// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// let io = SocketIo::builder().build()?;
+/// let listener = UnixListener::bind("/run/chat.sock")?;
+/// loop {
+///     let (stream, _) = listener.accept().await?;
+///     tokio::spawn(fanfare::serve_connection(stream, None, io.clone()));
+/// }
+/// # }
+/// ```
+pub async fn serve_connection<T>(stream: T, address: impl Into<Option<SocketAddr>>, io: SocketIo)
+where
+    T: AsyncRead + AsyncWrite + Send + 'static,
+{
+    serve_connection_with(stream, address, io, ServeOptions::default()).await;
+}
+
+/// As [`serve_connection`], with options: timeouts, and whether the stream is encrypted.
+///
+/// ```no_run
+/// use fanfare::{ServeOptions, SocketIo};
+/// use tokio::net::TcpListener;
+/// use tokio_rustls::TlsAcceptor;
+///
+/// # async fn f(tls: TlsAcceptor, io: SocketIo) -> std::io::Result<()> {
+/// let mut options = ServeOptions::default();
+/// options.secure = true;
+/// let listener = TcpListener::bind("0.0.0.0:443").await?;
+/// loop {
+///     let (stream, address) = listener.accept().await?;
+///     let (tls, io, options) = (tls.clone(), io.clone(), options.clone());
+///     tokio::spawn(async move {
+///         let _ = stream.set_nodelay(true); // small messages do not wait for the acknowledgement of others
+///         if let Ok(stream) = tls.accept(stream).await {
+///             fanfare::serve_connection_with(stream, address, io, options).await;
+///         }
+///     });
+/// }
+/// # }
+/// ```
+pub async fn serve_connection_with<T>(
+    stream: T,
+    address: impl Into<Option<SocketAddr>>,
+    io: SocketIo,
+    options: ServeOptions,
+) where
+    T: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (service, address) = (io.service(), address.into());
+    fanfare_engine::serve_connection(stream, address, service, options, closed(io)).await;
+}
+
+async fn closed(io: SocketIo) {
+    io.0.closed.wait().await;
 }

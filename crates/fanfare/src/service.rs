@@ -27,7 +27,7 @@ pub struct SocketIoService {
 
 impl SocketIoService {
     pub(crate) fn new(io: SocketIo) -> Self {
-        let engine = io.engine().service();
+        let engine = io.engine().service().keeping(io.0.clone());
         Self { io, engine }
     }
 

@@ -31,13 +31,13 @@ export class Fixture {
   #stderr = "";
 
   /** Starts a server; resolves once it accepts connections. */
-  static async start({ options = {}, port = 0, server = SERVER } = {}) {
+  static async start({ options = {}, port = 0, socket, server = SERVER } = {}) {
     const fixture = new Fixture();
     fixture.options = options;
     fixture.server = server;
     const [program, args] = command(server);
     const child = spawn(program, args, {
-      env: { ...process.env, PORT: String(port), OPTIONS: JSON.stringify(options) },
+      env: { ...process.env, PORT: String(port), OPTIONS: JSON.stringify(options), ...(socket && { SOCKET: socket }) },
       stdio: ["ignore", "pipe", "pipe"],
     });
     fixture.#child = child;
@@ -51,7 +51,7 @@ export class Fixture {
     });
     createInterface({ input: child.stdout }).on("line", (line) => fixture.#record(JSON.parse(line)));
     const { port: bound, features } = await fixture.observed({ type: "listening" });
-    return Object.assign(fixture, { port: bound, features, url: `http://127.0.0.1:${bound}` });
+    return Object.assign(fixture, { port: bound, features, url: `http://127.0.0.1:${bound ?? 80}` });
   }
 
   #record(observation) {

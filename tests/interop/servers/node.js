@@ -202,8 +202,9 @@ io.of("/packet").on("connection", (socket) => {
 });
 io.of(/^\/dynamic-\d+$/).on("connection", serve);
 
-http.listen(Number(process.env.PORT || 0), "127.0.0.1", () => {
-  say("listening", { port: http.address().port, server: "node", features: FEATURES });
+const where = process.env.SOCKET ? [process.env.SOCKET] : [Number(process.env.PORT || 0), "127.0.0.1"];
+http.listen(...where, () => {
+  say("listening", { port: http.address().port ?? null, server: "node", features: FEATURES });
 });
 for (const signal of ["SIGTERM", "SIGINT"]) {
   process.on(signal, () => io.close(() => process.exit(0)));

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response, StatusCode};
+use http::{Extensions, Request, Response, StatusCode};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -21,9 +21,9 @@ use tower_service::Service;
 use super::request::{self, Parsed};
 use super::stop::Seat;
 use super::stream::poll_stalled;
-use super::{HttpStream, ServeBody, Served, Shared, fallback, response};
+use super::{HttpStream, Raw, ServeBody, Served, Shared, fallback, response};
 use crate::scratch::{SCRATCH, with_scratch};
-use crate::{EngineBody, RemoteAddr};
+use crate::{EngineBody, RemoteAddr, Secure};
 
 /// So much is read ahead while a request is being answered; the rest waits with the kernel.
 const READ_AHEAD: usize = 16 * 1024;
@@ -57,11 +57,21 @@ impl fmt::Debug for Takeover {
     }
 }
 
+/// Tells the service whom a request is from.
+pub(super) fn identify(extensions: &mut Extensions, address: Option<SocketAddr>, secure: bool) {
+    if let Some(address) = address {
+        extensions.insert(RemoteAddr(address));
+    }
+    if secure {
+        extensions.insert(Secure(true));
+    }
+}
+
 /// The future of one connection. While it waits it holds no buffer.
 pub(super) struct Connection<S: Service<Request<ServeBody>>> {
     shared: Arc<Shared>,
     service: S,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     state: State<S::Future>,
     /// Gone when the connection has been handed on.
     wire: Option<Wire>,
@@ -103,10 +113,29 @@ impl<S: Served> Connection<S> {
     pub(super) fn new(
         shared: Arc<Shared>,
         service: S,
-        stream: TcpStream,
-        address: SocketAddr,
+        stream: Raw,
+        address: Option<SocketAddr>,
     ) -> Self {
         let seat = Seat::new(&shared.stop);
+        let stream = match stream {
+            Raw::Tcp(stream) => stream,
+            // It has nothing to gain from what is done here for sockets.
+            stream => {
+                let patience = shared.options.write_timeout;
+                let stream = HttpStream::new(Bytes::new(), stream, patience);
+                let serving =
+                    fallback::serve(shared.clone(), service.clone(), stream, address, seat);
+                return Connection {
+                    shared,
+                    service,
+                    address,
+                    state: State::Hyper(Box::pin(serving)),
+                    wire: None,
+                };
+            }
+        };
+        // Small packets must not wait for the acknowledgement of others. (Where this fails, so will reading.)
+        let _ = stream.set_nodelay(true);
         Connection {
             shared,
             service,
@@ -128,7 +157,7 @@ impl<S: Served> Connection<S> {
     }
 
     /// For what comes before the first request.
-    pub(super) fn peer(&mut self) -> Option<(&mut TcpStream, &mut SocketAddr)> {
+    pub(super) fn peer(&mut self) -> Option<(&mut TcpStream, &mut Option<SocketAddr>)> {
         Some((&mut self.wire.as_mut()?.stream, &mut self.address))
     }
 
@@ -176,7 +205,7 @@ impl<S: Served> Connection<S> {
                     let timeout = self.header_timeout();
                     let late = self.wire.as_mut().is_some_and(|w| w.is_late(cx, timeout));
                     if late {
-                        tracing::debug!(address = %self.address, "no request in time");
+                        tracing::debug!(address = self.address.map(display), "no request in time");
                         return Poll::Ready(State::Over);
                     }
                     return Poll::Pending;
@@ -210,7 +239,7 @@ impl<S: Served> Connection<S> {
                 wire.deadline = None;
                 let takeover = upgrade.then(Takeover::default);
                 let extensions = request.extensions_mut();
-                extensions.insert(RemoteAddr(self.address));
+                identify(extensions, self.address, self.shared.options.secure);
                 if let Some(takeover) = &takeover {
                     extensions.insert(takeover.clone());
                 }
@@ -246,7 +275,11 @@ impl<S: Served> Connection<S> {
         State::Hyper(Box::pin(fallback::serve(
             self.shared.clone(),
             self.service.clone(),
-            HttpStream::new(prefix, wire.stream, self.shared.options.write_timeout),
+            HttpStream::new(
+                prefix,
+                Raw::Tcp(wire.stream),
+                self.shared.options.write_timeout,
+            ),
             self.address,
             wire.seat,
         )))
@@ -405,8 +438,9 @@ impl<S: Served> Future for Connection<S> {
                                 *stalled = None;
                             }
                             let patience = this.shared.options.write_timeout;
-                            let error = ready!(poll_stalled(stalled, &wire.stream, patience, cx));
-                            tracing::debug!(address = %this.address, %error, "a connection failed");
+                            let error =
+                                ready!(poll_stalled(stalled, Some(&wire.stream), patience, cx));
+                            tracing::debug!(address = this.address.map(display), %error, "a connection failed");
                             State::Over
                         }
                     }

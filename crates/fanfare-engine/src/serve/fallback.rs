@@ -12,22 +12,23 @@ use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 use tower_service::Service;
 
+use super::connection::identify;
 use super::stop::Seat;
 use super::{HttpStream, ServeBody, Served, Shared};
-use crate::RemoteAddr;
 
 /// Has hyper serve a connection to its end.
 pub(super) async fn serve<S: Served>(
     shared: Arc<Shared>,
     service: S,
     stream: HttpStream,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     mut seat: Seat,
 ) {
     let asked = Arc::new(AtomicBool::new(false));
     let service = TowerToHyperService::new(Adapter {
         service,
         address,
+        secure: shared.options.secure,
         asked: asked.clone(),
     });
     let mut serving = pin!(shared.http.serve_connection_with_upgrades(stream, service));
@@ -45,12 +46,12 @@ pub(super) async fn serve<S: Served>(
             serving.await
         }
         () = unasked => {
-            tracing::debug!(%address, "a connection without a request");
+            tracing::debug!(address = address.map(display), "a connection without a request");
             return;
         }
     };
     if let Err(error) = result {
-        tracing::debug!(%address, %error, "a connection failed");
+        tracing::debug!(address = address.map(display), %error, "a connection failed");
     }
 }
 
@@ -58,7 +59,8 @@ pub(super) async fn serve<S: Served>(
 #[derive(Clone, Debug)]
 struct Adapter<S> {
     service: S,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
+    secure: bool,
     asked: Arc<AtomicBool>,
 }
 
@@ -73,7 +75,7 @@ impl<S: Service<Request<ServeBody>>> Service<Request<Incoming>> for Adapter<S> {
 
     fn call(&mut self, mut request: Request<Incoming>) -> S::Future {
         self.asked.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(RemoteAddr(self.address));
+        identify(request.extensions_mut(), self.address, self.secure);
         self.service.call(request.map(ServeBody::streamed))
     }
 }

@@ -15,6 +15,7 @@ mod stream;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tower_service::Service;
 
@@ -32,7 +34,7 @@ pub use body::ServeBody;
 use connection::Connection;
 pub(crate) use connection::{Taken, Takeover};
 use stop::Stop;
-pub(crate) use stream::HttpStream;
+pub(crate) use stream::{Duplex, HttpStream, Raw};
 
 /// How [`serve`] treats connections.
 #[derive(Clone, Debug)]
@@ -49,6 +51,9 @@ pub struct ServeOptions {
     /// Load balancers that put a PROXY protocol header (version 1 or 2) in front of each connection. Connections from
     /// these networks must have one, all others are taken as they are. Default: none.
     pub proxy_protocol: Networks,
+    /// Whether the connections are encrypted by something in front of the server, or in the stream that
+    /// [`serve_connection`] is given. [`Handshake::secure`](crate::Handshake::secure) says so then. Default: no.
+    pub secure: bool,
     /// How long requests under way may take to end once the server shuts down. Default 10 s.
     pub shutdown_timeout: Duration,
 }
@@ -60,6 +65,7 @@ impl Default for ServeOptions {
             write_timeout: Duration::from_secs(30),
             max_header_bytes: 16 * 1024,
             proxy_protocol: Networks::none(),
+            secure: false,
             shutdown_timeout: Duration::from_secs(10),
         }
     }
@@ -98,6 +104,26 @@ struct Shared {
     stop: Arc<Stop>,
 }
 
+impl Shared {
+    fn new(options: ServeOptions) -> Arc<Shared> {
+        let mut http = Builder::new(TokioExecutor::new());
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(options.header_timeout)
+            .max_buf_size(options.max_header_bytes.max(8 * 1024));
+        http.http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Some(options.write_timeout))
+            .keep_alive_timeout(options.write_timeout)
+            .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX));
+        Arc::new(Shared {
+            options,
+            http,
+            stop: Arc::default(),
+        })
+    }
+}
+
 /// Serves HTTP with `service` on `listener` until `shutdown` completes; then takes no more connections, lets requests
 /// under way end, and returns. WebSockets are not waited for: closing them is the engine's business.
 ///
@@ -123,23 +149,9 @@ where
         + 'static,
     S::Future: Send + Unpin,
 {
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.header_timeout)
-        .max_buf_size(options.max_header_bytes.max(8 * 1024));
-    http.http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Some(options.write_timeout))
-        .keep_alive_timeout(options.write_timeout)
-        .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX));
-    let stop = Arc::new(Stop::default());
     let timeout = options.shutdown_timeout;
-    let shared = Arc::new(Shared {
-        options,
-        http,
-        stop: stop.clone(),
-    });
+    let shared = Shared::new(options);
+    let stop = shared.stop.clone();
     // In a task, because the caller may be no worker of the runtime: each connection would cost two of its threads.
     let accepting = tokio::spawn(accept(listener, service, shared));
     let _guard = AbortOnDrop(accepting.abort_handle());
@@ -152,6 +164,45 @@ where
     stop.set();
     let _ = tokio::time::timeout(timeout, stop.all_gone()).await;
     Ok(())
+}
+
+/// Serves HTTP with `service` on one connection that was accepted elsewhere, until it ends. `stream` is a TCP socket, a
+/// Unix socket, TLS on top of one, or what else can be read and written; `address` is the peer's, if it has one.
+///
+/// Once `shutdown` completes the connection ends as soon as no request is under way on it, at the latest after
+/// [`ServeOptions::shutdown_timeout`]. A WebSocket leaves this future, which ends with the answer to its request: from
+/// then on it is a task of its own, and closing it is the engine's business. To drop the future is to cut the
+/// connection, unless it is a WebSocket already.
+///
+/// [`ServeOptions::proxy_protocol`] counts for TCP sockets only; for others read the header yourself, and give its
+/// address.
+pub async fn serve_connection<T, S>(
+    stream: T,
+    address: impl Into<Option<SocketAddr>>,
+    service: S,
+    options: ServeOptions,
+    shutdown: impl Future<Output = ()>,
+) where
+    T: AsyncRead + AsyncWrite + Send + 'static,
+    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
+        + Clone
+        + Send
+        + Unpin
+        + 'static,
+    S::Future: Send + Unpin,
+{
+    let timeout = options.shutdown_timeout;
+    let shared = Shared::new(options);
+    let stop = shared.stop.clone();
+    let Some(stream) = Raw::new(stream) else {
+        return;
+    };
+    let mut connection = pin!(connection(shared, service, stream, address.into()));
+    tokio::select! {
+        () = &mut connection => return,
+        () = shutdown => stop.set(),
+    }
+    let _ = tokio::time::timeout(timeout, connection).await;
 }
 
 struct AbortOnDrop(tokio::task::AbortHandle);
@@ -174,16 +225,28 @@ async fn accept<S: Served>(listener: TcpListener, service: S, shared: Arc<Shared
                 continue;
             }
         };
-        // Small packets must not wait for the acknowledgement of others.
-        if stream.set_nodelay(true).is_err() {
-            continue;
-        }
-        let connection = Connection::new(shared.clone(), service.clone(), stream, address);
+        let stream = Raw::Tcp(stream);
+        let connection = Connection::new(shared.clone(), service.clone(), stream, Some(address));
         if shared.options.proxy_protocol.contains(address.ip()) {
             tokio::spawn(proxied(connection));
         } else {
             tokio::spawn(connection);
         }
+    }
+}
+
+async fn connection<S: Served>(
+    shared: Arc<Shared>,
+    service: S,
+    stream: Raw,
+    address: Option<SocketAddr>,
+) {
+    let proxies = &shared.options.proxy_protocol;
+    let proxied_by = address.is_some_and(|address| proxies.contains(address.ip()));
+    let connection = Connection::new(shared.clone(), service, stream, address);
+    match proxied_by {
+        true => proxied(connection).await,
+        false => connection.await,
     }
 }
 
@@ -194,13 +257,15 @@ async fn proxied<S: Served>(mut connection: Connection<S>) {
         return;
     };
     match tokio::time::timeout(timeout, read_header(stream)).await {
-        Ok(Ok(client)) => *address = client.unwrap_or(*address),
+        Ok(Ok(client)) => *address = client.or(*address),
         Ok(Err(error)) => {
-            tracing::debug!(%address, %error, "a load balancer's connection was refused");
+            let address = address.map(tracing::field::display);
+            tracing::debug!(address, %error, "a load balancer's connection was refused");
             return;
         }
         Err(_) => {
-            tracing::debug!(%address, "no PROXY protocol header in time");
+            let address = address.map(tracing::field::display);
+            tracing::debug!(address, "no PROXY protocol header in time");
             return;
         }
     }

@@ -1,5 +1,6 @@
-//! A TCP connection while it carries HTTP.
+//! A connection while it carries HTTP.
 
+use std::any::Any;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,8 +10,43 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
+
+/// A stream of whatever kind.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
+/// What connections are made of.
+pub(crate) enum Raw {
+    /// Any thread may write to it once it is a WebSocket.
+    Tcp(TcpStream),
+    Boxed(Pin<Box<dyn Duplex>>),
+}
+
+impl Raw {
+    /// Finds out whether it is a TCP socket. (Always `Some`.)
+    pub(super) fn new<T: AsyncRead + AsyncWrite + Send + 'static>(stream: T) -> Option<Raw> {
+        let mut stream = Some(stream);
+        let tcp = (&mut stream as &mut dyn Any).downcast_mut::<Option<TcpStream>>();
+        match tcp.and_then(Option::take) {
+            Some(tcp) => Some(Raw::Tcp(tcp)),
+            None => stream.map(|stream| Raw::Boxed(Box::pin(stream))),
+        }
+    }
+
+    fn pin(&mut self) -> Pin<&mut dyn Duplex> {
+        match self {
+            Raw::Tcp(tcp) => {
+                let tcp: Pin<&mut TcpStream> = Pin::new(tcp);
+                tcp
+            }
+            Raw::Boxed(stream) => stream.as_mut(),
+        }
+    }
+}
 
 /// Fails when the client takes nothing of what is written to it for too long: hyper waits for ever.
 ///
@@ -18,7 +54,7 @@ use tokio::time::Sleep;
 pub(crate) struct HttpStream {
     /// What was read before.
     prefix: Bytes,
-    stream: TokioIo<TcpStream>,
+    stream: Raw,
     patience: Duration,
     /// Runs while something waits to be written.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -26,18 +62,18 @@ pub(crate) struct HttpStream {
 
 impl HttpStream {
     /// `prefix`: what was read from the stream already.
-    pub(super) fn new(prefix: Bytes, stream: TcpStream, patience: Duration) -> HttpStream {
+    pub(super) fn new(prefix: Bytes, stream: Raw, patience: Duration) -> HttpStream {
         HttpStream {
             prefix,
-            stream: TokioIo::new(stream),
+            stream,
             patience,
             stalled: None,
         }
     }
 
     /// The stream, and what has to be taken for its beginning.
-    pub(crate) fn into_parts(self) -> (TcpStream, Bytes) {
-        (self.stream.into_inner(), self.prefix)
+    pub(crate) fn into_parts(self) -> (Raw, Bytes) {
+        (self.stream, self.prefix)
     }
 
     fn patient<T>(
@@ -49,21 +85,27 @@ impl HttpStream {
             self.stalled = None;
             return written;
         }
-        poll_stalled(&mut self.stalled, self.stream.inner(), self.patience, cx).map(Err)
+        let tcp = match &self.stream {
+            Raw::Tcp(tcp) => Some(tcp),
+            Raw::Boxed(_) => None,
+        };
+        poll_stalled(&mut self.stalled, tcp, self.patience, cx).map(Err)
     }
 }
 
 /// Polled while something waits to be written. Ready: it has waited too long.
 pub(super) fn poll_stalled(
     stalled: &mut Option<Pin<Box<Sleep>>>,
-    stream: &TcpStream,
+    stream: Option<&TcpStream>,
     patience: Duration,
     cx: &mut Context<'_>,
 ) -> Poll<io::Error> {
     let stalled = stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
     stalled.as_mut().poll(cx).map(|()| {
         // The system would keep for a long time what it could not deliver.
-        let _ = stream.set_zero_linger();
+        if let Some(stream) = stream {
+            let _ = stream.set_zero_linger();
+        }
         let message = format!("the client took nothing of the answer for {patience:?}");
         io::Error::new(io::ErrorKind::TimedOut, message)
     })
@@ -80,7 +122,9 @@ impl Read for HttpStream {
             buf.put_slice(&self.prefix.split_to(n));
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let this = &mut *self;
+        let mut stream = TokioIo::new(this.stream.pin());
+        Pin::new(&mut stream).poll_read(cx, buf)
     }
 }
 
@@ -90,20 +134,23 @@ impl Write for HttpStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let written = self.stream.pin().poll_write(cx, buf);
         self.patient(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.stream.pin().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.stream.pin().poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Raw::Tcp(tcp) => tcp.is_write_vectored(),
+            Raw::Boxed(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_write_vectored(
@@ -111,7 +158,7 @@ impl Write for HttpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = self.stream.pin().poll_write_vectored(cx, bufs);
         self.patient(cx, written)
     }
 }

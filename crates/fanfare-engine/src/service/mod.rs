@@ -8,6 +8,7 @@ mod get;
 mod post;
 mod query;
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
@@ -46,11 +47,25 @@ use query::Params;
 /// server that supports upgrades in hyper's way, as hyper's, axum's and [`serve`](crate::serve()) do.
 pub struct EngineService<H: Handler> {
     engine: Arc<Engine<H>>,
+    owner: Option<Owner>,
 }
+
+type Owner = Arc<dyn Any + Send + Sync>;
 
 impl<H: Handler> EngineService<H> {
     pub(crate) fn new(engine: Arc<Engine<H>>) -> Self {
-        EngineService { engine }
+        EngineService {
+            engine,
+            owner: None,
+        }
+    }
+
+    /// Keeps something else as long as the service lives, and while a connection that it lets in is being opened:
+    /// what the handler needs, and cannot own because it owns the engine itself.
+    #[must_use]
+    pub fn keeping(mut self, owner: Arc<dyn Any + Send + Sync>) -> Self {
+        self.owner = Some(owner);
+        self
     }
 
     /// The engine behind it.
@@ -296,11 +311,11 @@ impl<H: Handler> EngineService<H> {
                 }
             }
         };
-        let engine = self.engine.clone();
+        let service = self.clone();
         let deflate = accept.permessage_deflate();
         let open = move |source| {
-            let runtime = engine.runtime().clone();
-            runtime.spawn(websocket::Task::new(engine, source, target, deflate));
+            let runtime = service.engine.runtime().clone();
+            runtime.spawn(websocket::Task::new(service, source, target, deflate));
         };
         match takeover {
             Some(takeover) => takeover.set(|taken| open(websocket::Source::Taken(taken))),
@@ -399,6 +414,7 @@ impl<H: Handler> Clone for EngineService<H> {
     fn clone(&self) -> Self {
         EngineService {
             engine: self.engine.clone(),
+            owner: self.owner.clone(),
         }
     }
 }

@@ -17,7 +17,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use crate::engine::OpenError;
 use crate::serve::Taken;
 use crate::sid::Sid;
-use crate::{Connection, Engine, Handler, Handshake, Protocol, Transport};
+use crate::{Connection, EngineService, Handler, Handshake, Protocol, Transport};
 use reader::Reader;
 use stream::Stream;
 
@@ -52,7 +52,7 @@ enum Stage<H: Handler> {
 }
 
 struct Start<H: Handler> {
-    engine: Arc<Engine<H>>,
+    service: EngineService<H>,
     source: Source,
     target: Target<H::State>,
     deflate: Option<Params>,
@@ -60,13 +60,13 @@ struct Start<H: Handler> {
 
 impl<H: Handler> Task<H> {
     pub(crate) fn new(
-        engine: Arc<Engine<H>>,
+        service: EngineService<H>,
         source: Source,
         target: Target<H::State>,
         deflate: Option<Params>,
     ) -> Self {
         Task(Stage::Start(Box::new(Start {
-            engine,
+            service,
             source,
             target,
             deflate,
@@ -77,7 +77,7 @@ impl<H: Handler> Task<H> {
 impl<H: Handler> Start<H> {
     /// Opens the session, or whatever the WebSocket is for.
     fn begin(self, cx: &Context<'_>, upgraded: Option<Upgraded>) -> Stage<H> {
-        let engine = self.engine;
+        let engine = self.service.engine().clone();
         let (mut stream, early, head) = match (self.source, upgraded) {
             (Source::Hyper(_), Some(upgraded)) => {
                 let (stream, early) = Stream::new(upgraded);
@@ -98,7 +98,7 @@ impl<H: Handler> Start<H> {
                         Stage::Reading(Reader::new(engine, conn, stream, decoder, early.into()))
                     }
                     Err(OpenError(handshake, why)) => {
-                        engine.service().refuse_id(handshake.as_deref(), why, true);
+                        self.service.refuse_id(handshake.as_deref(), why, true);
                         Stage::Aside(Box::pin(async move {
                             stream.refuse(answer.unwrap_or_default()).await;
                             None

@@ -20,18 +20,14 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use crate::Connection;
 use crate::flags::Flags;
 use crate::outbox::Sink;
-use crate::serve::HttpStream;
+use crate::serve::{Duplex, HttpStream, Raw};
 use crate::sync::write_half;
-
-/// A stream that cannot be written to by several threads.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 
 /// The stream below a WebSocket.
 pub(super) enum Stream {
     /// The writing half is here until it is attached to a connection.
     Tcp(OwnedReadHalf, Option<OwnedWriteHalf>),
+    /// Cannot be written to by several threads.
     Boxed(Pin<Box<dyn Duplex>>),
 }
 
@@ -40,8 +36,12 @@ impl Stream {
     pub(super) fn new(upgraded: Upgraded) -> (Stream, Bytes) {
         let upgraded = match parts::<HttpStream>(upgraded) {
             Ok((stream, early)) => {
-                let (socket, prefix) = stream.into_parts();
-                return (Stream::tcp(socket), joined(early, prefix));
+                let (raw, prefix) = stream.into_parts();
+                let stream = match raw {
+                    Raw::Tcp(socket) => Stream::tcp(socket),
+                    Raw::Boxed(stream) => Stream::Boxed(stream),
+                };
+                return (stream, joined(early, prefix));
             }
             Err(upgraded) => upgraded,
         };

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use options::Options;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 
 type Args = AllArgs<Value>;
@@ -377,6 +378,14 @@ fn app(builder: SocketIoBuilder) -> SocketIoBuilder {
         .namespace(serve(dynamic))
 }
 
+/// Serves the connections of a Unix socket.
+async fn accept(listener: UnixListener, io: SocketIo) -> std::io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(fanfare::serve_connection(stream, None, io.clone()));
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::var("PORT")
@@ -392,18 +401,33 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Before anybody is told that the server listens, so that a signal sent at once is not fatal.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
-    let port = listener.local_addr()?.port();
-    say(
-        "listening",
-        json!({ "port": port, "server": "rust", "features": FEATURES }),
-    );
-    let server = tokio::spawn(fanfare::serve_listener(listener, io.clone()));
+    let listening = |port: Option<u16>| {
+        say(
+            "listening",
+            json!({ "port": port, "server": "rust", "features": FEATURES }),
+        );
+    };
+    let socket = std::env::var_os("SOCKET");
+    let server = match &socket {
+        Some(path) => {
+            let listener = UnixListener::bind(path)?;
+            listening(None);
+            tokio::spawn(accept(listener, io.clone()))
+        }
+        None => {
+            let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+            listening(Some(listener.local_addr()?.port()));
+            tokio::spawn(fanfare::serve_listener(listener, io.clone()))
+        }
+    };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     io.close().await;
-    server.await??;
+    match socket {
+        Some(_) => server.abort(), // it would accept for ever
+        None => server.await??,
+    }
     Ok(())
 }

@@ -20,4 +20,5 @@ mod parsers;
 mod recorder;
 mod recovery;
 mod rooms;
+mod serve;
 mod support;

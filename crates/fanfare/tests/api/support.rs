@@ -1,14 +1,16 @@
 //! A server on a free port, and a client that shows every packet.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare::{Namespace, SocketIo, SocketIoBuilder};
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Nothing that is expected takes longer, on however busy a machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
@@ -68,8 +70,12 @@ pub(crate) enum Seen {
     Closed,
 }
 
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
 pub(crate) struct Peer {
-    ws: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    ws: WebSocketStream<Pin<Box<dyn Duplex>>>,
     pub(crate) open: serde_json::Value,
     /// The public id in the namespace that was joined last.
     pub(crate) sid: String,
@@ -77,12 +83,19 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) async fn open(addr: SocketAddr) -> Self {
-        let url = format!("ws://{addr}/socket.io/?EIO=4&transport=websocket");
-        let (ws, _) = tokio_tungstenite::connect_async(url).await.unwrap();
-        if let MaybeTlsStream::Plain(stream) = ws.get_ref() {
-            // Small messages must not wait for each other.
-            stream.set_nodelay(true).unwrap();
-        }
+        let stream = TcpStream::connect(addr).await.unwrap();
+        // Small messages must not wait for each other.
+        stream.set_nodelay(true).unwrap();
+        Self::over(stream).await
+    }
+
+    /// Over a stream that leads to the server.
+    pub(crate) async fn over(stream: impl Duplex + 'static) -> Self {
+        let url = "ws://localhost/socket.io/?EIO=4&transport=websocket";
+        let stream: Pin<Box<dyn Duplex>> = Box::pin(stream);
+        let (ws, _) = within("the upgrade", tokio_tungstenite::client_async(url, stream))
+            .await
+            .unwrap();
         let mut peer = Self {
             ws,
             open: serde_json::Value::Null,

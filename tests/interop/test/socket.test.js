@@ -1,0 +1,29 @@
+// Servers that listen on a Unix socket.
+import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
+import { Agent } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Fixture } from "../lib/fixture.js";
+import { ask, Kind, needs } from "../lib/suite.js";
+
+for (const transport of ["polling", "websocket", "upgrade"]) {
+  const kind = new Kind("v4", transport);
+
+  test(`${kind.name}: over a Unix socket`, needs(...kind.needs), async (t) => {
+    const path = join(tmpdir(), `socket.io-${process.pid}-${transport}.sock`);
+    rmSync(path, { force: true });
+    const fixture = await Fixture.start({ socket: path });
+    t.after(() => fixture.stop("SIGKILL"));
+    const agent = new Agent({ socketPath: path });
+    const socket = await kind.open(t, "/", { agent }, fixture);
+    const { secure, transport: seen } = await ask(socket, "handshake");
+    assert.deepEqual([secure, seen], [false, kind.final]);
+    assert.equal(await ask(socket, "echo-ack", "hello"), "hello");
+    const long = "x".repeat(300_000);
+    assert.equal(await ask(socket, "echo-ack", long), long);
+    socket.disconnect();
+    assert.deepEqual(await fixture.stop(), { code: 0, signal: null }, fixture.errors);
+  });
+}
