@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fanfare_protocol::engine::{CloseReason, ErrorCode};
 use http::HeaderMap;
 
-use crate::{Connection, Handshake};
+use crate::{Connection, Handshake, HttpRefusal};
 
 /// The version of Engine.IO that a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,6 +117,11 @@ pub trait Handler: Send + Sync + 'static {
     /// A request was refused.
     fn connection_error(&self, error: &ConnectionError<'_>) {
         let _ = error;
+    }
+
+    /// A request was refused for a reason that is not Engine.IO's: too long a head, too many connections.
+    fn refused(&self, refusal: HttpRefusal) {
+        let _ = refusal;
     }
 
     /// A WebSocket has asked to take a polling session over. Calls of other methods may be under way.

@@ -17,9 +17,11 @@ mod forms;
 mod handler;
 mod handshake;
 mod http_options;
+mod occasionally;
 mod outbox;
 mod prepared;
 mod proxy;
+mod refusal;
 mod run;
 mod scratch;
 mod serve;
@@ -43,8 +45,10 @@ pub use handler::{
 };
 pub use handshake::{Handshake, Headers, RemoteAddr, Secure};
 pub use http_options::{ContentEncoding, Cookie, Cors, CorsOrigin, HttpCompression, SameSite};
+pub use occasionally::Occasionally;
 pub use prepared::{Prepared, PreparedBuf};
 pub use proxy::{ForwardedHeader, NetworkError, Networks, TrustedProxies};
+pub use refusal::HttpRefusal;
 pub use serve::{ServeBody, ServeOptions, serve, serve_connection};
 pub use service::{EngineBody, EngineFuture, EngineService};
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use fanfare_engine::{
     AllowFuture, CloseMode, Connection, ConnectionError, GenerateIdFuture, Handler, Handshake,
-    PreparedBuf, Protocol, Transport,
+    HttpRefusal, PreparedBuf, Protocol, Transport,
 };
 use fanfare_protocol::engine::ErrorCode;
 use fanfare_protocol::socket::{DecodeError, Event, Packet, v4};
@@ -197,6 +197,12 @@ impl Handler for Dispatcher {
             context = error.context,
             "request refused"
         );
+    }
+
+    fn refused(&self, refusal: HttpRefusal) {
+        if let Some(io) = self.io.upgrade() {
+            io.stats.refused(refusal.as_str());
+        }
     }
 
     fn upgrading(&self, conn: &Conn) {

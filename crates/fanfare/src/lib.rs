@@ -82,8 +82,9 @@ pub use error::{BuildError, EmitError};
 pub use extract::{Data, Handshake, State};
 pub use fanfare_engine::{
     CloseReason, Config, ConnectionError, Cookie, Cors, CorsOrigin, ForwardedHeader,
-    Handshake as HandshakeRequest, HttpCompression, NetworkError, Networks, PerMessageDeflate,
-    Protocol, RemoteAddr, SameSite, Secure, ServeOptions, SlowConsumer, Transports, TrustedProxies,
+    Handshake as HandshakeRequest, HttpCompression, HttpRefusal, NetworkError, Networks,
+    PerMessageDeflate, Protocol, RemoteAddr, SameSite, Secure, ServeOptions, SlowConsumer,
+    Transports, TrustedProxies,
 };
 #[cfg(feature = "macros")]
 pub use fanfare_macros::debug_handler;

@@ -36,7 +36,7 @@ pub async fn serve_with(
     io: SocketIo,
     options: ServeOptions,
 ) -> std::io::Result<()> {
-    let service = io.service();
+    let (service, options) = (io.service(), counted(options, &io));
     fanfare_engine::serve(listener, service, options, closed(io)).await
 }
 
@@ -102,8 +102,15 @@ pub async fn serve_connection_with<T>(
 ) where
     T: AsyncRead + AsyncWrite + Send + 'static,
 {
-    let (service, address) = (io.service(), address.into());
+    let (service, address, options) = (io.service(), address.into(), counted(options, &io));
     fanfare_engine::serve_connection(stream, address, service, options, closed(io)).await;
+}
+
+/// With what is refused among what the server counts.
+fn counted(mut options: ServeOptions, io: &SocketIo) -> ServeOptions {
+    let stats = io.0.stats.clone();
+    options.on_refused(move |refusal| stats.refused(refusal.as_str()));
+    options
 }
 
 async fn closed(io: SocketIo) {

@@ -19,11 +19,11 @@ use tokio::time::Sleep;
 use tower_service::Service;
 
 use super::request::{self, Parsed};
-use super::stop::Seat;
+use super::seats::{Call, Seat};
 use super::stream::poll_stalled;
 use super::{HttpStream, Raw, ServeBody, Served, Shared, fallback, response};
 use crate::scratch::{SCRATCH, with_scratch};
-use crate::{EngineBody, RemoteAddr, Secure};
+use crate::{EngineBody, HttpRefusal, RemoteAddr, Secure};
 
 /// So much is read ahead while a request is being answered; the rest waits with the kernel.
 const READ_AHEAD: usize = 16 * 1024;
@@ -83,6 +83,8 @@ struct Wire {
     rest: Vec<u8>,
     /// `rest` is the beginning of a head, and no more than that.
     incomplete: bool,
+    /// There has been a request.
+    asked: bool,
     seat: Seat,
     /// Until when the next head has to be here.
     deadline: Option<Instant>,
@@ -116,7 +118,7 @@ impl<S: Served> Connection<S> {
         stream: Raw,
         address: Option<SocketAddr>,
     ) -> Self {
-        let seat = Seat::new(&shared.stop);
+        let seat = Seat::new(&shared.seats);
         let stream = match stream {
             Raw::Tcp(stream) => stream,
             // It has nothing to gain from what is done here for sockets.
@@ -145,6 +147,7 @@ impl<S: Served> Connection<S> {
                 stream,
                 rest: Vec::new(),
                 incomplete: false,
+                asked: false,
                 seat,
                 deadline: None,
                 timer: None,
@@ -157,8 +160,13 @@ impl<S: Served> Connection<S> {
     }
 
     /// For what comes before the first request.
-    pub(super) fn peer(&mut self) -> Option<(&mut TcpStream, &mut Option<SocketAddr>)> {
-        Some((&mut self.wire.as_mut()?.stream, &mut self.address))
+    pub(super) fn peer(&mut self) -> Option<(&mut TcpStream, &mut Option<SocketAddr>, &mut Seat)> {
+        let wire = self.wire.as_mut()?;
+        Some((&mut wire.stream, &mut self.address, &mut wire.seat))
+    }
+
+    pub(super) fn refused(&self, refusal: HttpRefusal) {
+        self.shared.refused(self.address, refusal);
     }
 
     /// Reads until there is a request, or something that is none.
@@ -166,8 +174,10 @@ impl<S: Served> Connection<S> {
         let Some(wire) = &mut self.wire else {
             return Poll::Ready(State::Over);
         };
-        if wire.seat.is_stopping(cx) && wire.rest.is_empty() {
-            return Poll::Ready(State::Over);
+        match wire.seat.called(cx) {
+            Some(Call::Cut) => return Poll::Ready(self.cut()),
+            Some(Call::Stop) if wire.rest.is_empty() => return Poll::Ready(State::Over),
+            _ => {}
         }
         if !wire.rest.is_empty() && !wire.incomplete {
             let input = std::mem::take(&mut wire.rest);
@@ -203,12 +213,17 @@ impl<S: Served> Connection<S> {
                 Poll::Ready(None) => {}
                 Poll::Pending => {
                     let timeout = self.header_timeout();
-                    let late = self.wire.as_mut().is_some_and(|w| w.is_late(cx, timeout));
-                    if late {
-                        tracing::debug!(address = self.address.map(display), "no request in time");
+                    let Some(wire) = self.wire.as_mut() else {
                         return Poll::Ready(State::Over);
+                    };
+                    if !wire.is_late(cx, timeout) {
+                        return Poll::Pending;
                     }
-                    return Poll::Pending;
+                    // Those that have had their requests go in peace.
+                    if !wire.asked || wire.incomplete {
+                        self.refused(HttpRefusal::HeaderTimeout);
+                    }
+                    return Poll::Ready(State::Over);
                 }
             }
         }
@@ -234,8 +249,12 @@ impl<S: Served> Connection<S> {
                 close,
                 upgrade,
             } => {
+                if !wire.seat.occupant().busy() {
+                    return Some(self.cut());
+                }
                 wire.rest = input[consumed..].to_vec();
                 wire.incomplete = false;
+                wire.asked = true;
                 wire.deadline = None;
                 let takeover = upgrade.then(Takeover::default);
                 let extensions = request.extensions_mut();
@@ -255,6 +274,13 @@ impl<S: Served> Connection<S> {
     fn longest_head(&self) -> usize {
         let limit = self.shared.options.max_header_bytes;
         limit.clamp(8 * 1024, SCRATCH / 2)
+    }
+
+    /// Too many wait for a request, and this one has waited longest.
+    #[cold]
+    fn cut(&self) -> State<S::Future> {
+        self.refused(HttpRefusal::IdleConnections);
+        State::Over
     }
 
     /// A head that is too long is hyper's business: it says so.
@@ -313,7 +339,7 @@ impl<S: Served> Connection<S> {
             }
             return State::Over;
         }
-        close |= wire.seat.is_stopping(cx);
+        close |= wire.seat.called(cx).is_some();
         OUT.with_borrow_mut(|out| {
             out.clear();
             let mut body = response::write_head(out, answer, &mut close);
@@ -331,7 +357,7 @@ impl<S: Served> Connection<S> {
                 Err(_) => return State::Over,
             };
             if written == out.len() + body.len() {
-                return if close { State::Over } else { State::Reading };
+                return wire.next(close);
             }
             let head = Bytes::copy_from_slice(&out[written.min(out.len())..]);
             body.advance(written.saturating_sub(out.len()));
@@ -346,6 +372,15 @@ impl<S: Served> Connection<S> {
 }
 
 impl Wire {
+    /// What comes after an answer.
+    fn next<F>(&self, close: bool) -> State<F> {
+        if close {
+            return State::Over;
+        }
+        self.seat.occupant().idle();
+        State::Reading
+    }
+
     /// Whether the head of a request is overdue.
     fn is_late(&mut self, cx: &mut Context<'_>, timeout: Duration) -> bool {
         let deadline = *self
@@ -431,16 +466,15 @@ impl<S: Served> Future for Connection<S> {
                     };
                     let left = head.len() + body.len();
                     match wire.poll_write(cx, head, body) {
-                        Poll::Ready(Ok(())) if !*close => State::Reading,
+                        Poll::Ready(Ok(())) => wire.next(*close),
                         Poll::Ready(_) => State::Over,
                         Poll::Pending => {
                             if head.len() + body.len() < left {
                                 *stalled = None;
                             }
                             let patience = this.shared.options.write_timeout;
-                            let error =
-                                ready!(poll_stalled(stalled, Some(&wire.stream), patience, cx));
-                            tracing::debug!(address = this.address.map(display), %error, "a connection failed");
+                            ready!(poll_stalled(stalled, Some(&wire.stream), patience, cx));
+                            this.refused(HttpRefusal::WriteTimeout);
                             State::Over
                         }
                     }

@@ -7,9 +7,10 @@
 mod body;
 mod connection;
 mod fallback;
+mod options;
 mod request;
 mod response;
-mod stop;
+mod seats;
 mod stream;
 
 use std::convert::Infallible;
@@ -18,7 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -28,48 +29,17 @@ use tokio::net::TcpListener;
 use tower_service::Service;
 
 use crate::proxy::read_header;
-use crate::{EngineBody, Networks};
+use crate::{EngineBody, HttpRefusal, Occasionally};
 
 pub use body::ServeBody;
 use connection::Connection;
 pub(crate) use connection::{Taken, Takeover};
-use stop::Stop;
+pub use options::ServeOptions;
+use seats::{Call, Seats};
 pub(crate) use stream::{Duplex, HttpStream, Raw};
 
-/// How [`serve`] treats connections.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ServeOptions {
-    /// How long a client may take to send the head of a request, and how long a connection without a request stays.
-    /// Default 15 s.
-    pub header_timeout: Duration,
-    /// How long a client may take nothing of an answer that is being written to it. Then its connection is cut.
-    /// Default 30 s.
-    pub write_timeout: Duration,
-    /// The longest head of a request, in bytes. At least 8 KiB. Default 16 KiB.
-    pub max_header_bytes: usize,
-    /// Load balancers that put a PROXY protocol header (version 1 or 2) in front of each connection. Connections from
-    /// these networks must have one, all others are taken as they are. Default: none.
-    pub proxy_protocol: Networks,
-    /// Whether the connections are encrypted by something in front of the server, or in the stream that
-    /// [`serve_connection`] is given. [`Handshake::secure`](crate::Handshake::secure) says so then. Default: no.
-    pub secure: bool,
-    /// How long requests under way may take to end once the server shuts down. Default 10 s.
-    pub shutdown_timeout: Duration,
-}
-
-impl Default for ServeOptions {
-    fn default() -> Self {
-        ServeOptions {
-            header_timeout: Duration::from_secs(15),
-            write_timeout: Duration::from_secs(30),
-            max_header_bytes: 16 * 1024,
-            proxy_protocol: Networks::none(),
-            secure: false,
-            shutdown_timeout: Duration::from_secs(10),
-        }
-    }
-}
+/// What happens often is logged as often as this.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What [`serve`] serves.
 trait Served:
@@ -101,7 +71,8 @@ where
 struct Shared {
     options: ServeOptions,
     http: Builder<TokioExecutor>,
-    stop: Arc<Stop>,
+    seats: Arc<Seats>,
+    idle_log: Occasionally,
 }
 
 impl Shared {
@@ -116,11 +87,35 @@ impl Shared {
             .keep_alive_interval(Some(options.write_timeout))
             .keep_alive_timeout(options.write_timeout)
             .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX));
+        let seats = Arc::new(Seats::new(options.max_idle_connections));
         Arc::new(Shared {
             options,
             http,
-            stop: Arc::default(),
+            seats,
+            idle_log: Occasionally::every(LOG_INTERVAL),
         })
+    }
+
+    /// A connection was cut, or a request refused.
+    #[cold]
+    fn refused(&self, address: Option<SocketAddr>, refusal: HttpRefusal) {
+        let address = address.map(tracing::field::display);
+        tracing::debug!(
+            address,
+            cause = refusal.as_str(),
+            "a connection was refused"
+        );
+        if let (HttpRefusal::IdleConnections, Some(cut)) =
+            (refusal, self.idle_log.say(Instant::now()))
+        {
+            let limit = self.options.max_idle_connections;
+            tracing::warn!(
+                limit,
+                cut,
+                "too many connections without a request: those that have waited longest are cut"
+            );
+        }
+        self.options.refused(refusal);
     }
 }
 
@@ -151,7 +146,7 @@ where
 {
     let timeout = options.shutdown_timeout;
     let shared = Shared::new(options);
-    let stop = shared.stop.clone();
+    let seats = shared.seats.clone();
     // In a task, because the caller may be no worker of the runtime: each connection would cost two of its threads.
     let accepting = tokio::spawn(accept(listener, service, shared));
     let _guard = AbortOnDrop(accepting.abort_handle());
@@ -161,8 +156,8 @@ where
         () = shutdown => accepting.abort(),
     }
     let _ = accepting.await;
-    stop.set();
-    let _ = tokio::time::timeout(timeout, stop.all_gone()).await;
+    seats.stop();
+    let _ = tokio::time::timeout(timeout, seats.all_gone()).await;
     Ok(())
 }
 
@@ -193,14 +188,14 @@ pub async fn serve_connection<T, S>(
 {
     let timeout = options.shutdown_timeout;
     let shared = Shared::new(options);
-    let stop = shared.stop.clone();
+    let seats = shared.seats.clone();
     let Some(stream) = Raw::new(stream) else {
         return;
     };
     let mut connection = pin!(connection(shared, service, stream, address.into()));
     tokio::select! {
         () = &mut connection => return,
-        () = shutdown => stop.set(),
+        () = shutdown => seats.stop(),
     }
     let _ = tokio::time::timeout(timeout, connection).await;
 }
@@ -214,13 +209,16 @@ impl Drop for AbortOnDrop {
 }
 
 async fn accept<S: Served>(listener: TcpListener, service: S, shared: Arc<Shared>) {
+    let log = Occasionally::every(LOG_INTERVAL);
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) if is_of_connection(&error) => continue,
             Err(error) => {
                 // Out of descriptors or memory: others have to end first.
-                tracing::error!(%error, "cannot accept connections");
+                if let Some(times) = log.say(Instant::now()) {
+                    tracing::error!(%error, times, "cannot accept connections");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -253,21 +251,27 @@ async fn connection<S: Served>(
 /// A connection that begins with a PROXY protocol header.
 async fn proxied<S: Served>(mut connection: Connection<S>) {
     let timeout = connection.header_timeout();
-    let Some((stream, address)) = connection.peer() else {
+    let Some((stream, address, seat)) = connection.peer() else {
         return;
     };
-    match tokio::time::timeout(timeout, read_header(stream)).await {
-        Ok(Ok(client)) => *address = client.or(*address),
+    let peer = *address;
+    let read = tokio::select! {
+        read = tokio::time::timeout(timeout, read_header(stream)) => read,
+        call = seat.until_called() => {
+            if call == Call::Cut {
+                connection.refused(HttpRefusal::IdleConnections);
+            }
+            return;
+        }
+    };
+    match read {
+        Ok(Ok(client)) => *address = client.or(peer),
         Ok(Err(error)) => {
-            let address = address.map(tracing::field::display);
-            tracing::debug!(address, %error, "a load balancer's connection was refused");
-            return;
+            let address = peer.map(tracing::field::display);
+            tracing::debug!(address, %error, "no PROXY protocol header");
+            return connection.refused(HttpRefusal::ProxyHeader);
         }
-        Err(_) => {
-            let address = address.map(tracing::field::display);
-            tracing::debug!(address, "no PROXY protocol header in time");
-            return;
-        }
+        Err(_) => return connection.refused(HttpRefusal::HeaderTimeout),
     }
     connection.await;
 }

@@ -25,7 +25,8 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::serve::Takeover;
 use crate::{
-    Connection, ConnectionError, Engine, Handler, Handshake, Protocol, Transport, websocket,
+    Connection, ConnectionError, Engine, Handler, Handshake, HttpRefusal, Protocol, Transport,
+    websocket,
 };
 
 use crate::engine::OpenError;
@@ -186,8 +187,12 @@ impl<H: Handler> EngineService<H> {
     fn refuse(&self, request: &Handshake, refusal: &Refusal, upgrade: bool) -> Answer {
         let mut detail = None;
         let (code, context, message) = match refusal {
-            Refusal::Full => return answer::empty(StatusCode::SERVICE_UNAVAILABLE),
+            Refusal::Full => {
+                self.engine.handler.refused(HttpRefusal::Connections);
+                return answer::empty(StatusCode::SERVICE_UNAVAILABLE);
+            }
             Refusal::HeadTooLong => {
+                self.engine.handler.refused(HttpRefusal::HeadTooLong);
                 return answer::empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
             }
             Refusal::Code(code, context) => (*code, *context, None),

@@ -50,6 +50,26 @@ impl Subscriber for Log {
 }
 
 #[tokio::test]
+async fn a_flood_of_connections_is_one_line() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let io = fanfare::SocketIo::builder().build().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut options = fanfare::ServeOptions::default();
+    options.max_idle_connections = 5;
+    tokio::spawn(fanfare::serve_with(listener, io.clone(), options));
+    let mut idle = Vec::new();
+    for _ in 0..50 {
+        idle.push(tokio::net::TcpStream::connect(addr).await.unwrap());
+    }
+    until("they are cut", || io.stats().refused == 45).await;
+    let log = log.0.lock().unwrap();
+    let warnings: Vec<_> = log.iter().filter(|line| line.0 <= Level::WARN).collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[tokio::test]
 async fn the_life_of_a_client_is_logged_for_those_who_ask() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());

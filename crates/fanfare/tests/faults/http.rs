@@ -7,8 +7,9 @@ use fanfare::{ServeOptions, SocketIo, SocketIoBuilder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Server, until, within};
-use crate::{echo, narrow, upgrade};
+use crate::recorder::Sums;
+use crate::support::{Peer, Server, until, within};
+use crate::{assert_served, echo, narrow, upgrade};
 
 /// One answer of a connection that stays open: its body.
 async fn answer(stream: &mut TcpStream) -> String {
@@ -32,16 +33,144 @@ async fn open_session(stream: &mut TcpStream) -> String {
     sid[..20].to_owned()
 }
 
-/// A server with little patience.
-async fn impatient(builder: SocketIoBuilder) -> (SocketIo, SocketAddr) {
+async fn serve(builder: SocketIoBuilder, options: ServeOptions) -> (SocketIo, SocketAddr) {
     let io = builder.build().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
+    tokio::spawn(fanfare::serve_with(listener, io.clone(), options));
+    (io, addr)
+}
+
+/// A server with little patience.
+async fn impatient(builder: SocketIoBuilder) -> (SocketIo, SocketAddr) {
     let mut options = ServeOptions::default();
     options.header_timeout = Duration::from_millis(300);
     options.write_timeout = Duration::from_millis(300);
-    tokio::spawn(fanfare::serve_with(listener, io.clone(), options));
-    (io, addr)
+    serve(builder, options).await
+}
+
+/// Writes all that the server takes, and reads to the end.
+async fn say(addr: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut answer = Vec::new();
+    // The end, or a reset.
+    let _ = within("the end", stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn connections_without_a_request_do_not_keep_others_out() {
+    let sums = Sums::default();
+    let _local = metrics::set_default_local_recorder(&sums);
+    let mut options = ServeOptions::default();
+    options.max_idle_connections = 20;
+    options.header_timeout = Duration::from_secs(600);
+    let (io, addr) = serve(SocketIo::builder().namespace(echo()), options).await;
+    // These have something to do.
+    let mut peer = Peer::open(addr).await;
+    peer.join("/").await;
+    let mut polling = TcpStream::connect(addr).await.unwrap();
+    let sid = open_session(&mut polling).await;
+    let path = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
+    let get = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    polling.write_all(get.as_bytes()).await.unwrap();
+    // Some wait for their first request, some for another one, some have half of one.
+    let mut idle = Vec::new();
+    for n in 0..200 {
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        match n % 3 {
+            0 => {}
+            1 => stream.write_all(b"GET / HT").await.unwrap(),
+            _ => {
+                let request = b"GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n";
+                stream.write_all(request).await.unwrap();
+                answer(&mut stream).await;
+            }
+        }
+        idle.push(stream);
+    }
+    assert_served(&mut peer).await;
+    Peer::open(addr).await.join("/").await;
+    let cut = "fanfare_refused_total{cause=idle_connections}";
+    // Those that have come last included, while they had no request.
+    until("all but the last are cut", || sums.get(cut) >= 180.0).await;
+    // The oldest, more or less, and none that has something to do.
+    for stream in &mut idle[..150] {
+        let _ = within("the end", stream.read_to_end(&mut Vec::new())).await;
+    }
+    let post = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n40");
+    let mut posting = TcpStream::connect(addr).await.unwrap();
+    posting.write_all(post.as_bytes()).await.unwrap();
+    assert!(answer(&mut polling).await.starts_with("40{\"sid\""));
+    assert_eq!(io.stats().refused, sums.get(cut) as u64);
+}
+
+#[tokio::test]
+async fn what_is_refused_below_the_engine_is_counted_by_its_cause() {
+    let sums = Sums::default();
+    let _local = metrics::set_default_local_recorder(&sums);
+    let count = |cause: &str| sums.get(&format!("fanfare_refused_total{{cause={cause}}}"));
+    let (_io, addr) = impatient(SocketIo::builder().namespace(echo())).await;
+    let get = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n";
+    let long = |len| format!("{get}X: {}\r\n\r\n", "y".repeat(len));
+    assert!(say(addr, &long(20_000)).await.starts_with("HTTP/1.1 431"));
+    assert!(say(addr, &long(200_000)).await.len() < 500);
+    until("both are counted", || count("head_too_long") == 2.0).await;
+    assert!(say(addr, "\x16\x03\x01\x02\0\x01\0").await.len() < 500);
+    until("it is counted", || count("not_http") == 1.0).await;
+    // A request of which the rest does not come; a second one, too; none at all, whatever the version.
+    let (_, whole) = (get, format!("{get}\r\n"));
+    for start in [
+        get,
+        &format!("{whole}{get}"),
+        "",
+        "P",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        say(addr, start).await;
+    }
+    until("they are counted", || count("header_timeout") == 5.0).await;
+    // This one goes in peace.
+    assert!(say(addr, &whole).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(count("header_timeout"), 5.0);
+
+    // The bound of what is kept of a session's request.
+    let mut limits = fanfare::Limits::default();
+    limits.max_header_bytes = 1000;
+    let (_io, addr) = impatient(SocketIo::builder().limits(limits)).await;
+    assert!(say(addr, &long(2000)).await.starts_with("HTTP/1.1 431"));
+    until("it is counted", || count("head_too_long") == 3.0).await;
+
+    let mut options = ServeOptions::default();
+    options.proxy_protocol = "127.0.0.0/8".parse().unwrap();
+    options.header_timeout = Duration::from_millis(300);
+    let (_io, addr) = serve(SocketIo::builder(), options).await;
+    assert_eq!(say(addr, &whole).await, "");
+    until("it is counted", || count("proxy_header") == 1.0).await;
+    assert_eq!(say(addr, "PROXY").await, "");
+    until("it is counted", || count("header_timeout") == 6.0).await;
+}
+
+/// HTTP/2 has no timeouts of its own: a connection may answer pings for ever.
+#[tokio::test]
+async fn an_http_2_connection_without_a_request_does_not_stay() {
+    let (io, addr) = impatient(SocketIo::builder().namespace(echo())).await;
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let stream = hyper_util::rt::TokioIo::new(stream);
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, stream)
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::builder()
+        .uri(format!("http://{addr}/socket.io/?EIO=4&transport=polling"))
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let answer = within("an answer", sender.send_request(request)).await;
+    assert_eq!(answer.unwrap().status(), 200);
+    within("the end", connection).await.unwrap().unwrap();
+    assert_eq!((io.stats().opened, io.stats().refused), (1, 0));
 }
 
 #[tokio::test]
@@ -125,6 +254,7 @@ async fn one_that_does_not_read_the_answer_to_its_get() {
     assert_eq!(io.emit("big", "x".repeat(32 << 20)).unwrap().full, 0);
     stream.write_all(get.as_bytes()).await.unwrap();
     drip_until_cut(&mut stream).await;
+    until("it is counted", || io.stats().refused == 1).await;
 }
 
 #[tokio::test]
@@ -144,11 +274,7 @@ async fn a_head_that_is_too_long() {
             "X: y\r\n".repeat(1000)
         ),
     ] {
-        let mut stream = TcpStream::connect(server.addr).await.unwrap();
-        let _ = stream.write_all(format!("{head}\r\n").as_bytes()).await;
-        let mut answer = Vec::new();
-        let _ = within("the end", stream.read_to_end(&mut answer)).await;
-        let status = String::from_utf8_lossy(&answer);
+        let status = say(server.addr, &format!("{head}\r\n")).await;
         let refused = ["HTTP/1.1 431", "HTTP/1.1 414", "HTTP/1.1 400"];
         assert!(
             refused.iter().any(|s| status.starts_with(s)),
