@@ -22,7 +22,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use fanfare_protocol::socket::IntoArgs;
+use fanfare_protocol::typed::{Answer, Typed, TypedEvent};
 use parking_lot::Mutex;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
 
@@ -97,6 +99,18 @@ impl Socket {
     ) -> Result<R, AckError> {
         let request = self.socket.emit_with_ack(event, args).timeout(timeout);
         self.runtime.block_on(request.into_future())
+    }
+
+    /// Emits an event with its type and waits for the acknowledgement that belongs to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    pub fn call_event<E>(&self, event: &E, timeout: Duration) -> Result<E::Ack, AckError>
+    where
+        E: TypedEvent<Ack: Answer> + Serialize,
+    {
+        self.call(E::NAME, Typed(event), timeout)
     }
 
     /// What happened next to the socket, from before its first connection on; `None` when nothing did in time.

@@ -42,6 +42,7 @@ mod manager;
 mod options;
 mod queue;
 mod socket;
+pub mod typed;
 
 use fanfare_protocol::client as protocol;
 
@@ -51,15 +52,18 @@ pub use crate::error::{
 };
 pub use crate::event::{AckSender, Event, Events, Listen, SocketEvent};
 pub use crate::handler::{
-    Ack, Attachments, ConnectContext, ConnectErrorContext, Connected, Data, DisconnectContext,
-    Disconnected, EventContext, EventError, EventName, FromContext, Handler, IntoReply, ListenerId,
-    Moment, OnConnect, OnConnectError, OnDisconnect, OnEvent, Rejection,
+    Ack, Acknowledges, Attachments, ConnectContext, ConnectErrorContext, Connected, Data,
+    DisconnectContext, Disconnected, EventContext, EventError, EventName, FromContext, Handler,
+    IntoReply, ListenerId, Moment, OnConnect, OnConnectError, OnDisconnect, OnEvent, Rejection,
 };
 pub use crate::io::tls::Tls;
 pub use crate::io::url::UrlError;
 pub use crate::manager::{Manager, ManagerEvents};
 pub use crate::options::{ClientBuilder, ManagerBuilder, SocketBuilder};
 pub use crate::socket::Socket;
+pub use crate::typed::{Contract, NoAck, Typed, TypedEvent, TypedSocket};
+#[cfg(feature = "macros")]
+pub use fanfare_macros::{ContractOfClient as Contract, TypedEventOfClient as TypedEvent};
 pub use fanfare_protocol::client::{
     AuthError, BufferLimits, BufferPolicy, DisconnectReason, ManagerEvent, Parser, Transport,
 };

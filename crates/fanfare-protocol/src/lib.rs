@@ -8,6 +8,7 @@
 //! - [`socket`]: Socket.IO protocol 5 (and 4, for the same old clients): packets, event arguments, binary attachments.
 //! - [`msgpack`]: the binary packet form of `socket.io-msgpack-parser`.
 //! - [`recovery`]: the log of connection state recovery.
+//! - [`typed`]: events as types, which the compiler checks.
 //! - [`Limits`]: what a peer may cost, in one place.
 //!
 //! Nothing here panics on what a peer sends, and nothing allocates for a text event up to the handler's own types.
@@ -19,10 +20,14 @@ pub mod engine;
 pub mod msgpack;
 pub mod recovery;
 pub mod socket;
+pub mod typed;
 
 mod limits;
 mod value;
 
 pub use engine::CloseReason;
+#[cfg(feature = "macros")]
+pub use fanfare_macros::{Contract, TypedEvent};
 pub use limits::Limits;
+pub use typed::{Contract, NoAck, Typed, TypedEvent};
 pub use value::Value;

@@ -5,8 +5,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use fanfare_protocol::Limits;
 use fanfare_protocol::socket::{Decoder, Packet, encode_ack, encode_connect_reply, encode_event};
+use fanfare_protocol::{Limits, NoAck, Typed, TypedEvent};
 use serde::{Deserialize, Serialize};
 
 /// The system's allocator, counting the calls of each thread.
@@ -45,6 +45,15 @@ fn allocations(run: impl FnOnce()) -> usize {
     ALLOCATIONS.with(Cell::get) - before
 }
 
+/// Two arguments.
+#[derive(Serialize, Deserialize)]
+struct Moved(Position, u8);
+
+impl TypedEvent for Moved {
+    const NAME: &'static str = "move";
+    type Ack = NoAck;
+}
+
 #[derive(Serialize, Deserialize)]
 struct Position {
     x: f64,
@@ -65,6 +74,8 @@ fn decoding_a_text_event_allocates_nothing() {
         let (position, layer): (Position, u8) = event.args.decode().unwrap();
         assert!(position.visible && position.x == 1.25 && position.y == -7.0 && layer == 3);
         assert_eq!((event.name.as_ref(), event.args.len()), ("move", 4));
+        let Typed(Moved(position, layer)) = event.args.decode().unwrap();
+        assert!(position.visible && layer == 3);
     });
     assert_eq!(count, 0);
     assert_eq!(allocations(|| drop(Decoder::new())), 0);
@@ -78,6 +89,8 @@ fn encoding_into_room_that_is_there_allocates_nothing() {
         y: 1e9,
         visible: false,
     };
+    let moved = Moved(position, 1);
+    let position = &moved.0;
     let count = allocations(|| {
         encode_ack(&mut out, "/", 3, &("ok", 17), &mut attachments).unwrap();
         encode_event(
@@ -85,11 +98,13 @@ fn encoding_into_room_that_is_there_allocates_nothing() {
             "/game",
             Some(u64::MAX),
             "move",
-            &(&position, "é"),
+            &(position, "é"),
             &mut attachments,
         )
         .unwrap();
         encode_connect_reply(&mut out, "/game", "abc", Some("def"));
+        let moved = Typed(&moved);
+        encode_event(&mut out, "/", None, Moved::NAME, &moved, &mut attachments).unwrap();
     });
     assert_eq!(count, 0);
     assert_eq!(
@@ -97,7 +112,8 @@ fn encoding_into_room_that_is_there_allocates_nothing() {
         concat!(
             r#"33["ok",17]"#,
             r#"2/game,18446744073709551615["move",{"x":0.5,"y":1000000000.0,"visible":false},"é"]"#,
-            r#"0/game,{"sid":"abc","pid":"def"}"#
+            r#"0/game,{"sid":"abc","pid":"def"}"#,
+            r#"2["move",{"x":0.5,"y":1000000000.0,"visible":false},1]"#
         )
         .as_bytes()
     );

@@ -48,6 +48,18 @@ pub enum BuildError {
         /// The type of the state.
         state: &'static str,
     },
+    /// A handler takes a [`TypedSocket`](crate::typed::TypedSocket) of another contract than that of its namespace.
+    #[error(
+        "a handler of namespace {namespace:?} takes TypedSocket<{taken}>, but the namespace has the contract {own}"
+    )]
+    OtherContract {
+        /// The namespace of the handler.
+        namespace: String,
+        /// The contract that the handler names.
+        taken: &'static str,
+        /// That of the namespace.
+        own: &'static str,
+    },
     /// A namespace was added twice.
     #[error("namespace {0:?} was added twice")]
     DuplicateNamespace(String),

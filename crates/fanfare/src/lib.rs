@@ -30,6 +30,7 @@
 //! | handlers | async functions of [extractors](extract); what they may be and return: [`handler`] |
 //! | one client | [`Socket`]: [`emit`](Socket::emit), [`emit_with_ack`](Socket::emit_with_ack), [`join`](Socket::join), [`data`](Socket::data), [`extensions`](Socket::extensions) |
 //! | many clients | [`BroadcastOperator`]: [`to`](BroadcastOperator::to), [`except`](BroadcastOperator::except), [`volatile`](BroadcastOperator::volatile), [`emit_with_ack`](BroadcastOperator::emit_with_ack), from [`SocketIo`], [`NamespaceHandle`] or [`Socket`] |
+//! | events as types | [`typed`]: names, arguments and acknowledgements that the compiler checks, per namespace |
 //! | the server | [`SocketIo::builder`]; [`serve`] runs alone, [`serve_connection`] takes a stream of any kind, [`SocketIo::service`] and [`SocketIo::layer`] mount into axum, hyper and anything made of `tower` services |
 //! | bounds | [`Limits`] is what a client can cost, [`SlowConsumer`] what becomes of one that does not read, [`Admission`] and [`RateLimits`] who may come in and send how much |
 //! | lost connections | [`ConnectionStateRecovery`], [`Socket::recovery`] |
@@ -42,7 +43,9 @@
 //!
 //! # Features
 //!
-//! - `macros` (off): `#[fanfare::debug_handler]`, which makes the compiler say what is wrong with a handler.
+//! - `macros` (off): `#[fanfare::debug_handler]`, which makes the compiler say what is wrong with a handler;
+//!   `#[derive(TypedEvent)]` and `#[derive(Contract)]`.
+
 #![forbid(unsafe_code)]
 
 mod ack;
@@ -69,6 +72,7 @@ mod serve;
 mod service;
 mod socket;
 mod stats;
+pub mod typed;
 
 pub use ack::{AckError, AckFuture, AckSender, BroadcastAckError, BroadcastAckFuture};
 pub use adapter::{
@@ -87,7 +91,9 @@ pub use fanfare_engine::{
     Transports, TrustedProxies,
 };
 #[cfg(feature = "macros")]
-pub use fanfare_macros::debug_handler;
+pub use fanfare_macros::{
+    ContractOfServer as Contract, TypedEventOfServer as TypedEvent, debug_handler,
+};
 pub use fanfare_protocol::engine::ErrorCode;
 pub use fanfare_protocol::socket::{AllArgs, ArgsError, EncodeError, IntoArgs};
 pub use fanfare_protocol::{Limits, Value};
@@ -102,9 +108,10 @@ pub use serve::{serve, serve_connection, serve_connection_with, serve_listener, 
 pub use service::{Layered, LayeredBody, SocketIoFuture, SocketIoLayer, SocketIoService};
 pub use socket::{Extensions, ListenerId, OutgoingEvent, Socket, SocketEmitter};
 pub use stats::Snapshot as Stats;
+pub use typed::{Contract, NoAck, Typed, TypedEvent};
 
 /// The programs of the guide and of the readme compile.
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide.md")]
+#[cfg_attr(feature = "macros", doc = include_str!("../../../docs/guide.md"))]
 #[doc = include_str!("../../../README.md")]
 pub struct Documents;

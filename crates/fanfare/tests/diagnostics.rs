@@ -7,21 +7,23 @@
     reason = "a test that cannot compile programs has failed"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A program that is right; with the macro, if that is there.
 const GOOD: &str = r#"
+    #[derive(serde::Serialize)] struct Said(String);
     async fn say(socket: Socket, Data(text): Data<String>) -> Result<Ack<usize>, EmitError> {
-        socket.to("room").emit("said", &text)?;
-        Ok(Ack(text.len()))
+        let length = text.len();
+        socket.to("room").emit("said", &Said(text))?;
+        Ok(Ack(length))
     }
     fn main() { let _ = Namespace::new("/").on("say", say); }
 "#;
 
-fn rustc(library: &Path, program: &str) -> Result<(), String> {
+fn rustc(libraries: &Libraries, program: &str) -> Result<(), String> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let folder = std::env::temp_dir().join(format!(
         "fanfare-diagnostics-{}-{}",
@@ -39,11 +41,13 @@ fn rustc(library: &Path, program: &str) -> Result<(), String> {
     let output = Command::new(compiler)
         .args(["--edition=2024", "--emit=metadata", "--color=never"])
         .arg("--extern")
-        .arg(format!("fanfare={}", library.display()))
+        .arg(format!("fanfare={}", libraries.fanfare.display()))
+        .arg("--extern")
+        .arg(format!("serde={}", libraries.serde.display()))
         .arg("-L")
         .arg(format!(
             "dependency={}",
-            library.parent().unwrap().display()
+            libraries.fanfare.parent().unwrap().display()
         ))
         .arg("--out-dir")
         .arg(&folder)
@@ -57,40 +61,58 @@ fn rustc(library: &Path, program: &str) -> Result<(), String> {
     }
 }
 
-/// The crate as cargo built it for this test: the newest that the compiler takes.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let folder = std::env::current_exe().unwrap();
-        let files = std::fs::read_dir(folder.parent().unwrap()).unwrap();
-        let mut found: Vec<_> = files
-            .flatten()
-            .filter(|file| {
-                let name = file.file_name().to_string_lossy().into_owned();
-                name.starts_with("libfanfare-") && name.ends_with(".rlib")
-            })
-            .map(|file| (file.metadata().unwrap().modified().unwrap(), file.path()))
-            .collect();
-        found.sort();
+/// The crate, and `serde` beside it, as cargo built them for this test.
+struct Libraries {
+    fanfare: PathBuf,
+    serde: PathBuf,
+}
+
+/// The newest that the compiler takes together.
+fn libraries() -> &'static Libraries {
+    static LIBRARIES: OnceLock<Libraries> = OnceLock::new();
+    LIBRARIES.get_or_init(|| {
         let program = match cfg!(feature = "macros") {
             true => GOOD.replace("async fn", "#[fanfare::debug_handler] async fn"),
             false => GOOD.to_owned(),
         };
         let mut said = String::new();
-        while let Some((_, library)) = found.pop() {
-            match rustc(&library, &program) {
-                Ok(()) => return library,
-                Err(error) => said = error,
+        for fanfare in built("fanfare") {
+            for serde in built("serde") {
+                let libraries = Libraries {
+                    fanfare: fanfare.clone(),
+                    serde,
+                };
+                match rustc(&libraries, &program) {
+                    Ok(()) => return libraries,
+                    Err(error) => said = error,
+                }
             }
         }
         panic!("no build of the crate beside the test takes a good program: {said}")
     })
 }
 
+/// The builds of a crate beside this test, the newest first.
+fn built(name: &str) -> Vec<PathBuf> {
+    let test = std::env::current_exe().unwrap();
+    let prefix = format!("lib{name}-");
+    let mut found: Vec<_> = std::fs::read_dir(test.parent().unwrap())
+        .unwrap()
+        .flatten()
+        .filter(|file| {
+            let name = file.file_name().to_string_lossy().into_owned();
+            name.starts_with(&prefix) && name.ends_with(".rlib")
+        })
+        .map(|file| (file.metadata().unwrap().modified().unwrap(), file.path()))
+        .collect();
+    found.sort();
+    found.into_iter().rev().map(|(_, path)| path).collect()
+}
+
 /// The program is refused, and the compiler says all of this.
 #[track_caller]
 fn says(program: &str, expected: &[&str]) {
-    let said = rustc(library(), program).expect_err("the program compiles");
+    let said = rustc(libraries(), program).expect_err("the program compiles");
     for text in expected {
         assert!(said.contains(text), "expected: {text}\n\n{said}");
     }
@@ -98,7 +120,7 @@ fn says(program: &str, expected: &[&str]) {
 
 #[test]
 fn a_good_program_compiles() {
-    rustc(library(), GOOD).unwrap();
+    rustc(libraries(), GOOD).unwrap();
 }
 
 #[test]
@@ -280,6 +302,196 @@ mod debug_handler {
         says(
             "#[debug_handler] fn f(socket: Socket) {} fn main() {}",
             &["a handler is an `async fn`"],
+        );
+    }
+}
+
+#[cfg(feature = "macros")]
+mod typed {
+    /// Two events, one for each way, one that is in no contract, and the contract.
+    const TYPES: &str = r#"
+        use fanfare::typed::TypedSocket;
+        use serde::{Deserialize, Serialize};
+        #[derive(Serialize, Deserialize, TypedEvent)] #[event(ack = u64)] struct Say { text: String }
+        #[derive(Serialize, Deserialize, TypedEvent)] struct Said(String);
+        #[derive(Serialize, Deserialize, TypedEvent)] struct Foreign;
+        #[derive(Contract)] #[contract(from_clients(Say), from_server(Said))] struct Chat;
+    "#;
+
+    #[track_caller]
+    fn says(program: &str, expected: &[&str]) {
+        super::says(&format!("{TYPES}{program}"), expected);
+    }
+
+    /// The derive says this at the place that is written between arrows.
+    #[track_caller]
+    fn says_there(program: &str, expected: &str) {
+        let (before, rest) = program.split_once('→').unwrap();
+        let (place, after) = rest.split_once('←').unwrap();
+        let program = format!("{TYPES}\n{before}{place}{after} fn main() {{}}");
+        let column = before.chars().count();
+        let arrows = format!(
+            "| {}{}",
+            " ".repeat(column),
+            "^".repeat(place.chars().count())
+        );
+        super::says(&program, &[expected, &arrows]);
+    }
+
+    #[test]
+    fn a_good_program_compiles() {
+        let program = r#"
+            #[debug_handler]
+            async fn say(socket: TypedSocket<Chat>, Typed(say): Typed<Say>) -> Result<Ack<u64>, EmitError> {
+                socket.broadcast().emit(&Said(say.text))?;
+                Ok(Ack(1))
+            }
+            fn main() {
+                let _ = Namespace::typed::<Chat>().on_event(say);
+                let _ = Namespace::new("/").on_event(async |_: Socket, _: Typed<Say>| Ack(5)).on_event(async |_: Typed<Said>| {});
+            }
+        "#;
+        super::rustc(super::libraries(), &format!("{TYPES}{program}")).unwrap();
+    }
+
+    #[test]
+    fn an_acknowledgement_of_another_type() {
+        says(
+            r#"fn main() { let _ = Namespace::new("/").on_event(async |_: Typed<Say>| Ack("no")); }"#,
+            &[
+                "Ack<&str>` does not acknowledge the event with `u64`",
+                "the handler of an event with `#[event(ack = A)]` returns `Ack<A>` or `Result<Ack<A>, E>`",
+            ],
+        );
+        says(
+            r#"
+            async fn say(_: Typed<Say>) -> Result<Ack<String>, EmitError> { todo!() }
+            fn f(socket: Socket) { socket.on_event(say); }
+            fn main() {}
+            "#,
+            &["String>` does not acknowledge the event with `u64`"],
+        );
+        says(
+            r#"fn main() { let _ = Namespace::new("/").on_event(async |_: Typed<Say>| {}); }"#,
+            &["`()` does not acknowledge the event with `u64`"],
+        );
+        says(
+            r#"fn main() { let _ = Namespace::new("/").on_event(async |_: Typed<Said>| Ack(1)); }"#,
+            &[
+                "does not acknowledge the event with `NoAck`",
+                "whose `Ack` is `NoAck`, returns `()` or `Result<(), E>`",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_acknowledgement_that_never_comes() {
+        says(
+            "fn f(socket: Socket) { let _ = socket.emit_event_with_ack(&Said(String::new())); } fn main() {}",
+            &[
+                "an acknowledgement `NoAck` cannot be awaited",
+                "`#[event(ack = …)]` on their type changes it",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_event_of_no_contract() {
+        says(
+            "fn main() { let _ = Namespace::typed::<Chat>().on_event(async |_: Typed<Foreign>| {}); }",
+            &[
+                "`Foreign` is not an event that clients send in `Chat`",
+                "the contract lists them: `#[contract(from_clients(…))]`",
+            ],
+        );
+        says(
+            "fn f(socket: TypedSocket<Chat>) { socket.on(async |_: Typed<Foreign>| {}); } fn main() {}",
+            &["`Foreign` is not an event that clients send in `Chat`"],
+        );
+        says(
+            "fn f(io: SocketIo) { io.typed::<Chat>().to(\"room\").emit(&Foreign); } fn main() {}",
+            &[
+                "`Foreign` is not an event that the server sends in `Chat`",
+                "the contract lists them: `#[contract(from_server(…))]`",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_event_the_wrong_way() {
+        says(
+            "fn main() { let _ = Namespace::typed::<Chat>().on_event(async |_: Typed<Said>| {}); }",
+            &["`Said` is not an event that clients send in `Chat`"],
+        );
+        says(
+            "fn f(socket: TypedSocket<Chat>) { socket.emit(&Say { text: String::new() }); } fn main() {}",
+            &["`Say` is not an event that the server sends in `Chat`"],
+        );
+    }
+
+    #[test]
+    fn an_event_by_name_where_there_is_a_contract() {
+        says(
+            "fn main() { let _ = Namespace::typed::<Chat>().on(\"say\", async || {}); }",
+            &["no method named `on` found for struct `fanfare::Namespace<Chat>`"],
+        );
+        says(
+            "fn f(socket: TypedSocket<Chat>) { socket.emit(\"said\", 5); } fn main() {}",
+            &["`str` is not an event that the server sends in `Chat`"],
+        );
+    }
+
+    #[test]
+    fn a_handler_without_an_event() {
+        says(
+            r#"
+            async fn f(a: Socket, b: Data<Say>) {}
+            fn main() { let _ = Namespace::new("/").on_event(f); }
+            "#,
+            &[
+                "a handler with the parameters `(",
+                "fanfare::Data<Say>)` takes no typed event",
+                "one parameter has to be `Typed<E>`",
+            ],
+        );
+        says(
+            "fn f(socket: Socket) { socket.emit_event(&5); } fn main() {}",
+            &[
+                "`{integer}` is not an event",
+                "`#[derive(TypedEvent)]` on the type makes it one",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_the_derives_refuse() {
+        says_there(
+            "#[derive(TypedEvent)] struct →Connect←;",
+            "the protocol keeps the name `connect` for itself: give the event another one, with `#[event(name = \"…\")]`",
+        );
+        says_there(
+            "#[derive(TypedEvent)] #[event(name = →\"newListener\"←)] struct X;",
+            "the protocol keeps the name `newListener` for itself",
+        );
+        says_there(
+            "#[derive(TypedEvent)] #[event(→nam← = \"x\")] struct X;",
+            "an event has `name = \"…\"`, `ack = Type` and `crate = path`, and nothing else",
+        );
+        says_there(
+            "#[derive(Contract)] #[contract(→clients←(Say))] struct C;",
+            "a contract has `namespace = \"/…\"`, `from_clients(…)`, `from_server(…)`",
+        );
+        says_there(
+            "#[derive(Contract)] #[contract(namespace = →\"chat\"←)] struct C;",
+            "the name of a namespace begins with a slash: `/chat`",
+        );
+        says_there(
+            "struct X; #[derive(Contract)] #[contract(from_clients(Say, →X←))] struct C;",
+            "`X` is not an event",
+        );
+        says_there(
+            "#[derive(TypedEvent)] #[event(name = \"say\")] struct X; #[derive(→Contract←)] #[contract(from_clients(Say, X))] struct C;",
+            "two events of the contract that go the same way have the same name",
         );
     }
 }

@@ -30,7 +30,7 @@ pub enum Rejection {
 /// A value that a [`Handler`](super::Handler) can have as argument.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be extracted here",
-    note = "event handlers take `Socket`, `Data<T>`, `AckSender`, `EventName`, `Attachments`, `Event`; \
+    note = "event handlers take `Socket`, `Data<T>`, `Typed<E>`, `AckSender`, `EventName`, `Attachments`, `Event`; \
             connect handlers `Socket`, `Connected`; disconnect handlers `Socket`, `Disconnected`; \
             connect error handlers `Socket`, `ConnectError`"
 )]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use dispatch::ListenerId;
 pub(crate) use dispatch::{Handlers, dispatch};
 pub use extract::{Attachments, Connected, Data, Disconnected, EventName, FromContext, Rejection};
-pub use reply::{Ack, EventError, IntoReply};
+pub use reply::{Ack, Acknowledges, EventError, IntoReply};
 
 use crate::error::ConnectError;
 use crate::event::Event;
@@ -96,6 +96,7 @@ pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// |---|---|---|
 /// | [`Socket`] | always | the socket |
 /// | [`Data<T>`] | event | the arguments, deserialized |
+/// | [`Typed<E>`](crate::Typed) | event | the arguments of an event that is a type |
 /// | [`AckSender`](crate::AckSender) | event | to acknowledge before the handler ends |
 /// | [`EventName`], [`Attachments`], [`Event`] | event | its name, its binary attachments, all of it |
 /// | [`Connected`] | connect | id, recovered |
@@ -115,6 +116,9 @@ pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
     note = "it must return a `Send` future of `()`, `Ack<T>` or a `Result` of these"
 )]
 pub trait Handler<M: Moment, T>: Send + Sync + 'static {
+    /// What the future resolves to.
+    type Output;
+
     #[doc(hidden)]
     fn call(&self, cx: &M::Context) -> Result<HandlerFuture, Rejection>;
 }
@@ -129,6 +133,8 @@ macro_rules! handlers {
             R: IntoReply<M>,
             $($name: FromContext<M> + Send,)*
         {
+            type Output = R;
+
             #[allow(non_snake_case)]
             fn call(&self, cx: &M::Context) -> Result<HandlerFuture, Rejection> {
                 $(let $name = $name::from_context(cx)?;)*

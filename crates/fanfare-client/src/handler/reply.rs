@@ -1,12 +1,14 @@
 //! What handlers return.
 
-use fanfare_protocol::socket::IntoArgs;
+use fanfare_protocol::socket::Spread;
+use fanfare_protocol::typed::NoAck;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{EventContext, Moment, OnEvent};
 
-/// A handler's return value that acknowledges the event: `&T`, a tuple or any other [`IntoArgs`].
+/// A handler's return value that acknowledges the event: a tuple (an array counts as one) is several arguments, `()`
+/// none, any other serializable value one.
 ///
 /// If the server did not ask for an acknowledgement, the value is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,9 +99,12 @@ impl<M: Moment> IntoReply<M> for () {
     }
 }
 
-impl<T: IntoArgs> IntoReply<OnEvent> for Ack<T> {
+impl<T: Serialize> IntoReply<OnEvent> for Ack<T> {
     fn into_reply(self, cx: &EventContext) -> Result<(), EventError> {
-        cx.event.ack().send(self.0).map_err(EventError::from)
+        cx.event
+            .ack()
+            .send(Spread(self.0))
+            .map_err(EventError::from)
     }
 }
 
@@ -108,3 +113,19 @@ impl<M: Moment, R: IntoReply<M>, E: Into<EventError>> IntoReply<M> for Result<R,
         self.map_err(Into::into)?.into_reply(cx)
     }
 }
+
+/// What a handler of an event with a type may return: what acknowledges that event, `A` of
+/// [`TypedEvent::Ack`](crate::TypedEvent::Ack).
+///
+/// That is [`Ack<A>`](Ack); for events that are not acknowledged ([`NoAck`]) nothing; and a `Result` of these.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not acknowledge the event with `{A}`",
+    label = "not the acknowledgement of the event",
+    note = "the handler of an event with `#[event(ack = A)]` returns `Ack<A>` or `Result<Ack<A>, E>`, where `E` is an error or `EventError`",
+    note = "that of an event without, whose `Ack` is `NoAck`, returns `()` or `Result<(), E>`"
+)]
+pub trait Acknowledges<A>: IntoReply<OnEvent> {}
+
+impl Acknowledges<NoAck> for () {}
+impl<A: Serialize> Acknowledges<A> for Ack<A> {}
+impl<A, R: Acknowledges<A>, E: Into<EventError>> Acknowledges<A> for Result<R, E> {}

@@ -101,7 +101,11 @@ pub fn decode_args<T: DeserializeOwned>(
                 json
             };
             if attachments.is_empty() {
-                match T::deserialize(Direct { json, args }) {
+                match T::deserialize(Direct {
+                    json,
+                    args,
+                    structs: false,
+                }) {
                     Ok(value) => return Ok(value),
                     // Not worth a tree many times its size only to say where.
                     Err(error) if json.len() > MAX_EXPLAINED => return Err(error),
@@ -162,6 +166,9 @@ impl<T: Serialize> Serialize for AllArgs<T> {
 }
 
 const ALL_ARGS: &str = "$fanfare::AllArgs";
+
+/// Under this name the arguments are taken apart for a struct: see [`Typed`](crate::Typed).
+pub(crate) const TYPED: &str = "$fanfare::Typed";
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for AllArgs<T> {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -240,6 +247,9 @@ macro_rules! arguments {
                     let len = self.len();
                     return visitor.visit_seq(Elements { from: self, at: 0, len });
                 }
+                if name == TYPED {
+                    return visitor.visit_newtype_struct(Self { structs: true, ..self });
+                }
                 $first!(self, arg => arg.deserialize_newtype_struct(name, visitor))
             }
 
@@ -248,6 +258,9 @@ macro_rules! arguments {
                 name: &'static str,
                 visitor: V,
             ) -> Result<V::Value, ArgsError> {
+                if self.structs {
+                    return visitor.visit_unit();
+                }
                 $first!(self, arg => arg.deserialize_unit_struct(name, visitor))
             }
 
@@ -257,6 +270,9 @@ macro_rules! arguments {
                 len: usize,
                 visitor: V,
             ) -> Result<V::Value, ArgsError> {
+                if self.structs {
+                    return visitor.visit_seq(Elements { from: self, at: 0, len });
+                }
                 $first!(self, arg => arg.deserialize_tuple_struct(name, len, visitor))
             }
 
@@ -311,6 +327,8 @@ const MISSING: NodeDeserializer<'static, 'static> = NodeDeserializer {
 struct Direct<'a> {
     json: &'a str,
     args: &'a Args<'a>,
+    /// Whether structs are taken apart as tuples are.
+    structs: bool,
 }
 
 type JsonDeserializer<'a> = serde_json::Deserializer<serde_json::de::StrRead<'a>>;
@@ -335,6 +353,8 @@ impl<'a> Direct<'a> {
 struct Tree<'n, 'a> {
     nodes: &'n [Node<'a>],
     placeholders: bool,
+    /// Whether structs are taken apart as tuples are.
+    structs: bool,
 }
 
 impl<'n, 'a> Tree<'n, 'a> {
@@ -342,6 +362,7 @@ impl<'n, 'a> Tree<'n, 'a> {
         Self {
             nodes,
             placeholders,
+            structs: false,
         }
     }
 

@@ -20,6 +20,7 @@ mod spread;
 pub mod v4;
 
 pub use args::{Args, ArgsBuf};
+pub(crate) use decode_args::TYPED;
 pub use decode_args::{AllArgs, ArgsError, decode_args};
 pub use decoder::{Assembled, Decoder};
 pub use encode::{
@@ -31,3 +32,4 @@ pub use header::{Header, PacketType, RESERVED_EVENTS, is_reserved_event};
 pub use into_args::{ArgWriter, IntoArgs, JsonArgs, RawArgs};
 pub use packet::{Ack, Connect, ConnectError, ConnectErrorBody, Event, Packet, decode};
 pub use spread::Spread;
+pub(crate) use spread::spread_struct;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde::ser::{self, Impossible, SerializeTuple};
+use serde::ser::{self, Impossible, SerializeTuple, SerializeTupleStruct};
 
 use super::encode::EncodeError;
 use super::into_args::{ArgWriter, IntoArgs};
@@ -27,11 +27,23 @@ pub struct Spread<T>(pub T);
 
 impl<T: Serialize> IntoArgs for Spread<T> {
     fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
-        match self.0.serialize(Probe(&mut *writer)) {
+        match self.0.serialize(Probe::<_, false>(&mut *writer)) {
             Ok(()) => Ok(()),
             Err(Stop::NotTuple) => writer.arg(&self.0),
             Err(Stop::Failed(error)) => Err(error),
         }
+    }
+}
+
+/// As [`Spread`], but a tuple struct is several arguments too, and a unit struct none.
+pub(crate) fn spread_struct<T: Serialize, W: ArgWriter>(
+    value: &T,
+    writer: &mut W,
+) -> Result<(), EncodeError> {
+    match value.serialize(Probe::<_, true>(&mut *writer)) {
+        Ok(()) => Ok(()),
+        Err(Stop::NotTuple) => writer.arg(value),
+        Err(Stop::Failed(error)) => Err(error),
     }
 }
 
@@ -63,14 +75,27 @@ impl ser::Error for Stop {
     }
 }
 
-/// Takes tuples apart and stops at anything else.
-struct Probe<'a, W>(&'a mut W);
+/// Takes tuples apart, and `STRUCTS` that are like tuples, and stops at anything else.
+struct Probe<'a, W, const STRUCTS: bool>(&'a mut W);
 
-impl<W: ArgWriter> SerializeTuple for Probe<'_, W> {
+impl<W: ArgWriter, const STRUCTS: bool> SerializeTuple for Probe<'_, W, STRUCTS> {
     type Ok = ();
     type Error = Stop;
 
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
+        self.0.arg(value).map_err(Stop::Failed)
+    }
+
+    fn end(self) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
+impl<W: ArgWriter, const STRUCTS: bool> SerializeTupleStruct for Probe<'_, W, STRUCTS> {
+    type Ok = ();
+    type Error = Stop;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
         self.0.arg(value).map_err(Stop::Failed)
     }
 
@@ -87,12 +112,12 @@ macro_rules! not_tuple {
     )*};
 }
 
-impl<W: ArgWriter> ser::Serializer for Probe<'_, W> {
+impl<W: ArgWriter, const STRUCTS: bool> ser::Serializer for Probe<'_, W, STRUCTS> {
     type Ok = ();
     type Error = Stop;
     type SerializeSeq = Impossible<(), Stop>;
     type SerializeTuple = Self;
-    type SerializeTupleStruct = Impossible<(), Stop>;
+    type SerializeTupleStruct = Self;
     type SerializeTupleVariant = Impossible<(), Stop>;
     type SerializeMap = Impossible<(), Stop>;
     type SerializeStruct = Impossible<(), Stop>;
@@ -108,6 +133,18 @@ impl<W: ArgWriter> ser::Serializer for Probe<'_, W> {
 
     fn serialize_tuple(self, _: usize) -> Result<Self, Stop> {
         Ok(self)
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Stop> {
+        if STRUCTS { Ok(()) } else { Err(Stop::NotTuple) }
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Stop> {
+        if STRUCTS {
+            Ok(self)
+        } else {
+            Err(Stop::NotTuple)
+        }
     }
 
     not_tuple! {
@@ -127,10 +164,8 @@ impl<W: ArgWriter> ser::Serializer for Probe<'_, W> {
         serialize_char(char) -> ();
         serialize_bytes(&[u8]) -> ();
         serialize_none() -> ();
-        serialize_unit_struct(&'static str) -> ();
         serialize_unit_variant(&'static str, u32, &'static str) -> ();
         serialize_seq(Option<usize>) -> Self::SerializeSeq;
-        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct;
         serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Self::SerializeTupleVariant;
         serialize_map(Option<usize>) -> Self::SerializeMap;
         serialize_struct(&'static str, usize) -> Self::SerializeStruct;
@@ -144,8 +179,12 @@ impl<W: ArgWriter> ser::Serializer for Probe<'_, W> {
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
         _: &'static str,
-        _: &T,
+        value: &T,
     ) -> Result<(), Stop> {
+        if STRUCTS {
+            // One argument; the bytes of the field are an attachment in either case.
+            return self.0.arg(value).map_err(Stop::Failed);
+        }
         Err(Stop::NotTuple)
     }
 

@@ -13,7 +13,8 @@ pub(crate) use erased::{
     ConnectHandler, DisconnectHandler, EventHandler, Middleware, PacketMiddleware, erase,
     erase_event, erase_guard,
 };
-pub use output::{Ack, ConnectError, EventError, IntoAck, IntoOutcome, Unused};
+pub use output::{Ack, Acknowledges, ConnectError, EventError, IntoAck, IntoOutcome, Unused};
+pub(crate) use requirements::ContractId;
 pub use requirements::Requirements;
 
 use crate::extract::{FromContext, Rejection};

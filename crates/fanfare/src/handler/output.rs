@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fanfare_protocol::socket::Spread;
+use fanfare_protocol::typed::NoAck;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -61,6 +62,24 @@ impl<T: IntoAck, E: Into<EventError>> IntoAck for Result<T, E> {
         }
     }
 }
+
+/// What a handler of an event with a type may return: what acknowledges that event, `A` of
+/// [`TypedEvent::Ack`](crate::TypedEvent::Ack).
+///
+/// That is [`Ack<A>`](Ack); for events that are not acknowledged ([`NoAck`]) nothing; and a `Result` of these. A handler
+/// that answers before it ends, by an [`AckSender`], is added by the event's name, with [`on`](crate::Namespace::on).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not acknowledge the event with `{A}`",
+    label = "not the acknowledgement of the event",
+    note = "the handler of an event with `#[event(ack = A)]` returns `Ack<A>` or `Result<Ack<A>, E>`, where `E` is an error or `EventError`",
+    note = "that of an event without, whose `Ack` is `NoAck`, returns `()` or `Result<(), E>`"
+)]
+pub trait Acknowledges<A>: IntoAck {}
+
+impl Acknowledges<NoAck> for () {}
+impl Acknowledges<NoAck> for BroadcastReport {}
+impl<A: Serialize> Acknowledges<A> for Ack<A> {}
+impl<A, T: Acknowledges<A>, E: Into<EventError>> Acknowledges<A> for Result<T, E> {}
 
 /// An error that an event handler returns to the client.
 #[derive(Debug, Clone, Serialize)]

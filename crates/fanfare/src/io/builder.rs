@@ -48,8 +48,8 @@ const DEFAULT_ACK_TIMEOUT: Duration = Duration::from_secs(30);
 impl SocketIoBuilder {
     /// Adds a namespace. Without one for `/`, clients may join the main namespace all the same, which then has no
     /// handlers.
-    pub fn namespace(mut self, namespace: Namespace) -> Self {
-        self.namespaces.push(namespace);
+    pub fn namespace<C>(mut self, namespace: Namespace<C>) -> Self {
+        self.namespaces.push(namespace.untyped());
         self
     }
 
@@ -269,6 +269,7 @@ impl SocketIoBuilder {
                  name,
                  matcher,
                  behaviour,
+                 ..
              }| {
                 Arc::new(Parent {
                     name,
@@ -373,10 +374,19 @@ fn check(namespace: &Namespace, states: &StateMap) -> Result<(), BuildError> {
     {
         return Err(BuildError::ReservedEvent(event.to_owned()));
     }
-    match behaviour.requirements().missing(|id| states.has(id)) {
-        Some(state) => Err(BuildError::MissingState {
+    let needs = behaviour.requirements();
+    if let Some(state) = needs.missing(|id| states.has(id)) {
+        return Err(BuildError::MissingState {
             namespace: name.clone(),
             state,
+        });
+    }
+    let own = behaviour.contract;
+    match own.and_then(|own| Some((needs.other_contract(own)?, own))) {
+        Some((taken, own)) => Err(BuildError::OtherContract {
+            namespace: name.clone(),
+            taken: taken.name,
+            own: own.name,
         }),
         None => Ok(()),
     }

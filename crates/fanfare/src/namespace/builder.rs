@@ -1,7 +1,11 @@
-use super::dynamic::Matcher;
-use super::router::Behaviour;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
+use fanfare_protocol::typed::Untyped;
+
+use super::dynamic::Matcher;
+use super::router::Behaviour;
 use crate::handler::{
     ConnectError, EventError, Handler, IntoAck, IntoOutcome, OnConnect, OnDisconnect, OnEvent,
     erase, erase_event, erase_guard,
@@ -21,12 +25,24 @@ use crate::socket::{OutgoingEvent, Socket};
 ///     })
 ///     .on_disconnect(async |socket: Socket, reason: DisconnectReason| println!("{} left: {reason}", socket.id()));
 /// ```
-#[derive(Debug)]
+///
+/// `C` is the [`Contract`](crate::Contract) of the namespace, if it has one: see [`typed`](Self::typed).
 #[must_use = "a namespace does nothing until it is given to `SocketIo::builder().namespace(…)`"]
-pub struct Namespace {
+pub struct Namespace<C = Untyped> {
     pub(crate) name: String,
     pub(crate) matcher: Matcher,
     pub(crate) behaviour: Behaviour,
+    contract: PhantomData<fn() -> C>,
+}
+
+impl<C> fmt::Debug for Namespace<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namespace")
+            .field("name", &self.name)
+            .field("matcher", &self.matcher)
+            .field("behaviour", &self.behaviour)
+            .finish()
+    }
 }
 
 impl Namespace {
@@ -36,6 +52,7 @@ impl Namespace {
             name: with_slash(name.into()),
             matcher: Matcher::Exact,
             behaviour: Behaviour::default(),
+            contract: PhantomData,
         }
     }
 
@@ -66,6 +83,32 @@ impl Namespace {
         Self {
             matcher: Matcher::Predicate(Arc::new(accepts)),
             ..Self::new(label)
+        }
+    }
+
+    /// Adds a handler for an event. Several handlers of one event run in the order in which they were added.
+    ///
+    /// The handlers of one socket *start* in the order in which its events arrive; one that waits does not hold up the
+    /// next. What a handler returns acknowledges the event, see [`Ack`](crate::Ack). A panic is contained and logged.
+    pub fn on<H, T>(mut self, event: impl AsRef<str>, handler: H) -> Self
+    where
+        H: Handler<OnEvent, T>,
+        H::Output: IntoAck,
+        T: 'static,
+    {
+        self.behaviour
+            .add_event(event.as_ref(), erase_event(handler));
+        self
+    }
+}
+
+impl<C> Namespace<C> {
+    pub(crate) fn with_contract<D>(self) -> Namespace<D> {
+        Namespace {
+            name: self.name,
+            matcher: self.matcher,
+            behaviour: self.behaviour,
+            contract: PhantomData,
         }
     }
 
@@ -109,21 +152,6 @@ impl Namespace {
         T: 'static,
     {
         self.behaviour.connect.push(erase(handler));
-        self
-    }
-
-    /// Adds a handler for an event. Several handlers of one event run in the order in which they were added.
-    ///
-    /// The handlers of one socket *start* in the order in which its events arrive; one that waits does not hold up the
-    /// next. What a handler returns acknowledges the event, see [`Ack`](crate::Ack). A panic is contained and logged.
-    pub fn on<H, T>(mut self, event: impl AsRef<str>, handler: H) -> Self
-    where
-        H: Handler<OnEvent, T>,
-        H::Output: IntoAck,
-        T: 'static,
-    {
-        self.behaviour
-            .add_event(event.as_ref(), erase_event(handler));
         self
     }
 

@@ -25,7 +25,7 @@ fn event_data(
     to_values(event, args)
 }
 
-impl Namespace {
+impl<C> Namespace<C> {
     /// Adds a handler for an event that another server of the cluster sends with
     /// [`server_side_emit`](NamespaceHandle::server_side_emit). Of several handlers of one event the first may answer.
     ///

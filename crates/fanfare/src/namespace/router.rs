@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 
 use crate::adapter::ServerHandler;
 use crate::handler::{
-    ConnectHandler, DisconnectHandler, EventHandler, Middleware, PacketMiddleware, Requirements,
+    ConnectHandler, ContractId, DisconnectHandler, EventHandler, Middleware, PacketMiddleware,
+    Requirements,
 };
 use crate::socket::OutgoingHandler;
 
@@ -15,6 +16,8 @@ type Handlers = SmallVec<[EventHandler; 1]>;
 /// The handlers of a namespace.
 #[derive(Default)]
 pub(crate) struct Behaviour {
+    /// Whose events they handle and send.
+    pub(crate) contract: Option<ContractId>,
     pub(crate) middlewares: Vec<Middleware>,
     pub(crate) packet_middlewares: Vec<PacketMiddleware>,
     pub(crate) connect: Vec<ConnectHandler>,

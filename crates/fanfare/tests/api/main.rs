@@ -22,3 +22,5 @@ mod recovery;
 mod rooms;
 mod serve;
 mod support;
+#[cfg(feature = "macros")]
+mod typed;

@@ -1,0 +1,148 @@
+//! Events with types, sent from whatever sends events.
+
+use fanfare_protocol::typed::{Answer, Typed, TypedEvent};
+use serde::Serialize;
+
+use crate::ack::{AckFuture, BroadcastAckFuture};
+use crate::adapter::ServerSideEmitError;
+use crate::broadcast::{BroadcastOperator, BroadcastReport};
+use crate::error::EmitError;
+use crate::io::SocketIo;
+use crate::namespace::NamespaceHandle;
+use crate::socket::{Socket, SocketEmitter};
+
+impl Socket {
+    /// Sends an event with its type, which knows its name.
+    ///
+    /// ```
+    /// # #[cfg(feature = "macros")] {
+    /// use fanfare::{EmitError, Socket, TypedEvent};
+    ///
+    /// #[derive(serde::Serialize, TypedEvent)]
+    /// struct UserJoined<'a>(&'a str);
+    ///
+    /// fn f(socket: &Socket) -> Result<(), EmitError> {
+    ///     socket.emit_event(&UserJoined("Ada")) // as `socket.emit("user_joined", "Ada")`
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_event<E: TypedEvent + Serialize>(&self, event: &E) -> Result<(), EmitError> {
+        self.emit(E::NAME, Typed(event))
+    }
+
+    /// Sends an event with its type and waits for the acknowledgement that belongs to it, see
+    /// [`emit_with_ack`](Self::emit_with_ack).
+    ///
+    /// # Errors
+    /// As [`emit_with_ack`](Self::emit_with_ack).
+    pub fn emit_event_with_ack<E>(&self, event: &E) -> AckFuture<E::Ack>
+    where
+        E: TypedEvent<Ack: Answer> + Serialize,
+    {
+        self.emit_with_ack(E::NAME, Typed(event))
+    }
+}
+
+impl SocketEmitter {
+    /// Sends an event with its type, which knows its name.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_event<E: TypedEvent + Serialize>(&self, event: &E) -> Result<(), EmitError> {
+        self.emit(E::NAME, Typed(event))
+    }
+
+    /// Sends an event with its type and waits for the acknowledgement that belongs to it, see
+    /// [`emit_with_ack`](Self::emit_with_ack).
+    ///
+    /// # Errors
+    /// As [`emit_with_ack`](Self::emit_with_ack).
+    pub fn emit_event_with_ack<E>(&self, event: &E) -> AckFuture<E::Ack>
+    where
+        E: TypedEvent<Ack: Answer> + Serialize,
+    {
+        self.emit_with_ack(E::NAME, Typed(event))
+    }
+}
+
+impl BroadcastOperator {
+    /// Sends an event with its type, which knows its name.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_event<E: TypedEvent + Serialize>(
+        &self,
+        event: &E,
+    ) -> Result<BroadcastReport, EmitError> {
+        self.emit(E::NAME, Typed(event))
+    }
+
+    /// Sends an event with its type and gathers the acknowledgement that belongs to it from each recipient, see
+    /// [`emit_with_ack`](Self::emit_with_ack).
+    ///
+    /// # Errors
+    /// As [`emit_with_ack`](Self::emit_with_ack).
+    pub fn emit_event_with_ack<E>(&self, event: &E) -> BroadcastAckFuture<E::Ack>
+    where
+        E: TypedEvent<Ack: Answer> + Serialize,
+    {
+        self.emit_with_ack(E::NAME, Typed(event))
+    }
+}
+
+impl NamespaceHandle {
+    /// Sends an event with its type to everyone in the namespace.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_event<E: TypedEvent + Serialize>(
+        &self,
+        event: &E,
+    ) -> Result<BroadcastReport, EmitError> {
+        self.everyone().emit_event(event)
+    }
+
+    /// Sends an event with its type to the *other* servers of the cluster, see
+    /// [`server_side_emit`](Self::server_side_emit). There,
+    /// [`ServerEvent::data`](crate::ServerEvent::data) takes it as `Typed<E>`.
+    ///
+    /// # Errors
+    /// As [`server_side_emit`](Self::server_side_emit).
+    pub fn server_side_emit_event<E: TypedEvent + Serialize>(
+        &self,
+        event: &E,
+    ) -> Result<(), ServerSideEmitError> {
+        self.server_side_emit(E::NAME, Typed(event))
+    }
+
+    /// As [`server_side_emit_event`](Self::server_side_emit_event), and gathers the answer of each of the other servers,
+    /// see [`server_side_emit_with_ack`](Self::server_side_emit_with_ack).
+    ///
+    /// # Errors
+    /// As [`server_side_emit_with_ack`](Self::server_side_emit_with_ack).
+    pub async fn server_side_emit_event_with_ack<E>(
+        &self,
+        event: &E,
+    ) -> Result<Vec<E::Ack>, ServerSideEmitError<E::Ack>>
+    where
+        E: TypedEvent<Ack: Answer> + Serialize,
+    {
+        self.server_side_emit_with_ack(E::NAME, Typed(event)).await
+    }
+}
+
+impl SocketIo {
+    /// Sends an event with its type to everyone in the main namespace.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_event<E: TypedEvent + Serialize>(
+        &self,
+        event: &E,
+    ) -> Result<BroadcastReport, EmitError> {
+        self.of("/").emit_event(event)
+    }
+}
