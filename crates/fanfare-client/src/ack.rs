@@ -57,6 +57,12 @@ impl<R> AckRequest<R> {
         self
     }
 
+    /// Whether the event may be compressed, as by [`Socket::compress`].
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.options.compress = compress;
+        self
+    }
+
     /// Sends the event now, to await the acknowledgement later.
     ///
     /// # Errors

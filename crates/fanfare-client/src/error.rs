@@ -23,6 +23,14 @@ pub enum BuildError {
         /// The name as given.
         name: String,
     },
+    /// An option cannot be used.
+    #[error("the option `{option}` cannot be used: {value}")]
+    InvalidOption {
+        /// Its name.
+        option: &'static str,
+        /// What it was given.
+        value: String,
+    },
     /// The `auth` value.
     #[error("auth: {0}")]
     Auth(String),

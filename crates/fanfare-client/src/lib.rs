@@ -34,6 +34,7 @@ mod ack;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod core;
+mod emitter;
 mod error;
 mod event;
 mod handler;
@@ -47,6 +48,7 @@ pub mod typed;
 use fanfare_protocol::client as protocol;
 
 pub use crate::ack::AckRequest;
+pub use crate::emitter::Emitter;
 pub use crate::error::{
     AckError, BuildError, ConnectError, EmitError, StartError, TlsError, TransportError,
 };
@@ -56,10 +58,11 @@ pub use crate::handler::{
     DisconnectContext, Disconnected, EventContext, EventError, EventName, FromContext, Handler,
     IntoReply, ListenerId, Moment, OnConnect, OnConnectError, OnDisconnect, OnEvent, Rejection,
 };
+pub use crate::io::connector::PerMessageDeflate;
 pub use crate::io::tls::Tls;
 pub use crate::io::url::UrlError;
 pub use crate::manager::{Manager, ManagerEvents};
-pub use crate::options::{ClientBuilder, ManagerBuilder, SocketBuilder};
+pub use crate::options::{ClientBuilder, ManagerBuilder, SocketBuilder, TransportOptions};
 pub use crate::socket::Socket;
 pub use crate::typed::{Contract, NoAck, Typed, TypedEvent, TypedSocket};
 #[cfg(feature = "macros")]

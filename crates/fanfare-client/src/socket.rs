@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::ack::AckRequest;
 use crate::core::{Core, Shared, Status};
+use crate::emitter::Emitter;
 use crate::error::{BuildError, EmitError, StartError};
 use crate::event::{Events, Listen};
 use crate::handler::{
@@ -284,7 +285,20 @@ impl Socket {
         self.emit("message", args)
     }
 
-    fn emit_with(
+    /// Chooses whether the next event may be compressed, as by
+    /// [`per_message_deflate`](crate::ClientBuilder::per_message_deflate). By default it may.
+    ///
+    /// ```no_run
+    /// # fn run(socket: &fanfare_client::Socket, picture: bytes::Bytes) -> Result<(), fanfare_client::EmitError> {
+    /// socket.compress(false).emit("picture", picture)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn compress(&self, compress: bool) -> Emitter<'_> {
+        Emitter::new(self, EmitOptions::new().compress(compress))
+    }
+
+    pub(crate) fn emit_with(
         &self,
         event: &str,
         args: &impl IntoArgs,

@@ -11,9 +11,17 @@ use bytes::Bytes;
 use fanfare_client::{Ack, Data, Parser, SocketEvent, Tls, Transport, connect};
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use serde_json::{Value, json};
+use support::wire::read_head;
 use support::{Server, plain_node, soon};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{self, ServerConfig};
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -107,21 +115,38 @@ async fn tls_with_custom_roots_and_client_certificates() {
     );
 }
 
-/// An HTTP proxy that knows CONNECT and wants `me:secret`. Counts the tunnels.
-async fn proxy() -> (u16, Arc<AtomicUsize>) {
+/// An HTTP proxy that knows CONNECT and wants `me:secret`, over TLS if there is a certificate and its key. Counts the
+/// tunnels.
+async fn proxy(tls: Option<(String, String)>) -> (u16, Arc<AtomicUsize>) {
+    let tls = tls.map(|(cert, key)| {
+        let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert], key)
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let tunnels = Arc::new(AtomicUsize::new(0));
     let count = tunnels.clone();
     tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let count = count.clone();
+        while let Ok((client, _)) = listener.accept().await {
+            let (count, tls) = (count.clone(), tls.clone());
             tokio::spawn(async move {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    head.push(client.read_u8().await.unwrap());
-                }
-                let head = String::from_utf8(head).unwrap();
+                let mut client: Box<dyn Stream> = match tls {
+                    Some(tls) => match tls.accept(client).await {
+                        Ok(client) => Box::new(client),
+                        // A client that does not trust us.
+                        Err(_) => return,
+                    },
+                    None => Box::new(client),
+                };
+                let head = read_head(&mut client).await;
                 if !head.contains("Proxy-Authorization: Basic bWU6c2VjcmV0\r\n") {
                     client
                         .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
@@ -151,25 +176,28 @@ async fn proxy() -> (u16, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn through_a_proxy() {
     let authority = Authority::new();
-    let (cert, key) = authority.issue("127.0.0.1");
     let plain = plain_node();
+    let (cert, key) = authority.issue("127.0.0.1");
     let secure = Server::node(json!({ "tls": { "cert": cert, "key": key } }));
-    let (port, tunnels) = proxy().await;
-    for (scheme, node) in [("http", &plain), ("https", &secure)] {
+    let (port, tunnels) = proxy(None).await;
+    let (tls_port, tls_tunnels) = proxy(Some(authority.issue("127.0.0.1"))).await;
+    let ways = [("http", port, &tunnels), ("https", tls_port, &tls_tunnels)];
+    let targets = ways.map(|way| [("http", &plain, way), ("https", &secure, way)]);
+    for (scheme, node, (proxy, port, tunnels)) in targets.into_iter().flatten() {
         for transport in [Transport::WebSocket, Transport::Polling] {
             let before = tunnels.load(Ordering::SeqCst);
             let client = connect(format!("{scheme}://127.0.0.1:{}", node.port))
                 .tls(Tls::new().root_certificate(authority.pem.clone()))
                 .transports([transport])
                 .upgrade(false);
-            let socket = soon(client.proxy(format!("http://me:secret@127.0.0.1:{port}")))
+            let socket = soon(client.proxy(format!("{proxy}://me:secret@127.0.0.1:{port}")))
                 .await
                 .unwrap();
             let n: u32 = soon(socket.emit_with_ack("echo", 7)).await.unwrap();
             assert_eq!(n, 7);
             assert!(
                 tunnels.load(Ordering::SeqCst) > before,
-                "{scheme} {transport}"
+                "{scheme} {transport} {proxy}"
             );
         }
     }
@@ -181,9 +209,39 @@ async fn through_a_proxy() {
     .await
     .unwrap_err();
     assert!(refused.to_string().contains("407"), "{refused}");
-    let wrong = connect(plain.url("/")).proxy("https://proxy:3128").build();
+    // A proxy that is not trusted: not by the roots there are, and not by those that are for it alone.
+    let tls_proxy = format!("https://me:secret@127.0.0.1:{tls_port}");
+    let trusting = || Tls::new().root_certificate(authority.pem.clone());
+    let stranger = Tls::new().root_certificate(Authority::new().pem);
+    for client in [
+        connect(plain.url("/")),
+        connect(plain.url("/")).tls(trusting()).proxy_tls(stranger),
+    ] {
+        let refused = soon(client.proxy(&tls_proxy).fail_fast()).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(
+            refused.contains("proxy: ") && refused.contains("certificate"),
+            "{refused}"
+        );
+    }
+    // Trusted on its own, or with the server, whose name and certificate of ours are not for the proxy.
+    let (cert, key) = authority.issue("client");
+    for client in [
+        connect(plain.url("/")).proxy_tls(trusting()),
+        connect(plain.url("/")).tls(
+            trusting()
+                .server_name("example.com")
+                .client_certificate(cert, key),
+        ),
+    ] {
+        soon(client.proxy(&tls_proxy)).await.unwrap();
+    }
+    let wrong = connect(plain.url("/")).proxy("socks5://proxy:1080").build();
     let wrong = wrong.unwrap_err().to_string();
-    assert!(wrong.contains("without TLS"), "{wrong}");
+    assert!(
+        wrong.contains("proxy: unsupported scheme \"socks5\""),
+        "{wrong}"
+    );
 }
 
 #[tokio::test]

@@ -288,16 +288,21 @@ impl Core {
             _ = commands.recv() => return self.websocket_ended(connection),
         };
         match opened {
-            Ok(io) => {
+            Ok(opened) => {
                 self.input(connection, Input::Open);
                 let core = self.clone();
-                websocket::run(io, self.connector.max_message, commands, move |inputs| {
-                    core.with(|state, now| {
-                        for input in inputs {
-                            state.manager.handle(now, connection, input);
-                        }
-                    });
-                })
+                websocket::run(
+                    opened,
+                    self.connector.max_message,
+                    commands,
+                    move |inputs| {
+                        core.with(|state, now| {
+                            for input in inputs {
+                                state.manager.handle(now, connection, input);
+                            }
+                        });
+                    },
+                )
                 .await;
             }
             Err(error) => self.input(connection, Input::Closed(Err(error))),

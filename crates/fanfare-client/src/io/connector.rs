@@ -1,10 +1,11 @@
 //! Connections to one server, and the requests every one of them begins with.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+pub use fanfare_websocket::deflate::Config as PerMessageDeflate;
 use http::header::{AUTHORIZATION, COOKIE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
@@ -17,66 +18,90 @@ use super::tls::TlsConnector;
 use super::url::{Target, encode};
 use crate::protocol::{Transport, TransportError};
 
+/// The requests of one transport.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    /// With leading slash, and with a trailing one unless the server has none.
+    pub(crate) path: String,
+    /// The application's part of the query, encoded.
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+}
+
 /// Knows how to reach the server.
 #[derive(Debug)]
 pub(crate) struct Connector {
     pub(crate) target: Target,
-    /// With leading slash, and with a trailing one unless the server has none.
-    pub(crate) path: String,
+    pub(crate) polling: Requests,
+    pub(crate) websocket: Requests,
     /// Encoded.
-    pub(crate) timestamp_param: Option<String>,
-    /// The application's part of the query, encoded.
-    pub(crate) query: String,
-    pub(crate) headers: HeaderMap,
+    pub(crate) timestamp_param: String,
+    /// By default only requests of polling have one.
+    pub(crate) timestamp_requests: Option<bool>,
+    pub(crate) force_base64: bool,
+    /// How long a request of polling may take.
+    pub(crate) request_timeout: Option<Duration>,
     pub(crate) cookies: Option<Mutex<CookieJar>>,
     pub(crate) tls: Option<TlsConnector>,
     pub(crate) proxy: Option<Proxy>,
+    /// What is offered for WebSocket messages, if it is.
+    pub(crate) deflate: Option<PerMessageDeflate>,
+    /// Sub-protocols offered for WebSocket.
+    pub(crate) protocols: Vec<String>,
     /// Most bytes of a message from the server.
     pub(crate) max_message: usize,
     pub(crate) requests: AtomicU64,
 }
 
 impl Connector {
-    /// A byte stream to the server: TCP, through the proxy if there is one, TLS if asked for.
+    /// A byte stream to the server: TCP, or through the proxy if there is one; in it TLS if asked for.
     pub(crate) async fn connect(&self) -> std::io::Result<BoxedIo> {
         let (host, port) = (self.target.host.as_str(), self.target.port);
-        let (next_host, next_port) = match &self.proxy {
-            Some(proxy) => (proxy.target.host.as_str(), proxy.target.port),
-            None => (host, port),
+        let io: BoxedIo = match &self.proxy {
+            Some(proxy) => proxy.connect(host, port).await?,
+            None => Box::new(tcp(host, port).await?),
         };
-        let mut tcp = TcpStream::connect((next_host, next_port)).await?;
-        tcp.set_nodelay(true)?;
-        if let Some(proxy) = &self.proxy {
-            proxy.tunnel(&mut tcp, host, port).await?;
-        }
         match &self.tls {
-            Some(tls) => tls.connect(host, tcp).await,
-            None => Ok(Box::new(tcp)),
+            Some(tls) => tls.connect(host, io).await,
+            None => Ok(io),
         }
     }
 
     /// The request target of a transport.
     pub(crate) fn path_and_query(&self, transport: Transport, sid: Option<&str>) -> String {
-        let mut text = format!("{}?EIO=4&transport={}", self.path, transport.name());
-        if let (Transport::Polling, Some(name)) = (transport, &self.timestamp_param) {
+        let Requests { path, query, .. } = self.requests_of(transport);
+        let mut text = format!("{path}?EIO=4&transport={}", transport.name());
+        let polling = transport == Transport::Polling;
+        if self.timestamp_requests.unwrap_or(polling) {
             // Keeps caches from answering.
             let n = self.requests.fetch_add(1, Ordering::Relaxed);
-            text.push_str(&format!("&{name}={n:x}"));
+            text.push_str(&format!("&{}={n:x}", self.timestamp_param));
+        }
+        // Polling is text in any case; the handshake says it nevertheless, as the JavaScript client does.
+        if self.force_base64 && !(polling && sid.is_some()) {
+            text.push_str("&b64=1");
         }
         if let Some(sid) = sid {
             text.push_str("&sid=");
             text.push_str(&encode(sid));
         }
-        if !self.query.is_empty() {
+        if !query.is_empty() {
             text.push('&');
-            text.push_str(&self.query);
+            text.push_str(query);
         }
         text
     }
 
-    /// The headers of every request.
-    pub(crate) fn request_headers(&self, now: Instant) -> HeaderMap {
-        let mut headers = self.headers.clone();
+    fn requests_of(&self, transport: Transport) -> &Requests {
+        match transport {
+            Transport::Polling => &self.polling,
+            Transport::WebSocket => &self.websocket,
+        }
+    }
+
+    /// The headers of every request of a transport.
+    pub(crate) fn request_headers(&self, transport: Transport, now: Instant) -> HeaderMap {
+        let mut headers = self.requests_of(transport).headers.clone();
         if let Ok(host) = HeaderValue::from_str(&self.target.authority) {
             headers.entry(HOST).or_insert(host);
         }
@@ -110,6 +135,12 @@ impl Connector {
             jar.lock().store(headers, now);
         }
     }
+}
+
+pub(super) async fn tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    let tcp = TcpStream::connect((host, port)).await?;
+    tcp.set_nodelay(true)?;
+    Ok(tcp)
 }
 
 /// The server could not be reached at all: another transport would not help.

@@ -32,17 +32,20 @@ impl Polling {
         sid: Option<&str>,
     ) -> Result<Bytes, TransportError> {
         const MESSAGE: &str = "xhr poll error";
-        let response = self
-            .send(
-                &self.get,
-                connector,
-                Method::GET,
-                sid,
-                Bytes::new(),
-                MESSAGE,
-            )
-            .await?;
-        body(response, connector.max_message.saturating_mul(2), MESSAGE).await
+        in_time(connector, MESSAGE, async {
+            let response = self
+                .send(
+                    &self.get,
+                    connector,
+                    Method::GET,
+                    sid,
+                    Bytes::new(),
+                    MESSAGE,
+                )
+                .await?;
+            body(response, connector.max_message.saturating_mul(2), MESSAGE).await
+        })
+        .await
     }
 
     pub(crate) async fn post(
@@ -52,17 +55,20 @@ impl Polling {
         data: Bytes,
     ) -> Result<(), TransportError> {
         const MESSAGE: &str = "xhr post error";
-        let response = self
-            .send(
-                &self.post,
-                connector,
-                Method::POST,
-                Some(sid),
-                data,
-                MESSAGE,
-            )
-            .await?;
-        body(response, MAX_ERROR_BODY, MESSAGE).await.map(drop)
+        in_time(connector, MESSAGE, async {
+            let response = self
+                .send(
+                    &self.post,
+                    connector,
+                    Method::POST,
+                    Some(sid),
+                    data,
+                    MESSAGE,
+                )
+                .await?;
+            body(response, MAX_ERROR_BODY, MESSAGE).await.map(drop)
+        })
+        .await
     }
 
     async fn send(
@@ -114,6 +120,23 @@ impl Polling {
     }
 }
 
+/// Gives a request up that takes longer than the option allows.
+async fn in_time<T>(
+    connector: &Connector,
+    message: &'static str,
+    request: impl Future<Output = Result<T, TransportError>>,
+) -> Result<T, TransportError> {
+    let Some(limit) = connector.request_timeout else {
+        return request.await;
+    };
+    tokio::time::timeout(limit, request)
+        .await
+        .unwrap_or_else(|_| {
+            let why = format!("no whole answer within the request timeout of {limit:?}");
+            Err(TransportError::new(message).with_description(why))
+        })
+}
+
 fn request(
     connector: &Connector,
     method: Method,
@@ -125,7 +148,7 @@ fn request(
         .method(method)
         .uri(connector.path_and_query(Transport::Polling, sid))
         .body(Full::new(data))?;
-    *request.headers_mut() = connector.request_headers(Instant::now());
+    *request.headers_mut() = connector.request_headers(Transport::Polling, Instant::now());
     let headers = request.headers_mut();
     headers
         .entry(ACCEPT)

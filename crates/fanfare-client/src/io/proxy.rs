@@ -4,8 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::Io;
-use super::url::{Target, UrlError};
+use super::connector::tcp;
+use super::tls::{Tls, TlsConnector};
+use super::url::Target;
+use super::{BoxedIo, Io};
+use crate::error::BuildError;
 
 /// Longest answer to CONNECT.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -13,36 +16,41 @@ const MAX_ANSWER: usize = 16 * 1024;
 /// An HTTP proxy that is asked to `CONNECT`.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxy {
-    pub(crate) target: Target,
+    target: Target,
+    /// Of proxies that are spoken to over TLS themselves.
+    tls: Option<TlsConnector>,
 }
 
 impl Proxy {
-    /// From `http://[user:password@]host[:port]`. Proxies that want TLS themselves are not supported.
-    pub(crate) fn parse(url: &str) -> Result<Self, UrlError> {
+    /// From `http://[user:password@]host[:port]`, or `https://…` to speak TLS to the proxy itself, which is trusted as
+    /// `tls` has it.
+    pub(crate) fn new(url: &str, tls: &Tls) -> Result<Self, BuildError> {
         let url = if url.contains("://") {
             url.to_owned()
         } else {
             format!("http://{url}")
         };
-        let target = Target::parse(&url)?;
-        if target.secure {
-            return Err(UrlError::Invalid {
-                url,
-                message: "the proxy itself is spoken to without TLS, as http://host:port; \
-                          what is inside of the tunnel stays encrypted"
-                    .to_owned(),
-            });
-        }
-        Ok(Self { target })
+        let target = Target::parse(&url).map_err(BuildError::Proxy)?;
+        let tls = target.secure.then(|| TlsConnector::new(tls)).transpose()?;
+        Ok(Self { target, tls })
     }
 
-    /// Asks for a tunnel to `host:port`.
-    pub(crate) async fn tunnel(
-        &self,
-        io: &mut impl Io,
-        host: &str,
-        port: u16,
-    ) -> std::io::Result<()> {
+    /// Connects to the proxy and asks it for a tunnel to `host:port`.
+    pub(crate) async fn connect(&self, host: &str, port: u16) -> std::io::Result<BoxedIo> {
+        let proxy = self.target.host.as_str();
+        let tcp = tcp(proxy, self.target.port).await?;
+        let mut io: BoxedIo = match &self.tls {
+            Some(tls) => {
+                let connecting = tls.connect(proxy, tcp).await;
+                connecting.map_err(|error| std::io::Error::other(format!("proxy: {error}")))?
+            }
+            None => Box::new(tcp),
+        };
+        self.tunnel(&mut io, host, port).await?;
+        Ok(io)
+    }
+
+    async fn tunnel(&self, io: &mut impl Io, host: &str, port: u16) -> std::io::Result<()> {
         let host = if host.contains(':') {
             format!("[{host}]")
         } else {

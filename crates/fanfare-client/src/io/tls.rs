@@ -63,6 +63,15 @@ impl Tls {
         self
     }
 
+    /// For a proxy on the way: the same trust, without what is meant for the server only.
+    pub(crate) fn for_proxy(&self) -> Self {
+        Self {
+            client: None,
+            server_name: None,
+            ..self.clone()
+        }
+    }
+
     /// Accepts any certificate. Only for diagnosis: whoever is in between can read and change everything.
     #[must_use]
     pub fn danger_accept_any_certificate(mut self) -> Self {

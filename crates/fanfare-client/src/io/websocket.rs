@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanfare_websocket::frame::{close_payload, encode_masked_into};
+use fanfare_websocket::deflate::{Compressor, Params};
+use fanfare_websocket::frame::{close_payload, encode_masked_into, encode_masked_rsv_into};
 use fanfare_websocket::mask::random_key;
 use fanfare_websocket::{
     ClientHandshake, CloseCode, Decoded, Decoder, DecoderConfig, Event, OpCode, Role,
@@ -15,9 +16,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::connector::{Connector, unreachable};
+use super::connector::{Connector, PerMessageDeflate, unreachable};
 use super::polling::chain;
-use crate::protocol::{Input, Packet, Transport, TransportError};
+use crate::protocol::{Body, Input, Packet, Transport, TransportError};
 
 /// How long the server may take to answer our close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -46,11 +47,18 @@ pub(crate) enum Command {
 
 type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
 
+/// A WebSocket that is open.
+pub(crate) struct Opened {
+    io: Upgraded,
+    /// What was agreed on for permessage-deflate, and what we wished.
+    deflate: Option<(Params, PerMessageDeflate)>,
+}
+
 /// Opens a WebSocket: request, response, upgrade.
 pub(crate) async fn open(
     connector: &Connector,
     sid: Option<&str>,
-) -> Result<Upgraded, TransportError> {
+) -> Result<Opened, TransportError> {
     let failed =
         |error: &dyn std::error::Error| TransportError::new(MESSAGE).with_description(chain(error));
     let io = connector
@@ -63,14 +71,17 @@ pub(crate) async fn open(
     tokio::spawn(async move {
         let _ = connection.with_upgrades().await;
     });
-    let handshake = ClientHandshake::new();
+    let mut handshake = ClientHandshake::new().protocols(&connector.protocols);
+    if let Some(deflate) = connector.deflate {
+        handshake = handshake.permessage_deflate(deflate);
+    }
     let target = connector.path_and_query(Transport::WebSocket, sid);
     let uri = target
         .parse()
         .map_err(|error: http::uri::InvalidUri| failed(&error))?;
     let request: Request<()> = handshake.request(&uri).map_err(|error| failed(&error))?;
     let mut request = request.map(|()| Empty::<Bytes>::new());
-    for (name, value) in &connector.request_headers(Instant::now()) {
+    for (name, value) in &connector.request_headers(Transport::WebSocket, Instant::now()) {
         // The handshake's own headers cannot be overridden.
         if !request.headers().contains_key(name) {
             request.headers_mut().append(name, value.clone());
@@ -81,30 +92,36 @@ pub(crate) async fn open(
         .await
         .map_err(|error| failed(&error))?;
     connector.store_cookies(response.headers(), Instant::now());
-    if let Err(error) = handshake.check(response.status(), response.headers()) {
-        let mut result = TransportError::new(MESSAGE).with_status(response.status().as_u16());
-        let mut text = String::new();
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            if let Ok(body) = Limited::new(response.into_body(), 512).collect().await {
-                text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+    let accept = match handshake.check(response.status(), response.headers()) {
+        Ok(accept) => accept,
+        Err(error) => {
+            let mut result = TransportError::new(MESSAGE).with_status(response.status().as_u16());
+            let mut text = String::new();
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                if let Ok(body) = Limited::new(response.into_body(), 512).collect().await {
+                    text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+                }
+            } else {
+                text = error.to_string();
             }
-        } else {
-            text = error.to_string();
+            if !text.is_empty() {
+                result = result.with_description(text);
+            }
+            return Err(result);
         }
-        if !text.is_empty() {
-            result = result.with_description(text);
-        }
-        return Err(result);
-    }
+    };
     let upgraded = hyper::upgrade::on(response)
         .await
         .map_err(|error| failed(&error))?;
-    Ok(TokioIo::new(upgraded))
+    Ok(Opened {
+        io: TokioIo::new(upgraded),
+        deflate: accept.permessage_deflate().zip(connector.deflate),
+    })
 }
 
 /// Reads and writes until the WebSocket is closed. `deliver` takes what came.
 pub(crate) async fn run(
-    io: Upgraded,
+    Opened { io, deflate }: Opened,
     max_message: usize,
     mut commands: UnboundedReceiver<Command>,
     mut deliver: impl FnMut(Vec<Input>),
@@ -113,12 +130,22 @@ pub(crate) async fn run(
     let config = DecoderConfig {
         max_frame: max_message,
         max_message,
+        permessage_deflate: deflate.map(|(params, _)| params),
         ..DecoderConfig::default()
+    };
+    let (compressor, threshold) = match deflate {
+        Some((params, ours)) => (
+            Compressor::new(&params, Role::Client, ours.level),
+            ours.threshold,
+        ),
+        None => (None, 0),
     };
     let mut socket = Socket {
         reader,
         writer,
         decoder: Decoder::new(Role::Client, config),
+        compressor,
+        threshold,
         input: Vec::new(),
         output: Vec::new(),
         written: 0,
@@ -145,6 +172,9 @@ struct Socket {
     reader: ReadHalf<Upgraded>,
     writer: WriteHalf<Upgraded>,
     decoder: Decoder,
+    compressor: Option<Compressor>,
+    /// Messages of fewer bytes are not compressed.
+    threshold: usize,
     input: Vec<u8>,
     output: Vec<u8>,
     written: usize,
@@ -236,9 +266,23 @@ impl Socket {
     fn encode(&mut self, packets: &[Packet]) {
         self.writing = true;
         for packet in packets {
-            match packet {
-                Packet::Text(text) => self.frame(OpCode::Text, text),
-                Packet::Binary(data) => self.frame(OpCode::Binary, data),
+            let (opcode, payload) = match &packet.body {
+                Body::Text(text) => (OpCode::Text, text),
+                Body::Binary(data) => (OpCode::Binary, data),
+            };
+            match &mut self.compressor {
+                Some(compressor) if packet.compress && payload.len() >= self.threshold => {
+                    let mut compressed = Vec::new();
+                    compressor.compress(payload, &mut compressed);
+                    // With context takeover the server needs it to read what follows.
+                    if compressed.len() < payload.len() || compressor.keeps_context() {
+                        let key = random_key();
+                        encode_masked_rsv_into(&mut self.output, opcode, true, &compressed, key);
+                    } else {
+                        self.frame(opcode, payload);
+                    }
+                }
+                _ => self.frame(opcode, payload),
             }
         }
     }

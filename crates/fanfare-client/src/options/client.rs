@@ -8,9 +8,11 @@ use serde::Serialize;
 
 use super::manager::{ManagerOptions, manager_options};
 use super::socket::{SocketOptions, auth_callback, auth_json, socket_options};
+use super::transport::{TransportOptions, transport_options};
 use crate::core::AuthSource;
 use crate::error::{BuildError, StartError};
 use crate::handler::{Handler, OnConnect, OnConnectError, OnDisconnect, OnEvent, erase};
+use crate::io::connector::PerMessageDeflate;
 use crate::io::tls::Tls;
 use crate::protocol::{BufferLimits, BufferPolicy, Parser, Transport};
 use crate::queue::Bounds;
@@ -42,6 +44,7 @@ impl ClientBuilder {
         self
     }
 
+    transport_options!();
     manager_options!();
     socket_options!();
 

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
+use super::transport::{
+    RequestOptions, TransportOptions, check_deflate, check_protocols, transport_options,
+};
 use crate::core::Core;
 use crate::error::BuildError;
-use crate::io::connector::Connector;
+use crate::io::connector::{Connector, PerMessageDeflate};
 use crate::io::cookies::CookieJar;
 use crate::io::proxy::Proxy;
 use crate::io::tls::{Tls, TlsConnector};
@@ -22,14 +24,16 @@ use crate::protocol::{self, Config, Parser, Transport};
 pub(crate) struct ManagerOptions {
     pub(crate) url: String,
     pub(crate) config: Config,
-    pub(crate) path: String,
-    pub(crate) trailing_slash: bool,
-    pub(crate) timestamp_param: Option<String>,
-    pub(crate) query: Vec<(String, String)>,
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) requests: RequestOptions,
+    pub(crate) timestamp_param: String,
+    pub(crate) timestamp_requests: Option<bool>,
+    pub(crate) request_timeout: Option<Duration>,
+    pub(crate) deflate: Option<PerMessageDeflate>,
+    pub(crate) protocols: Vec<String>,
     pub(crate) cookies: bool,
     pub(crate) tls: Tls,
     pub(crate) proxy: Option<String>,
+    pub(crate) proxy_tls: Option<Tls>,
 }
 
 impl ManagerOptions {
@@ -39,14 +43,16 @@ impl ManagerOptions {
         Self {
             url: url.to_owned(),
             config,
-            path: "/socket.io/".into(),
-            trailing_slash: true,
-            timestamp_param: Some("t".into()),
-            query: Vec::new(),
-            headers: Vec::new(),
+            requests: RequestOptions::new(),
+            timestamp_param: "t".into(),
+            timestamp_requests: None,
+            request_timeout: None,
+            deflate: None,
+            protocols: Vec::new(),
             cookies: true,
             tls: Tls::default(),
             proxy: None,
+            proxy_tls: None,
         }
     }
 
@@ -56,50 +62,32 @@ impl ManagerOptions {
         if self.config.transports.is_empty() {
             return Err(BuildError::NoTransport);
         }
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let invalid = || BuildError::Header { name: name.clone() };
-            let parsed = HeaderName::try_from(name.as_str()).map_err(|_| invalid())?;
-            headers.append(
-                parsed,
-                HeaderValue::try_from(value.as_str()).map_err(|_| invalid())?,
-            );
-        }
-        let own = self
-            .query
-            .iter()
-            .map(|(name, value)| format!("{}={}", encode(name), encode(value)));
-        let query: Vec<String> = target
-            .query
-            .clone()
-            .into_iter()
-            .filter(|query| !query.is_empty())
-            .chain(own)
-            .collect();
+        check_deflate(self.deflate.as_ref())?;
+        check_protocols(&self.protocols)?;
         let tls = if target.secure {
             Some(TlsConnector::new(&self.tls)?)
         } else {
             None
         };
         let namespace = target.namespace.clone();
-        let path = format!("/{}", self.path.trim_matches('/'));
+        let proxy_tls = self.proxy_tls.unwrap_or_else(|| self.tls.for_proxy());
+        let requests = |transport| self.requests.requests(transport, target.query.as_deref());
         let connector = Connector {
-            path: if path == "/" || !self.trailing_slash {
-                path
-            } else {
-                path + "/"
-            },
-            timestamp_param: self.timestamp_param.map(|name| encode(&name)),
-            query: query.join("&"),
-            headers,
+            polling: requests(Transport::Polling)?,
+            websocket: requests(Transport::WebSocket)?,
+            timestamp_param: encode(&self.timestamp_param),
+            timestamp_requests: self.timestamp_requests,
+            force_base64: self.config.force_base64,
+            request_timeout: self.request_timeout,
+            deflate: self.deflate,
+            protocols: self.protocols,
             cookies: self.cookies.then(|| Mutex::new(CookieJar::default())),
             tls,
             proxy: self
                 .proxy
                 .as_deref()
-                .map(Proxy::parse)
-                .transpose()
-                .map_err(BuildError::Proxy)?,
+                .map(|url| Proxy::new(url, &proxy_tls))
+                .transpose()?,
             max_message: self.config.limits.max_payload,
             requests: AtomicU64::new(self.config.seed & 0xffff_ffff),
             target,
@@ -128,70 +116,6 @@ fn seed() -> u64 {
 
 macro_rules! manager_options {
     () => {
-        /// The transports, in the order in which they are tried. Default: WebSocket, then polling as fallback.
-        ///
-        /// With polling first, the connection starts at once wherever HTTP works and is upgraded to WebSocket later,
-        /// as the JavaScript client does by default.
-        pub fn transports(mut self, transports: impl IntoIterator<Item = Transport>) -> Self {
-            self.manager.config.transports = transports.into_iter().collect();
-            self
-        }
-
-        /// Whether a connection that started with polling is upgraded to WebSocket. Default: true.
-        pub fn upgrade(mut self, upgrade: bool) -> Self {
-            self.manager.config.upgrade = upgrade;
-            self
-        }
-
-        /// Whether to begin with WebSocket where the connection before had come to it, although polling comes first.
-        /// Default: false.
-        pub fn remember_upgrade(mut self, remember: bool) -> Self {
-            self.manager.config.remember_upgrade = remember;
-            self
-        }
-
-        /// Whether the next transport is tried when the first one cannot open. Default: true.
-        pub fn try_all_transports(mut self, all: bool) -> Self {
-            self.manager.config.try_all_transports = all;
-            self
-        }
-
-        /// The path of the server's endpoint. Default: `/socket.io/`.
-        pub fn path(mut self, path: impl Into<String>) -> Self {
-            self.manager.path = path.into();
-            self
-        }
-
-        /// Whether the path ends with a slash; off for servers with `addTrailingSlash: false`. Default: true.
-        pub fn add_trailing_slash(mut self, slash: bool) -> Self {
-            self.manager.trailing_slash = slash;
-            self
-        }
-
-        /// The name of the query parameter that keeps caches from answering polling requests. Default: `t`.
-        pub fn timestamp_param(mut self, name: impl Into<String>) -> Self {
-            self.manager.timestamp_param = Some(name.into());
-            self
-        }
-
-        /// Whether polling requests have such a parameter. Default: true.
-        pub fn timestamp_requests(mut self, timestamps: bool) -> Self {
-            self.manager.timestamp_param = timestamps.then(|| "t".into());
-            self
-        }
-
-        /// Adds a parameter to the query of every request.
-        pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-            self.manager.query.push((name.into(), value.into()));
-            self
-        }
-
-        /// Adds a header to every request, the WebSocket's too.
-        pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-            self.manager.headers.push((name.into(), value.into()));
-            self
-        }
-
         /// Whether cookies set by the server are sent back; sticky sessions behind a load balancer need it. Default: true.
         pub fn cookies(mut self, keep: bool) -> Self {
             self.manager.cookies = keep;
@@ -204,9 +128,33 @@ macro_rules! manager_options {
             self
         }
 
-        /// Connects through an HTTP proxy by `CONNECT`: `http://[user:password@]host:port`.
+        /// Connects through an HTTP proxy by `CONNECT`: `http://[user:password@]host:port`, or `https://…` where the proxy
+        /// itself is spoken to over TLS. What goes through it to an `https:` or `wss:` server is encrypted in any case.
+        ///
+        /// ```
+        /// let client = fanfare_client::connect("https://example.com").proxy("http://me:secret@proxy.local:3128");
+        /// ```
         pub fn proxy(mut self, url: impl Into<String>) -> Self {
             self.manager.proxy = Some(url.into());
+            self
+        }
+
+        /// How an `https:` proxy is trusted. Default: by the roots of [`tls`](Self::tls), without its client certificate
+        /// and server name, which are meant for the server.
+        ///
+        /// ```
+        /// use fanfare_client::{Tls, connect};
+        ///
+        /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        /// let client = connect("https://example.com")
+        ///     .proxy("https://proxy.local:3129")
+        ///     .proxy_tls(Tls::new().root_certificate(std::fs::read(file)?));
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub fn proxy_tls(mut self, tls: Tls) -> Self {
+            self.manager.proxy_tls = Some(tls);
             self
         }
 
@@ -285,6 +233,7 @@ impl ManagerBuilder {
         }
     }
 
+    transport_options!();
     manager_options!();
 
     /// The manager. It connects when one of its sockets does. The URL's path is of no meaning here.

@@ -3,8 +3,10 @@
 mod client;
 mod manager;
 mod socket;
+mod transport;
 
 pub use client::ClientBuilder;
 pub use manager::ManagerBuilder;
 pub use socket::SocketBuilder;
 pub(crate) use socket::{SocketOptions, auth_callback, auth_json};
+pub use transport::TransportOptions;

@@ -2,7 +2,7 @@
 //
 //   port, pingInterval, pingTimeout, maxHttpBufferSize, transports, recovery (ms), parser ("msgpack"),
 //   tls {key, cert, ca}, cookie, ticks (ms between numbers to a room), log (a file of all numbers received: client,
-//   connection, number), addTrailingSlash
+//   connection, number), addTrailingSlash, perMessageDeflate
 import { appendFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
@@ -25,6 +25,7 @@ const io = new Server(server, {
   ...(options.parser === "msgpack" && { parser: msgpack }),
   ...(options.cookie && { cookie: true }),
   addTrailingSlash: options.addTrailingSlash ?? true,
+  perMessageDeflate: options.perMessageDeflate ?? false,
 });
 
 // Node keeps a session after it was restored. A client that is cut off twice before the server notices the first time is

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{EmitError, Packet};
+use super::{Body, EmitError, Packet};
 use crate::socket::{
     Ack, ArgsBuf, Assembled, ConnectErrorBody, Decoder as PacketDecoder, EncodeError, Event,
     IntoArgs, Packet as SocketPacket, PacketType, encode_ack, encode_connect, encode_disconnect,
@@ -30,6 +30,8 @@ pub struct Payload {
     data: Bytes,
     parser: Parser,
     attachments: Vec<Bytes>,
+    /// Whether it may be compressed on its way, also after it waited.
+    compress: bool,
 }
 
 impl Payload {
@@ -84,6 +86,7 @@ impl Payload {
             data: Bytes::from(out).slice(start..),
             parser: Parser::Json,
             attachments,
+            compress: true,
         })
     }
 
@@ -101,6 +104,7 @@ impl Payload {
             data: Bytes::from(out).slice(head..),
             parser: Parser::Msgpack,
             attachments: Vec::new(),
+            compress: true,
         })
     }
 
@@ -110,7 +114,13 @@ impl Payload {
             data: data.into(),
             parser: Parser::Json,
             attachments,
+            compress: true,
         }
+    }
+
+    pub(super) fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
     }
 
     /// Encoded bytes, attachments included.
@@ -129,7 +139,7 @@ impl Payload {
             };
             msgpack::write_head(&mut out, kind, nsp, ack, true);
             out.extend_from_slice(&self.data);
-            return vec![Packet::Binary(out.into())];
+            return vec![self.packet(Body::Binary(out.into()))];
         }
         out.push(b'4');
         out.push(match (kind, self.attachments.is_empty()) {
@@ -152,9 +162,17 @@ impl Payload {
         }
         out.extend_from_slice(&self.data);
         let mut packets = Vec::with_capacity(1 + self.attachments.len());
-        packets.push(Packet::Text(out.into()));
-        packets.extend(self.attachments.iter().cloned().map(Packet::Binary));
+        packets.push(self.packet(Body::Text(out.into())));
+        let attachments = self.attachments.iter().cloned().map(Body::Binary);
+        packets.extend(attachments.map(|body| self.packet(body)));
         packets
+    }
+
+    fn packet(&self, body: Body) -> Packet {
+        Packet {
+            body,
+            compress: self.compress,
+        }
     }
 }
 
@@ -171,13 +189,13 @@ pub(super) fn connect(parser: Parser, nsp: &str, auth: Option<&str>) -> Packet {
         // Checked to be JSON before.
         let auth: Option<serde_json::Value> = auth.and_then(|auth| serde_json::from_str(auth).ok());
         let _ = msgpack::encode_connect(&mut out, nsp, auth.as_ref());
-        return Packet::Binary(out.into());
+        return Packet::binary(out);
     }
     let mut text = b"4".to_vec();
     // Without a payload there is nothing that could fail to serialize.
     let _ = encode_connect::<()>(&mut text, nsp, None);
     text.extend_from_slice(auth.unwrap_or_default().as_bytes());
-    Packet::Text(text.into())
+    Packet::text(text)
 }
 
 pub(super) fn disconnect(parser: Parser, nsp: &str) -> Packet {
@@ -186,11 +204,11 @@ pub(super) fn disconnect(parser: Parser, nsp: &str) -> Packet {
         Parser::Json => {
             out.push(b'4');
             encode_disconnect(&mut out, nsp);
-            Packet::Text(out.into())
+            Packet::text(out)
         }
         Parser::Msgpack => {
             msgpack::encode_disconnect(&mut out, nsp);
-            Packet::Binary(out.into())
+            Packet::binary(out)
         }
     }
 }

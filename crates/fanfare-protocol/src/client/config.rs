@@ -67,6 +67,8 @@ pub struct Config {
     pub write_buffer: usize,
     /// Report every incoming Socket.IO packet as [`ManagerEvent::Packet`](super::ManagerEvent::Packet). Default: false.
     pub report_packets: bool,
+    /// Send bytes as base64 text over WebSocket too (`forceBase64`). Default: false.
+    pub force_base64: bool,
     /// How packets are written. Default: JSON.
     pub parser: Parser,
     /// Bounds on what a server may send: by default 64 MiB per message and 1000 attachments.
@@ -98,6 +100,7 @@ impl Default for Config {
             seed: 0x5eed,
             write_buffer: 16 << 20,
             report_packets: false,
+            force_base64: false,
             parser: Parser::Json,
             limits,
         }

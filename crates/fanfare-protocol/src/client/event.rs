@@ -23,7 +23,16 @@ pub struct AckKey(pub(super) u64);
 
 /// One Engine.IO packet ready for the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Packet {
+pub struct Packet {
+    /// What is written.
+    pub body: Body,
+    /// Whether a WebSocket with permessage-deflate may compress it.
+    pub compress: bool,
+}
+
+/// The bytes of a [`Packet`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
     /// UTF-8 text with its type digit: a WebSocket text message.
     Text(Bytes),
     /// An attachment: a WebSocket binary message.
@@ -31,11 +40,29 @@ pub enum Packet {
 }
 
 impl Packet {
+    /// UTF-8 text with its type digit, which may be compressed.
+    #[must_use]
+    pub fn text(text: impl Into<Bytes>) -> Self {
+        Self {
+            body: Body::Text(text.into()),
+            compress: true,
+        }
+    }
+
+    /// An attachment, which may be compressed.
+    #[must_use]
+    pub fn binary(data: impl Into<Bytes>) -> Self {
+        Self {
+            body: Body::Binary(data.into()),
+            compress: true,
+        }
+    }
+
     /// Bytes of the packet before base64.
     #[must_use]
     pub fn len(&self) -> usize {
-        match self {
-            Self::Text(bytes) | Self::Binary(bytes) => bytes.len(),
+        match &self.body {
+            Body::Text(bytes) | Body::Binary(bytes) => bytes.len(),
         }
     }
 
@@ -435,15 +462,28 @@ pub enum AckError {
 }
 
 /// How to emit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EmitOptions {
     /// Drop the event if the transport is not writable now.
     pub volatile: bool,
+    /// Compress the event where the WebSocket has permessage-deflate. Default: true.
+    pub compress: bool,
     /// Ask for an acknowledgement.
     pub ack: bool,
     /// Deadline of the acknowledgement, over [`ack_timeout`](super::SocketConfig::ack_timeout).
     pub timeout: Option<Duration>,
+}
+
+impl Default for EmitOptions {
+    fn default() -> Self {
+        Self {
+            volatile: false,
+            compress: true,
+            ack: false,
+            timeout: None,
+        }
+    }
 }
 
 impl EmitOptions {
@@ -457,6 +497,13 @@ impl EmitOptions {
     #[must_use]
     pub fn volatile(mut self, volatile: bool) -> Self {
         self.volatile = volatile;
+        self
+    }
+
+    /// Compress the event where the WebSocket has permessage-deflate.
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
         self
     }
 

@@ -30,8 +30,8 @@ pub use backoff::Backoff;
 pub use codec::{Parser, Payload};
 pub use config::{BufferLimits, BufferPolicy, Config, SocketConfig, Transport};
 pub use event::{
-    AckError, AckKey, Action, AuthError, ConnectError, ConnectionId, DisconnectReason, EmitError,
-    EmitOptions, Emitted, Event, IncomingEvent, Input, ManagerEvent, Packet, SocketEvent, SocketId,
-    TransportError,
+    AckError, AckKey, Action, AuthError, Body, ConnectError, ConnectionId, DisconnectReason,
+    EmitError, EmitOptions, Emitted, Event, IncomingEvent, Input, ManagerEvent, Packet,
+    SocketEvent, SocketId, TransportError,
 };
 pub use manager::Manager;

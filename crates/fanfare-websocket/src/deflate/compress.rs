@@ -53,6 +53,11 @@ impl Compressor {
         })
     }
 
+    /// Whether it keeps its window from message to message. Then all that it compressed has to be sent.
+    pub fn keeps_context(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// Appends an unmasked frame with the compressed message. It has to be sent, and after the frames that were made
     /// before it: with context takeover the peer needs each to read the next.
     pub fn frame(&mut self, out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {

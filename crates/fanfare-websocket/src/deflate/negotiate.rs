@@ -57,10 +57,12 @@ pub struct Params {
 
 /// Why a server's answer about extensions cannot be accepted (RFC 6455, section 9.1; RFC 7692, section 7.1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the server answered with the extension {answer:?}, which was not offered like that")]
+#[error("the server answered with the extension {answer:?}: {why}")]
 pub struct NegotiationError {
-    /// The value of `Sec-WebSocket-Extensions`, or what is wrong in it.
+    /// The extension in `Sec-WebSocket-Extensions`, with its parameters.
     pub answer: String,
+    /// What is wrong with it.
+    pub why: &'static str,
 }
 
 /// The parameters as they stand in a header. The inner option is the value.
@@ -98,37 +100,23 @@ impl Params {
     ///
     /// # Errors
     ///
-    /// If the answer names another extension, or parameters that are wrong or were not offered.
+    /// If the answer names another extension, or parameters that are wrong or not within what was offered.
     pub fn from_answer(
         headers: &HeaderMap,
         config: Option<&Config>,
     ) -> Result<Option<Params>, NegotiationError> {
         let mut params = None;
         for value in headers.get_all(SEC_WEBSOCKET_EXTENSIONS) {
-            let error = |answer: &str| NegotiationError {
-                answer: answer.to_owned(),
-            };
-            let value = value.to_str().map_err(|_| error("(not ASCII)"))?;
-            for answer in split(value, ',').filter(|answer| !answer.is_empty()) {
-                let (Some(config), Ok(Some(raw)), None) = (config, parse(answer), params) else {
-                    return Err(error(answer));
+            let text = String::from_utf8_lossy(value.as_bytes());
+            for answer in split(&text, ',').filter(|answer| !answer.is_empty()) {
+                let agreed = match params {
+                    None => agree(answer, config),
+                    Some(_) => Err("there are two"),
                 };
-                let server = raw.server_max_window_bits.unwrap_or(15);
-                let client = raw.client_max_window_bits.map_or(Some(15), |bits| bits);
-                let (true, Some(client)) = (server <= config.server_max_window_bits, client) else {
-                    return Err(error(answer));
-                };
-                if config.server_no_context_takeover && !raw.server_no_context_takeover {
-                    return Err(error(answer));
-                }
-                params = Some(Params {
-                    server_no_context_takeover: raw.server_no_context_takeover,
-                    // A client may always do without, asked or not.
-                    client_no_context_takeover: raw.client_no_context_takeover
-                        || config.client_no_context_takeover,
-                    server_max_window_bits: server,
-                    client_max_window_bits: client.min(config.client_max_window_bits),
-                });
+                params = Some(agreed.map_err(|why| NegotiationError {
+                    answer: answer.to_owned(),
+                    why,
+                })?);
             }
         }
         Ok(params)
@@ -158,6 +146,35 @@ impl Config {
         }
         offer
     }
+}
+
+/// As a client: what one extension of the server's answer agrees to.
+fn agree(answer: &str, config: Option<&Config>) -> Result<Params, &'static str> {
+    let raw = parse(answer).map_err(|()| "RFC 7692 does not allow these parameters")?;
+    let (Some(raw), Some(config)) = (raw, config) else {
+        return Err("it was not offered");
+    };
+    if config.server_no_context_takeover && !raw.server_no_context_takeover {
+        return Err("server_no_context_takeover was asked for");
+    }
+    let server_max_window_bits = raw.server_max_window_bits.unwrap_or(15);
+    if server_max_window_bits > config.server_max_window_bits {
+        return Err("a smaller server_max_window_bits was asked for");
+    }
+    let client_max_window_bits = match raw.client_max_window_bits {
+        None => config.client_max_window_bits,
+        Some(Some(bits)) if bits <= config.client_max_window_bits => bits,
+        Some(Some(_)) => return Err("a smaller client_max_window_bits was offered"),
+        Some(None) => return Err("client_max_window_bits has no value"),
+    };
+    Ok(Params {
+        server_no_context_takeover: raw.server_no_context_takeover,
+        // A client may always do without, asked or not.
+        client_no_context_takeover: raw.client_no_context_takeover
+            || config.client_no_context_takeover,
+        server_max_window_bits,
+        client_max_window_bits,
+    })
 }
 
 fn accept(offer: &Raw, config: &Config) -> (Params, String) {
@@ -373,6 +390,24 @@ mod tests {
         assert!(
             check("permessage-deflate", Some(&Config::default())).is_err(),
             "takeover was not offered"
+        );
+        let small = Config {
+            client_max_window_bits: 11,
+            ..TAKEOVER
+        };
+        let bits = |answer| {
+            check(answer, Some(&small)).map(|params| params.unwrap().client_max_window_bits)
+        };
+        assert_eq!(bits("permessage-deflate"), Ok(11), "we keep to our offer");
+        assert_eq!(
+            bits("permessage-deflate; client_max_window_bits=10"),
+            Ok(10)
+        );
+        let error = bits("permessage-deflate; client_max_window_bits=12").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the server answered with the extension \"permessage-deflate; client_max_window_bits=12\": \
+             a smaller client_max_window_bits was offered"
         );
     }
 }

@@ -17,23 +17,7 @@ impl Engine {
         }
         let id = self.id;
         for part in body.split(|byte| *byte == 0x1e) {
-            if part.first() == Some(&b'b') {
-                match BASE64.decode(&part[1..]) {
-                    Ok(data) if self.sid.is_some() => {
-                        self.deliver(Output::Binary(data.into()), sink);
-                    }
-                    _ => {
-                        return self.fail(
-                            now,
-                            DisconnectReason::ParseError,
-                            Some(parse_error("bad base64")),
-                            sink,
-                        );
-                    }
-                }
-            } else {
-                self.packet(now, body.slice_ref(part), sink);
-            }
+            self.packet(now, body.slice_ref(part), sink);
             if self.state == State::Closed || self.id != id {
                 return;
             }
@@ -83,11 +67,21 @@ impl Engine {
                 let _ = text.split_to(1);
                 self.deliver(Output::Text(text), sink);
             }
+            // In every payload, and over WebSocket from a server that was asked for it.
+            b'b' => match BASE64.decode(&text[1..]) {
+                Ok(data) => self.deliver(Output::Binary(data.into()), sink),
+                Err(_) => self.fail(
+                    now,
+                    DisconnectReason::ParseError,
+                    Some(parse_error("bad base64")),
+                    sink,
+                ),
+            },
             b'2' => {
                 self.ping_deadline = Some(after(now, self.heartbeat));
                 // Before the data: a heartbeat must not starve behind a long queue.
                 self.buffer
-                    .push_front(Packet::Text(Bytes::from_static(b"3")).into());
+                    .push_front(Packet::text(Bytes::from_static(b"3")).into());
                 self.buffered += 1;
                 self.deliver(Output::Ping, sink);
                 self.flush(sink);

@@ -93,6 +93,8 @@ pub(super) struct Engine {
     probe: Probe,
     upgrade: bool,
     upgrade_timeout: Duration,
+    /// Bytes travel as text over WebSocket too.
+    force_base64: bool,
     get: bool,
     post: bool,
     ws: Ws,
@@ -163,6 +165,7 @@ impl Engine {
             probe: Probe::None,
             upgrade: config.upgrade && config.transports.contains(&Transport::WebSocket),
             upgrade_timeout: config.upgrade_timeout,
+            force_base64: config.force_base64,
             get: false,
             post: false,
             ws: Ws::None,

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
 use super::{Engine, Probe, Queued, Sink, State, WRITE_BATCH};
-use crate::client::{Action, Packet, Transport};
+use crate::client::{Action, Body, Packet, Transport};
 
 impl Engine {
     /// Queues packets and writes what can be written.
@@ -75,6 +75,15 @@ impl Engine {
                 self.buffered = self
                     .buffered
                     .saturating_sub(packets.iter().map(Packet::len).sum());
+                if self.force_base64 {
+                    for packet in &mut packets {
+                        if let Body::Binary(data) = &packet.body {
+                            let mut text = Vec::with_capacity(base64_len(data));
+                            append_base64(&mut text, data);
+                            packet.body = Body::Text(text.into());
+                        }
+                    }
+                }
                 self.write(packets, after_pong, sink);
             }
             Transport::Polling => {
@@ -99,9 +108,9 @@ impl Engine {
             if *leave && !body.is_empty() {
                 break;
             }
-            let size = match packet {
-                Packet::Text(text) => text.len(),
-                Packet::Binary(data) => 1 + data.len().div_ceil(3) * 4,
+            let size = match &packet.body {
+                Body::Text(text) => text.len(),
+                Body::Binary(data) => base64_len(data),
             };
             if !body.is_empty() {
                 if body.len() + 1 + size > self.max_payload {
@@ -109,14 +118,9 @@ impl Engine {
                 }
                 body.push(0x1e);
             }
-            match packet {
-                Packet::Text(text) => body.extend_from_slice(text),
-                Packet::Binary(data) => {
-                    body.push(b'b');
-                    let mut encoded = String::with_capacity(size);
-                    BASE64.encode_string(data, &mut encoded);
-                    body.extend_from_slice(encoded.as_bytes());
-                }
+            match &packet.body {
+                Body::Text(text) => body.extend_from_slice(text),
+                Body::Binary(data) => append_base64(&mut body, data),
             }
             self.buffered = self.buffered.saturating_sub(packet.len());
             self.buffer.pop_front();
@@ -143,4 +147,15 @@ impl Engine {
             }
         }
     }
+}
+
+/// Bytes of an attachment as text.
+fn base64_len(data: &[u8]) -> usize {
+    1 + data.len().div_ceil(3) * 4
+}
+
+/// An attachment as text.
+fn append_base64(out: &mut Vec<u8>, data: &[u8]) {
+    out.push(b'b');
+    out.extend_from_slice(BASE64.encode(data).as_bytes());
 }

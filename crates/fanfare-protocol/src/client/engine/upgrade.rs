@@ -17,7 +17,7 @@ impl Engine {
         if let Probe::Connecting { deadline } = self.probe {
             self.probe = Probe::Sent { deadline };
             self.write(
-                vec![Packet::Text(Bytes::from_static(b"2probe"))],
+                vec![Packet::text(Bytes::from_static(b"2probe"))],
                 false,
                 sink,
             );
@@ -54,7 +54,7 @@ impl Engine {
         self.probe = Probe::None;
         self.transport = Transport::WebSocket;
         self.buffer
-            .push_front(Packet::Text(Bytes::from_static(b"5")).into());
+            .push_front(Packet::text(Bytes::from_static(b"5")).into());
         self.buffered += 1;
         self.deliver(Output::Upgrade, sink);
         self.flush(sink);

@@ -25,6 +25,7 @@ impl Manager {
         payload: Payload,
         options: EmitOptions,
     ) -> Result<(Emitted, Option<AckKey>), EmitError> {
+        let payload = payload.compress(options.compress);
         // A machine that slept may hold a connection that is long dead: find out before trusting it.
         if self
             .engine

@@ -304,7 +304,9 @@ impl World {
                     return;
                 };
                 for packet in packets {
-                    let Packet::Text(text) = packet else { panic!() };
+                    let Body::Text(text) = packet.body else {
+                        panic!()
+                    };
                     let text = std::str::from_utf8(&text).unwrap();
                     match text {
                         "2probe" => {

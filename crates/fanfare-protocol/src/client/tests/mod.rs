@@ -4,6 +4,7 @@ mod acks;
 mod connection;
 mod faults;
 mod namespaces;
+mod packets;
 mod upgrade;
 
 use std::collections::VecDeque;
@@ -21,7 +22,7 @@ pub(super) struct Driver {
     pub(super) events: Vec<Event>,
     /// What `auth` answers.
     pub(super) auth: Result<Option<String>, AuthError>,
-    /// Every text written or posted, without the digit of Engine.IO messages.
+    /// Every text written; `plain` before what must not be compressed.
     pub(super) written: Vec<String>,
     /// Complete writes at once.
     pub(super) auto_write: bool,
@@ -124,14 +125,12 @@ impl Driver {
                     ..
                 } => {
                     for packet in packets {
-                        match packet {
-                            Packet::Text(text) => {
-                                self.written.push(String::from_utf8(text.to_vec()).unwrap());
-                            }
-                            Packet::Binary(data) => {
-                                self.written.push(format!("<{} bytes>", data.len()));
-                            }
-                        }
+                        let mark = if packet.compress { "" } else { "plain " };
+                        let body = match packet.body {
+                            Body::Text(text) => String::from_utf8(text.to_vec()).unwrap(),
+                            Body::Binary(data) => format!("<{} bytes>", data.len()),
+                        };
+                        self.written.push(format!("{mark}{body}"));
                     }
                     if self.auto_write {
                         self.manager.handle(self.now, connection, Input::Written);
