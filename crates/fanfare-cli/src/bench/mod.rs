@@ -10,6 +10,7 @@ mod preflight;
 mod process;
 mod report;
 mod run;
+mod screen;
 mod stats;
 mod workers;
 

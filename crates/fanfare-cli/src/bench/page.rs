@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::chart::{self, Curve};
 use super::report::{lines, milliseconds, per_second, verdict};
-use super::run::{Outcome, Row};
+use super::run::Outcome;
+use super::screen::{Row, Spread};
 use super::stats::Latencies;
 use super::{Bench, Scenario};
 
@@ -154,8 +155,15 @@ fn charts(args: &Bench, outcome: &Outcome) -> String {
             ("deliveries", "a", points(true, |row| row.deliveries)),
         ),
     };
-    let median = points(true, |row| row.p50 as f64 / 1000.0);
-    let late = points(true, |row| row.p99 as f64 / 1000.0);
+    let delivered = |value: fn(Spread) -> u64| -> Vec<(f64, f64)> {
+        let measured = outcome.rows.iter().filter(|row| row.phase == "measure");
+        let spreads = measured.filter_map(|row| Some((row.at, row.latency?)));
+        spreads
+            .map(|(at, spread)| (at, value(spread) as f64 / 1000.0))
+            .collect()
+    };
+    let median = delivered(|spread| spread.p50);
+    let late = delivered(|spread| spread.p99);
     let latency = [("median", "a", median), ("99th percentile", "b", late)];
     let clients = ("clients", "a", points(false, |row| row.connected as f64));
     let mut charts = chart::figure(throughput.0, "seconds since the start", &[throughput.1]);

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::run::{Outcome, Row};
+use super::run::Outcome;
+use super::screen::Row;
 use super::stats::Latencies;
 use super::{Bench, Scenario};
 use crate::style;
@@ -100,9 +101,9 @@ fn row(row: &Row) -> Value {
         "connected": row.connected,
         "operations_per_second": row.operations.round(),
         "deliveries_per_second": row.deliveries.round(),
-        "p50_us": row.p50,
-        "p99_us": row.p99,
-        "max_us": row.max,
+        "p50_us": row.latency.map(|latency| latency.p50),
+        "p99_us": row.latency.map(|latency| latency.p99),
+        "max_us": row.latency.map(|latency| latency.max),
         "errors": row.errors,
     })
 }

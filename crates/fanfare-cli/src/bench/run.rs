@@ -1,46 +1,25 @@
 //! One run: start, warm up, measure, stop.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::client::Connector;
 use super::flow::Flow;
 use super::process::{Usage, usage};
-use super::stats::{ErrorCounts, Latencies, Stats, latencies};
+use super::screen::{Row, Screen};
+use super::stats::{ErrorCounts, Latencies, Stats};
 use super::workers::{self, Phase, Shared};
 use super::{Bench, Scenario, polling, preflight};
 use crate::exit::Failure;
 use crate::net::{Dialer, Tls};
-use crate::style;
 use crate::target::Target;
 
 /// Handshakes at a time while starting.
 const OPENING: usize = 64;
-
-/// One interval.
-#[derive(Clone, Debug)]
-pub(super) struct Row {
-    /// Its end, in seconds since the start of the run.
-    pub(super) at: f64,
-    /// Its length in seconds.
-    pub(super) length: f64,
-    pub(super) phase: &'static str,
-    pub(super) connected: u64,
-    pub(super) operations: f64,
-    pub(super) deliveries: f64,
-    /// Microseconds.
-    pub(super) p50: u64,
-    pub(super) p99: u64,
-    pub(super) max: u64,
-    pub(super) errors: u64,
-}
 
 /// What came out.
 #[derive(Debug)]
@@ -116,13 +95,11 @@ pub(super) async fn run(args: &Bench, target: Target, stalled: u32) -> Result<Ou
     let with_clients = args.pid.and_then(usage);
     let _ = phase.send(Phase::Run);
     screen.until("warmup", Instant::now() + args.warmup).await;
-    let _ = shared.stats.drain();
-    shared.stats.measuring.store(true, Relaxed);
-    let measuring = Instant::now();
+    let measuring = screen.begin();
     screen.until("measure", measuring + args.duration).await;
     let measured = measuring.elapsed();
     let operations = shared.stats.operations.load(Relaxed);
-    shared.stats.measuring.store(false, Relaxed);
+    shared.stats.counting.store(false, Relaxed);
     screen.finish();
     let _ = phase.send(Phase::Stop);
     let _ = tokio::time::timeout(args.timeout + Duration::from_secs(5), async {
@@ -210,158 +187,5 @@ async fn start(
         screen
             .until("start", Instant::now() + Duration::from_millis(20))
             .await;
-    }
-}
-
-/// The progress bar, the live table, and the rows behind it.
-struct Screen {
-    shared: Arc<Shared>,
-    bar: ProgressBar,
-    table: bool,
-    lines: usize,
-    rows: Vec<Row>,
-    total: Latencies,
-    last: Instant,
-    last_operations: u64,
-    last_deliveries: u64,
-    every: Duration,
-}
-
-impl Screen {
-    fn new(args: &Bench, shared: Arc<Shared>) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let bar = if terminal && !args.quiet {
-            ProgressBar::new(1000)
-        } else {
-            ProgressBar::hidden()
-        };
-        if let Ok(style) = ProgressStyle::with_template("{msg:8} [{bar:40}] {elapsed}") {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        let every = if args.duration < Duration::from_secs(5) {
-            Duration::from_millis(250)
-        } else {
-            Duration::from_secs(1)
-        };
-        Self {
-            shared,
-            bar,
-            table: !args.quiet,
-            lines: 0,
-            rows: Vec::new(),
-            total: latencies(),
-            last: Instant::now(),
-            last_operations: 0,
-            last_deliveries: 0,
-            every,
-        }
-    }
-
-    /// Shows progress until then.
-    async fn until(&mut self, phase: &'static str, end: Instant) {
-        let begin = Instant::now();
-        self.bar.set_message(phase);
-        let mut tick = interval(self.every.min(Duration::from_millis(100)));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                () = sleep_until(end.into()) => break,
-                _ = tick.tick() => {}
-            }
-            if phase != "start" {
-                let share = begin.elapsed().as_secs_f64() / (end - begin).as_secs_f64().max(0.001);
-                self.bar.set_position((share * 1000.0) as u64);
-            }
-            if self.last.elapsed() >= self.every {
-                self.row(phase);
-            }
-        }
-        if phase != "start" {
-            self.row(phase);
-        }
-    }
-
-    fn row(&mut self, phase: &'static str) {
-        let length = self.last.elapsed().as_secs_f64();
-        // Whatever is left between two phases is not worth a row.
-        if length < self.every.as_secs_f64() / 4.0 {
-            return;
-        }
-        self.last = Instant::now();
-        let stats = &self.shared.stats;
-        let histogram = stats.drain();
-        let (operations, deliveries) = (
-            stats.operations.load(Relaxed),
-            stats.deliveries.load(Relaxed),
-        );
-        let row = Row {
-            at: stats.started.elapsed().as_secs_f64(),
-            length,
-            phase,
-            connected: stats.connected.load(Relaxed),
-            operations: (operations - self.last_operations) as f64 / length,
-            deliveries: (deliveries - self.last_deliveries) as f64 / length,
-            p50: histogram.value_at_quantile(0.5),
-            p99: histogram.value_at_quantile(0.99),
-            max: histogram.max(),
-            errors: stats.errors().total(),
-        };
-        (self.last_operations, self.last_deliveries) = (operations, deliveries);
-        let _ = self.total.add(histogram);
-        if self.table {
-            self.print(&row);
-        }
-        self.rows.push(row);
-    }
-
-    fn print(&mut self, row: &Row) {
-        let style = style::err();
-        if self.lines.is_multiple_of(20) {
-            let head = format!(
-                "{:>7} {:<8} {:>8} {:>10} {:>12} {:>9} {:>9} {:>9} {:>7}",
-                "s",
-                "phase",
-                "clients",
-                "ops/s",
-                "deliveries/s",
-                "p50 ms",
-                "p99 ms",
-                "max ms",
-                "errors"
-            );
-            self.line(style.bold(head));
-        }
-        self.lines += 1;
-        let ms = |micros: u64| micros as f64 / 1000.0;
-        let errors = format!("{:>7}", row.errors);
-        let errors = if row.errors > 0 {
-            style.bad(errors)
-        } else {
-            errors
-        };
-        self.line(format!(
-            "{:>7.1} {:<8} {:>8} {:>10.0} {:>12.0} {:>9.2} {:>9.2} {:>9.2} {errors}",
-            row.at,
-            row.phase,
-            row.connected,
-            row.operations,
-            row.deliveries,
-            ms(row.p50),
-            ms(row.p99),
-            ms(row.max)
-        ));
-    }
-
-    fn line(&self, text: String) {
-        if self.bar.is_hidden() {
-            eprintln!("{text}");
-        } else {
-            self.bar.println(text);
-        }
-    }
-
-    fn finish(&self) {
-        self.bar.finish_and_clear();
     }
 }

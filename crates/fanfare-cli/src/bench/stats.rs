@@ -66,8 +66,8 @@ impl ErrorCounts {
 #[derive(Debug)]
 pub(super) struct Stats {
     pub(super) started: Instant,
-    /// Whether it is being measured.
-    pub(super) measuring: AtomicBool,
+    /// Until the measuring is over.
+    pub(super) counting: AtomicBool,
     shards: Vec<Mutex<Latencies>>,
     connects: Mutex<Latencies>,
     pub(super) connected: AtomicU64,
@@ -85,7 +85,7 @@ impl Stats {
     pub(super) fn new() -> Self {
         Self {
             started: Instant::now(),
-            measuring: AtomicBool::new(false),
+            counting: AtomicBool::new(true),
             shards: (0..SHARDS).map(|_| Mutex::new(latencies())).collect(),
             connects: Mutex::new(latencies()),
             connected: AtomicU64::new(0),
@@ -106,7 +106,7 @@ impl Stats {
 
     /// A message or ack arrived at this client.
     pub(super) fn delivered(&self, client: usize, sent: u64) {
-        if self.measuring.load(Relaxed) {
+        if self.counting.load(Relaxed) {
             let micros = self.now().saturating_sub(sent) / 1000;
             self.shards[client % SHARDS]
                 .lock()
@@ -116,9 +116,16 @@ impl Stats {
     }
 
     pub(super) fn operated(&self) {
-        if self.measuring.load(Relaxed) {
+        if self.counting.load(Relaxed) {
             self.operations.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Counts from zero again: what was warmup is over.
+    pub(super) fn restart(&self) {
+        drop(self.drain());
+        self.operations.store(0, Relaxed);
+        self.deliveries.store(0, Relaxed);
     }
 
     pub(super) fn connected(&self, began: Instant) {

@@ -108,6 +108,10 @@ fn the_live_table_the_summary_and_the_page() {
         "{ran:#?}"
     );
     assert!(ran.out.contains("verified    nothing missing"), "{ran:#?}");
+    assert!(
+        ran.err.lines().all(|line| line.chars().count() < 80),
+        "{ran:#?}"
+    );
     let html = std::fs::read_to_string(&page).unwrap();
     std::fs::remove_file(&page).unwrap();
     assert!(html.matches("<svg").count() >= 3, "{html}");
@@ -141,4 +145,31 @@ fn a_server_without_the_handlers_is_told_apart_from_a_dead_one() {
         "2",
     ])
     .expect(2);
+}
+
+#[test]
+fn the_warmup_is_shown_as_it_is_and_not_counted() {
+    let server = Server::start();
+    let url = server.url();
+    let args = ["bench", &url, "echo", "-c", "3", "-d", "500ms"];
+    let more = ["--rate", "200", "--warmup", "1500ms", "--json", "-"];
+    let ran = run(&[&args[..], &more].concat()).expect(0);
+    let report = ran.json();
+    let series = report["series"].as_array().unwrap();
+    let warmup: Vec<&Value> = series
+        .iter()
+        .filter(|row| row["phase"] == "warmup")
+        .collect();
+    assert!(warmup.len() >= 3, "{report:#}");
+    let busy = warmup.iter().filter(|row| {
+        row["operations_per_second"].as_f64() > Some(50.0) && row["p50_us"].as_u64() > Some(0)
+    });
+    assert!(busy.count() >= 2, "{report:#}");
+    assert!(count(&report, "operations") <= 150, "{report:#}");
+    let rows = ran.err.lines().filter(|line| line.contains("warmup"));
+    let busy = rows.filter(|row| row.split_whitespace().nth(3) != Some("0"));
+    assert!(busy.count() >= 2, "{ran:#?}");
+    for row in series.iter().filter(|row| row["phase"] == "start") {
+        assert!(row["p50_us"].is_null(), "{report:#}");
+    }
 }
