@@ -1,5 +1,6 @@
 // One Vite project builds every page of the demo. The pages live in ../examples, so that the path of a file there
-// is its URL; what they share lives in ./src. The result goes to ./dist, which the `fanfare` binary embeds.
+// is its URL; what they share lives in ./src. The result goes to
+// ../crates/fanfare-cli/dist: the `fanfare` binary embeds it, and a package holds only what is in its folder.
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
@@ -63,7 +64,7 @@ export default defineConfig({
     },
   },
   build: {
-    outDir: resolve(web, "dist"),
+    outDir: resolve(web, "../crates/fanfare-cli/dist"),
     emptyOutDir: true,
     target: "es2022",
     cssTarget: ["chrome123", "firefox120", "safari17.5"], // light-dark() stays as it is

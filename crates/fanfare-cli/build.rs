@@ -1,5 +1,20 @@
-//! The pages of the demo are part of the binary: build it again when they changed.
+//! The pages of the demo are part of the binary: build it again when they changed, and say so when they are missing.
+
+use std::path::Path;
+
+/// How to make them.
+const HOW: &str =
+    "run `npm ci && npm run build` in web/ of the repository, then again what you did";
 
 fn main() {
-    println!("cargo::rerun-if-changed=../../web/dist");
+    println!("cargo::rerun-if-changed=dist");
+    if Path::new("dist/index.html").is_file() {
+        return;
+    }
+    // Cargo writes this file into what it packages.
+    if Path::new(".cargo_vcs_info.json").is_file() {
+        println!("cargo::error=this package was made without the pages of `fanfare demo`: {HOW}");
+    } else if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        println!("cargo::warning=`fanfare demo` will have no pages: {HOW}");
+    }
 }

@@ -13,18 +13,22 @@ use crate::values::{Datum, duration, parse_line};
 /// Options of `fanfare emit`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Arguments are JSON if they are valid JSON, else strings. `@file` sends the bytes of a file, `@-` those of standard \
+Arguments are JSON, or words, which are strings. `@file` sends the bytes of a file, `@-` those of standard \
 input, `hex:00ff` bytes; `{\"$binary\":\"<base64>\"}` stands for bytes anywhere inside JSON.
 
 Examples:
   fanfare emit http://localhost:3000 message 'hello world'
-  fanfare emit http://localhost:3000/chat message '{\"room\":\"lobby\",\"text\":\"hi\"}' --auth '{\"token\":\"abc\"}'
+  fanfare emit localhost:3000/chat message '{\"room\":\"lobby\",\"text\":\"hi\"}'
+  fanfare emit localhost:3000 status --auth '{\"token\":\"abc\"}' --ack
   fanfare emit https://example.com upload cat.png @cat.png --ack
-  votes=$(fanfare emit localhost:3000 count-votes --ack --timeout 2s) || echo \"exit code $?\"
-  tail -f app.log | jq -c . --unbuffered | fanfare emit localhost:3000 log --lines
+  votes=$(fanfare emit localhost:3000 votes --ack -t 2s) || echo \"code $?\"
+  jq -c '.[]' people.json | fanfare emit localhost:3000 person --lines
 
-Exit codes: 0 sent (and acknowledged), 2 wrong usage, 3 server not reached, 4 refused by the server, \
-5 no acknowledgement in time, 6 connection lost before the acknowledgement.")]
+Exit codes:
+  0  sent (and acknowledged)    4  refused by the server
+  1  standard input is broken   5  no acknowledgement in time
+  2  wrong usage                6  connection lost before all was done
+  3  server not reached")]
 pub(crate) struct Emit {
     #[command(flatten)]
     session: SessionOptions,
@@ -124,9 +128,7 @@ pub(crate) fn ask_failure(error: AskError, event: &str, patience: Duration) -> F
             format!("the event `{event}` was not acknowledged within {patience:?}"),
         )
         .because("the server has no handler for it, or the handler does not answer")
-        .fix(
-            "check the event's name; --timeout 30s waits longer; without --ack nothing is awaited",
-        ),
+        .fix("check the event's name, or wait longer, with --timeout 30s"),
         AskError::Lost(why) => Failure::new(
             Code::Lost,
             format!("the event `{event}` was not acknowledged"),

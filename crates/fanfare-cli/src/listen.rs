@@ -15,17 +15,20 @@ use crate::values::{Datum, duration, pretty};
 /// Options of `fanfare listen`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --json each event is one line: {\"time\":1700000000.123,\"event\":\"news\",\"args\":[…],\"ack\":false}; bytes are \
-{\"$binary\":\"<base64>\"}. Events go to standard output, everything else to standard error.
+Events go to standard output, everything else to standard error. With --json each event is one line, bytes are \
+{\"$binary\":\"<base64>\"}:
+  {\"time\":1700000000.123,\"event\":\"news\",\"args\":[1,\"two\"],\"ack\":false}
 
 Examples:
   fanfare listen http://localhost:3000
-  fanfare listen http://localhost:3000/chat message typing --json | jq -r '.args[0].text'
+  fanfare listen localhost:3000/chat message --json | jq -r '.args[0].text'
   fanfare listen localhost:3000 ready --count 1 --timeout 30s && deploy
   fanfare listen localhost:3000 'are you there?' --reply '\"yes\"'
 
-Exit codes: 0 ended as asked, 2 wrong usage, 3 server not reached, 4 refused by the server, \
-5 fewer than --count events in time, 6 disconnected by the server.")]
+Exit codes:
+  0  ended as asked             4  refused by the server
+  2  wrong usage                5  fewer than --count events in time
+  3  server not reached         6  disconnected by the server")]
 pub(crate) struct Listen {
     #[command(flatten)]
     session: SessionOptions,
@@ -39,7 +42,7 @@ pub(crate) struct Listen {
     json: bool,
 
     /// End after so many events.
-    #[arg(short, long, value_name = "NUMBER")]
+    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
     /// End after this time.

@@ -35,7 +35,7 @@ use clap::{ColorChoice, Parser, Subcommand};
 )]
 struct Cli {
     /// When to use colours: on a terminal (auto), always or never. `NO_COLOR` is respected.
-    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto, display_order = 900)]
     color: ColorChoice,
 
     #[command(subcommand)]

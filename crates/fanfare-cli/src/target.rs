@@ -108,6 +108,14 @@ impl Server {
             None if uri.path().is_empty() => "/".to_owned(),
             None => uri.path().to_owned(),
         };
+        // What `http` cannot read as a port it gives as none.
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let after_host = authority.rsplit_once(host).map_or("", |(_, rest)| rest);
+        if let Some(port) = after_host.strip_prefix(':')
+            && uri.port_u16().is_none()
+        {
+            return Err(wrong(&format!("the port `{port}` is not in 0..=65535")));
+        }
         let path = self.path.trim_matches('/');
         Ok(Target {
             tls,
@@ -247,6 +255,9 @@ mod tests {
     fn wrong_addresses_headers_and_auth_are_refused() {
         assert!(server("ftp://example.com").target().is_err());
         assert!(server("http://").target().is_err());
+        for port in ["99999", "", "x"] {
+            assert!(server(&format!("localhost:{port}")).target().is_err());
+        }
         let mut wrong = server("localhost");
         wrong.headers.push("no colon".to_owned());
         assert!(wrong.target().is_err());

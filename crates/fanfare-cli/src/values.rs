@@ -55,10 +55,19 @@ impl Datum {
                     )
                 });
         }
-        Ok(match serde_json::from_str::<Self>(text) {
-            Ok(value) => value,
-            Err(_) => Self::Plain(Value::String(text.to_owned())),
-        })
+        match serde_json::from_str::<Self>(text) {
+            Ok(value) => Ok(value),
+            // Nobody means a string by these: it is JSON with a mistake.
+            Err(error) if text.starts_with(['{', '[', '"']) => {
+                let string = Value::String(text.to_owned());
+                Err(Failure::usage(format!("`{text}` is not JSON"))
+                    .because(error)
+                    .fix(format!(
+                        "mend it; for a string, quote it as JSON: '{string}'"
+                    )))
+            }
+            Err(_) => Ok(Self::Plain(Value::String(text.to_owned()))),
+        }
     }
 
     /// The value as JSON, bytes as `{"$binary":"<base64>"}`.
@@ -177,6 +186,14 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
     }
     let byte = |at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
     (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+/// As [`duration`], but not zero.
+pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
+    match duration(text) {
+        Ok(Duration::ZERO) => Err("it must be longer than nothing".to_owned()),
+        result => result,
+    }
 }
 
 /// Reads `500ms`, `5s`, `2m`, `1h`; a bare number is seconds.
@@ -307,6 +324,18 @@ mod tests {
     }
 
     #[test]
+    fn json_with_a_mistake_is_no_string() {
+        for wrong in ["{a:1}", "[1,", "\"open"] {
+            let error = Datum::parse(wrong).unwrap_err().text();
+            assert!(
+                error.contains("is not JSON") && error.contains("quote it"),
+                "{error}"
+            );
+        }
+        assert_eq!(Datum::parse("a{").unwrap().to_json(), json!("a{"));
+    }
+
+    #[test]
     fn bytes_survive_the_way_through_json() {
         let value = Datum::parse(r#"{"file":{"$binary":"AAEC"},"size":3}"#).unwrap();
         assert_eq!(
@@ -332,5 +361,6 @@ mod tests {
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert!(duration("5 parsecs").is_err());
         assert!(duration("").is_err());
+        assert!(some_duration("0").is_err());
     }
 }

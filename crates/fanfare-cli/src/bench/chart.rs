@@ -36,8 +36,8 @@ const RIGHT: f64 = 16.0;
 /// Name, colour class, points.
 pub(super) type Curve = (&'static str, &'static str, Vec<(f64, f64)>);
 
-/// A chart of curves over time.
-pub(super) fn figure(title: &str, unit: &str, curves: &[Curve]) -> String {
+/// A chart of curves over time, from zero to `right`.
+pub(super) fn figure(title: &str, unit: &str, curves: &[Curve], right: f64) -> String {
     let points = || {
         curves
             .iter()
@@ -46,16 +46,13 @@ pub(super) fn figure(title: &str, unit: &str, curves: &[Curve]) -> String {
     if points().count() < 2 {
         return String::new();
     }
-    let (left, right) = points().fold((f64::MAX, f64::MIN), |(low, high), (x, _)| {
-        (low.min(x), high.max(x))
-    });
     let ticks = |size: Size| {
-        steps(left, right, size.labels)
+        steps(0.0, right, size.labels)
             .into_iter()
             .map(|x| (x, number(x)))
             .collect()
     };
-    draw(title, unit, curves, (left, right), ticks)
+    draw(title, unit, curves, (0.0, right), ticks)
 }
 
 /// Latency by percentile: each step to the right is a tenth of what was left.
@@ -82,10 +79,10 @@ pub(super) fn percentiles(title: &str, histogram: &Latencies) -> String {
             (4.0, "99.99 %"),
             (5.0, "99.999 %"),
         ];
-        // The second one is close to the first.
+        // The second one is close to the first, the last one long.
         let room = size.labels >= all.len();
         all.into_iter()
-            .filter(|(x, _)| *x <= nines && (room || *x != 0.301))
+            .filter(|(x, _)| *x <= nines && (room || ![0.301, 5.0].contains(x)))
             .map(|(x, label)| (x, label.to_owned()))
             .collect()
     };
@@ -152,8 +149,14 @@ fn svg(
         );
     }
     for (value, label) in ticks {
+        // At the right edge there is no room for the second half.
+        let anchor = if x(*value) > width - RIGHT - 8.0 {
+            "end"
+        } else {
+            "middle"
+        };
         svg += &format!(
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>",
+            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{label}</text>",
             x(*value),
             height - 6.0
         );
@@ -181,7 +184,8 @@ fn svg(
 
 /// Round numbers from zero to one that is not below `high`.
 fn up_to(high: f64) -> Vec<f64> {
-    let high = high.max(1e-9);
+    // A curve on the ground needs a ceiling.
+    let high = if high > 0.0 { high } else { 1.0 };
     let mut lines = steps(0.0, high, 4);
     if let [.., before, last] = lines.as_slice()
         && *last < high
@@ -234,7 +238,7 @@ mod tests {
         assert_eq!(steps(0.0, 1000.0, 4), [0.0, 500.0, 1000.0]);
         assert_eq!(up_to(158.0), [0.0, 50.0, 100.0, 150.0, 200.0]);
         assert_eq!(up_to(100.0), [0.0, 50.0, 100.0]);
-        assert_eq!(up_to(0.0).len(), 2, "a curve on the ground needs a ceiling");
+        assert_eq!(up_to(0.0), [0.0, 0.5, 1.0]);
         assert_eq!(number(12_500.0), "12.5k");
         assert_eq!(number(0.25), "0.25");
     }
@@ -248,6 +252,7 @@ mod tests {
                 ("one", "a", vec![(0.0, 1.0), (1.0, 2.0)]),
                 ("two", "b", vec![(0.0, 3.0), (1.0, 1.0)]),
             ],
+            1.0,
         );
         assert_eq!(
             svg.matches("<polyline").count(),
@@ -255,6 +260,18 @@ mod tests {
             "one per curve and size: {svg}"
         );
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
-        assert_eq!(figure("t", "s", &[("one", "a", vec![(0.0, 1.0)])]), "");
+        assert_eq!(figure("t", "s", &[("one", "a", vec![(0.0, 1.0)])], 1.0), "");
+    }
+
+    #[test]
+    fn a_label_at_the_right_edge_stays_inside() {
+        let mut histogram = super::super::stats::latencies();
+        (0..200_000).for_each(|value| histogram.saturating_record(value));
+        let svg = percentiles("t", &histogram);
+        let [wide, narrow] = svg.split("class=\"narrow\"").collect::<Vec<_>>()[..] else {
+            panic!("two drawings: {svg}");
+        };
+        assert!(wide.contains("text-anchor=\"end\">99.999 %"), "{wide}");
+        assert!(!narrow.contains("99.999 %"), "{narrow}");
     }
 }

@@ -23,6 +23,8 @@ pub(super) enum ConnectError {
     Failed(String),
     /// The server refused the namespace.
     Refused(String),
+    /// The server speaks only Engine.IO 3.
+    Old,
 }
 
 impl std::fmt::Display for ConnectError {
@@ -30,6 +32,7 @@ impl std::fmt::Display for ConnectError {
         match self {
             Self::Failed(why) => f.write_str(why),
             Self::Refused(why) => write!(f, "refused by the server: {why}"),
+            Self::Old => f.write_str("the server speaks only Engine.IO 3 (Socket.IO v1 or v2)"),
         }
     }
 }
@@ -173,6 +176,8 @@ impl Client {
                     Packet::Text(text) if text.starts_with(&refused) => {
                         return Err(ConnectError::Refused(text[refused.len()..].to_owned()));
                     }
+                    // Servers of v1 and v2 join everybody to the main namespace unasked, and give no id.
+                    Packet::Text("0") => return Err(ConnectError::Old),
                     Packet::Text(text) if text.starts_with(&joined) => return Ok(()),
                     Packet::Close => {
                         return Err(ConnectError::Failed("closed by the server".to_owned()));

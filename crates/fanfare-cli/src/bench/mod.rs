@@ -22,37 +22,42 @@ use clap::{Args, ValueEnum};
 use crate::exit::{Code, Failure, Outcome};
 use crate::out;
 use crate::target::Server;
-use crate::values::duration;
+use crate::values::{duration, some_duration};
 
 /// Options of `fanfare bench`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Scenarios:
-  connect   connect, join the namespace, close; --connections at a time
-  idle      hold connections and answer pings
-  echo      every client emits `echo` and awaits its ack, --window at a time
-  fanout    one client emits `broadcast`, every client must get `msg`; --window broadcasts in flight
-  rooms     clients in --rooms-per-client of --rooms rooms; one emits `toroom`, the members must get `msg`
-  polling   as echo, by HTTP long-polling
+  connect  connect, join the namespace, close; --connections at a time
+  idle     hold connections and answer pings
+  echo     every client emits `echo` and awaits its ack, --window at a time
+  fanout   one client emits `broadcast`, every client must get `msg`
+  rooms    one client emits `toroom`, the members of the room must get `msg`
+  polling  as echo, by HTTP long-polling
 
-The server must handle (crates/fanfare/examples/bench_server.rs does; in Node's words):
+The server must handle, in Node's words (the repository's example `bench_server` does):
   socket.on(\"echo\", (data, ack) => ack(data))
   socket.on(\"broadcast\", (data) => io.emit(\"msg\", data))
   socket.on(\"broadcast-binary\", (data) => io.emit(\"msg\", data))
   socket.on(\"join\", (room, ack) => { socket.join(room); ack() })
   socket.on(\"toroom\", (room, data) => io.to(room).emit(\"msg\", data))
 
-Every delivery is checked: its bytes, that it comes once, to the right sockets, and that none is missing at the end.
-Latencies are from emit to delivery; with --rate from the time at which the emit was due.
+Every delivery is checked: its bytes, that it comes once, to the right sockets, and that none is missing at the end. \
+Latencies are from emit to delivery; with --rate from the time at which the emit was due. Ctrl-C ends the measuring \
+and reports what there is.
 
 Examples:
   fanfare bench http://localhost:3000 echo -c 200 -w 16 -d 10s
-  fanfare bench http://localhost:3000 fanout -c 1000 --rate 100 --html report.html
-  fanfare bench http://localhost:3000 fanout -c 500 --stalled 10%
-  fanfare bench https://staging.example.com idle -c 5000 --ramp 200 -d 2m --pid $(pidof server) --json idle.json
+  fanfare bench localhost:3000 fanout -c 1000 --rate 100 --html report.html
+  fanfare bench localhost:3000 fanout -c 500 --stalled 10%
+  fanfare bench https://example.com idle -c 5000 --ramp 200 -d 2m --json -
+  fanfare bench localhost:3000 rooms --rooms 50 --pid $(pidof server)
 
-Exit codes: 0 done and all deliveries verified, 1 something was lost, wrong or cut, 2 wrong usage, \
-3 server not reached, 4 refused by the server, 6 the server does not handle the events above.")]
+Exit codes:
+  0  done, all verified         3  server not reached
+  1  deliveries lost or wrong,  4  refused by the server
+     or connections cut         6  the server does not handle the events
+  2  wrong usage                   above")]
 pub(crate) struct Bench {
     #[command(flatten)]
     server: Server,
@@ -65,12 +70,12 @@ pub(crate) struct Bench {
     #[arg(short, long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
 
-    /// Emits in flight: per client for echo, in all for fanout and rooms. Default: 1, with --rate 1000.
+    /// Emits in flight: per client for echo, in all for fanout and rooms. Default: 1; with --rate: 1000.
     #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     window: Option<u32>,
 
     /// How long to measure.
-    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = some_duration)]
     duration: Duration,
 
     /// How long to run before measuring.
@@ -106,7 +111,7 @@ pub(crate) struct Bench {
     stalled: String,
 
     /// How long an answer may take before it counts as lost.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_duration)]
     timeout: Duration,
 
     /// The server's process, to report its memory and CPU (Linux, same machine).
@@ -200,13 +205,19 @@ pub(crate) async fn run(args: Bench) -> Outcome {
     if args.binary && args.scenario != Scenario::Fanout {
         return Err(Failure::usage("only fanout can be --binary"));
     }
-    let outcome = run::run(&args, target, stalled).await?;
-    let json = report::json(&args, &outcome);
     let write = |file: &PathBuf, text: String| {
         std::fs::write(file, text).map_err(|error| {
             Failure::new(Code::Failed, format!("cannot write {}", file.display())).because(error)
         })
     };
+    // Better now than after the run.
+    for file in args.html.iter().chain(&args.json) {
+        if file.as_os_str() != "-" {
+            write(file, String::new())?;
+        }
+    }
+    let outcome = run::run(&args, target, stalled).await?;
+    let json = report::json(&args, &outcome);
     if let Some(file) = &args.html {
         write(file, page::html(&args, &outcome, &json))?;
     }

@@ -21,11 +21,13 @@ pub(super) fn html(args: &Bench, outcome: &Outcome, json: &Value) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>fanfare bench: {title}</title>\n<style>\n{STYLE}</style></head>\n<body>\n<header>\n\
-         <p class=\"tool\">fanfare bench</p>\n<h1>{scenario} <span>on {url}</span></h1>\n<p class=\"sub\">{sub}</p>\n\
+         <p class=\"tool\">fanfare bench {version} · {date}</p>\n<h1>{scenario} <span>on {url}</span></h1>\n<p class=\"sub\">{sub}</p>\n\
          {verdict}</header>\n<main>\n<ul class=\"tiles\">{tiles}</ul>\n{charts}\n<section><h2>Numbers</h2>\n\
          {percentiles}<dl>{rows}</dl></section>\n\
          <details><summary>All of it, as JSON</summary><pre>{data}</pre></details>\n</main>\n</body></html>\n",
         title = escape(&title),
+        version = env!("CARGO_PKG_VERSION"),
+        date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(outcome.started)),
         scenario = args.scenario.name(),
         url = escape(&args.server.url),
         sub = escape(&about(args, outcome)),
@@ -87,8 +89,7 @@ fn about(args: &Bench, outcome: &Outcome) -> String {
         outcome.measured.as_secs_f64(),
         args.warmup.as_secs_f64()
     ));
-    let began = UNIX_EPOCH + Duration::from_secs(outcome.started);
-    format!("{}. {}", parts.join(", "), httpdate::fmt_http_date(began))
+    parts.join(", ")
 }
 
 /// The figures that one looks for first.
@@ -129,52 +130,65 @@ fn number(value: f64) -> String {
 }
 
 fn charts(args: &Bench, outcome: &Outcome) -> String {
-    let points = |measured: bool, value: fn(&Row) -> f64| -> Vec<(f64, f64)> {
-        outcome
-            .rows
+    let measured: Vec<&Row> = outcome
+        .rows
+        .iter()
+        .filter(|row| row.phase == "measure")
+        .collect();
+    let begin = measured.first().map_or(0.0, |row| row.at - row.length);
+    let end = measured.last().map_or(0.0, |row| row.at);
+    // A value is one of an interval: it stands in its middle.
+    let middle = |row: &Row| row.at - row.length / 2.0 - begin;
+    let points = |value: fn(&Row) -> f64| -> Vec<(f64, f64)> {
+        measured
             .iter()
-            .filter(|row| !measured || row.phase == "measure")
-            .map(|row| (row.at, value(row)))
+            .map(|row| (middle(row), value(row)))
             .collect()
     };
     let throughput: (&str, Curve) = match args.scenario {
         Scenario::Connect => (
             "Connects per second",
-            ("connects", "a", points(true, |row| row.operations)),
+            ("connects", "a", points(|row| row.operations)),
         ),
         Scenario::Idle => (
             "Pings per second",
-            ("pings", "a", points(true, |row| row.operations)),
+            ("pings", "a", points(|row| row.operations)),
         ),
         Scenario::Echo | Scenario::Polling => (
             "Acknowledgements per second",
-            ("acks", "a", points(true, |row| row.operations)),
+            ("acks", "a", points(|row| row.operations)),
         ),
         Scenario::Fanout | Scenario::Rooms => (
             "Deliveries per second",
-            ("deliveries", "a", points(true, |row| row.deliveries)),
+            ("deliveries", "a", points(|row| row.deliveries)),
         ),
     };
     let delivered = |value: fn(Spread) -> u64| -> Vec<(f64, f64)> {
-        let measured = outcome.rows.iter().filter(|row| row.phase == "measure");
-        let spreads = measured.filter_map(|row| Some((row.at, row.latency?)));
-        spreads
-            .map(|(at, spread)| (at, value(spread) as f64 / 1000.0))
+        measured
+            .iter()
+            .filter_map(|row| Some((middle(row), value(row.latency?) as f64 / 1000.0)))
             .collect()
     };
     let median = delivered(|spread| spread.p50);
     let late = delivered(|spread| spread.p99);
     let latency = [("median", "a", median), ("99th percentile", "b", late)];
-    let clients = ("clients", "a", points(false, |row| row.connected as f64));
-    let mut charts = chart::figure(throughput.0, "seconds since the start", &[throughput.1]);
+    let clients: Vec<(f64, f64)> = outcome
+        .rows
+        .iter()
+        .map(|row| (row.at, row.connected as f64))
+        .collect();
+    let unit = "seconds of measuring";
+    let mut charts = chart::figure(throughput.0, unit, &[throughput.1], end - begin);
     if !outcome.latencies.is_empty() {
         let title = "Latency over time, in milliseconds";
-        charts += &chart::figure(title, "seconds since the start", &latency);
+        charts += &chart::figure(title, unit, &latency, end - begin);
         charts += &chart::percentiles("Latency by percentile, in milliseconds", &outcome.latencies);
     }
     // Connections that only come and go say nothing by their number.
     if args.scenario != Scenario::Connect {
-        charts += &chart::figure("Connected clients", "seconds since the start", &[clients]);
+        let unit = "seconds since the start";
+        let curve = ("clients", "a", clients);
+        charts += &chart::figure("Connected clients", unit, &[curve], end);
     }
     charts
 }
@@ -216,12 +230,8 @@ fn percentiles(outcome: &Outcome) -> String {
 fn rows(args: &Bench, outcome: &Outcome) -> String {
     lines(args, outcome)
         .into_iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "verified" | "latency"))
-        .map(|(name, value)| {
-            // The percentiles of connecting stand in the table.
-            let value = value.split("; p50").next().unwrap_or_default();
-            format!("<dt>{}</dt><dd>{}</dd>\n", escape(&name), escape(value))
-        })
+        .filter(|(name, _)| !matches!(name.as_str(), "verified" | "latency" | "connecting"))
+        .map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>\n", escape(&name), escape(&value)))
         .collect()
 }
 

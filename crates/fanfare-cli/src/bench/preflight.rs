@@ -17,6 +17,9 @@ pub(super) async fn check(connector: &Connector, scenario: Scenario) -> Result<(
     let mut client = match connector.connect().await {
         Ok(client) => client,
         Err(ConnectError::Refused(why)) => {
+            let message = serde_json::from_str::<serde_json::Value>(&why)
+                .ok()
+                .and_then(|body| body["message"].as_str().map(str::to_owned));
             return Err(Failure::new(
                 Code::Refused,
                 format!(
@@ -24,8 +27,15 @@ pub(super) async fn check(connector: &Connector, scenario: Scenario) -> Result<(
                     connector.target.namespace
                 ),
             )
-            .because(why)
-            .fix("check -n and --auth"));
+            .because(message.unwrap_or(why))
+            .fix("check the namespace (the URL's path, or -n) and the credentials (--auth)"));
+        }
+        Err(error @ ConnectError::Old) => {
+            return Err(
+                Failure::new(Code::Unreachable, format!("cannot put load on {origin}"))
+                    .because(error)
+                    .fix("bench a server of v3 or v4; `fanfare connect` speaks to this one"),
+            );
         }
         Err(ConnectError::Failed(why)) => {
             return Err(Failure::new(
@@ -33,7 +43,7 @@ pub(super) async fn check(connector: &Connector, scenario: Scenario) -> Result<(
                 format!("cannot connect to {origin} by WebSocket"),
             )
             .because(why)
-            .fix(format!("fanfare doctor {origin}")));
+            .fix(format!("`fanfare doctor {origin}` finds out what is wrong")));
         }
     };
     let prefix = client.prefix.clone();
@@ -62,16 +72,25 @@ pub(super) async fn check(connector: &Connector, scenario: Scenario) -> Result<(
         ],
     };
     for (event, packet, expected) in steps {
+        let answer = if expected.starts_with('3') {
+            "its acknowledgement"
+        } else {
+            "the event `msg`"
+        };
         client.send_text(packet.as_bytes());
         if !matches!(
             timeout(PATIENCE, expect(&mut client, &expected)).await,
             Ok(Ok(()))
         ) {
-            return Err(Failure::new(Code::Lost, format!("the server does not handle the event `{event}` as the scenario needs"))
-                .because(format!("{} did not come within {PATIENCE:?} after {}", &expected, &packet))
-                .fix(
-                    "run a server with the handlers that `fanfare bench --help` lists, as: cargo run --release -p fanfare --example bench_server",
-                ));
+            return Err(Failure::new(
+                Code::Lost,
+                format!("the server does not handle the event `{event}` as the scenario needs"),
+            )
+            .because(format!("{answer} did not come within {PATIENCE:?}"))
+            .fix(
+                "give it the handlers that `fanfare bench --help` lists, or run Fanfare's: \
+                     cargo run --release -p fanfare --example bench_server",
+            ));
         }
     }
     client.close().await;

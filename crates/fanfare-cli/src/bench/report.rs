@@ -159,12 +159,11 @@ pub(super) fn lines(args: &Bench, outcome: &Outcome) -> Vec<(String, String)> {
         let time = outcome.starting.as_secs_f64();
         lines.push((
             "clients".to_owned(),
-            format!(
-                "{} connected in {time:.1} s; {}",
-                outcome.connected,
-                percentiles(&outcome.connects)
-            ),
+            format!("{} connected in {time:.1} s", outcome.connected),
         ));
+        if !outcome.connects.is_empty() {
+            lines.push(("connecting".to_owned(), percentiles(&outcome.connects)));
+        }
     }
     if outcome.stalled > 0 {
         lines.push((
@@ -176,17 +175,25 @@ pub(super) fn lines(args: &Bench, outcome: &Outcome) -> Vec<(String, String)> {
         ));
     }
     if let Some([before, with, after]) = outcome.usage {
-        let each = with.memory.saturating_sub(before.memory) as f64
-            / outcome.connected.max(1) as f64
-            / 1000.0;
+        let grown = with.memory.saturating_sub(before.memory) as f64;
+        let each = grown / outcome.connected.max(1) as f64 / 1000.0;
+        let each = if grown > 0.0 {
+            format!(" ({each:.1} kB each)")
+        } else {
+            String::new()
+        };
         let mb = |bytes: u64| bytes as f64 / 1e6;
         lines.push((
-            "server".to_owned(),
+            "memory".to_owned(),
             format!(
-                "{:.1} MB before, {:.1} MB with clients ({each:.1} kB each), {:.1} MB at the end; {:.2} s of CPU",
-                mb(before.memory), mb(with.memory), mb(after.memory), after.cpu - with.cpu
+                "{:.1} MB, {:.1} MB with clients{each}, {:.1} MB at the end",
+                mb(before.memory),
+                mb(with.memory),
+                mb(after.memory)
             ),
         ));
+        let cpu = format!("{:.2} s", after.cpu - with.cpu);
+        lines.push(("cpu".to_owned(), cpu));
     }
     lines.push(("verified".to_owned(), verdict(outcome)));
     lines

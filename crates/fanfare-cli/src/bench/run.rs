@@ -158,6 +158,9 @@ async fn start(
             let due = began + Duration::from_secs_f64(f64::from(number) / f64::from(args.ramp));
             screen.until("start", due).await;
         }
+        if screen.is_stopped() {
+            return;
+        }
         let (shared, index) = (shared.clone(), number as usize);
         if number >= readers {
             tasks.spawn(workers::stalled(shared, index));
@@ -181,7 +184,7 @@ async fn start(
         let done = shared.stats.ready.load(Relaxed)
             + shared.stats.errors.refused.load(Relaxed)
             + shared.stats.errors.dropped.load(Relaxed);
-        if done >= u64::from(args.connections) || Instant::now() > limit {
+        if done >= u64::from(args.connections) || Instant::now() > limit || screen.is_stopped() {
             break;
         }
         screen

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::Bench;
@@ -50,6 +51,8 @@ pub(super) struct Screen {
     last_operations: u64,
     last_deliveries: u64,
     every: Duration,
+    /// Ctrl-C was pressed.
+    stop: watch::Receiver<bool>,
 }
 
 impl Screen {
@@ -79,19 +82,22 @@ impl Screen {
             last_operations: 0,
             last_deliveries: 0,
             every,
+            stop: ctrl_c(),
         }
     }
 
-    /// Shows progress until then.
+    /// Shows progress until then, or until Ctrl-C.
     pub(super) async fn until(&mut self, phase: &'static str, end: Instant) {
         let begin = Instant::now();
         self.bar.set_message(phase);
-        let mut tick = interval(self.every.min(Duration::from_millis(100)));
+        let mut stop = self.stop.clone();
+        let mut tick = interval(self.every.min(Duration::from_millis(500)) / 5);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = sleep_until(end.into()) => break,
+                _ = stop.wait_for(|stop| *stop) => break,
                 _ = tick.tick() => {}
             }
             if phase != "start" {
@@ -105,6 +111,11 @@ impl Screen {
         if phase != "start" {
             self.row(phase);
         }
+    }
+
+    /// Whether Ctrl-C was pressed.
+    pub(super) fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
     }
 
     /// Begins to measure: what was counted so far is no longer. Returns when that was.
@@ -201,6 +212,21 @@ impl Screen {
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// The first Ctrl-C ends the run early, the second one the program.
+fn ctrl_c() -> watch::Receiver<bool> {
+    let (sender, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            let _ = sender.send(true);
+            let _ = tokio::signal::ctrl_c().await;
+            std::process::exit(130);
+        }
+        // Without signals nobody stops it; the receivers must not take the end of the sender for one.
+        sender.closed().await;
+    });
+    stop
 }
 
 /// A line of the table: it has to fit into 80 columns.

@@ -30,17 +30,21 @@ const MAX_REPLIES: usize = 1000;
 In the session: `emit EVENT ARG…`, `ack EVENT ARG…`, `reply NUMBER ARG…`, `info`, `help`; Tab completes commands and \
 events seen, the arrows go through the history (kept in ~/.local/state/fanfare/history, or $FANFARE_HISTORY).
 
-Without a terminal, commands are read from standard input, one per line; the first failure ends the script.
+Without a terminal, commands are read from standard input, one per line; the first failure ends the script. \
 Standard output carries what happens, one line per event: `<-` received, `->` acknowledged, `--` state.
 
 Examples:
   fanfare connect http://localhost:3000
   fanfare connect https://example.com/chat --auth '{\"token\":\"abc\"}'
-  fanfare connect localhost:3000 -n /admin --auth @credentials.json --transport polling
-  printf '%s\\n' 'ack join lobby' 'emit message hi' 'expect message 5s' | fanfare connect localhost:3000
+  fanfare connect localhost:3000 -n /admin --auth @login.json
+  fanfare connect localhost:3000 --transport polling
+  printf '%s\\n' 'ack join lobby' 'emit message hi' 'expect message 5s' \\
+    | fanfare connect localhost:3000
 
-Exit codes: 0 ended as asked, 2 wrong usage, 3 server not reached, 4 refused by the server, \
-5 an acknowledgement or expected event did not come in time, 6 connection lost.")]
+Exit codes:
+  0  ended as asked             4  refused by the server
+  2  wrong usage                5  ack or expected event not in time
+  3  server not reached         6  connection lost")]
 pub(crate) struct Connect {
     #[command(flatten)]
     session: SessionOptions,
@@ -157,8 +161,12 @@ impl Console {
                 let data = data
                     .map(|data| format!(" {}", data.pretty(style)))
                     .unwrap_or_default();
+                let hint = match &*message {
+                    "Invalid namespace" => "the namespace is the URL's path, or -n NAME",
+                    _ => "`connect` tries again",
+                };
                 self.say(&format!(
-                    "{} {message}{data}",
+                    "{} {message}{data} ({hint})",
                     style.bad("refused by the server:")
                 ));
             }
@@ -276,6 +284,8 @@ impl Console {
         let (answers, mut answered) = mpsc::channel::<Answer>(64);
         loop {
             tokio::select! {
+                // An acknowledgement comes behind the events that came before it.
+                biased;
                 note = session.next() => match note {
                     Some(note) => self.show(note),
                     None => return Err(Failure::new(Code::Lost, "the connection is closed")),
@@ -394,7 +404,19 @@ impl Console {
                         let what = format!("the event `{event}` did not come within {patience:?}");
                         return Err(Failure::new(Code::Timeout, what));
                     };
+                    let left = match &note {
+                        // Ours may be told late, after the line that connects again.
+                        Some(Note::Disconnected {
+                            reason,
+                            reconnects: false,
+                        }) if reason != "io client disconnect" => Some(reason.clone()),
+                        _ => None,
+                    };
                     self.tell(note, session)?;
+                    if let Some(reason) = left {
+                        let what = format!("the event `{event}` will not come any more");
+                        return Err(Failure::new(Code::Lost, what).because(reason));
+                    }
                 }
             }
             Command::Sleep(time) => {

@@ -15,7 +15,7 @@ pub(crate) const NOT_BUILT: &str =
     "run `cargo xtask demo`, or `npm ci && npm run build` in web/ and build again";
 
 #[derive(Debug, RustEmbed)]
-#[folder = "../../web/dist"]
+#[folder = "dist"]
 #[allow_missing = true]
 struct Files;
 

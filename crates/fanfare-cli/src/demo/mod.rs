@@ -44,8 +44,17 @@ pub(crate) struct Demo {
     port: u16,
 
     /// The address to listen on; 0.0.0.0 or :: lets other machines in.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = host)]
     host: IpAddr,
+}
+
+fn host(text: &str) -> Result<IpAddr, String> {
+    match text {
+        "localhost" => Ok(std::net::Ipv4Addr::LOCALHOST.into()),
+        _ => text
+            .parse()
+            .map_err(|_| "write an address of this machine, or 0.0.0.0 for all of them".to_owned()),
+    }
 }
 
 /// What the index page and `GET /api/status` show.

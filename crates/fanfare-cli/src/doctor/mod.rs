@@ -29,15 +29,25 @@ use crate::values::duration;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Checks: reach (name, TCP, scheme, redirects), tls, path, protocol, polling, websocket, upgrade, affinity, cors, idle, \
-payload, compression, caching, cookies. It opens a few sessions and joins no namespace, so no handler of yours runs.
+payload, compression, caching, cookies. It opens a few sessions and joins no namespace, so no handler of yours runs. \
 The check of idle timeouts waits for one ping interval of the server (25 s by default); --quick leaves it out.
 
 Examples:
   fanfare doctor https://example.com
-  fanfare doctor https://example.com --origin https://app.example.com --origin http://localhost:5173
-  fanfare doctor http://localhost:8080 --quick --json | jq '.findings[] | select(.level==\"problem\")'
+  fanfare doctor https://example.com --origin https://app.example.com
+  fanfare doctor https://example.com/api/socket.io/ --quick
+  fanfare doctor localhost:8080 --json | jq '.findings[].what'
 
-Exit codes: 0 no problems (--strict: nor warnings), 1 problems, 2 wrong usage, 3 nothing answers at all.")]
+Exit codes:
+  0  no problems (--strict: nor warnings)
+  1  problems
+  2  wrong usage
+  3  nothing answers at all")]
+#[command(
+    mut_arg("url", |arg| arg.help("The server: `http`, `https`, `ws` or `wss`; without a scheme `http`. The path of its endpoint may stand in the URL if it ends with /socket.io/, or in --path").long_help(None)),
+    mut_arg("namespace", |arg| arg.hide(true)),
+    mut_arg("auth", |arg| arg.hide(true))
+)]
 pub(crate) struct Doctor {
     #[command(flatten)]
     server: Server,
@@ -72,14 +82,19 @@ struct Book {
 impl Book {
     fn add(&mut self, finding: Finding) {
         if !self.silent {
-            out::line(&finding.show(style::out()));
+            out::line(&finding.show(style::out(), out::columns()));
         }
         self.findings.push(finding);
     }
 }
 
 pub(crate) async fn run(args: Doctor) -> Outcome {
-    let target = args.server.target()?;
+    let mut target = args.server.target()?;
+    // To a client the URL's path is a namespace, but none is joined here.
+    let path = target.namespace.trim_end_matches('/');
+    if path.ends_with("/socket.io") {
+        target.path = format!("{path}/");
+    }
     // The checks go on with a wrong certificate; it is a finding of its own.
     let tls = Tls::new(args.server.ca.as_deref(), true)?;
     let dialer = Dialer::new(&target, &tls, args.timeout);
@@ -133,14 +148,15 @@ async fn examine(args: &Doctor, probe: &Probe, tls: &Tls, book: &mut Book) -> (V
     }
     let (findings, session) = transports::polling(probe).await;
     findings.into_iter().for_each(|finding| book.add(finding));
-    let Some(session) = session else {
-        for finding in transports::websocket_alone(probe).await {
-            book.add(finding);
+    let session = match session {
+        Ok(session) => session,
+        Err(missing) => {
+            book.add(transports::websocket_alone(probe, missing).await);
+            for check in ["upgrade", "affinity", "cors", "idle", "payload"] {
+                book.add(Finding::skipped(check, missing.needed()));
+            }
+            return (Value::Null, true);
         }
-        for check in ["upgrade", "affinity", "cors", "idle", "payload"] {
-            book.add(Finding::skipped(check, "needs a session by polling"));
-        }
-        return (Value::Null, true);
     };
     // It only waits, so it waits beside everything else.
     let idle =

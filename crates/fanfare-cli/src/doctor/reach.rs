@@ -26,6 +26,12 @@ pub(super) async fn check(probe: &Probe, tls: &Tls, insecure: bool) -> (Vec<Find
                         target.port
                     )
                 }
+                _ if matches!(target.host.as_str(), "localhost" | "127.0.0.1" | "::1") => {
+                    format!(
+                        "start the server, or check the port: {} is asked here",
+                        target.port
+                    )
+                }
                 _ => format!(
                     "start the server, let it listen on port {} (not only on 127.0.0.1), open the firewall",
                     target.port

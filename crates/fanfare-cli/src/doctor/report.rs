@@ -86,8 +86,8 @@ impl Finding {
         self
     }
 
-    /// For people.
-    pub(crate) fn show(&self, style: Style) -> String {
+    /// For people. Prose is wrapped to fit into so many columns.
+    pub(crate) fn show(&self, style: Style, columns: Option<usize>) -> String {
         let mark = match self.level {
             Level::Ok => style.good("ok     "),
             Level::Note => style.dim("note   "),
@@ -95,15 +95,20 @@ impl Finding {
             Level::Warning => style.warn("WARNING"),
             Level::Problem => style.bad("PROBLEM"),
         };
-        let mut text = format!("{mark} {:<12} {}", self.check, self.what);
+        let room = columns.map(|columns| columns - INDENT);
+        let gap = format!("\n{:INDENT$}", "");
+        let what = wrap(&self.what, room).join(&gap);
+        let mut text = format!("{mark} {:<12} {what}", self.check);
+        let room = room.map(|room| room - 5);
         let mut more = |head: &str, body: &str| {
             for (i, line) in body.lines().enumerate() {
                 let head = if i == 0 { head } else { "" };
-                text.push_str(&format!(
-                    "\n{:>21}{} {line}",
-                    "",
-                    style.dim(format!("{head:<4}"))
-                ));
+                let mut parts = wrap(line, room).into_iter();
+                let first = parts.next().unwrap_or_default();
+                text.push_str(&format!("{gap}{} {first}", style.dim(format!("{head:<4}"))));
+                for part in parts {
+                    text.push_str(&format!("{gap}     {part}"));
+                }
             }
         };
         if let Some(why) = &self.why {
@@ -119,6 +124,32 @@ impl Finding {
     pub(crate) fn json(&self) -> Value {
         json!({ "check": self.check, "level": self.level.name(), "what": self.what, "why": self.why, "fix": self.fix })
     }
+}
+
+/// Where the text of a finding begins.
+const INDENT: usize = 21;
+
+/// Lines of at most so many characters, if there are spaces. Indented ones are to be copied, and stay whole.
+fn wrap(text: &str, room: Option<usize>) -> Vec<String> {
+    let Some(room) = room.filter(|_| !text.starts_with(' ')) else {
+        return vec![text.to_owned()];
+    };
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let full = lines.last().is_some_and(|line| {
+            !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room
+        });
+        if full {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
 }
 
 /// Everything at once.
@@ -157,10 +188,35 @@ pub(crate) fn summary(findings: &[Finding], style: Style) -> String {
             style.good("no problems"),
             style.warn(warnings_text)
         ),
+        (_, 0) => style.bad(plural(problems, "problem")),
         _ => format!(
             "{}, {}",
             style.bad(plural(problems, "problem")),
             style.warn(warnings_text)
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prose_is_wrapped_and_lines_to_copy_are_not() {
+        let code = format!("  proxy_set_header {};", "x".repeat(80));
+        let finding = Finding::problem("websocket", "word ".repeat(30).trim_end())
+            .because("because ".repeat(20).trim_end())
+            .fix(format!("nginx, in a block:\n{code}"));
+        let shown = finding.show(Style::plain(), Some(80));
+        let (copied, prose): (Vec<&str>, Vec<&str>) =
+            shown.lines().partition(|line| line.contains("proxy_set"));
+        assert!(prose.len() > 5, "{shown}");
+        assert!(
+            prose.iter().all(|line| line.chars().count() <= 80),
+            "{shown}"
+        );
+        assert!(copied[0].ends_with(&code), "{shown}");
+        let whole = finding.show(Style::plain(), None);
+        assert_eq!(whole.lines().count(), 4, "{whole}");
     }
 }

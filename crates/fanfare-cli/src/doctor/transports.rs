@@ -14,8 +14,30 @@ const OTHER_PATHS: &[&str] = &[
     "/engine.io/",
 ];
 
+/// Why there is no session by polling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// There is no endpoint.
+    Endpoint,
+    /// It speaks only Engine.IO 3.
+    Old,
+    /// Polling is refused.
+    Refused,
+}
+
+impl Missing {
+    /// Why other checks are left out.
+    pub(super) fn needed(self) -> &'static str {
+        match self {
+            Self::Endpoint => "needs the endpoint",
+            Self::Old => "needs a session of Engine.IO 4",
+            Self::Refused => "needs a session by polling",
+        }
+    }
+}
+
 /// Looks for the endpoint, and opens two sessions.
-pub(super) async fn polling(probe: &Probe) -> (Vec<Finding>, Option<Session>) {
+pub(super) async fn polling(probe: &Probe) -> (Vec<Finding>, Result<Session, Missing>) {
     let path = &probe.target.path;
     let first = match probe.open().await {
         Ok(answer) => answer,
@@ -25,7 +47,7 @@ pub(super) async fn polling(probe: &Probe) -> (Vec<Finding>, Option<Session>) {
                     Finding::problem("polling", "no answer to a handshake")
                         .because(error.to_string()),
                 ],
-                None,
+                Err(Missing::Endpoint),
             );
         }
     };
@@ -42,7 +64,7 @@ pub(super) async fn polling(probe: &Probe) -> (Vec<Finding>, Option<Session>) {
                     .because("clients of v3 and v4 cannot connect to it")
                     .fix("upgrade the server to v4 (allowEIO3: true keeps the old clients), or use a client of v2"),
             );
-            return (findings, None);
+            return (findings, Err(Missing::Old));
         }
         Answer::Error {
             code,
@@ -54,9 +76,12 @@ pub(super) async fn polling(probe: &Probe) -> (Vec<Finding>, Option<Session>) {
                 format!("{path} is a Socket.IO endpoint"),
             ));
             findings.push(refused(code, &message, &response));
-            return (findings, None);
+            return (findings, Err(Missing::Refused));
         }
-        Answer::Other(response) => return (vec![nothing_there(probe, &response).await], None),
+        Answer::Other(response) => {
+            let finding = nothing_there(probe, &response).await;
+            return (vec![finding], Err(Missing::Endpoint));
+        }
     };
     findings.push(Finding::ok(
         "path",
@@ -65,7 +90,7 @@ pub(super) async fn polling(probe: &Probe) -> (Vec<Finding>, Option<Session>) {
     findings.push(protocol(probe, &session).await);
     findings.push(cached(probe, &session).await);
     findings.push(polling_works(probe, &session).await);
-    (findings, Some(session))
+    (findings, Ok(session))
 }
 
 fn refused(code: i64, message: &str, response: &Response) -> Finding {
@@ -168,7 +193,10 @@ async fn polling_works(probe: &Probe, session: &Session) -> Finding {
     match probe.post(&session.opened.sid, &session.cookies, "6").await {
         Ok(response) if response.status == 200 => Finding::ok(
             "polling",
-            format!("works ({} ms per request)", response.took.as_millis()),
+            match response.took.as_millis() {
+                0 => "works (less than 1 ms per request)".to_owned(),
+                ms => format!("works ({ms} ms per request)"),
+            },
         ),
         Ok(response) if response.text().contains("\"code\":1") => Finding::problem(
             "polling",
@@ -225,24 +253,18 @@ fn websocket_failed(probe: &Probe, error: NoWebSocket, server: &str) -> Finding 
 }
 
 /// WebSocket when there is no polling.
-pub(super) async fn websocket_alone(probe: &Probe) -> Vec<Finding> {
+pub(super) async fn websocket_alone(probe: &Probe, missing: Missing) -> Finding {
     match probe.websocket(None, None, false).await {
         Ok(mut socket) => match probe.text(&mut socket).await {
-            Some(text) if text.starts_with("0{") => {
-                vec![Finding::ok("websocket", "works, without polling")]
-            }
-            _ => vec![Finding::problem(
-                "websocket",
-                "the WebSocket opens, but no session does",
-            )],
+            Some(text) if text.starts_with("0{") => match missing {
+                Missing::Old => Finding::ok("websocket", "works"),
+                _ => Finding::ok("websocket", "works, without polling"),
+            },
+            _ => Finding::problem("websocket", "the WebSocket opens, but no session does"),
         },
-        Err(NoWebSocket::Status { status, .. }) => {
-            vec![Finding::skipped(
-                "websocket",
-                format!("the endpoint was not found (status {status})"),
-            )]
-        }
-        Err(error) => vec![websocket_failed(probe, error, "")],
+        // One cause is enough.
+        Err(_) if missing == Missing::Endpoint => Finding::skipped("websocket", missing.needed()),
+        Err(error) => websocket_failed(probe, error, ""),
     }
 }
 

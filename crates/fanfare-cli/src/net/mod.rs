@@ -104,6 +104,13 @@ impl std::fmt::Display for DialError {
                     "connection refused: nothing listens there, or a firewall says no"
                 )
             }
+            // EMFILE, on every Unix.
+            Self::Tcp(error) if cfg!(unix) && error.raw_os_error() == Some(24) => {
+                write!(
+                    f,
+                    "too many open files; before it, in this shell: ulimit -n 100000"
+                )
+            }
             Self::Tcp(error) => write!(f, "no TCP connection: {error}"),
             Self::Tls(error) => write!(f, "no TLS connection: {error}"),
             Self::Timeout(after) => write!(f, "no answer within {after:?}"),

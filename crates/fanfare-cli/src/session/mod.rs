@@ -285,7 +285,13 @@ impl Session {
         )
         .because(format!("{message}{data}"));
         if message == "Invalid namespace" {
-            failure.fix("check the namespace: it is the URL's path, or -n NAME; the endpoint's path is --path")
+            let path = self.target.namespace.ends_with("/socket.io/")
+                || self.target.namespace.ends_with("/socket.io");
+            failure.fix(if path {
+                "leave the endpoint's path out of the URL, whose path is the namespace; if it is not /socket.io/: --path"
+            } else {
+                "check the namespace: it is the URL's path, or -n NAME; the endpoint's path is --path"
+            })
         } else if self.options.server.auth.is_none() {
             failure
                 .fix("if it wants credentials: --auth '{\"token\":\"…\"}' or -H 'Authorization: …'")
@@ -439,5 +445,9 @@ impl Handle {
 }
 
 fn emit_failure(error: fanfare_client::EmitError) -> Failure {
-    Failure::new(Code::Failed, "the event cannot be emitted").because(error)
+    let code = match error {
+        fanfare_client::EmitError::NotSerializable(_) => Code::Usage,
+        _ => Code::Failed,
+    };
+    Failure::new(code, "the event cannot be emitted").because(error)
 }

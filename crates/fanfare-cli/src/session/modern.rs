@@ -1,6 +1,8 @@
 //! Engine.IO 4, with `fanfare-client`.
 
-use fanfare_client::{ConnectError, ManagerEvent, Socket, SocketEvent, Tls, Transport};
+use fanfare_client::{
+    ConnectError, ManagerEvent, Socket, SocketEvent, Tls, Transport, TransportError,
+};
 use fanfare_protocol::socket::AllArgs;
 use tokio::sync::mpsc::Sender;
 
@@ -86,6 +88,40 @@ fn pump(socket: &Socket, notes: Sender<Note>) {
     });
 }
 
+/// Says in plain words what the browser's client calls `xhr poll error` and the like.
+fn explain(error: &TransportError) -> String {
+    let more = error.description.as_deref().unwrap_or_default().trim();
+    if more.contains("Connection refused") {
+        return "connection refused: nothing listens there, or a firewall says no".to_owned();
+    }
+    if more.contains("InvalidContentType") {
+        return "what answers does not speak TLS: is it http:// instead of https://?".to_owned();
+    }
+    if error.unreachable && !more.is_empty() {
+        return more.to_owned();
+    }
+    if let Some(status) = error.status
+        && status >= 300
+    {
+        let name = http::StatusCode::from_u16(status).ok();
+        let name = name.and_then(|status| status.canonical_reason());
+        let status = format!("{status} {}", name.unwrap_or_default());
+        let start: String = more.chars().take(100).collect();
+        let what = match &*error.message {
+            "websocket error" => "the WebSocket handshake",
+            _ => "the handshake",
+        };
+        return format!("{what} is answered {}: {start}", status.trim())
+            .trim_end_matches(": ")
+            .to_owned();
+    }
+    if more.is_empty() {
+        error.message.to_string()
+    } else {
+        format!("{}: {more}", error.message)
+    }
+}
+
 fn note(event: SocketEvent, transport: Option<Transport>) -> Option<Note> {
     Some(match event {
         SocketEvent::Connect { id, recovered } => Note::Connected {
@@ -97,14 +133,7 @@ fn note(event: SocketEvent, transport: Option<Transport>) -> Option<Note> {
             message,
             data: data.and_then(|data| serde_json::from_str(&data).ok()),
         },
-        SocketEvent::ConnectError(ConnectError::Transport(error)) => {
-            let more = error
-                .description
-                .as_ref()
-                .map(|more| format!(": {more}"))
-                .unwrap_or_default();
-            Note::Failed(format!("{}{more}", error.message))
-        }
+        SocketEvent::ConnectError(ConnectError::Transport(error)) => Note::Failed(explain(&error)),
         SocketEvent::ConnectError(error) => Note::Failed(error.to_string()),
         SocketEvent::Disconnect { reason, .. } => Note::Disconnected {
             reason: reason.to_string(),

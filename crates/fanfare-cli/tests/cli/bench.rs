@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::support::{Server, run};
+use super::support::{Process, Server, fanfare, run};
 
 fn bench(server: &Server, args: &[&str]) -> Value {
     let url = server.url();
@@ -112,6 +112,10 @@ fn the_live_table_the_summary_and_the_page() {
         ran.err.lines().all(|line| line.chars().count() < 80),
         "{ran:#?}"
     );
+    assert!(
+        ran.out.lines().all(|line| line.chars().count() <= 80),
+        "{ran:#?}"
+    );
     let html = std::fs::read_to_string(&page).unwrap();
     std::fs::remove_file(&page).unwrap();
     assert!(html.matches("<svg").count() >= 3, "{html}");
@@ -172,4 +176,33 @@ fn the_warmup_is_shown_as_it_is_and_not_counted() {
     for row in series.iter().filter(|row| row["phase"] == "start") {
         assert!(row["p50_us"].is_null(), "{report:#}");
     }
+}
+
+#[test]
+fn ctrl_c_reports_what_there_is() {
+    let server = Server::start();
+    let url = server.url();
+    let args = [
+        "bench", &url, "echo", "-c", "3", "-d", "10m", "--warmup", "0",
+    ];
+    let mut bench = Process::start(fanfare(&args));
+    bench.wait("measure");
+    bench.interrupt();
+    bench.wait("acks  ");
+    bench.wait("verified    nothing missing");
+    assert_eq!(bench.code(), 0);
+}
+
+#[test]
+fn what_cannot_be_done_is_told_before_the_load() {
+    let server = Server::start();
+    let url = server.url();
+    run(&["bench", &url, "echo", "-d", "0"]).expect(2);
+    for file in ["--html", "--json"] {
+        let args = ["bench", &url, "echo", "-d", "10m", file];
+        let ran = run(&[&args[..], &["/no/such/folder/report"]].concat()).expect(1);
+        assert!(ran.err.contains("cannot write /no/such/folder"), "{ran:#?}");
+    }
+    let refused = run(&["bench", &format!("{url}/secret"), "connect"]).expect(4);
+    assert!(refused.err.contains("why: bad token\n"), "{refused:#?}");
 }

@@ -265,3 +265,99 @@ fn colours_come_only_when_wanted() {
     assert!(!listen("never").contains('\x1b'));
     assert!(listen("always").contains("\x1b[36mhello\x1b[0m"));
 }
+
+/// Prints what a stranger sees, and the exit code.
+#[track_caller]
+fn fails(args: &[&str], code: i32, says: &[&str]) {
+    let ran = run(args).expect(code);
+    for text in says {
+        assert!(ran.err.contains(text), "{text:?} is not in {ran:#?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_in_plain_words() {
+    let server = Server::start();
+    let url = server.url();
+    let port = "the port `99999` is not in 0..=65535";
+    fails(&["emit", "localhost:99999", "x"], 2, &[port]);
+    fails(&["emit", "localhost:", "x"], 2, &["the port ``"]);
+    fails(
+        &["emit", "http://127.0.0.1:1", "x"],
+        3,
+        &["connection refused: nothing listens there"],
+    );
+    fails(
+        &["emit", "no.such.host.invalid", "x"],
+        3,
+        &["no.such.host.invalid", "fanfare doctor"],
+    );
+    for transport in ["auto", "websocket", "polling"] {
+        fails(
+            &["emit", &url, "x", "--path", "/no", "--transport", transport],
+            3,
+            &["handshake is answered 404 Not Found"],
+        );
+    }
+    let https = url.replace("http", "https");
+    fails(&["emit", &https, "x"], 3, &["does not speak TLS"]);
+    fails(
+        &["emit", &format!("{url}/socket.io/"), "x"],
+        4,
+        &["leave the endpoint's path out of the URL"],
+    );
+    fails(
+        &["emit", &url, "echo", "{a:1}"],
+        2,
+        &["`{a:1}` is not JSON", "'\"{a:1}\"'"],
+    );
+    fails(
+        &["emit", &url, "connect"],
+        2,
+        &["\"connect\" is a reserved event name"],
+    );
+    fails(&["listen", &url, "-c", "0"], 2, &["0 is not in 1.."]);
+    fails(
+        &["demo", "--host", "example.com"],
+        2,
+        &["write an address of this machine"],
+    );
+}
+
+#[test]
+fn a_script_does_not_wait_for_what_cannot_come() {
+    let server = Server::start();
+    let script = "emit kick\nexpect never 60s\n";
+    let ran = run_with(&["connect", &server.url()], script).expect(6);
+    assert!(
+        ran.err.contains("`never` will not come any more")
+            && ran.err.contains("io server disconnect"),
+        "{ran:#?}"
+    );
+    let script = "disconnect\nconnect\nexpect hello\nexpect hello\n";
+    run_with(&["connect", &server.url()], script).expect(0);
+}
+
+#[test]
+fn examples_fit_into_80_columns() {
+    for command in [
+        "connect", "emit", "listen", "bench", "doctor", "demo", "man",
+    ] {
+        for flag in ["-h", "--help"] {
+            let output = fanfare(&[command, flag])
+                .env("COLUMNS", "80")
+                .output()
+                .unwrap();
+            let help = String::from_utf8(output.stdout).unwrap();
+            assert!(
+                help.lines().all(|line| line.chars().count() <= 80),
+                "{help}"
+            );
+            let examples = help.split("Examples:\n").nth(1).unwrap();
+            let examples = examples.split("\n\n").next().unwrap();
+            for line in examples.lines() {
+                assert!(line.starts_with("  "), "{line:?} is torn off in {help}");
+            }
+        }
+    }
+}

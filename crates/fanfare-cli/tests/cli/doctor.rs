@@ -191,6 +191,15 @@ fn nothing_there_the_wrong_scheme_and_a_bad_address() {
         "nothing at /elsewhere/, but /socket.io/ is",
         "path: \"/socket.io\"",
     );
+    assert_eq!(report["problems"], 1, "one cause, one problem: {report:#}");
+    // The path may stand in the URL, too.
+    let report = examine(&[&format!("{}/api/socket.io/", server.url()), "--quick"], 1);
+    assert_problem(
+        &report,
+        "path",
+        "nothing at /api/socket.io/, but /socket.io/ is",
+        "path: \"/socket.io\"",
+    );
 }
 
 /// nginx as it should be and with the mistakes that most people make, in front of `port`, or of two servers.

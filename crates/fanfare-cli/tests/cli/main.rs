@@ -5,5 +5,6 @@ mod bench;
 mod commands;
 mod doctor;
 mod node;
+mod packaging;
 mod support;
 mod terminal;

@@ -160,9 +160,15 @@ fn the_load_generator_and_the_doctor_on_node() {
     let Some(old) = Node::start("2", "{}") else {
         return;
     };
-    let report = run(&["doctor", &old.url(), "--json", "--quick"]).expect(1);
-    assert!(
-        report.out.contains("the server speaks only Engine.IO 3"),
-        "{report:#?}"
-    );
+    let report = run(&["doctor", &old.url(), "--quick"]).expect(1);
+    for line in [
+        "the server speaks only Engine.IO 3",
+        "ok      websocket    works\n",
+        "skipped affinity     needs a session of Engine.IO 4",
+        "\n1 problem\n",
+    ] {
+        assert!(report.out.contains(line), "{line} is not in {report:#?}");
+    }
+    let bench = run(&["bench", &old.url(), "echo"]).expect(3);
+    assert!(bench.err.contains("only Engine.IO 3"), "{bench:#?}");
 }

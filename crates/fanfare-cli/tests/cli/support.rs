@@ -235,6 +235,13 @@ impl Process {
         self.child.stdin.take().unwrap()
     }
 
+    /// Presses Ctrl-C.
+    pub(crate) fn interrupt(&self) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Its exit code, once it has ended.
     pub(crate) fn code(&mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)

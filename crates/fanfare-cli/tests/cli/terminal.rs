@@ -198,6 +198,43 @@ fn the_load_generator_draws_a_bar_and_a_table() {
 }
 
 #[test]
+fn a_refusal_says_what_can_be_done() {
+    let server = Server::start();
+    let mut terminal = session(&format!("{}/secret", server.url()), "");
+    terminal
+        .exp_string("-- refused by the server: bad token \"hint\" (`connect` tries again)")
+        .unwrap();
+    terminal.send_line("quit").unwrap();
+    terminal.exp_eof().unwrap();
+    let mut terminal = session(&format!("{}/nothing", server.url()), "");
+    terminal
+        .exp_string("Invalid namespace (the namespace is the URL's path, or -n NAME)")
+        .unwrap();
+    terminal.send_line("quit").unwrap();
+    terminal.exp_eof().unwrap();
+}
+
+#[test]
+fn the_doctor_wraps_its_text_in_a_terminal() {
+    let server = Server::start();
+    let script = format!(
+        "stty rows 40 cols 80; exec '{}' doctor {} --quick --color never",
+        env!("CARGO_BIN_EXE_fanfare"),
+        server.url()
+    );
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &script]);
+    let mut terminal = spawn_command(command, Some(DEADLINE.as_millis() as u64)).unwrap();
+    let text = terminal.exp_eof().unwrap();
+    assert!(
+        text.lines()
+            .all(|line| line.trim_end().chars().count() <= 80),
+        "{text}"
+    );
+    assert!(text.contains("everything is as it should be"), "{text}");
+}
+
+#[test]
 fn the_doctor_has_colours_in_a_terminal() {
     let server = Server::start();
     let mut terminal = open(&["doctor", &server.url(), "--quick"], "");
