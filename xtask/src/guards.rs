@@ -1,10 +1,11 @@
 //! Guards of the hot paths: instructions per operation, counted by callgrind, may not exceed what is written down.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{Command, cargo, command, tee};
+use crate::command::{Command, cargo, command, display};
 use crate::summary::Outcome;
 use crate::{root, target, tools};
 
@@ -61,7 +62,7 @@ pub(crate) fn run() -> Result<Outcome> {
 
 /// Builds the benchmark with the paths.
 fn build() -> Result<Option<PathBuf>> {
-    let (ok, output) = tee(cargo(&[
+    let mut build = cargo(&[
         "build",
         "--profile",
         "guards",
@@ -71,13 +72,17 @@ fn build() -> Result<Option<PathBuf>> {
         "instructions",
         "--message-format",
         "json-render-diagnostics",
-    ]))?;
+    ]);
+    println!("$ {}", display(&build));
+    // What it prints for programs is for this one; errors and warnings go where they always do.
+    let built = build.stderr(Stdio::inherit()).output()?;
     // The name of the binary has a hash in it.
-    let binary = output
+    let binary = String::from_utf8_lossy(&built.stdout)
         .lines()
         .filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next())
-        .find(|path| path.contains("instructions"));
-    Ok(binary.filter(|_| ok).map(PathBuf::from))
+        .find(|path| path.contains("instructions"))
+        .map(PathBuf::from);
+    Ok(binary.filter(|_| built.status.success()))
 }
 
 /// Instructions per unit of a path.

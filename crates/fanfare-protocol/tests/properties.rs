@@ -134,7 +134,8 @@ proptest! {
     }
 
     #[test]
-    fn strings_of_any_length_and_content_are_skipped(text in any::<String>(), control in 0u8..0x20, at in any::<prop::sample::Index>()) {
+    fn strings_of_any_length_and_content_are_skipped(plain in 0usize..200, text in any::<String>(), control in 0u8..0x20, at in any::<prop::sample::Index>()) {
+        let text = "-".repeat(plain) + &text;
         let json = Value::from(vec![Value::from(text.as_str()), Value::from(1)]).to_string();
         let args = Args::from_json(&json, 128).unwrap();
         prop_assert_eq!(args.decode::<(String, u8)>().unwrap(), (text.clone(), 1));
@@ -323,7 +324,8 @@ fn read(packet: &Packet<'_>) {
 proptest! {
     /// Strings by value take a way of their own; it leads to the same JSON.
     #[test]
-    fn strings_are_written_as_serde_json_writes_them(text in "(?s)[ -~\"\\\\\u{0}-\u{20}é]{0,40}|.{0,40}") {
+    fn strings_are_written_as_serde_json_writes_them(plain in prop_oneof![0usize..100, 1000usize..1100, 2000usize..2100], text in "(?s)[ -~\"\\\\\u{0}-\u{20}é]{0,40}|.{0,40}") {
+        let text = "-".repeat(plain) + &text;
         let expected = format!("30[{}]", serde_json::to_string(&text).unwrap());
         for by_value in [false, true] {
             let (mut out, mut attachments) = (Vec::new(), Vec::new());

@@ -31,7 +31,7 @@
 //! | one client | [`Socket`]: [`emit`](Socket::emit), [`emit_with_ack`](Socket::emit_with_ack), [`join`](Socket::join), [`data`](Socket::data), [`extensions`](Socket::extensions) |
 //! | many clients | [`BroadcastOperator`]: [`to`](BroadcastOperator::to), [`except`](BroadcastOperator::except), [`volatile`](BroadcastOperator::volatile), [`emit_with_ack`](BroadcastOperator::emit_with_ack), from [`SocketIo`], [`NamespaceHandle`] or [`Socket`] |
 //! | events as types | [`typed`]: names, arguments and acknowledgements that the compiler checks, per namespace |
-//! | the server | [`SocketIo::builder`]; [`serve`] runs alone, [`serve_connection`] takes a stream of any kind, [`SocketIo::service`] and [`SocketIo::layer`] mount into axum, hyper and anything made of `tower` services |
+//! | the server | [`SocketIo::builder`]; [`serve`] runs alone, [`block_on`] on a runtime made for it, [`serve_connection`] takes a stream of any kind, [`SocketIo::service`] and [`SocketIo::layer`] mount into axum, hyper and anything made of `tower` services |
 //! | bounds | [`Limits`] is what a client can cost, [`SlowConsumer`] what becomes of one that does not read, [`Admission`] and [`RateLimits`] who may come in and send how much |
 //! | lost connections | [`ConnectionStateRecovery`], [`Socket::recovery`] |
 //! | several servers | [`Adapter`] |
@@ -68,6 +68,7 @@ pub mod parser;
 mod reason;
 mod recovery;
 mod rooms;
+mod runtime;
 mod serve;
 mod service;
 mod socket;
@@ -104,6 +105,7 @@ pub use io::{DrainReport, SocketIo, SocketIoBuilder};
 pub use namespace::{Namespace, NamespaceHandle, ParentNamespace, RoomEvent, RoomEvents};
 pub use reason::DisconnectReason;
 pub use recovery::{ConnectionStateRecovery, RecoveryFailure, RecoveryOutcome};
+pub use runtime::block_on;
 pub use serve::{serve, serve_connection, serve_connection_with, serve_listener, serve_with};
 pub use service::{Layered, LayeredBody, SocketIoFuture, SocketIoLayer, SocketIoService};
 pub use socket::{Extensions, ListenerId, OutgoingEvent, Socket, SocketEmitter};

@@ -88,11 +88,7 @@ pub(crate) fn run(args: &Demo) -> Outcome {
         .with_ansi(crate::style::err().is_on())
         .with_writer(std::io::stderr)
         .init();
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(failed("the runtime cannot be started"))?
-        .block_on(serve(args))
+    fanfare::block_on(serve(args)).map_err(failed("the runtime cannot be started"))?
 }
 
 /// A failure of the system.

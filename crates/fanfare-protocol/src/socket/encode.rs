@@ -198,16 +198,24 @@ pub(crate) fn write_json<T: Serialize + ?Sized>(
     })
 }
 
+/// Long strings are checked and copied in pieces: what was checked is copied from the nearest cache, and `memcpy` does not
+/// turn to `rep movsb`, which took a quarter of the time of an echo of 4 KiB on a processor where that is slow.
+const PIECE: usize = 1024;
+
 /// Appends a string as JSON.
 #[inline]
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
-    if is_plain(text) {
-        out.reserve(text.len() + 2);
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-        return;
+    let start = out.len();
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    for piece in text.as_bytes().chunks(PIECE) {
+        if !is_plain(piece) {
+            out.truncate(start);
+            // A string cannot fail to serialise, nor a Vec to take it.
+            let _ = serde_json::to_writer(out, text);
+            return;
+        }
+        out.extend_from_slice(piece);
     }
-    // A string cannot fail to serialise, nor a Vec to take it.
-    let _ = serde_json::to_writer(out, text);
+    out.push(b'"');
 }

@@ -162,7 +162,15 @@ impl<'a> Scanner<'a> {
     pub(crate) fn string(&mut self) -> Scan<()> {
         let mut at = self.pos + 1;
         loop {
-            // Eight bytes at a time up to the first that needs a look.
+            // Blocks without anything of interest, then eight bytes at a time up to the first that needs a look.
+            while let Some(block) = self
+                .bytes
+                .get(at..)
+                .and_then(|rest| rest.first_chunk::<BLOCK>())
+                && is_plain_block(block)
+            {
+                at += BLOCK;
+            }
             while let Some(chunk) = self
                 .bytes
                 .get(at..)
@@ -337,16 +345,33 @@ fn unicode_escape(bytes: &[u8], at: usize) -> Option<u16> {
     })
 }
 
-/// Whether a text can stand in a JSON string as it is: no quote, no backslash, no control character.
+/// Whether a piece of text can stand in a JSON string as it is: no quote, no backslash, no control character.
 #[inline]
-pub(crate) fn is_plain(text: &str) -> bool {
-    let (words, rest) = text.as_bytes().as_chunks::<8>();
-    words
-        .iter()
-        .all(|word| special_bytes(u64::from_le_bytes(*word)) == 0)
-        && rest
+pub(crate) fn is_plain(text: &[u8]) -> bool {
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    let (words, rest) = rest.as_chunks::<8>();
+    blocks.iter().all(is_plain_block)
+        && words
             .iter()
-            .all(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+            .all(|word| special_bytes(u64::from_le_bytes(*word)) == 0)
+        && rest.iter().all(|&byte| !is_special(byte))
+}
+
+/// Whether a byte ends a JSON string, escapes in it, or may not stand there.
+#[inline]
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// Bytes that vector instructions look at together: in long strings twice as fast as words.
+const BLOCK: usize = 32;
+
+/// Whether no byte of the block is special. Looks at all of them, so that the compiler makes it a few vector instructions.
+#[inline]
+fn is_plain_block(block: &[u8; BLOCK]) -> bool {
+    !block
+        .iter()
+        .fold(false, |found, &byte| found | is_special(byte))
 }
 
 /// A word whose lowest high bit marks the first byte that is a quote, a backslash or a control character.

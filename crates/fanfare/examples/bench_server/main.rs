@@ -36,8 +36,11 @@ async fn to_room(
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    fanfare::block_on(serve())?
+}
+
+async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
     let bench = Namespace::new("/")
         .on("echo", echo)
