@@ -30,7 +30,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{AckError, BuildError, EmitError, StartError};
 use crate::event::{Events, SocketEvent};
-use crate::options::ClientBuilder;
+use crate::manager::Manager;
+use crate::options::ManagerBuilder;
 
 fn runtime() -> Result<&'static Runtime, BuildError> {
     static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
@@ -48,16 +49,72 @@ fn runtime() -> Result<&'static Runtime, BuildError> {
         .ok_or(BuildError::NoRuntime)
 }
 
+/// Builders of sockets: [`ClientBuilder`](crate::ClientBuilder) and [`SocketBuilder`](crate::SocketBuilder).
+pub trait Connect: sealed::Builder {}
+impl<T: sealed::Builder> Connect for T {}
+
+mod sealed {
+    use crate::error::BuildError;
+    use crate::options::{ClientBuilder, SocketBuilder};
+    use crate::socket::Socket;
+
+    pub trait Builder {
+        fn fail_fast(&self) -> bool;
+        fn build_socket(self) -> Result<Socket, BuildError>;
+    }
+
+    impl Builder for ClientBuilder {
+        fn fail_fast(&self) -> bool {
+            self.socket.fail_fast
+        }
+
+        fn build_socket(self) -> Result<Socket, BuildError> {
+            self.build()
+        }
+    }
+
+    impl Builder for SocketBuilder {
+        fn fail_fast(&self) -> bool {
+            self.socket.fail_fast
+        }
+
+        fn build_socket(self) -> Result<Socket, BuildError> {
+            self.build()
+        }
+    }
+}
+
+/// A connection for several namespaces. It connects when one of its sockets does.
+///
+/// ```no_run
+/// use fanfare_client::{Manager, blocking};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let manager = blocking::manager(Manager::builder("http://localhost:3000"))?;
+/// let chat = blocking::connect(manager.socket("/chat"))?;
+/// let admin = blocking::connect(manager.socket("/admin"))?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As [`ManagerBuilder::build`].
+pub fn manager(builder: ManagerBuilder) -> Result<Manager, BuildError> {
+    let _entered = runtime()?.enter();
+    builder.build()
+}
+
 /// Connects and waits until the socket is connected; handlers of the builder run on the background thread.
 ///
 /// # Errors
 ///
 /// As awaiting the builder.
-pub fn connect(client: ClientBuilder) -> Result<Socket, StartError> {
+pub fn connect(builder: impl Connect) -> Result<Socket, StartError> {
     let runtime = runtime()?;
     let _entered = runtime.enter();
-    let fail_fast = client.socket.fail_fast;
-    let socket = client.build()?;
+    let fail_fast = builder.fail_fast();
+    let socket = builder.build_socket()?;
     // Before the connection, so that no event is missed.
     let events = socket.events();
     runtime.block_on(socket.start(fail_fast))?;

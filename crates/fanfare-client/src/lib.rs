@@ -72,6 +72,9 @@ pub use fanfare_protocol::client::{
 };
 pub use fanfare_protocol::socket::{Args, ArgsError, IntoArgs, RawArgs};
 
+/// The revision of the Socket.IO protocol that is spoken.
+pub const PROTOCOL: u32 = 5;
+
 /// Connects to a server: `http`, `https`, `ws` or `wss`, and the namespace as path (`http://localhost:3000/chat`).
 ///
 /// Awaiting the returned builder gives a connected [`Socket`]. As long as reconnection is on (the default), it keeps

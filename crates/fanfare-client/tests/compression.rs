@@ -12,7 +12,7 @@ use fanfare_client::{
 use fanfare_websocket::deflate::compress_shared;
 use fanfare_websocket::{OpCode, frame};
 use serde_json::{Value, json};
-use support::wire::{Relay, websocket_server};
+use support::wire::{Relay, listening_server, websocket_server};
 use support::{Server, soon};
 
 /// What an event costs beside its payload, at most: frames, names, pings that happen to come.
@@ -221,13 +221,13 @@ async fn what_expands_too_far_or_cannot_be_expanded_ends_the_connection() {
     // 40 MB in 40 KB, and one byte of rubbish in a compressed frame.
     let bomb = zeros(40 << 20);
     assert!(bomb.len() < 50_000, "{}", bomb.len());
-    for (bytes, because) in [
-        (&bomb[..], "over the limit of 1000000 bytes"),
-        (&[0xC1, 0x01, 0xFF], "corrupt"),
+    for (bytes, because, code) in [
+        (&bomb[..], "over the limit of 1000000 bytes", 1009_u16),
+        (&[0xC1, 0x01, 0xFF], "corrupt", 1007),
     ] {
         let headers =
             "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n";
-        let url = websocket_server(headers, [&joined, bytes].concat()).await;
+        let (url, mut said) = listening_server(headers, [&joined, bytes].concat()).await;
         let socket = connect(url)
             .transports([Transport::WebSocket])
             .per_message_deflate(PerMessageDeflate::default())
@@ -247,6 +247,12 @@ async fn what_expands_too_far_or_cannot_be_expanded_ends_the_connection() {
         assert_eq!(reason, DisconnectReason::TransportError);
         let details = details.unwrap().to_string();
         assert!(details.contains(because), "{details}");
+        // The server is told: a masked close frame with the code is the last that it hears.
+        let said = soon(said.recv()).await.unwrap();
+        let [0x88, 0x82, a, b, _, _, c, d] = said[said.len() - 8..] else {
+            panic!("{said:?}")
+        };
+        assert_eq!(u16::from_be_bytes([a ^ c, b ^ d]), code);
     }
     // Just at the limit is fine.
     let headers = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n";

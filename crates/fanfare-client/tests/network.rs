@@ -306,4 +306,20 @@ fn without_async() {
     assert!(socket.recv(Duration::from_millis(1)).is_none());
     socket.disconnect();
     assert!(!socket.inner().connected());
+
+    // Several namespaces over one connection, and failures.
+    use fanfare_client::blocking;
+    let manager = blocking::manager(fanfare_client::Manager::builder(node.url("/"))).unwrap();
+    let main = blocking::connect(manager.socket("/")).unwrap();
+    let chat = blocking::connect(manager.socket("/chat")).unwrap();
+    assert_eq!(main.call::<u32>("echo", 1, support::PATIENCE).unwrap(), 1);
+    assert_eq!(chat.call::<u32>("echo", 2, support::PATIENCE).unwrap(), 2);
+    let refused = blocking::connect(manager.socket("/admin")).unwrap_err();
+    assert_eq!(refused.to_string(), "not authorized");
+    let late = main.call::<()>("silence", (), Duration::from_millis(50));
+    assert_eq!(late.unwrap_err(), fanfare_client::AckError::Timeout);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    assert!(blocking::connect(connect(url).fail_fast()).is_err());
 }

@@ -1,7 +1,7 @@
 //! The cookies of one server, kept across requests: sticky sessions depend on them.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderMap;
 use http::header::SET_COOKIE;
@@ -36,30 +36,29 @@ impl CookieJar {
             if name.is_empty() || name.len() + value.len() > MAX_COOKIE {
                 continue;
             }
-            let (mut secure, mut expires, mut gone) = (false, None, false);
+            let (mut secure, mut age, mut date) = (false, None, None);
             for attribute in parts {
                 let (key, value) = attribute.split_once('=').unwrap_or((attribute, ""));
                 match key.trim().to_ascii_lowercase().as_str() {
                     "secure" => secure = true,
                     "max-age" => {
                         if let Ok(seconds) = value.trim().parse::<i64>() {
-                            gone = seconds <= 0;
-                            let age = Duration::from_secs(seconds.unsigned_abs());
-                            expires = now.checked_add(age);
+                            age = Some(Duration::from_secs(seconds.try_into().unwrap_or(0)));
                         }
                     }
-                    // The customary way to delete one.
-                    "expires" if value.contains("1970") => gone = true,
+                    // `Max-Age` wins, wherever it stands (RFC 6265, section 5.3).
+                    "expires" => date = lasts_for(value),
                     _ => {}
                 }
             }
-            if gone {
+            let lasts = age.or(date);
+            if lasts == Some(Duration::ZERO) {
                 self.cookies.remove(name);
             } else if self.cookies.contains_key(name) || self.cookies.len() < MAX_COOKIES {
                 let cookie = Cookie {
                     value: value.to_owned(),
                     secure,
-                    expires,
+                    expires: lasts.and_then(|lasts| now.checked_add(lasts)),
                 };
                 self.cookies.insert(name.to_owned(), cookie);
             }
@@ -78,6 +77,13 @@ impl CookieJar {
             .collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
+}
+
+/// How long it is until a date: zero if it has passed. The dashes of older servers are spaces.
+fn lasts_for(date: &str) -> Option<Duration> {
+    let date = httpdate::parse_http_date(&date.trim().replace('-', " ")).ok()?;
+    let lasts = date.duration_since(SystemTime::now());
+    Some(lasts.unwrap_or(Duration::ZERO))
 }
 
 #[cfg(test)]
@@ -109,5 +115,25 @@ mod tests {
         );
         assert_eq!(set("io=; Max-Age=0", now).as_deref(), None);
         assert_eq!(set("nonsense", now), None);
+        // By date, in the form of today and that of old servers.
+        assert_eq!(set("a=1", now).as_deref(), Some("a=1"));
+        for past in [
+            "a=; Expires=Wed, 21 Oct 2015 07:28:00 GMT",
+            "a=; expires=Thu, 01-Jan-1970 00:00:00 GMT; Path=/",
+        ] {
+            assert_eq!(set("a=1", now).as_deref(), Some("a=1"));
+            assert_eq!(set(past, now).as_deref(), None, "{past}");
+        }
+        let in_an_hour = SystemTime::now() + Duration::from_secs(3600);
+        let text = format!("a=1; Expires={}", httpdate::fmt_http_date(in_an_hour)).leak();
+        assert_eq!(set(text, now).as_deref(), Some("a=1"));
+        let later = now + Duration::from_secs(3601);
+        assert_eq!(set("b=2", later).as_deref(), Some("b=2"));
+        let both = "c=3; Max-Age=60; Expires=Wed, 21 Oct 2015 07:28:00 GMT";
+        assert_eq!(
+            set(both, later).as_deref(),
+            Some("b=2; c=3"),
+            "Max-Age wins"
+        );
     }
 }

@@ -156,6 +156,9 @@ pub(crate) async fn run(
         state: State::Open,
     };
     let result = socket.drive(&mut commands, &mut deliver).await;
+    if result.is_err() {
+        socket.say_why().await;
+    }
     if !socket.closing {
         deliver(vec![Input::Closed(result)]);
     }
@@ -245,6 +248,13 @@ impl Socket {
                 () = sleep_until(deadline) => return Ok(None),
             }
         }
+    }
+
+    /// What is left to be written after a failure ends with a close frame that says what the server did wrong: it goes
+    /// out if it can at once.
+    async fn say_why(&mut self) {
+        let rest = &self.output[self.written..];
+        let _ = tokio::time::timeout(Duration::ZERO, self.writer.write_all(rest)).await;
     }
 
     fn wrote(&mut self, n: usize) {
@@ -340,6 +350,8 @@ impl Socket {
                     }
                 }
                 Err(cause) => {
+                    let why = close_payload(cause.close_code(), "");
+                    encode_masked_into(&mut output, OpCode::Close, &why, random_key());
                     error = Some(TransportError::new(MESSAGE).with_description(cause.to_string()));
                     break;
                 }

@@ -117,12 +117,22 @@ fn seed() -> u64 {
 macro_rules! manager_options {
     () => {
         /// Whether cookies set by the server are sent back; sticky sessions behind a load balancer need it. Default: true.
+        ///
+        /// ```
+        /// let client = fanfare_client::connect("http://localhost:3000").cookies(false);
+        /// ```
         pub fn cookies(mut self, keep: bool) -> Self {
             self.manager.cookies = keep;
             self
         }
 
         /// How `https:` and `wss:` servers are trusted.
+        ///
+        /// ```
+        /// use fanfare_client::{Tls, connect};
+        ///
+        /// let client = connect("https://localhost:3000").tls(Tls::new().server_name("example.com"));
+        /// ```
         pub fn tls(mut self, tls: Tls) -> Self {
             self.manager.tls = tls;
             self
@@ -159,18 +169,33 @@ macro_rules! manager_options {
         }
 
         /// How long opening a connection may take, over all transports. Default: 20 s.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// let client = fanfare_client::connect("http://localhost:3000")
+        ///     .connect_timeout(Duration::from_secs(5));
+        /// ```
         pub fn connect_timeout(mut self, timeout: Duration) -> Self {
             self.manager.config.timeout = timeout;
             self
         }
 
         /// Whether to reconnect. Default: true.
+        ///
+        /// ```
+        /// let client = fanfare_client::connect("http://localhost:3000").reconnection(false);
+        /// ```
         pub fn reconnection(mut self, reconnection: bool) -> Self {
             self.manager.config.reconnection = reconnection;
             self
         }
 
         /// Reconnection attempts before giving up. Default: for ever.
+        ///
+        /// ```
+        /// let client = fanfare_client::connect("http://localhost:3000").reconnection_attempts(10);
+        /// ```
         pub fn reconnection_attempts(mut self, attempts: u32) -> Self {
             self.manager.config.reconnection_attempts = Some(attempts);
             self
@@ -178,6 +203,13 @@ macro_rules! manager_options {
 
         /// First and longest reconnection delay. Default: 1 s, 5 s. Each delay is drawn evenly from zero to the current
         /// ceiling, which doubles from the first to the longest.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// let client = fanfare_client::connect("http://localhost:3000")
+        ///     .reconnection_delay(Duration::from_millis(100), Duration::from_secs(30));
+        /// ```
         pub fn reconnection_delay(mut self, first: Duration, max: Duration) -> Self {
             self.manager.config.reconnection_delay = first;
             self.manager.config.reconnection_delay_max = max;
@@ -185,6 +217,10 @@ macro_rules! manager_options {
         }
 
         /// How much of the delay is random, from 0 (none) to 1 (all, the default).
+        ///
+        /// ```
+        /// let client = fanfare_client::connect("http://localhost:3000").randomization_factor(0.5);
+        /// ```
         pub fn randomization_factor(mut self, factor: f64) -> Self {
             self.manager.config.randomization_factor = factor;
             self
@@ -192,12 +228,20 @@ macro_rules! manager_options {
 
         /// Bytes that may wait for the network while connected, beyond which `emit` says
         /// [`Full`](crate::EmitError::Full). Default: 16 MiB.
+        ///
+        /// ```
+        /// let client = fanfare_client::connect("http://localhost:3000").write_buffer(1 << 20);
+        /// ```
         pub fn write_buffer(mut self, bytes: usize) -> Self {
             self.manager.config.write_buffer = bytes;
             self
         }
 
         /// Longest message accepted from the server, in bytes. Default: 64 MiB.
+        ///
+        /// ```
+        /// let client = fanfare_client::connect("http://localhost:3000").max_message(1 << 20);
+        /// ```
         pub fn max_message(mut self, bytes: usize) -> Self {
             self.manager.config.limits.max_payload = bytes;
             self.manager.config.limits.max_attachment_bytes = bytes;
@@ -205,12 +249,22 @@ macro_rules! manager_options {
         }
 
         /// How packets are written; the server must use the same parser. Default: JSON.
+        ///
+        /// ```
+        /// use fanfare_client::{Parser, connect};
+        ///
+        /// let client = connect("http://localhost:3000").parser(Parser::Msgpack);
+        /// ```
         pub fn parser(mut self, parser: Parser) -> Self {
             self.manager.config.parser = parser;
             self
         }
 
         /// Reports every incoming packet as [`ManagerEvent::Packet`](crate::ManagerEvent::Packet). Default: false.
+        ///
+        /// ```
+        /// let client = fanfare_client::connect("http://localhost:3000").report_packets(true);
+        /// ```
         pub fn report_packets(mut self, report: bool) -> Self {
             self.manager.config.report_packets = report;
             self

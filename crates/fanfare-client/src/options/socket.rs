@@ -70,6 +70,11 @@ where
 macro_rules! socket_options {
     () => {
         /// The `auth` payload sent at each connect: anything that serializes as a JSON object.
+        ///
+        /// ```
+        /// let client = fanfare_client::connect("http://localhost:3000")
+        ///     .auth(serde_json::json!({ "token": "secret" }));
+        /// ```
         pub fn auth(mut self, auth: impl Serialize) -> Self {
             self.socket.auth = auth_json(&auth).map(AuthSource::Value);
             self
@@ -125,6 +130,13 @@ macro_rules! socket_options {
         }
 
         /// Handles every event, before its own handlers.
+        ///
+        /// ```
+        /// use fanfare_client::{Event, connect};
+        ///
+        /// let client = connect("http://localhost:3000")
+        ///     .on_any(|event: Event| async move { println!("{}", event.name()) });
+        /// ```
         pub fn on_any<T: 'static>(self, handler: impl Handler<OnEvent, T>) -> Self {
             self.socket.handlers.on_any(erase(handler));
             self
@@ -132,6 +144,18 @@ macro_rules! socket_options {
 
         /// Runs after each connect and reconnect: an async function of a [`Socket`](crate::Socket) and
         /// [`Connected`](crate::Connected), both optional.
+        ///
+        /// ```
+        /// use fanfare_client::{Connected, Socket, connect};
+        ///
+        /// let client = connect("http://localhost:3000").on_connect(
+        ///     |socket: Socket, Connected { recovered, .. }: Connected| async move {
+        ///         if !recovered {
+        ///             socket.emit("join", "lobby").ok();
+        ///         }
+        ///     },
+        /// );
+        /// ```
         pub fn on_connect<T: 'static>(self, handler: impl Handler<OnConnect, T>) -> Self {
             self.socket.handlers.on_connect(erase(handler));
             self
@@ -139,6 +163,13 @@ macro_rules! socket_options {
 
         /// Runs after each disconnect: an async function of a [`Socket`](crate::Socket) and
         /// [`Disconnected`](crate::Disconnected), both optional.
+        ///
+        /// ```
+        /// use fanfare_client::{Disconnected, connect};
+        ///
+        /// let client = connect("http://localhost:3000")
+        ///     .on_disconnect(|Disconnected { reason, .. }: Disconnected| async move { println!("{reason}") });
+        /// ```
         pub fn on_disconnect<T: 'static>(self, handler: impl Handler<OnDisconnect, T>) -> Self {
             self.socket.handlers.on_disconnect(erase(handler));
             self
@@ -146,6 +177,13 @@ macro_rules! socket_options {
 
         /// Runs after each failed attempt to connect: an async function of a [`Socket`](crate::Socket) and the
         /// [`ConnectError`](crate::ConnectError), both optional.
+        ///
+        /// ```
+        /// use fanfare_client::{ConnectError, connect};
+        ///
+        /// let client = connect("http://localhost:3000")
+        ///     .on_connect_error(|error: ConnectError| async move { println!("{error}") });
+        /// ```
         pub fn on_connect_error<T: 'static>(
             self,
             handler: impl Handler<OnConnectError, T>,
@@ -157,6 +195,12 @@ macro_rules! socket_options {
         /// Every non-volatile event waits for its acknowledgement in a queue, one in flight, and is sent again up to
         /// `retries` times when none comes in `ack_timeout`. The server must acknowledge every event, and may see one
         /// more than once.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// let client = fanfare_client::connect("http://localhost:3000").retries(3, Duration::from_secs(10));
+        /// ```
         pub fn retries(mut self, retries: u32, ack_timeout: Duration) -> Self {
             self.socket.config.retries = Some(retries);
             self.socket.config.ack_timeout = Some(ack_timeout);
@@ -164,12 +208,22 @@ macro_rules! socket_options {
         }
 
         /// Deadline of acknowledgements that set none of their own. Default: none.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// let client = fanfare_client::connect("http://localhost:3000").ack_timeout(Duration::from_secs(10));
+        /// ```
         pub fn ack_timeout(mut self, timeout: Duration) -> Self {
             self.socket.config.ack_timeout = Some(timeout);
             self
         }
 
         /// Most events and bytes kept while not connected. Default: 10 000 and 16 MiB.
+        ///
+        /// ```
+        /// let client = fanfare_client::connect("http://localhost:3000").offline_buffer(100, 1 << 20);
+        /// ```
         pub fn offline_buffer(mut self, count: usize, bytes: usize) -> Self {
             self.socket.config.buffer.count = count;
             self.socket.config.buffer.bytes = bytes;
@@ -177,24 +231,49 @@ macro_rules! socket_options {
         }
 
         /// Events that waited longer than this are dropped instead of sent. Default: they never grow too old.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// let client = fanfare_client::connect("http://localhost:3000")
+        ///     .offline_buffer_age(Duration::from_secs(60));
+        /// ```
         pub fn offline_buffer_age(mut self, age: Duration) -> Self {
             self.socket.config.buffer.age = Some(age);
             self
         }
 
         /// What a full offline buffer does. Default: `emit` returns an error.
+        ///
+        /// ```
+        /// use fanfare_client::{BufferPolicy, connect};
+        ///
+        /// let client = connect("http://localhost:3000").offline_buffer_policy(BufferPolicy::DropOldest);
+        /// ```
         pub fn offline_buffer_policy(mut self, policy: BufferPolicy) -> Self {
             self.socket.config.buffer.policy = policy;
             self
         }
 
         /// All bounds of the offline buffer at once.
+        ///
+        /// ```
+        /// use fanfare_client::{BufferLimits, connect};
+        ///
+        /// let mut limits = BufferLimits::default();
+        /// limits.count = 100;
+        /// let client = connect("http://localhost:3000").offline_buffer_limits(limits);
+        /// ```
         pub fn offline_buffer_limits(mut self, limits: BufferLimits) -> Self {
             self.socket.config.buffer = limits;
             self
         }
 
         /// Acknowledgements that may be awaited at a time. Default: 16 384.
+        ///
+        /// ```
+        /// let client = fanfare_client::connect("http://localhost:3000").max_pending_acks(100);
+        /// ```
         pub fn max_pending_acks(mut self, max: usize) -> Self {
             self.socket.config.max_pending_acks = max;
             self
@@ -202,12 +281,23 @@ macro_rules! socket_options {
 
         /// Events, and their bytes, that may wait for slow handlers, and likewise for each stream. More are dropped and
         /// reported as [`SocketEvent::Lagged`](crate::SocketEvent::Lagged). Default: 16 384 and 64 MiB.
+        ///
+        /// ```
+        /// let client = fanfare_client::connect("http://localhost:3000").inbound_buffer(1000, 8 << 20);
+        /// ```
         pub fn inbound_buffer(mut self, count: usize, bytes: usize) -> Self {
             self.socket.inbound = Bounds { count, bytes };
             self
         }
 
         /// Awaiting the builder ends with an error at the first failure, instead of trying again as reconnection has it.
+        ///
+        /// ```
+        /// # async fn run() -> Result<(), fanfare_client::StartError> {
+        /// let socket = fanfare_client::connect("http://localhost:3000").fail_fast().await?;
+        /// # Ok(())
+        /// # }
+        /// ```
         pub fn fail_fast(mut self) -> Self {
             self.socket.fail_fast = true;
             self

@@ -10,6 +10,7 @@ use fanfare_websocket::frame::encode_into;
 use fanfare_websocket::handshake::accept_key;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 /// An Engine.IO handshake.
 pub const OPEN: &[u8] = br#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
@@ -79,11 +80,20 @@ pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
 /// A server that opens every WebSocket with these more header lines and an Engine.IO handshake, and says these bytes
 /// when the client asks for its namespace.
 pub async fn websocket_server(headers: &'static str, bytes: Vec<u8>) -> String {
+    listening_server(headers, bytes).await.0
+}
+
+/// As [`websocket_server`], with all that clients said after they asked for their namespace, one `Vec` for each.
+pub async fn listening_server(
+    headers: &'static str,
+    bytes: Vec<u8>,
+) -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
+    let (tx, rx) = mpsc::unbounded_channel();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let bytes = bytes.clone();
+            let (bytes, tx) = (bytes.clone(), tx.clone());
             tokio::spawn(async move {
                 let head = read_head(&mut stream).await;
                 let (_, key) = head
@@ -104,9 +114,11 @@ pub async fn websocket_server(headers: &'static str, bytes: Vec<u8>) -> String {
                     stream.write_all(&bytes).await.unwrap();
                 }
                 // Until the client goes.
-                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                let mut said = Vec::new();
+                let _ = stream.read_to_end(&mut said).await;
+                let _ = tx.send(said);
             });
         }
     });
-    url
+    (url, rx)
 }

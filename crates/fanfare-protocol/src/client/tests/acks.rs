@@ -186,6 +186,20 @@ fn volatile_events_are_dropped_when_not_writable() {
 }
 
 #[test]
+fn volatile_events_wait_for_a_namespace_while_the_transport_is_writable() {
+    let mut d = Driver::new(websocket_only());
+    let id = d.manager.add_socket("/", SocketConfig::default()).unwrap();
+    d.manager.connect(d.now, id);
+    d.open_websocket();
+    d.written();
+    let volatile = EmitOptions::new().volatile(true);
+    let emitted = d.manager.emit(d.now, id, event(r#"["1"]"#), volatile);
+    assert_eq!(emitted.unwrap().0, Emitted::Buffered);
+    d.text(r#"40{"sid":"a"}"#);
+    assert_eq!(d.written(), [r#"42["1"]"#]);
+}
+
+#[test]
 fn offline_buffer_limits() {
     let offline = |limits: BufferLimits| {
         let mut d = Driver::new(websocket_only());
