@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fanfare_protocol::engine::Open;
 use fanfare_protocol::engine::session::{Actions, SessionConfig};
@@ -17,8 +17,8 @@ use crate::sid::Sid;
 use crate::table::Table;
 use crate::wheel::Wheel;
 use crate::{
-    CloseMode, CloseReason, Config, Connection, EngineService, Handler, Handshake, Protocol,
-    Transport,
+    CloseMode, CloseReason, Config, Connection, EngineService, Handler, Handshake, Occasionally,
+    Protocol, Transport,
 };
 
 /// An Engine.IO server: the connections and what they have in common.
@@ -31,6 +31,8 @@ pub struct Engine<H: Handler> {
     /// Set by the first request: an engine may be made before the runtime.
     runtime: OnceLock<Handle>,
     closed: AtomicBool,
+    /// For what each request may cause.
+    log: Occasionally,
 }
 
 impl<H: Handler> Engine<H> {
@@ -56,6 +58,7 @@ impl<H: Handler> Engine<H> {
             wheel: Arc::new(Wheel::new(shortest)),
             runtime: OnceLock::new(),
             closed: AtomicBool::new(false),
+            log: Occasionally::every(Duration::from_secs(10)),
         })
     }
 
@@ -109,6 +112,14 @@ impl<H: Handler> Engine<H> {
     /// Refuses new sessions with 503 from now on; those that are open live on. For a graceful shutdown.
     pub fn refuse_new(&self) {
         self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// A request could not be served as it should be. Logged now and then, for clients decide how often it happens.
+    pub(crate) fn complain(&self, what: &str, why: &str) {
+        match self.log.say(Instant::now()) {
+            Some(times) => tracing::warn!(why, times, "{what}"),
+            None => tracing::debug!(why, "{what}"),
+        }
     }
 
     /// Whether new sessions are taken.

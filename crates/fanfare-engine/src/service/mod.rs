@@ -178,7 +178,8 @@ impl<H: Handler> EngineService<H> {
         why: &str,
         upgrade: bool,
     ) -> Answer {
-        tracing::warn!(why, "no session id: the handshake is refused");
+        self.engine
+            .complain("no session id: the handshake is refused", why);
         let refusal = Refusal::NoId(why.to_owned());
         self.refuse(request.unwrap_or(&Handshake::default()), &refusal, upgrade)
     }
@@ -292,7 +293,8 @@ impl<H: Handler> EngineService<H> {
         };
         let takeover = request.extensions_mut().remove::<Takeover>();
         if takeover.is_none() && request.extensions().get::<OnUpgrade>().is_none() {
-            tracing::warn!("the HTTP server does not support upgrades: no WebSocket");
+            let why = "the HTTP server does not support upgrades";
+            self.engine.complain("no WebSocket", why);
             return answer::upgrade_refusal(ErrorCode::BadRequest, None);
         }
         let mut answer = accept.response().map(|()| EngineBody::default());

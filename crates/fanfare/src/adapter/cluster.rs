@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use fanfare_engine::Occasionally;
 use fanfare_protocol::Value;
 use fanfare_protocol::socket::AllArgs;
 use parking_lot::Mutex;
@@ -166,6 +167,7 @@ fn deliver(namespace: &Arc<NamespaceInner>, data: Vec<Value>, options: ClusterOp
 pub(crate) struct ClusterInner {
     pub(crate) adapter: Arc<dyn Adapter>,
     requests: Mutex<HashMap<String, Arc<Pending>>>,
+    log: Occasionally,
 }
 
 impl ClusterInner {
@@ -173,6 +175,7 @@ impl ClusterInner {
         Arc::new(Self {
             adapter,
             requests: Mutex::default(),
+            log: Occasionally::every(Duration::from_secs(10)),
         })
     }
 
@@ -184,13 +187,21 @@ impl ClusterInner {
     pub(crate) fn publish(&self, namespace: &str, message: ClusterMessage) {
         if let Err(error) = self.adapter.publish(namespace, message) {
             metrics::counter!("fanfare_cluster_publish_errors_total").increment(1);
-            tracing::warn!(namespace, %error, "not sent to the other nodes");
+            self.complain(namespace, &error, "not sent to the other nodes");
+        }
+    }
+
+    /// Logs what could not be sent, now and then: without its broker a server would do so for each event.
+    pub(crate) fn complain(&self, namespace: &str, error: &AdapterError, what: &str) {
+        match self.log.say(Instant::now()) {
+            Some(times) => tracing::warn!(namespace, %error, times, "{what}"),
+            None => tracing::debug!(namespace, %error, "{what}"),
         }
     }
 
     fn answer(&self, namespace: &str, to: &str, response: ClusterResponse) {
         if let Err(error) = self.adapter.respond(namespace, to, response) {
-            tracing::warn!(namespace, %error, "answer not sent");
+            self.complain(namespace, &error, "answer not sent");
         }
     }
 

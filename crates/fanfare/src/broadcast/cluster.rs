@@ -94,7 +94,8 @@ impl BroadcastOperator {
         match request {
             Ok(request) => Ok(Some(request)),
             Err(error) => {
-                tracing::warn!(namespace = &*self.namespace.name, %error, "asked the clients of this node only");
+                let namespace = &self.namespace.name;
+                cluster.complain(namespace, &error, "asked the clients of this node only");
                 Ok(None)
             }
         }

@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::context::{EventContext, HasSocket, Moment, OnConnect, OnDisconnect, OnEvent};
 use super::output::{ConnectError, EventError, IntoAck, IntoOutcome};
-use super::{Handler, Requirements};
+use super::{Handler, Requirements, reports};
 use crate::ack::AckSender;
 use crate::client::{AtWork, Client};
 use crate::extract::Rejection;
@@ -99,7 +99,7 @@ where
         let future = match contained(cx.socket, || self.handler.call(cx)) {
             Some(Ok(future)) => future,
             Some(Err(rejection)) => {
-                report_rejection(cx.socket, &rejection);
+                reports::rejection(cx.socket, &rejection);
                 let _ = ack().send(&EventError::from(rejection));
                 return;
             }
@@ -109,7 +109,7 @@ where
         let work = || Some(Client::work(cx.socket.connection(), cx.args.byte_len()));
         run(cx.socket, future, work, move |socket, output: H::Output| {
             if let Err(error) = output.into_ack(ack) {
-                tracing::warn!(socket = %socket.id(), %error, "event handler failed");
+                reports::failure(socket, &error);
             }
         });
     }
@@ -131,13 +131,13 @@ where
             Some(Ok(future)) => {
                 let finish = |socket: &Socket, output: H::Output| {
                     if let Err(error) = output.into_outcome() {
-                        tracing::warn!(socket = %socket.id(), %error, "handler failed");
+                        reports::failure(socket, &error);
                     }
                 };
                 // As many as the client has namespaces, which is bounded already.
                 run(cx.socket(), future, || None, finish);
             }
-            Some(Err(rejection)) => report_rejection(cx.socket(), &rejection),
+            Some(Err(rejection)) => reports::rejection(cx.socket(), &rejection),
             None => {}
         }
     }
@@ -163,14 +163,14 @@ where
                     match CatchUnwind(Box::pin(future)).await {
                         Ok(output) => output.into_outcome(),
                         Err(panic) => {
-                            report_panic(&socket, &*panic);
+                            reports::panic(&socket, &*panic);
                             Err(Panicked.into())
                         }
                     }
                 })
             }
             Some(Err(rejection)) => {
-                report_rejection(cx.socket(), &rejection);
+                reports::rejection(cx.socket(), &rejection);
                 Box::pin(async move { Err(rejection.into()) })
             }
             None => Box::pin(async { Err(Panicked.into()) }),
@@ -187,25 +187,10 @@ where
 #[error("internal error")]
 pub(crate) struct Panicked;
 
-fn report_rejection(socket: &Socket, rejection: &Rejection) {
-    tracing::warn!(socket = %socket.id(), namespace = socket.namespace(), %rejection, "handler not called");
-    crate::stats::rejected(rejection);
-}
-
-fn report_panic(socket: &Socket, panic: &(dyn Any + Send)) {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)");
-    tracing::error!(socket = %socket.id(), namespace = socket.namespace(), panic = message, "a handler panicked");
-    socket.io_inner().stats.panicked();
-}
-
 /// Calls user code; a panic ends here, not in the connection.
 fn contained<R>(socket: &Socket, f: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(f))
-        .map_err(|panic| report_panic(socket, &*panic))
+        .map_err(|panic| reports::panic(socket, &*panic))
         .ok()
 }
 
@@ -239,7 +224,7 @@ fn run<F>(
                     Ok(output) => {
                         contained(&socket, || finish(&socket, output));
                     }
-                    Err(panic) => report_panic(&socket, &*panic),
+                    Err(panic) => reports::panic(&socket, &*panic),
                 }
             };
             tokio::spawn(task.instrument(span));

@@ -3,6 +3,7 @@
 mod context;
 mod erased;
 mod output;
+mod reports;
 mod requirements;
 
 pub use context::{
@@ -14,6 +15,7 @@ pub(crate) use erased::{
     erase_event, erase_guard,
 };
 pub use output::{Ack, Acknowledges, ConnectError, EventError, IntoAck, IntoOutcome, Unused};
+pub(crate) use reports::Reports;
 pub(crate) use requirements::ContractId;
 pub use requirements::Requirements;
 

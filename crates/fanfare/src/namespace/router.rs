@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::adapter::ServerHandler;
 use crate::handler::{
     ConnectHandler, ContractId, DisconnectHandler, EventHandler, Middleware, PacketMiddleware,
-    Requirements,
+    Reports, Requirements,
 };
 use crate::socket::OutgoingHandler;
 
@@ -28,6 +28,7 @@ pub(crate) struct Behaviour {
     pub(crate) fallback: Option<EventHandler>,
     server_events: HashMap<Box<str>, Vec<ServerHandler>>,
     pub(crate) outgoing: Vec<OutgoingHandler>,
+    pub(crate) reports: Reports,
 }
 
 impl Behaviour {

@@ -31,6 +31,7 @@ use crate::ack::PendingAcks;
 use crate::client::Client;
 use crate::conn::Conn;
 use crate::extract::Handshake;
+use crate::handler::Reports;
 use crate::id::SocketId;
 use crate::io::{IoInner, SocketIo};
 use crate::namespace::{NamespaceHandle, NamespaceInner};
@@ -144,6 +145,10 @@ impl Socket {
 
     pub(crate) fn io_inner(&self) -> Arc<IoInner> {
         self.0.connection.state().io.clone()
+    }
+
+    pub(crate) fn reports(&self) -> &Reports {
+        &self.0.namespace.behaviour.reports
     }
 
     pub(crate) fn connection(&self) -> &Arc<Connection<Client>> {

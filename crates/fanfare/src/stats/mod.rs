@@ -237,6 +237,11 @@ pub(crate) fn rejected(rejection: &Rejection) {
     counter!("fanfare_events_rejected_total", "reason" => rejection.label()).increment(1);
 }
 
+/// A handler has returned an error.
+pub(crate) fn failed() {
+    counter!("fanfare_handler_errors_total").increment(1);
+}
+
 pub(crate) fn recovery(outcome: RecoveryOutcome) {
     let label = match outcome {
         RecoveryOutcome::NotAttempted => return,

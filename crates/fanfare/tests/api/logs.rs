@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use fanfare::Namespace;
+use fanfare::{Ack, Data, Namespace, SocketIo};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use crate::recorder::Sums;
 use crate::support::{Server, until};
 
 /// Collects level, target and message of each event.
@@ -67,6 +68,64 @@ async fn a_flood_of_connections_is_one_line() {
     let log = log.0.lock().unwrap();
     let warnings: Vec<_> = log.iter().filter(|line| line.0 <= Level::WARN).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[tokio::test]
+async fn what_clients_cause_in_handlers_does_not_fill_the_log() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let sums = Sums::default();
+    let _local = metrics::set_default_local_recorder(&sums);
+    let handlers = |namespace: Namespace| {
+        namespace
+            .on("typed", async |_: Data<u32>| ())
+            .on("fails", async || {
+                Err::<(), _>(fanfare::EventError::new("no"))
+            })
+            .on("panics", async || {
+                if std::hint::black_box(true) {
+                    std::panic::resume_unwind(Box::new("as expected")); // without the message
+                }
+            })
+            .on("echo", async || Ack(()))
+    };
+    let builder = SocketIo::builder()
+        .namespace(handlers(Namespace::new("/")))
+        .namespace(handlers(Namespace::pattern("/of-{n}")));
+    let server = Server::start(builder).await;
+    let mut peer = server.joined().await;
+    for _ in 0..30 {
+        for event in [r#"2["typed","no"]"#, r#"2["fails"]"#, r#"2["panics"]"#] {
+            peer.send(event).await;
+        }
+    }
+    peer.quiet().await;
+    // Names that a client thinks of are of no use to it.
+    for n in 0..10 {
+        peer.join(&format!("/of-{n}")).await;
+        for event in ["typed", "fails", "panics"] {
+            peer.send(&format!(r#"2/of-{n},["{event}"]"#)).await;
+        }
+    }
+    peer.quiet().await;
+    let count = |level: Level, line: &str| {
+        let log = log.0.lock().unwrap();
+        log.iter()
+            .filter(|seen| seen.0 == level && seen.2 == line)
+            .count()
+    };
+    for (level, line) in [
+        (Level::WARN, "handler not called"),
+        (Level::WARN, "handler failed"),
+        (Level::ERROR, "a handler panicked"),
+    ] {
+        assert_eq!(count(level, line), 2, "{line}, for each declaration");
+        assert_eq!(count(Level::DEBUG, line), 38, "{line}");
+    }
+    let rejected = "fanfare_events_rejected_total{reason=args}";
+    assert_eq!(sums.get(rejected), 40.0);
+    assert_eq!(sums.get("fanfare_handler_errors_total{}"), 40.0);
+    assert_eq!(sums.get("fanfare_handler_panics_total{}"), 40.0);
 }
 
 #[tokio::test]
