@@ -34,7 +34,7 @@ async fn authenticate(
     let user =
         user.ok_or_else(|| ConnectError::new("not authorized").with_data("unknown token"))?;
     socket.extensions().insert(User(user));
-    socket.join(format!("user:{user}"));
+    socket.join(format!("user:{user}"))?;
     Ok(())
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use fanfare::{Ack, Data, EmitError, Namespace, Socket, SocketIo};
+use fanfare::{Ack, Data, EmitError, EventError, Namespace, Socket, SocketIo};
 
-async fn join(socket: Socket, Data(room): Data<String>) -> Result<Ack<Vec<String>>, EmitError> {
-    socket.join(&room);
+async fn join(socket: Socket, Data(room): Data<String>) -> Result<Ack<Vec<String>>, EventError> {
+    socket.join(&room)?;
     socket.to(&room).emit("joined", (&room, socket.id()))?;
     Ok(Ack(socket.rooms()))
 }

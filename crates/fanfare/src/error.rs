@@ -34,6 +34,48 @@ impl From<SendError> for EmitError {
     }
 }
 
+/// Why rooms were not joined.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The name of a room is too long.
+    #[error("the name of the room \"{room}…\" has {len} bytes, the limit is {limit}")]
+    RoomTooLong {
+        /// How the name begins.
+        room: String,
+        /// Its length, in bytes.
+        len: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The socket would be in too many rooms.
+    #[error("the socket would be in {rooms} rooms, the limit is {limit}")]
+    TooManyRooms {
+        /// So many it would be in.
+        rooms: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl JoinError {
+    pub(crate) fn too_long(name: &str, limit: usize) -> Self {
+        Self::RoomTooLong {
+            room: name.chars().take(32).collect(),
+            len: name.len(),
+            limit,
+        }
+    }
+
+    /// The label under which it is counted.
+    pub(crate) const fn cause(&self) -> &'static str {
+        match self {
+            Self::RoomTooLong { .. } => "room_too_long",
+            Self::TooManyRooms { .. } => "too_many_rooms",
+        }
+    }
+}
+
 /// Why a server could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -36,7 +36,7 @@
 //! | lost connections | [`ConnectionStateRecovery`], [`Socket::recovery`] |
 //! | several servers | [`Adapter`] |
 //! | going away | [`SocketIo::close`], [`SocketIo::drain`] |
-//! | errors | [`EmitError`], [`AckError`], [`BuildError`], [`ConnectError`], [`EventError`]; [`DisconnectReason`] |
+//! | errors | [`EmitError`], [`AckError`], [`JoinError`], [`BuildError`], [`ConnectError`], [`EventError`]; [`DisconnectReason`] |
 //!
 //! A guide from the first line to production is `docs/guide.md` of the repository; runnable programs are in
 //! `crates/fanfare/examples`.
@@ -83,7 +83,7 @@ pub use adapter::{
 };
 pub use broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 pub use conn::{Conn, ConnEvent};
-pub use error::{BuildError, EmitError};
+pub use error::{BuildError, EmitError, JoinError};
 pub use extract::{Data, Handshake, State};
 pub use fanfare_engine::{
     CloseReason, Config, ConnectionError, Cookie, Cors, CorsOrigin, ForwardedHeader,

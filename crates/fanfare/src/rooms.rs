@@ -4,6 +4,7 @@
 //! same however many rooms there are. A room caches its audience, the list of targets a broadcast walks without any
 //! lock; it is rebuilt by the next broadcast after a membership change.
 
+use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -185,6 +186,19 @@ impl<M: Member> Rooms<M> {
         } = self;
         by_name.insert_unique(hash, room, |&r| hasher.hash_one(&*rooms[r as usize].name));
         room
+    }
+
+    /// How many rooms the member would be in more, if it joined these.
+    pub(crate) fn missing(&self, index: u32, names: &[String]) -> usize {
+        let Some(seat) = self.seats.get(index as usize) else {
+            return 0;
+        };
+        let names: HashSet<&str> = names.iter().map(String::as_str).collect();
+        let is_in = |name: &str| {
+            let room = self.room_of(name);
+            seat.rooms.iter().any(|&(r, _)| Some(r) == room)
+        };
+        names.into_iter().filter(|name| !is_in(name)).count()
     }
 
     pub(crate) fn leave(&mut self, index: u32, name: &str) -> Change {

@@ -115,7 +115,7 @@ async fn join(
         socket.leave(key(&left.room));
         tell_left(&socket, left)?;
     }
-    socket.join(key(room));
+    socket.join(key(room))?;
     if moved.arrived {
         let event = json!({ "room": room, "user": moved.user });
         socket.to(key(room)).emit("joined", &event)?;

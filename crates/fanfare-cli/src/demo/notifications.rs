@@ -126,11 +126,11 @@ async fn authenticate(socket: Socket, Data(auth): Data<Auth>) -> Result<(), Conn
     Ok(())
 }
 
-async fn welcome(socket: Socket) -> Result<(), EmitError> {
+async fn welcome(socket: Socket) -> Result<(), EventError> {
     if let Some(User(user)) = socket.extensions().get() {
-        socket.join(user_room(&user));
+        socket.join(user_room(&user))?;
     }
-    tell_audience(&socket.io())
+    Ok(tell_audience(&socket.io())?)
 }
 
 async fn goodbye(io: SocketIo) -> Result<(), EmitError> {
@@ -191,7 +191,7 @@ async fn subscribe(
     let topics = request.topics;
     for topic in TOPICS {
         if topics.contains(topic) {
-            socket.join(topic_room(topic));
+            socket.join(topic_room(topic))?;
         } else {
             socket.leave(topic_room(topic));
         }

@@ -110,7 +110,7 @@ fn io() -> SocketIo {
             async |io: SocketIo, Data(bytes): Data<Bytes>| io.emit("msg", &bytes).map(drop),
         )
         .on("join", async |socket: Socket, Data(room): Data<String>| {
-            socket.join(room);
+            socket.join(room).unwrap();
             Ack(())
         })
         .on(

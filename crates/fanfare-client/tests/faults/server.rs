@@ -55,7 +55,7 @@ fn namespace(name: &str) -> Namespace {
         .on_connect(connected)
         .on("number", number)
         .on("join", async |socket: Socket, Data(room): Data<String>| {
-            socket.join(room);
+            socket.join(room).unwrap();
             Ack(true)
         })
 }

@@ -4,7 +4,7 @@
 mod tls;
 
 use bytes::Bytes;
-use fanfare::{Ack, Data, EmitError, Namespace, Socket, SocketIo};
+use fanfare::{Ack, Data, EmitError, JoinError, Namespace, Socket, SocketIo};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,9 +23,9 @@ async fn broadcast_binary(io: SocketIo, Data(bytes): Data<Bytes>) -> Result<(), 
     Ok(())
 }
 
-async fn join(socket: Socket, Data(room): Data<String>) -> Ack {
-    socket.join(room);
-    Ack(())
+async fn join(socket: Socket, Data(room): Data<String>) -> Result<Ack, JoinError> {
+    socket.join(room)?;
+    Ok(Ack(()))
 }
 
 async fn to_room(

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fanfare::extract::EventName;
 use fanfare::{
     Ack, AckError, AllArgs, BroadcastAckError, BroadcastOperator, ConnectError, Data,
-    DisconnectReason, EmitError, EventError, Namespace, Protocol, Socket, SocketIo,
+    DisconnectReason, EmitError, EventError, JoinError, Namespace, Protocol, Socket, SocketIo,
     SocketIoBuilder, Value,
 };
 use serde::Deserialize;
@@ -253,8 +253,8 @@ fn serve(namespace: Namespace) -> Namespace {
         .on("call-me", call_me)
         .on("call-later", call_later)
         .on("join", async |socket: Socket, Data(rooms): Data<Vec<String>>| {
-            socket.join(rooms);
-            joined(&socket)
+            socket.join(rooms)?;
+            Ok::<_, JoinError>(joined(&socket))
         })
         .on("leave", async |socket: Socket, Data(rooms): Data<Vec<String>>| {
             socket.leave(rooms);

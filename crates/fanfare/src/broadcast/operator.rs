@@ -13,6 +13,7 @@ use crate::adapter::ClusterMessage;
 use crate::client::Client;
 use crate::encode::encode_event;
 use crate::error::EmitError;
+use crate::handler::reports;
 use crate::namespace::NamespaceInner;
 use crate::recovery::Recovery;
 use crate::rooms::Audience;
@@ -270,7 +271,8 @@ impl BroadcastOperator {
         self.select()
     }
 
-    /// Makes the sockets concerned join rooms.
+    /// Makes the sockets concerned join rooms. Those that would be in too many stay out of all of them, which is logged
+    /// and counted, as are names that are too long, see [`Socket::join`].
     pub fn sockets_join(&self, rooms: impl RoomNames) {
         let mut names = SmallVec::new();
         rooms.add_to(&mut names);
@@ -279,7 +281,9 @@ impl BroadcastOperator {
             rooms: names.to_vec(),
         });
         for socket in self.select() {
-            socket.join(names.as_slice());
+            if let Err(error) = socket.join(names.as_slice()) {
+                reports::not_joined(&socket, &error);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 mod context;
 mod erased;
 mod output;
-mod reports;
+pub(crate) mod reports;
 mod requirements;
 
 pub use context::{

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use fanfare_engine::Occasionally;
 
+use crate::error::JoinError;
 use crate::extract::Rejection;
 use crate::socket::Socket;
 
@@ -18,6 +19,7 @@ pub(crate) struct Reports {
     rejections: Occasionally,
     failures: Occasionally,
     panics: Occasionally,
+    joins: Occasionally,
 }
 
 impl Default for Reports {
@@ -27,6 +29,7 @@ impl Default for Reports {
             rejections: log(),
             failures: log(),
             panics: log(),
+            joins: log(),
         }
     }
 }
@@ -52,6 +55,15 @@ pub(super) fn failure(socket: &Socket, error: &dyn Display) {
     match socket.reports().failures.say(Instant::now()) {
         Some(times) => tracing::warn!(socket = %id, namespace, %error, times, "handler failed"),
         None => tracing::debug!(socket = %id, namespace, %error, "handler failed"),
+    }
+}
+
+/// A socket could not join rooms, and whoever wanted it to is not told.
+#[cold]
+pub(crate) fn not_joined(socket: &Socket, error: &JoinError) {
+    let (id, namespace) = (socket.id(), socket.namespace());
+    if let Some(times) = socket.reports().joins.say(Instant::now()) {
+        tracing::warn!(socket = %id, namespace, %error, times, "rooms not joined");
     }
 }
 

@@ -32,8 +32,9 @@ pub(crate) use store::{Attempt, Recovery};
 ///         ..ConnectionStateRecovery::default()
 ///     })
 ///     .namespace(Namespace::new("/").on_connect(async |socket: Socket| {
-///         if !socket.recovered() {
-///             socket.join("lobby"); // a recovered socket is there already
+///         match socket.recovered() {
+///             true => Ok(()), // it is there already
+///             false => socket.join("lobby"),
 ///         }
 ///     }))
 ///     .build()?;

@@ -26,7 +26,7 @@ use crate::socket::{ListenerId, Socket};
 /// ```
 /// # #[cfg(feature = "macros")] {
 /// use fanfare::typed::TypedSocket;
-/// use fanfare::{Contract, Namespace, TypedEvent};
+/// use fanfare::{Contract, EventError, Namespace, TypedEvent};
 ///
 /// #[derive(serde::Serialize, TypedEvent)]
 /// struct Welcome;
@@ -36,8 +36,9 @@ use crate::socket::{ListenerId, Socket};
 /// struct Chat;
 ///
 /// let chat = Namespace::typed::<Chat>().on_connect(async |socket: TypedSocket<Chat>| {
-///     socket.join("lobby");
-///     socket.emit(&Welcome)
+///     socket.join("lobby")?;
+///     socket.emit(&Welcome)?;
+///     Ok::<_, EventError>(())
 /// });
 /// # }
 /// ```

@@ -125,8 +125,8 @@ async fn two() -> (Bus, Server, Server, Peer, Peer) {
         one.io.of("/").socket(&a.sid).unwrap(),
         two.io.of("/").socket(&b.sid).unwrap(),
     );
-    x.join(["a", "both"]);
-    y.join(["b", "both"]);
+    x.join(["a", "both"]).unwrap();
+    y.join(["b", "both"]).unwrap();
     y.set_data(&json!({"name": "Bea"})).unwrap();
     (bus, one, two, a, b)
 }

@@ -205,7 +205,7 @@ async fn rooms_joined_in_a_middleware_count_from_the_connection_on() {
     let server = Server::with(
         Namespace::new("/")
             .middleware(async |socket: Socket| {
-                socket.join(["a", "b"]);
+                socket.join(["a", "b"]).unwrap();
                 socket.leave("b");
             })
             .on_connect(async |socket: Socket| socket.emit("rooms", socket.rooms().len())),

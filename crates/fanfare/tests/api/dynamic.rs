@@ -127,7 +127,7 @@ async fn a_parent_sends_to_rooms_of_all_its_namespaces() {
     let server = Server::start(SocketIo::builder().namespace(
         Namespace::pattern("/orders-{id}").on_connect(async |socket: Socket| {
             if socket.namespace() != "/orders-3" {
-                socket.join("staff");
+                socket.join("staff").unwrap();
             }
         }),
     ))
@@ -162,7 +162,7 @@ async fn the_server_shows_what_is_there() {
     let id = a.sid.clone();
     a.join("/chat").await;
     server.io.sockets_join("all");
-    main.socket(&id).unwrap().join("one");
+    main.socket(&id).unwrap().join("one").unwrap();
     assert_eq!(server.io.clients_count(), 2);
     assert_eq!((main.len(), server.io.of("/chat").len()), (2, 1));
     assert_eq!(main.sockets().len(), 2);

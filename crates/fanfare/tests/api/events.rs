@@ -200,7 +200,7 @@ async fn sending_to_a_socket_that_left_is_an_error() {
     assert!(!socket.connected());
     assert!(matches!(socket.emit("x", ()), Err(EmitError::Disconnected)));
     assert!(socket.rooms().is_empty());
-    socket.join("room");
+    socket.join("room").unwrap();
     assert!(server.io.of("/").rooms().is_empty());
 }
 

@@ -86,11 +86,11 @@ async fn rooms_tell_what_happens_to_them() {
     let peer = server.joined().await;
     let socket = server.io.of("/").socket(&peer.sid).unwrap();
     let id = socket.id();
-    socket.join("a");
-    socket.join("a");
+    socket.join("a").unwrap();
+    socket.join("a").unwrap();
     socket.leave("b");
     socket.leave("a");
-    socket.join("c");
+    socket.join("c").unwrap();
     socket.disconnect(true);
     let own = || id.to_string();
     for expected in [

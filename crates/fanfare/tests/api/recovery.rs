@@ -122,7 +122,7 @@ fn main_namespace() -> Namespace {
     Namespace::new("/").on("echo", async || Ack(())).on(
         "join",
         async |socket: Socket, Data(room): Data<String>| {
-            socket.join(room);
+            socket.join(room).unwrap();
             Ack(())
         },
     )
@@ -145,7 +145,7 @@ async fn a_client_comes_back_with_everything() {
     );
     let socket = client.socket(&server);
     assert!(!socket.recovered());
-    socket.join(["a", "b"]);
+    socket.join(["a", "b"]).unwrap();
     socket.set_data(&json!({"name": "Ann"})).unwrap();
     socket.extensions().insert("kept");
     socket.emit("one", 1).unwrap();
@@ -260,8 +260,8 @@ async fn rooms_are_replayed_from_the_moment_they_were_joined() {
     let client = Client::join(&server).await;
     server.io.to("late").emit("before", ()).unwrap();
     let socket = client.socket(&server);
-    socket.join("late");
-    socket.join("left");
+    socket.join("late").unwrap();
+    socket.join("left").unwrap();
     server.io.to("late").emit("after", ()).unwrap();
     server.io.to("left").emit("while in", ()).unwrap();
     socket.leave("left");
@@ -285,7 +285,7 @@ async fn a_connection_whose_death_was_not_noticed_is_taken_over() {
     )))
     .await;
     let mut old = Client::join(&server).await;
-    old.socket(&server).join("room");
+    old.socket(&server).join("room").unwrap();
     let mut new = old.again(&server).await;
     assert_eq!((&new.sid, &new.pid), (&old.sid, &old.pid));
     let (id, reason) = within("the end of the old one", ends.recv()).await.unwrap();
@@ -316,7 +316,7 @@ async fn middlewares_run_first_and_may_refuse() {
     };
     let server = Server::start(recovering(namespace())).await;
     let client = Client::join(&server).await;
-    client.socket(&server).join(["secret", "open"]);
+    client.socket(&server).join(["secret", "open"]).unwrap();
     let mut gone = client.vanish(&server).await;
     server.io.to("secret").emit("secret", ()).unwrap();
     server.io.to("open").emit("open", ()).unwrap();
@@ -454,7 +454,7 @@ async fn cut_at_random_nothing_is_lost_or_doubled() {
     };
     let server = Server::start(recovering(main_namespace().on("burst", burst))).await;
     let mut client = Client::join(&server).await;
-    client.socket(&server).join(["a", "b"]);
+    client.socket(&server).join(["a", "b"]).unwrap();
     let mut busy = server.joined().await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let senders: Vec<_> = (0..SENDERS)

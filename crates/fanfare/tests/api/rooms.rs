@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fanfare::{
-    Ack, AllArgs, Data, DisconnectReason, EmitError, Namespace, Socket, SocketIo, Value,
+    Ack, AllArgs, Data, DisconnectReason, EmitError, JoinError, Namespace, Socket, SocketIo, Value,
 };
 
 use futures_util::StreamExt;
@@ -18,8 +18,8 @@ fn joining() -> Namespace {
         .on(
             "join",
             async |socket: Socket, Data(AllArgs(rooms)): Data<AllArgs<String>>| {
-                socket.join(&rooms);
-                Ack(socket.rooms().len())
+                socket.join(&rooms)?;
+                Ok::<_, JoinError>(Ack(socket.rooms().len()))
             },
         )
         .on("leave", async |socket: Socket, Data(room): Data<String>| {
@@ -187,7 +187,11 @@ async fn the_number_of_rooms_is_limited() {
     let server = Server::start(SocketIo::builder().limits(limits).namespace(joining())).await;
     let mut peer = server.joined().await;
     peer.send(r#"20["join","a","b","c"]"#).await;
-    peer.expect("30[3]").await; // its own id, a, b
+    let error = "the socket would be in 3 rooms, the limit is 2";
+    peer.expect(&format!(r#"30[{{"error":{{"message":"{error}"}}}}]"#))
+        .await;
+    peer.send(r#"20["join","a","b"]"#).await;
+    peer.expect("30[3]").await; // with that of its own id
 }
 
 #[tokio::test]

@@ -199,7 +199,7 @@ async fn a_contract_is_the_whole_namespace() {
         socket: TypedSocket<Chat>,
         Typed(message): Typed<Message>,
     ) -> Result<Ack<MessageId>, EmitError> {
-        socket.join(&*message.room);
+        socket.join(&*message.room).unwrap();
         socket.nsp().to(&message.room).emit(&message)?;
         Ok(Ack(MessageId { id: 1 }))
     }

@@ -1,6 +1,6 @@
 //! Bounds that a client or an application runs into: an error with the limit, a count by its cause, and life goes on.
 
-use fanfare::{Ack, Data, Limits, Namespace, Socket, SocketIo};
+use fanfare::{Ack, Data, JoinError, Limits, Namespace, Socket, SocketIo};
 
 use crate::recorder::Sums;
 use crate::support::{Server, until};
@@ -57,21 +57,32 @@ async fn rooms_are_bounded_in_number_and_length() {
     let mut limits = Limits::default();
     limits.max_rooms_per_socket = 10;
     let namespace = echo().on("join", async |socket: Socket, Data(room): Data<String>| {
-        socket.join(room);
-        Ack(socket.rooms().len() - 1)
+        let joined = socket.join(room).map_err(|error| error.to_string());
+        Ack((socket.rooms().len() - 1, joined.err()))
     });
     let server = Server::start(SocketIo::builder().namespace(namespace).limits(limits)).await;
     let mut peer = server.joined().await;
     let long = "r".repeat(1025);
     peer.send(&format!(r#"21["join","{long}"]"#)).await;
-    peer.expect("31[0]").await;
+    let start = &long[..32];
+    peer.expect(&format!(
+        r#"31[0,"the name of the room \"{start}…\" has 1025 bytes, the limit is 1024"]"#
+    ))
+    .await;
     peer.send(&format!(r#"21["join","{}"]"#, &long[1..])).await;
-    peer.expect("31[1]").await;
+    peer.expect("31[1,null]").await;
     assert_eq!(sums.get("fanfare_refused_total{cause=room_too_long}"), 1.0);
     for n in 2..15 {
         peer.send(&format!(r#"21["join","{n}"]"#)).await;
-        peer.expect(&format!("31[{}]", n.min(10))).await;
+        let error = match n {
+            ..=10 => "null",
+            _ => r#""the socket would be in 11 rooms, the limit is 10""#,
+        };
+        peer.expect(&format!("31[{},{error}]", n.min(10))).await;
     }
+    // It is in this one already.
+    peer.send(r#"21["join","10"]"#).await;
+    peer.expect("31[10,null]").await;
     assert_eq!(sums.get("fanfare_refused_total{cause=too_many_rooms}"), 4.0);
     assert_eq!(server.io.of("/").rooms().len(), 10);
 }
@@ -81,9 +92,9 @@ async fn rooms_joined_in_a_middleware_are_bounded_as_well() {
     let mut limits = Limits::default();
     limits.max_rooms_per_socket = 10;
     let namespace = echo().middleware(async |socket: Socket| {
-        for n in 0..1000 {
-            socket.join(format!("{}", n / 2)); // each twice
-        }
+        let joined = |n: usize| socket.join(n.to_string()).is_ok();
+        let joined = (0..1000).filter(|n| joined(n / 2)).count(); // each twice
+        assert_eq!(joined, 20);
         Ok::<_, fanfare::ConnectError>(())
     });
     let server = Server::start(SocketIo::builder().namespace(namespace).limits(limits)).await;
@@ -95,7 +106,7 @@ async fn rooms_joined_in_a_middleware_are_bounded_as_well() {
 async fn ten_thousand_rooms_are_joined_and_left_in_no_time_for_the_others() {
     let namespace = echo().on("join", async |socket: Socket, Data(from): Data<u32>| {
         for n in from..from + 1000 {
-            socket.join(n.to_string());
+            socket.join(n.to_string()).unwrap();
         }
         Ack(())
     });
@@ -113,4 +124,64 @@ async fn ten_thousand_rooms_are_joined_and_left_in_no_time_for_the_others() {
         server.io.of("/").rooms().is_empty()
     })
     .await;
+}
+
+/// Fills a socket that may be in three rooms.
+fn fill(socket: &Socket) {
+    let long = "ä".repeat(600);
+    assert_eq!(
+        socket.join(["a", &long]),
+        Err(JoinError::RoomTooLong {
+            room: "ä".repeat(32),
+            len: 1200,
+            limit: 1024
+        })
+    );
+    socket.join(["a", "b", "a"]).unwrap();
+    let too_many = |rooms| Err(JoinError::TooManyRooms { rooms, limit: 3 });
+    assert_eq!(socket.join(["c", "d", "a", "d"]), too_many(4));
+    assert_eq!(socket.rooms()[1..], ["a", "b"]);
+    let own = socket.id().to_string();
+    socket.join(["b", "c", "c", own.as_str()]).unwrap();
+    assert_eq!(socket.join("d"), too_many(4));
+    socket.join(["a", "c"]).unwrap();
+    assert_eq!(socket.rooms()[1..], ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn of_several_rooms_all_are_joined_or_none() {
+    let mut limits = Limits::default();
+    limits.max_rooms_per_socket = 3;
+    let builder = || SocketIo::builder().limits(limits.clone());
+    // Once connected, and in a middleware.
+    let server = Server::start(builder()).await;
+    let peer = server.joined().await;
+    let socket = server.io.of("/").sockets().remove(0);
+    fill(&socket);
+    peer.vanish();
+    until("it is gone", || !socket.connected()).await;
+    socket.join("late").unwrap();
+    assert_eq!(socket.rooms(), [] as [String; 0]);
+
+    let namespace = echo().middleware(async |socket: Socket| {
+        fill(&socket);
+        Ok::<_, fanfare::ConnectError>(())
+    });
+    let server = Server::start(builder().namespace(namespace)).await;
+    let _peer = server.joined().await;
+    assert_eq!(server.io.of("/").rooms().len(), 3);
+}
+
+#[tokio::test]
+async fn those_that_cannot_join_in_bulk_are_counted() {
+    let sums = Sums::default();
+    let _local = metrics::set_default_local_recorder(&sums);
+    let mut limits = Limits::default();
+    limits.max_rooms_per_socket = 1;
+    let server = Server::start(SocketIo::builder().limits(limits)).await;
+    let (_a, _b) = (server.joined().await, server.joined().await);
+    server.io.of("/").sockets()[0].join("one").unwrap();
+    server.io.sockets_join("two");
+    assert_eq!(sums.get("fanfare_refused_total{cause=too_many_rooms}"), 1.0);
+    assert_eq!(server.io.to("two").sockets().len(), 1);
 }
