@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use fanfare_protocol::socket::{Args, ArgsError, Decoder, Packet, encode_event};
 use fanfare_protocol::typed::{BetweenServers, FromClients, FromServer};
-use fanfare_protocol::{Contract, Limits, NoAck, Typed, TypedEvent};
+use fanfare_protocol::{Contract, Limits, NoAck, Typed, TypedEvent, msgpack};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +137,21 @@ fn bytes_are_attachments() {
         Picture("cat".into(), Bytes::from_static(b"\0\x01"), Bytes::new()),
         r#"52-["picture","cat",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#,
     );
+}
+
+#[test]
+fn msgpack_is_the_same() {
+    let picture = Picture("cat".into(), Bytes::from_static(b"\0\x01"), Bytes::new());
+    let mut out = Vec::new();
+    msgpack::encode_event(&mut out, "/", None, Picture::NAME, &Typed(&picture)).unwrap();
+    let limits = Limits::default();
+    let Packet::Event(arrived) = msgpack::decode(&out, &limits).unwrap() else {
+        panic!("no event")
+    };
+    assert_eq!((&*arrived.name, arrived.args.len()), ("picture", 3));
+    assert_eq!(arrived.args.decode::<Typed<Picture>>().unwrap().0, picture);
+    let error = arrived.args.decode::<Typed<UserMoved>>().unwrap_err();
+    assert_eq!(error.argument, 1, "{error}");
 }
 
 #[test]

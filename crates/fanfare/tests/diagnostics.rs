@@ -436,6 +436,10 @@ mod typed {
             &["no method named `on` found for struct `fanfare::Namespace<Chat>`"],
         );
         says(
+            "fn f(io: SocketIo) { io.typed::<Chat>().server_side_emit(&Foreign); } fn main() {}",
+            &["`Foreign` is not an event that servers send each other in `Chat`"],
+        );
+        says(
             "fn f(socket: TypedSocket<Chat>) { socket.emit(\"said\", 5); } fn main() {}",
             &["`str` is not an event that the server sends in `Chat`"],
         );

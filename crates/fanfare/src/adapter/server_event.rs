@@ -113,3 +113,23 @@ pub enum ServerSideEmitError<R = ()> {
     #[error("unexpected answer: {0}")]
     Args(#[from] ArgsError),
 }
+
+impl<R> ServerSideEmitError<R> {
+    /// The same error with other answers in it.
+    pub(crate) fn map<S>(self, change: impl FnOnce(Vec<R>) -> Vec<S>) -> ServerSideEmitError<S> {
+        match self {
+            Self::NotSerializable(error) => ServerSideEmitError::NotSerializable(error),
+            Self::Adapter(error) => ServerSideEmitError::Adapter(error),
+            Self::Timeout {
+                timeout,
+                responses,
+                missing,
+            } => ServerSideEmitError::Timeout {
+                timeout,
+                responses: change(responses),
+                missing,
+            },
+            Self::Args(error) => ServerSideEmitError::Args(error),
+        }
+    }
+}

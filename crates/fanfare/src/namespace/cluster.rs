@@ -25,7 +25,7 @@ fn event_data(
     to_values(event, args)
 }
 
-impl<C> Namespace<C> {
+impl Namespace {
     /// Adds a handler for an event that another server of the cluster sends with
     /// [`server_side_emit`](NamespaceHandle::server_side_emit). Of several handlers of one event the first may answer.
     ///
@@ -37,13 +37,23 @@ impl<C> Namespace<C> {
     ///     event.ack(clients).ok();
     /// });
     /// ```
-    pub fn on_server_event<F, Fut>(mut self, event: impl AsRef<str>, handler: F) -> Self
+    pub fn on_server_event<F, Fut>(self, event: impl AsRef<str>, handler: F) -> Self
+    where
+        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.add_server_event(event.as_ref(), handler)
+    }
+}
+
+impl<C> Namespace<C> {
+    pub(crate) fn add_server_event<F, Fut>(mut self, event: &str, handler: F) -> Self
     where
         F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         let handler = Arc::new(move |event| Box::pin(handler(event)) as _);
-        self.behaviour.add_server_event(event.as_ref(), handler);
+        self.behaviour.add_server_event(event, handler);
         self
     }
 }

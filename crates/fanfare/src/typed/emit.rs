@@ -4,7 +4,6 @@ use fanfare_protocol::typed::{Answer, Typed, TypedEvent};
 use serde::Serialize;
 
 use crate::ack::{AckFuture, BroadcastAckFuture};
-use crate::adapter::ServerSideEmitError;
 use crate::broadcast::{BroadcastOperator, BroadcastReport};
 use crate::error::EmitError;
 use crate::io::SocketIo;
@@ -103,34 +102,6 @@ impl NamespaceHandle {
         event: &E,
     ) -> Result<BroadcastReport, EmitError> {
         self.everyone().emit_event(event)
-    }
-
-    /// Sends an event with its type to the *other* servers of the cluster, see
-    /// [`server_side_emit`](Self::server_side_emit). There,
-    /// [`ServerEvent::data`](crate::ServerEvent::data) takes it as `Typed<E>`.
-    ///
-    /// # Errors
-    /// As [`server_side_emit`](Self::server_side_emit).
-    pub fn server_side_emit_event<E: TypedEvent + Serialize>(
-        &self,
-        event: &E,
-    ) -> Result<(), ServerSideEmitError> {
-        self.server_side_emit(E::NAME, Typed(event))
-    }
-
-    /// As [`server_side_emit_event`](Self::server_side_emit_event), and gathers the answer of each of the other servers,
-    /// see [`server_side_emit_with_ack`](Self::server_side_emit_with_ack).
-    ///
-    /// # Errors
-    /// As [`server_side_emit_with_ack`](Self::server_side_emit_with_ack).
-    pub async fn server_side_emit_event_with_ack<E>(
-        &self,
-        event: &E,
-    ) -> Result<Vec<E::Ack>, ServerSideEmitError<E::Ack>>
-    where
-        E: TypedEvent<Ack: Answer> + Serialize,
-    {
-        self.server_side_emit_with_ack(E::NAME, Typed(event)).await
     }
 }
 

@@ -41,6 +41,7 @@ mod emit;
 mod namespace;
 mod operator;
 mod receive;
+mod server_event;
 mod socket;
 
 #[doc(hidden)]
@@ -51,4 +52,5 @@ pub use fanfare_protocol::typed::{
 };
 pub use namespace::TypedNamespace;
 pub use operator::{TypedEmitter, TypedOperator};
+pub use server_event::TypedServerEvent;
 pub use socket::TypedSocket;

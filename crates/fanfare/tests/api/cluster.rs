@@ -28,7 +28,7 @@ impl Bus {
         nodes.iter().filter(|(id, _)| id != uid).cloned().collect()
     }
 
-    async fn node(&self, uid: &str, namespace: Namespace) -> Server {
+    async fn node<C>(&self, uid: &str, namespace: Namespace<C>) -> Server {
         let adapter = Loopback {
             bus: self.clone(),
             uid: uid.to_owned(),
@@ -295,6 +295,64 @@ async fn servers_talk_to_each_other() {
     }
     two.io.close().await;
     assert_eq!(one.io.of("/").server_count().await.unwrap(), 2);
+}
+
+#[cfg(feature = "macros")]
+#[tokio::test]
+async fn servers_talk_in_types() {
+    use fanfare::typed::TypedServerEvent;
+    use fanfare::{Contract, TypedEvent};
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize, TypedEvent)]
+    #[event(ack = (u8, String))]
+    struct Ask(u8, u8);
+
+    #[derive(Serialize, Deserialize, TypedEvent)]
+    struct Tell {
+        text: String,
+    }
+
+    #[derive(Contract)]
+    #[contract(between_servers(Ask, Tell))]
+    struct Cluster;
+
+    let with = |name: &'static str| {
+        namespace()
+            .on_server_event("wrong", async |event: ServerEvent| {
+                event.ack("text").unwrap();
+            })
+            .contract::<Cluster>()
+            .on_typed_server_event(move |event: TypedServerEvent<Ask>| async move {
+                let Ask(a, b) = event.data().unwrap();
+                event.ack(&(a + b, name.to_owned())).unwrap();
+            })
+            .on_typed_server_event(async |event: TypedServerEvent<Tell>| {
+                let Tell { text } = event.data().unwrap();
+                event.namespace().local().emit("told", text).unwrap();
+            })
+    };
+    let bus = Bus::default();
+    let one = bus.node("one", with("one")).await;
+    let two = bus.node("two", with("two")).await;
+    let mut b = two.joined().await;
+    let cluster = one.io.typed::<Cluster>();
+    cluster
+        .server_side_emit(&Tell { text: "x".into() })
+        .unwrap();
+    b.expect(r#"2["told","x"]"#).await;
+    let answers = cluster.server_side_emit_with_ack(&Ask(1, 2)).await;
+    assert_eq!(answers.unwrap(), [(3, "two".to_owned())]);
+
+    #[derive(Serialize, TypedEvent)]
+    #[event(name = "wrong", ack = u8)]
+    struct Wrong;
+    let main = one.io.of("/");
+    let answers = main.server_side_emit_event_with_ack(&Wrong).await;
+    assert!(
+        matches!(answers, Err(ServerSideEmitError::Args(_))),
+        "{answers:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
