@@ -108,7 +108,7 @@ impl std::fmt::Display for DialError {
             Self::Tcp(error) if cfg!(unix) && error.raw_os_error() == Some(24) => {
                 write!(
                     f,
-                    "too many open files; before it, in this shell: ulimit -n 100000"
+                    "too many open files: `ulimit -n 100000` in this shell raises the limit"
                 )
             }
             Self::Tcp(error) => write!(f, "no TCP connection: {error}"),

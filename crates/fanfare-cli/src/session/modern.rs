@@ -97,6 +97,10 @@ fn explain(error: &TransportError) -> String {
     if more.contains("InvalidContentType") {
         return "what answers does not speak TLS: is it http:// instead of https://?".to_owned();
     }
+    if more.contains("connection closed before message completed") {
+        return "the server closed the connection in the handshake: is this the path of its endpoint?"
+            .to_owned();
+    }
     if error.unreachable && !more.is_empty() {
         return more.to_owned();
     }

@@ -18,6 +18,9 @@ fn scripts_against_node_v3_and_v4() {
                 assert!(ran.out.contains(line), "{transport}: {ran:#?}");
             }
         }
+        let path = ["--path", "/no", "--transport", "websocket"];
+        let closed = run(&[&["emit", &node.url(), "x"], &path[..]].concat()).expect(3);
+        assert!(closed.err.contains("is this the path"), "{closed:#?}");
         let secret = format!("{}/secret", node.url());
         run(&["emit", &secret, "x"]).expect(4);
         let auth = ["--auth", "{\"token\":\"abc\"}", "--count", "1"];
