@@ -217,8 +217,13 @@ async fn bytes_as_base64_over_every_transport() {
                 assert!(back == data, "{name}");
                 let (up, down) = relay.take();
                 assert!(up > len * 4 / 3, "{name}: {up} bytes up of {len}");
-                if name == "node" {
-                    assert!(down > len * 4 / 3, "{down} bytes down of {len}");
+                // Node answers likewise. Our server reads it, and sends bytes as they are where it can.
+                let text =
+                    name == "node" || socket.manager().transport() == Some(Transport::Polling);
+                let least = if text { len * 4 / 3 } else { len };
+                assert!(down > least, "{name}: {down} bytes down of {len}");
+                if !text && len == 30_000 {
+                    assert!(down < len * 4 / 3, "{name}: {down} bytes down of {len}");
                 }
             }
         }
