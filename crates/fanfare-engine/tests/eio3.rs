@@ -226,3 +226,34 @@ async fn pings_of_a_client_that_reads_nothing_are_not_all_answered() {
     let got = server.request("GET", &query, "", "").await;
     assert_eq!(got.text(), "1:3");
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_ping_after_an_upgrade_is_missed() {
+    let mut server = Server::with(|config| {
+        config.allow_eio3 = true;
+        config.ping_interval = Duration::from_millis(200);
+        config.ping_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let query = "EIO=3&transport=polling&b64=1";
+    let open = server.request("GET", query, "", "").await;
+    let sid = common::sid_of(open.text());
+    let conn = server.opened().await;
+    let query = format!("EIO=3&transport=websocket&sid={sid}");
+    let mut ws = WebSocket::connect(server.address, &query, "")
+        .await
+        .unwrap();
+    ws.send("2probe").await;
+    assert_eq!(ws.text().await, "3probe");
+    ws.send("5").await;
+    assert!(matches!(server.event().await, common::Event::Upgraded));
+    // As long as it pings it stays, longer than it might without.
+    let begin = std::time::Instant::now();
+    while begin.elapsed() < Duration::from_millis(800) {
+        ws.send("2").await;
+        assert_eq!(ws.text().await, "3");
+    }
+    assert!(conn.is_open());
+    assert_eq!(ws.got().await, Got::Close(1005));
+    assert_eq!(server.closed().await, CloseReason::PingTimeout);
+}

@@ -48,6 +48,13 @@ const DEFAULT_ACK_TIMEOUT: Duration = Duration::from_secs(30);
 impl SocketIoBuilder {
     /// Adds a namespace. Without one for `/`, clients may join the main namespace all the same, which then has no
     /// handlers.
+    ///
+    /// ```
+    /// use fanfare::{Namespace, SocketIo};
+    ///
+    /// let io = SocketIo::builder().namespace(Namespace::new("/chat")).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn namespace<C>(mut self, namespace: Namespace<C>) -> Self {
         self.namespaces.push(namespace.untyped());
         self
@@ -74,24 +81,51 @@ impl SocketIoBuilder {
     }
 
     /// Gives handlers a value to share: the extractor [`State<S>`](crate::State) clones it. One of each type.
+    ///
+    /// ```
+    /// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+    /// use fanfare::{Ack, Namespace, SocketIo, State};
+    ///
+    /// let count = async |State(count): State<Arc<AtomicU64>>| Ack(count.fetch_add(1, Ordering::Relaxed));
+    /// let io = SocketIo::builder()
+    ///     .namespace(Namespace::new("/").on("count", count))
+    ///     .state(Arc::new(AtomicU64::new(0)))
+    ///     .build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn state<S: Clone + Send + Sync + 'static>(mut self, state: S) -> Self {
         self.states.insert(state);
         self
     }
 
     /// The path of the requests; a slash at its end does not matter. Default: `/socket.io/`.
+    ///
+    /// ```
+    /// let io = fanfare::SocketIo::builder().path("/live/").build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.config.path = path.into();
         self
     }
 
     /// How often the server pings. Default: 25 s.
+    ///
+    /// ```
+    /// let io = fanfare::SocketIo::builder().ping_interval(std::time::Duration::from_secs(10)).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.config.ping_interval = interval;
         self
     }
 
     /// How long a client may take to answer a ping. Default: 20 s.
+    ///
+    /// ```
+    /// let io = fanfare::SocketIo::builder().ping_timeout(std::time::Duration::from_secs(10)).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.config.ping_timeout = timeout;
         self
@@ -123,18 +157,33 @@ impl SocketIoBuilder {
     }
 
     /// How long a client may stay without joining a namespace. Default: 45 s.
+    ///
+    /// ```
+    /// let io = fanfare::SocketIo::builder().connect_timeout(std::time::Duration::from_secs(10)).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.limits.connect_timeout = timeout;
         self
     }
 
     /// The longest message, in bytes (`maxHttpBufferSize`). Default: 1,000,000.
+    ///
+    /// ```
+    /// let io = fanfare::SocketIo::builder().max_payload(100_000).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.limits.max_payload = bytes;
         self
     }
 
     /// How long acknowledgements may take unless `timeout` says otherwise. Default: 30 s.
+    ///
+    /// ```
+    /// let io = fanfare::SocketIo::builder().ack_timeout(std::time::Duration::from_secs(5)).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
         self.ack_timeout = Some(timeout);
         self
@@ -151,6 +200,13 @@ impl SocketIoBuilder {
 
     /// Lets clients that lost their connection come back as who they were, with what they missed
     /// (`connectionStateRecovery`). Default: off. Also sets [`Limits::recovery_time`].
+    ///
+    /// ```
+    /// use fanfare::{ConnectionStateRecovery, SocketIo};
+    ///
+    /// let io = SocketIo::builder().connection_state_recovery(ConnectionStateRecovery::default()).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn connection_state_recovery(mut self, recovery: ConnectionStateRecovery) -> Self {
         self.recovery = Some(recovery);
         self
@@ -158,18 +214,39 @@ impl SocketIoBuilder {
 
     /// The form of the packets (Node's `parser`): [`MsgpackParser`](crate::parser::MsgpackParser), or one of your own.
     /// Clients must use the same. Default: JSON.
+    ///
+    /// ```
+    /// use fanfare::{SocketIo, parser::MsgpackParser};
+    ///
+    /// let io = SocketIo::builder().parser(MsgpackParser).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn parser(mut self, parser: impl Parser) -> Self {
         self.codec = Codec::new(parser);
         self
     }
 
     /// Bounds new connections: how fast they come, how many from one address. Default: none.
+    ///
+    /// ```
+    /// use fanfare::{Admission, SocketIo};
+    ///
+    /// let io = SocketIo::builder().admission(Admission::new().connections_per_address(50)).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn admission(mut self, admission: Admission) -> Self {
         self.admission = admission;
         self
     }
 
     /// Bounds what one connection may send in a second. Default: none.
+    ///
+    /// ```
+    /// use fanfare::{RateLimits, SocketIo};
+    ///
+    /// let io = SocketIo::builder().rate_limits(RateLimits::new().events_per_second(50)).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn rate_limits(mut self, limits: RateLimits) -> Self {
         self.rates = limits;
         self
@@ -195,6 +272,11 @@ impl SocketIoBuilder {
     /// `node_modules/socket.io-client`. They are read when the server is built, and answered with their version as
     /// `ETag`, compressed as the client likes: `br` and `gzip` from files `*.br` and `*.gz` beside them, else made when
     /// they are first asked for (`br` with the feature `brotli`). Default: nothing is served.
+    ///
+    /// ```no_run
+    /// let io = fanfare::SocketIo::builder().serve_client("node_modules/socket.io-client").build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn serve_client(mut self, dir: impl Into<PathBuf>) -> Self {
         self.client_files = Some(dir.into());
         self
@@ -202,6 +284,16 @@ impl SocketIoBuilder {
 
     /// All bounds at once; replaces what [`max_payload`](Self::max_payload) and
     /// [`connect_timeout`](Self::connect_timeout) set before.
+    ///
+    /// ```
+    /// use fanfare::{Limits, SocketIo};
+    ///
+    /// let mut limits = Limits::default();
+    /// limits.max_connections = 50_000;
+    /// limits.outbox_bytes = 256 * 1024;
+    /// let io = SocketIo::builder().limits(limits).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self

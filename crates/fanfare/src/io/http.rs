@@ -17,24 +17,46 @@ use crate::error::BuildError;
 impl SocketIoBuilder {
     /// Whether the path ends with a slash (`addTrailingSlash`). Without, `/socket.io?EIO=4…` is answered as well, for
     /// clients with the same option. Default: yes.
+    ///
+    /// ```
+    /// let io = fanfare::SocketIo::builder().add_trailing_slash(false).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn add_trailing_slash(mut self, add: bool) -> Self {
         self.config.add_trailing_slash = add;
         self
     }
 
     /// The transports that clients may use. Default: long-polling and WebSocket.
+    ///
+    /// ```
+    /// use fanfare::{SocketIo, Transports};
+    ///
+    /// let io = SocketIo::builder().transports(Transports { polling: false, websocket: true }).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn transports(mut self, transports: Transports) -> Self {
         self.config.transports = transports;
         self
     }
 
     /// Whether clients may move from long-polling to WebSocket (`allowUpgrades`). Default: yes.
+    ///
+    /// ```
+    /// let io = fanfare::SocketIo::builder().allow_upgrades(false).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn allow_upgrades(mut self, allow: bool) -> Self {
         self.config.allow_upgrades = allow;
         self
     }
 
     /// How long a move from long-polling to WebSocket may take. Default: 10 s.
+    ///
+    /// ```
+    /// let io = fanfare::SocketIo::builder().upgrade_timeout(std::time::Duration::from_secs(5)).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
         self.limits.upgrade_timeout = timeout;
         self
@@ -151,6 +173,21 @@ impl SocketIoBuilder {
     /// Changes the headers of every answer of a session, `101 Switching Protocols` included, but not of refusals
     /// (`engine.on("headers")`). The request is the first of the session. Called after
     /// [`initial_headers`](Self::initial_headers).
+    ///
+    /// ```
+    /// use fanfare::SocketIo;
+    /// use http::HeaderValue;
+    ///
+    /// let io = SocketIo::builder()
+    ///     .headers(|headers, request| {
+    ///         if request.secure() {
+    ///             let value = HeaderValue::from_static("max-age=31536000");
+    ///             headers.insert("strict-transport-security", value);
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn headers(
         mut self,
         hook: impl Fn(&mut HeaderMap, &Handshake) + Send + Sync + 'static,
@@ -208,6 +245,11 @@ impl SocketIoBuilder {
 
     /// A message that every connection begins with, right behind its `open` packet (`initialPacket`). Its text is not
     /// looked at: clients of Socket.IO take it for a packet. Default: none.
+    ///
+    /// ```
+    /// let io = fanfare::SocketIo::builder().initial_packet("2[\"motd\",\"welcome\"]").build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn initial_packet(mut self, text: &str) -> Self {
         self.config.initial_packet = Some(Prepared::text(text));
         self
@@ -215,6 +257,11 @@ impl SocketIoBuilder {
 
     /// Compression of long-polling answers (`httpCompression`), by `gzip`, `deflate` and, with the feature `brotli`,
     /// `br`; `None`: none. Default: on, for answers from 1024 bytes on.
+    ///
+    /// ```
+    /// let io = fanfare::SocketIo::builder().http_compression(None).build()?;
+    /// # Ok::<(), fanfare::BuildError>(())
+    /// ```
     pub fn http_compression(mut self, compression: impl Into<Option<HttpCompression>>) -> Self {
         self.config.http_compression = compression.into();
         self

@@ -1,0 +1,123 @@
+//! `docs/compatibility.md` has every row of the feature table, and the tests that it names exist.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rows of the feature table: a letter, and how many there are.
+const ROWS: [(char, u32); 10] = [
+    ('E', 30),
+    ('S', 9),
+    ('P', 11),
+    ('A', 15),
+    ('K', 13),
+    ('B', 8),
+    ('C', 6),
+    ('R', 9),
+    ('O', 5),
+    ('V', 6),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The rows of the page: their id, and the cells behind it.
+fn rows() -> Vec<(String, Vec<String>)> {
+    let page = fs::read_to_string(root().join("docs/compatibility.md")).unwrap();
+    let is_id = |cell: &str| {
+        let mut letters = cell.chars();
+        letters.next().is_some_and(|c| c.is_ascii_uppercase())
+            && letters.next().is_some_and(|c| c.is_ascii_digit())
+    };
+    let cells = |line: &str| -> Vec<String> {
+        let line = line.trim_matches('|');
+        line.split(" | ")
+            .map(|cell| cell.trim().to_owned())
+            .collect()
+    };
+    page.lines()
+        .filter(|line| line.starts_with("| "))
+        .map(cells)
+        .filter(|cells| is_id(&cells[0]))
+        .map(|mut cells| (cells.remove(0), cells))
+        .collect()
+}
+
+/// All scripts of a folder in one.
+fn scripts(folder: &str) -> String {
+    let files = fs::read_dir(root().join(folder)).unwrap();
+    let files = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    files.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_row_is_there_once_and_says_how_it_stands() {
+    let mut seen = BTreeMap::<String, u32>::new();
+    for (id, cells) in rows() {
+        let [state, _, shown] = cells.as_slice() else {
+            panic!("{id}: {cells:?}");
+        };
+        assert!(
+            ["same", "better", "not yet"].contains(&state.as_str()),
+            "{id}: {state}"
+        );
+        assert!(
+            state == "not yet" || shown.contains('`'),
+            "{id} is not shown by any test"
+        );
+        *seen.entry(id).or_default() += 1;
+    }
+    let expected = ROWS
+        .iter()
+        .flat_map(|(letter, last)| (1..=*last).map(move |n| (format!("{letter}{n}"), 1)));
+    assert_eq!(seen, expected.collect());
+}
+
+/// `…` in a name stands for anything, and `crates/…` for a file in which the functions that follow it are.
+#[test]
+fn the_tests_that_are_named_exist() {
+    let interop = scripts("tests/interop/test") + &scripts("tests/interop/lib");
+    let differential = scripts("tests/differential/scripts");
+    let mut missing = Vec::new();
+    for (id, cells) in rows() {
+        let shown = cells.last().unwrap();
+        // What stands before a name says where it is to be found.
+        let mut source = String::new();
+        for (n, part) in shown.split('`').enumerate() {
+            if n % 2 == 0 {
+                for (word, scripts) in [("interop", &interop), ("differential", &differential)] {
+                    if part.contains(word) {
+                        source.clone_from(scripts);
+                    }
+                }
+                continue;
+            }
+            if part.starts_with("crates/") {
+                match fs::read_to_string(root().join(part)) {
+                    Ok(text) => source = text,
+                    Err(_) => missing.push(format!("{id}: {part}")),
+                }
+                continue;
+            }
+            if part.ends_with(".js") {
+                if !root()
+                    .join("tests/differential/scripts")
+                    .join(part)
+                    .exists()
+                {
+                    missing.push(format!("{id}: {part}"));
+                }
+                continue;
+            }
+            // What stands before or behind a colon may be put in where the script runs.
+            let pieces = part.split('…').flat_map(|piece| piece.split(": "));
+            let is_there = |piece: &str| source.contains(piece.trim().trim_end_matches(':'));
+            if !pieces.into_iter().all(is_there) {
+                missing.push(format!("{id}: {part}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
