@@ -172,11 +172,14 @@ fn charts(args: &Bench, outcome: &Outcome) -> String {
     let median = delivered(|spread| spread.p50);
     let late = delivered(|spread| spread.p99);
     let latency = [("median", "a", median), ("99th percentile", "b", late)];
-    let clients: Vec<(f64, f64)> = outcome
-        .rows
-        .iter()
-        .map(|row| (row.at, row.connected as f64))
-        .collect();
+    // Rows come seldom; how it began is known better.
+    let mut clients = vec![(0.0, 0.0)];
+    let started = outcome.starting.as_secs_f64();
+    let rows = outcome.rows.iter();
+    let rows: Vec<(f64, f64)> = rows.map(|row| (row.at, row.connected as f64)).collect();
+    clients.extend(rows.iter().filter(|(at, _)| *at < started));
+    clients.push((started, outcome.connected as f64));
+    clients.extend(rows.iter().filter(|(at, _)| *at >= started));
     let unit = "seconds of measuring";
     let mut charts = chart::figure(throughput.0, unit, &[throughput.1], end - begin);
     if !outcome.latencies.is_empty() {
