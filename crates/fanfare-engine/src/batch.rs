@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::connection::{Connection, Touched};
@@ -25,10 +26,12 @@ const SPARE_TAILS: usize = 1024;
 const KEEP_TAIL: usize = 4096;
 /// A batch remembers so many runs.
 const OPEN_RUNS: usize = 8;
-/// So many connections are written to in one go; more are cut into jobs for all workers.
-const JOB: usize = 256;
-/// With only one worker jobs bring nothing but the chance for others to run in between.
-const JOB_SINGLE: usize = 2048;
+/// So many connections are written to in one go; more are left to all workers.
+const MANY: usize = 256;
+/// With only one worker that brings nothing but the chance for others to run in between.
+const MANY_SINGLE: usize = 2048;
+/// So many connections a worker writes to before it looks whether others want to run: half a millisecond's work.
+const SLICE: usize = 64;
 
 /// Frames on their way out.
 #[derive(Clone, Copy)]
@@ -146,42 +149,52 @@ fn flush(batch: &Batch) {
     drop(batch.runs.take());
     // Taken out: flushing must not happen under the borrow.
     let mut dirty = batch.dirty.take();
-    match jobs_for(dirty.len()) {
+    match workers_for(dirty.len()) {
         None => dirty.drain(..).for_each(|conn| conn.flush_dirty()),
-        Some(runtime) => {
-            while !dirty.is_empty() {
-                spawn_flush(&runtime, dirty.split_off(dirty.len().saturating_sub(JOB)));
-            }
-        }
+        Some(runtime) => spawn_flush(&runtime, std::mem::take(&mut dirty)),
     }
     if dirty.capacity() <= KEEP_TAIL && batch.dirty.borrow().is_empty() {
         batch.dirty.replace(dirty);
     }
 }
 
-/// Has the runtime's workers flush these connections.
+/// Has the runtime's workers flush these connections, a slice at a time.
+///
+/// Between two slices a worker yields: it looks for what has become readable, and runs that first. (Were each slice a task
+/// of its own, a worker would go through its queue of them before it looks, and whoever spoke meanwhile would wait for the
+/// whole broadcast.)
 pub(crate) fn spawn_flush(runtime: &Handle, conns: Vec<Arc<dyn Touched>>) {
-    runtime.spawn(async move {
-        for conn in conns {
-            conn.flush_dirty();
-        }
-    });
+    let slices = conns.len().div_ceil(SLICE);
+    let left = Arc::new(Mutex::new(conns));
+    for _ in 0..slices.min(runtime.metrics().num_workers()) {
+        let left = left.clone();
+        let next = move || {
+            let mut left = left.lock();
+            let rest = left.len().saturating_sub(SLICE);
+            left.split_off(rest)
+        };
+        runtime.spawn(async move {
+            loop {
+                let slice = next();
+                if slice.is_empty() {
+                    return;
+                }
+                slice.into_iter().for_each(|conn| conn.flush_dirty());
+                tokio::task::yield_now().await;
+            }
+        });
+    }
 }
 
-/// The runtime, if so many connections are worth cutting into jobs.
-pub(crate) fn jobs_for(conns: usize) -> Option<Handle> {
-    if conns <= JOB {
+/// The runtime, if so many connections are worth leaving to its workers.
+pub(crate) fn workers_for(conns: usize) -> Option<Handle> {
+    if conns <= MANY {
         return None;
     }
     let runtime = Handle::try_current().ok()?;
     let single = runtime.runtime_flavor() == RuntimeFlavor::CurrentThread
         || runtime.metrics().num_workers() == 1;
-    (!single || conns > JOB_SINGLE).then_some(runtime)
-}
-
-/// How many connections a job takes.
-pub(crate) const fn job_size() -> usize {
-    JOB
+    (!single || conns > MANY_SINGLE).then_some(runtime)
 }
 
 /// Sends to one connection: at once, or with the batch that is under way on this thread.
@@ -298,4 +311,38 @@ pub(crate) fn with_scratch<T>(f: impl FnOnce(&mut PreparedBuf) -> T) -> T {
         BATCH.with(|batch| batch.scratch.replace(out));
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    /// A connection that counts how often it was flushed.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Touched for Counted {
+        fn flush_dirty(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn others_run_before_all_have_been_written_to() {
+        let flushed = Arc::new(AtomicUsize::new(0));
+        let conns = 10 * SLICE + 1;
+        let counted = || Arc::new(Counted(flushed.clone())) as Arc<dyn Touched>;
+        spawn_flush(
+            &Handle::current(),
+            std::iter::repeat_with(counted).take(conns).collect(),
+        );
+        let seen = flushed.clone();
+        let other = tokio::spawn(async move { seen.load(Ordering::Relaxed) });
+        assert!(other.await.unwrap() <= SLICE);
+        while flushed.load(Ordering::Relaxed) < conns {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(flushed.load(Ordering::Relaxed), conns);
+    }
 }

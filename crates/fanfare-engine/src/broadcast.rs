@@ -81,7 +81,7 @@ pub fn broadcast<S: Send + Sync + 'static>(
     };
     let jobs = match batch::is_active() {
         true => None,
-        false => batch::jobs_for(targets.len()),
+        false => batch::workers_for(targets.len()),
     };
     let shared = (jobs.is_some() || batch::is_active())
         && !options.volatile
@@ -187,7 +187,7 @@ fn broadcast_run<'a, S: Send + Sync + 'static>(
     report
 }
 
-/// Connections for the runtime's workers to flush.
+/// Connections for the runtime's workers to flush, once all of them have the message.
 struct Job<'a> {
     runtime: Option<&'a Handle>,
     conns: Vec<Arc<dyn Touched>>,
@@ -203,22 +203,14 @@ impl<'a> Job<'a> {
 
     fn add<S: Send + Sync + 'static>(&mut self, conn: &Arc<Connection<S>>) {
         self.conns.push(conn.clone());
-        if self.conns.len() == batch::job_size() {
-            self.start();
-        }
-    }
-
-    fn start(&mut self) {
-        if let Some(runtime) = self.runtime
-            && !self.conns.is_empty()
-        {
-            batch::spawn_flush(runtime, std::mem::take(&mut self.conns));
-        }
     }
 }
 
+/// Also if a panic ends the broadcast: what stands in an outbox has to leave.
 impl Drop for Job<'_> {
     fn drop(&mut self) {
-        self.start();
+        if let Some(runtime) = self.runtime {
+            batch::spawn_flush(runtime, std::mem::take(&mut self.conns));
+        }
     }
 }
