@@ -47,6 +47,15 @@ impl Manager {
                 }
             }
             Decoded::Connect { payload, .. } if joining => self.joined(now, id, payload.as_deref()),
+            // Nobody has asked yet, so it does not know that it has to be asked.
+            Decoded::Connect { payload: None, .. }
+                if matches!(
+                    phase,
+                    Phase::Authenticating { .. } | Phase::AuthRetry { .. }
+                ) =>
+            {
+                self.old_server(id);
+            }
             Decoded::ConnectError { body, .. } if joining => self.refused(now, id, body),
             Decoded::Disconnect { .. } if joining || phase == Phase::Connected => {
                 self.leave(id, DisconnectReason::IoServerDisconnect, None);
@@ -82,6 +91,13 @@ impl Manager {
         }
     }
 
+    /// It has let the socket join without giving it an id.
+    fn old_server(&mut self, id: SocketId) {
+        let error = ConnectError::Transport(TransportError::new(V2_HINT));
+        self.events
+            .push_back(Event::Socket(id, SocketEvent::ConnectError(error)));
+    }
+
     pub(super) fn joined(&mut self, now: Instant, id: SocketId, payload: Option<&str>) {
         #[derive(serde::Deserialize)]
         struct Joined {
@@ -90,9 +106,7 @@ impl Manager {
             pid: Option<String>,
         }
         let Ok(joined) = serde_json::from_str::<Joined>(payload.unwrap_or("null")) else {
-            let error = ConnectError::Transport(TransportError::new(V2_HINT));
-            self.events
-                .push_back(Event::Socket(id, SocketEvent::ConnectError(error)));
+            self.old_server(id);
             return;
         };
         let Some(socket) = self.sockets.get_mut(id.0 as usize).and_then(Option::as_mut) else {

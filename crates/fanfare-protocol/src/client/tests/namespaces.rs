@@ -216,3 +216,23 @@ fn a_v2_server_is_recognised() {
     d.text("40");
     assert!(d.log()[0].contains("v2.x"));
 }
+
+/// It joins the main namespace unasked: its word may come with the handshake, before the client has asked to join.
+#[test]
+fn a_v2_server_is_recognised_before_the_client_asks_to_join() {
+    let mut d = Driver::new(websocket_only());
+    let id = d.manager.add_socket("/", SocketConfig::default()).unwrap();
+    d.manager.connect(d.now, id);
+    d.run();
+    let Action::OpenWebSocket { connection, .. } = d.next() else {
+        panic!("no WebSocket is opened");
+    };
+    for input in [
+        Input::Open,
+        Input::Text(Bytes::from_static(OPEN.as_bytes())),
+        Input::Text(Bytes::from_static(b"40")),
+    ] {
+        d.manager.handle(d.now, connection, input);
+    }
+    assert!(d.log()[0].contains("v2.x"));
+}
