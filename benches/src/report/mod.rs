@@ -129,8 +129,12 @@ fn how(results: &Results) -> String {
     }
     let runs = |scenario: &Scenario| results.good(scenario.name, OURS).len();
     let most = SCENARIOS.iter().map(runs).max().unwrap_or(0);
+    let figures = match most {
+        1 => "There was one run of each.".to_owned(),
+        _ => format!("Figures are medians of up to {most} runs."),
+    };
     text += &format!(
-        "\nThe servers took turns; each run had a fresh one. Figures are medians of up to {most} runs. What counts is \
+        "\nThe servers took turns; each run had a fresh one. {figures} What counts is \
          operations per second of the server's CPU time (user and system, all threads and child processes): unlike \
          the rate per second of the clock it hardly depends on what else the machine does.\n\n"
     );
