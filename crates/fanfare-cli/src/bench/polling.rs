@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use ::http::Method;
-use ::http::header::{CONTENT_TYPE, HeaderValue};
 use fanfare_protocol::engine::Opened;
 use tokio::time::timeout;
 
@@ -78,14 +77,8 @@ impl Session {
         method: Method,
         body: String,
     ) -> ::http::Request<http_body_util::Full<bytes::Bytes>> {
-        let mut request = http::request(&shared.connector.target, method, &self.query, body);
-        let headers = request.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/plain;charset=UTF-8"),
-        );
-        http::add_cookies(headers, &self.cookies);
-        request
+        let target = &shared.connector.target;
+        http::polling_request(target, method, &self.query, body, &self.cookies)
     }
 
     async fn post(&mut self, shared: &Shared, body: String) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{COOKIE, HOST, HeaderMap, HeaderValue, SET_COOKIE};
+use http::header::{CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue, SET_COOKIE};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -140,6 +140,24 @@ pub(crate) fn request(
     body: impl Into<Bytes>,
 ) -> Request<Full<Bytes>> {
     request_path(target, method, &target.request(query), body)
+}
+
+/// Makes a request of long-polling, whose body is text, with what [`Response::cookies`] gave.
+pub(crate) fn polling_request(
+    target: &Target,
+    method: Method,
+    query: &str,
+    body: impl Into<Bytes>,
+    cookies: &str,
+) -> Request<Full<Bytes>> {
+    let mut request = request(target, method, query, body);
+    let headers = request.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain;charset=UTF-8"),
+    );
+    add_cookies(headers, cookies);
+    request
 }
 
 /// Makes a request to any path.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ::http::header::{CONTENT_TYPE, HeaderValue};
 use ::http::{Method, Request};
 use bytes::Bytes;
 use fanfare_websocket::{Options, WebSocket};
@@ -38,14 +37,7 @@ impl Wire {
         body: impl Into<Bytes>,
     ) -> Request<Full<Bytes>> {
         let query = format!("{}&b64=1", self.query("polling", sid));
-        let mut request = http::request(&self.target, method, &query, body);
-        let headers = request.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/plain;charset=UTF-8"),
-        );
-        http::add_cookies(headers, &self.cookies);
-        request
+        http::polling_request(&self.target, method, &query, body, &self.cookies)
     }
 
     /// A WebSocket; `sid` is that of the session that it is to take over.
