@@ -1,6 +1,7 @@
 //! What a process and the machine say of themselves in `/proc`.
 
 use std::fs;
+use std::time::Duration;
 
 /// CPU seconds and memory of a process and all its descendants.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,6 +71,19 @@ impl Watch {
             usage.rss += kilobytes(&rollup, "Rss:") * 1024;
         }
         usage
+    }
+
+    /// CPU time to the nanosecond, of those threads that do not run at the moment.
+    pub(crate) fn running(&self) -> Duration {
+        let tasks = self
+            .0
+            .iter()
+            .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
+        let nanos = tasks.flatten().filter_map(|task| {
+            let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanos.sum())
     }
 
     /// CPU only, which takes no time to find out.

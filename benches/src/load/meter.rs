@@ -1,10 +1,10 @@
 //! What is measured, and when.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::{LoadArgs, Measured};
+use super::{Bursts, LoadArgs, Measured};
 use crate::process::{Usage, Watch};
 
 /// How long after the last delivery duplicates are waited for, in nanoseconds.
@@ -13,6 +13,11 @@ const SETTLE: u64 = 100_000_000;
 const DRAIN: u64 = 20_000_000_000;
 /// How long connecting may take.
 const CONNECT: u64 = 180_000_000_000;
+/// A server that has used no CPU time for so long has written all. The kernel brings what it says of a running thread up to
+/// date with each of its ticks, at least a hundred times a second.
+const QUIET: Duration = Duration::from_millis(15);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_micros(300);
 /// So many errors are told in words.
 const TOLD: usize = 8;
 /// So many errors end a run.
@@ -63,6 +68,9 @@ pub(super) struct Meter<'a> {
     pub(super) resumed: u64,
     /// Nanoseconds in which there was nothing to do.
     pub(super) idle: u64,
+    bursts: u32,
+    burst_time: Duration,
+    burst_cpu: Duration,
     errors: u64,
     messages: Vec<String>,
 }
@@ -91,6 +99,9 @@ impl<'a> Meter<'a> {
             reordered: 0,
             resumed: 0,
             idle: 0,
+            bursts: 0,
+            burst_time: Duration::ZERO,
+            burst_cpu: Duration::ZERO,
             errors: 0,
             messages: Vec::new(),
         })
@@ -108,6 +119,27 @@ impl<'a> Meter<'a> {
         if self.phase == Phase::Measure {
             self.latencies
                 .saturating_record(now.saturating_sub(since) / 1000);
+        }
+    }
+
+    /// Waits until the server does nothing more, and counts what it used until then.
+    pub(super) fn watch_burst(&mut self) {
+        let began = Instant::now();
+        let first = self.watch.running();
+        let (mut used, mut until) = (first, Duration::ZERO);
+        loop {
+            std::thread::sleep(LOOK);
+            let (now, running) = (began.elapsed(), self.watch.running());
+            if running != used {
+                (used, until) = (running, now);
+            } else if now - until > QUIET {
+                break;
+            }
+        }
+        if self.phase == Phase::Measure {
+            self.bursts += 1;
+            self.burst_time += until;
+            self.burst_cpu += used - first;
         }
     }
 
@@ -197,7 +229,12 @@ impl<'a> Meter<'a> {
             |before: u64, after: u64| (after as f64 - before as f64) / f64::from(self.args.clients);
         let used = self.end.server.cpu() - self.begin.server.cpu();
         let join_cpu = self.joined.server.cpu() - self.connected.server.cpu();
+        let bursts = (self.bursts > 0).then(|| Bursts {
+            millis: self.burst_time.as_secs_f64() * 1e3 / f64::from(self.bursts),
+            cores: self.burst_cpu.as_secs_f64() / self.burst_time.as_secs_f64(),
+        });
         Measured {
+            bursts,
             secs,
             operations: self.end.operations - self.begin.operations,
             cpu: used,

@@ -25,12 +25,16 @@ pub(crate) const EMITTING: &str = "emitting";
 pub(crate) enum Traffic {
     /// One client emits `broadcast`, all get `msg`.
     Fanout,
+    /// As fanout, but nobody reads before the server has written it all.
+    Burst,
     /// As fanout, with a binary attachment.
     Binary,
     /// Clients are in rooms; one emits `toroom`, the members get `msg`.
     Rooms,
     /// Every client emits `echo` and gets an acknowledgement.
     Echo,
+    /// As echo, but every client emits `join`, then `leave`.
+    Membership,
     /// As echo, by long-polling.
     Polling,
     /// Connect, join the namespace, close.
@@ -135,6 +139,8 @@ pub(crate) struct Measured {
     pub(crate) connect_secs: f64,
     /// Microseconds of the server per room joined.
     pub(crate) join_micros: Option<f64>,
+    /// Broadcasts that nobody read before all was written.
+    pub(crate) bursts: Option<Bursts>,
     /// Bytes of the server at the end.
     pub(crate) pss: u64,
     /// What each client has added.
@@ -150,6 +156,15 @@ pub(crate) struct Measured {
     pub(crate) errors: u64,
     /// The first errors in words.
     pub(crate) messages: Vec<String>,
+}
+
+/// What it took the server to write broadcasts, on the average.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Bursts {
+    /// Milliseconds by the clock.
+    pub(crate) millis: f64,
+    /// How many cores it used in that time.
+    pub(crate) cores: f64,
 }
 
 impl Measured {

@@ -266,7 +266,7 @@ impl Fanout {
                 self.announced[client] = false;
                 Some(data)
             }
-            (Traffic::Fanout | Traffic::Rooms, TEXT) => data
+            (Traffic::Fanout | Traffic::Burst | Traffic::Rooms, TEXT) => data
                 .strip_prefix(MESSAGE)
                 .and_then(|rest| rest.strip_suffix(b"\"]")),
             _ => None,
@@ -304,6 +304,8 @@ impl Fanout {
 
 /// Emits with acknowledgement.
 pub(super) struct Echo {
+    /// Clients join and leave rooms.
+    membership: bool,
     window: usize,
     payload: usize,
     filler: Vec<u8>,
@@ -324,6 +326,7 @@ struct Asking {
 impl Echo {
     pub(super) fn new(args: &LoadArgs) -> Echo {
         Echo {
+            membership: args.traffic == Traffic::Membership,
             window: args.window as usize,
             payload: args.payload,
             filler: filler(args.payload),
@@ -343,26 +346,36 @@ impl Echo {
         self.pace.is_set() || self.clients[client].open.len() >= self.window
     }
 
-    /// Appends the packet `42<id>["echo","…"]` of the next question.
+    /// Appends the packet `42<id>["echo","…"]` of the next question: the room to `leave` is that of the `join` before it.
     pub(super) fn ask(&mut self, client: usize, sent: u64, out: &mut Vec<u8>) {
         let asking = &mut self.clients[client];
         let id = asking.next;
         asking.next += 1;
         asking.open.push((id, sent));
         self.outstanding += 1;
+        let (event, number): (&[u8], _) = match (self.membership, id % 2) {
+            (false, _) => (b"echo", id),
+            (true, 0) => (b"join", id / 2),
+            (true, _) => (b"leave", id / 2),
+        };
         out.extend_from_slice(b"42");
         decimal(out, id);
-        out.extend_from_slice(b"[\"echo\",\"");
+        out.extend_from_slice(b"[\"");
+        out.extend_from_slice(event);
+        out.extend_from_slice(b"\",\"");
         hex(out, client as u32);
-        hex(out, id as u32);
+        hex(out, number as u32);
         out.extend_from_slice(&self.filler[16..]);
         out.extend_from_slice(b"\"]");
     }
 
-    /// An answer came: `43<id>["…"]`.
+    /// An answer came: `43<id>["…"]`, or `43<id>[]` where nothing comes back.
     pub(super) fn answer(&mut self, client: usize, data: &[u8], now: u64, meter: &mut Meter<'_>) {
         let parsed = data.strip_prefix(b"43").and_then(|rest| {
             let (id, body) = undecimal(rest)?;
+            if self.membership {
+                return (body == b"[]").then_some(id);
+            }
             let body = body.strip_prefix(b"[\"")?.strip_suffix(b"\"]")?;
             let right = body.len() == self.payload
                 && unhex(body) == Some(client as u32)
@@ -405,10 +418,10 @@ pub(super) enum Script {
 impl Script {
     pub(super) fn new(args: &LoadArgs) -> Script {
         match args.traffic {
-            Traffic::Fanout | Traffic::Binary | Traffic::Rooms => {
+            Traffic::Fanout | Traffic::Burst | Traffic::Binary | Traffic::Rooms => {
                 Script::Fanout(Box::new(Fanout::new(args)))
             }
-            Traffic::Echo | Traffic::Polling => Script::Echo(Echo::new(args)),
+            Traffic::Echo | Traffic::Membership | Traffic::Polling => Script::Echo(Echo::new(args)),
             Traffic::Connect | Traffic::Idle => Script::Silent,
         }
     }

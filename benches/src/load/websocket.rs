@@ -92,8 +92,8 @@ impl Loop<'_> {
                 _ => {}
             }
             self.open_more();
-            if self.meter.is_emitting() {
-                self.emit(now);
+            if self.meter.is_emitting() && self.emit(now) && self.args.traffic == Traffic::Burst {
+                self.meter.watch_burst();
             }
             let wait = if self.meter.is_spinning() {
                 Duration::ZERO
@@ -210,7 +210,8 @@ impl Loop<'_> {
         }
     }
 
-    fn emit(&mut self, now: u64) {
+    /// Emits what is due; `false` if nothing is.
+    fn emit(&mut self, now: u64) -> bool {
         let Self {
             script,
             clients,
@@ -225,9 +226,11 @@ impl Loop<'_> {
                 write(&mut client.out);
             }
         });
+        let emitted = !self.touched.is_empty();
         while let Some(at) = self.touched.pop() {
             self.flush(at);
         }
+        emitted
     }
 
     fn join_all(&mut self) {

@@ -194,7 +194,7 @@ mod tests {
                     p99: *p99,
                     ..Measured::default()
                 },
-                probe: None,
+                probes: Vec::new(),
             });
         }
         results

@@ -3,7 +3,8 @@
 use super::compare::{Figure, duel};
 use super::numbers::{grouped, millis, short, table};
 use super::{cell, scenarios};
-use crate::run::scenarios::{Part, Scenario};
+use crate::load::Bursts;
+use crate::run::scenarios::{Load, Part, Scenario};
 use crate::run::servers::OURS;
 use crate::run::{Results, Run};
 
@@ -269,37 +270,54 @@ fn half(results: &Results) -> Option<String> {
 }
 
 fn cores(results: &Results) -> Option<String> {
-    let rows: Vec<_> = scenarios(results, Part::Cores)
-        .iter()
-        .filter_map(|scenario| {
-            let of = |figure: &dyn Fn(&Run) -> f64| results.median(scenario.name, OURS, figure);
-            let probe =
-                |at: usize, run: &Run| run.probe.as_ref().map_or(f64::NAN, |probe| probe[at].p99);
-            Some(vec![
-                scenario.about.to_owned(),
-                short(of(&|run| run.measured.rate())?),
-                format!(
-                    "{:.2}",
-                    of(&|run| run.measured.cpu / run.measured.secs.max(0.001))?
-                ),
-                millis(of(&|run| probe(0, run))?),
-                millis(of(&|run| probe(1, run))?),
-            ])
-        })
-        .collect();
-    let columns = [
-        "deliveries/s",
-        "cores used by the server",
-        "echo p99 before, ms",
-        "echo p99 meanwhile, ms",
-    ];
-    (!rows.is_empty()).then(|| {
-        format!(
-            "## Two cores\n\nServer and load generator share all cores of the machine, so the load generator takes part \
-             of what the server could use.\n\n{}",
-            table(&head("", &columns), &rows)
-        )
-    })
+    let scenarios = scenarios(results, Part::Cores);
+    let with = |load: Load| {
+        let scenario = scenarios.iter().find(|scenario| scenario.load == load)?;
+        Some((scenario.name, scenario.about))
+    };
+    let shared = with(Load::WithProbe).and_then(|(name, about)| {
+        let of = |figure: &dyn Fn(&Run) -> f64| results.median(name, OURS, figure);
+        let probe = |who: usize, when: usize| {
+            of(&|run| run.probes.get(who).map_or(f64::NAN, |probe| probe[when].p99)).map(millis)
+        };
+        let row = vec![
+            about.to_owned(),
+            short(of(&|run| run.measured.rate())?),
+            probe(0, 0)?,
+            probe(0, 1)?,
+            probe(1, 0)?,
+            probe(1, 1)?,
+        ];
+        let columns = [
+            "deliveries/s",
+            "echo p99 before, ms",
+            "meanwhile, ms",
+            "join or leave p99 before, ms",
+            "meanwhile, ms",
+        ];
+        Some(format!(
+            "20 others, who are in no such room, echo at 400 a second, and 20 join rooms and leave them. Server and load \
+             generator share all cores of the machine.\n\n{}",
+            table(&head("", &columns), &[row])
+        ))
+    });
+    let alone = with(Load::AllCores).and_then(|(name, about)| {
+        let of = |figure: &dyn Fn(&Bursts) -> f64| {
+            results.median(name, OURS, |run| run.measured.bursts.as_ref().map_or(f64::NAN, figure))
+        };
+        let row = vec![
+            about.to_owned(),
+            format!("{:.1}", of(&|bursts| bursts.millis)?),
+            format!("{:.2}", of(&|bursts| bursts.cores)?),
+        ];
+        let columns = ["written after, ms", "cores used until then"];
+        Some(format!(
+            "The load generator sleeps until the server does nothing more, so the server can have all cores.\n\n{}",
+            table(&head("", &columns), &[row])
+        ))
+    });
+    let parts: Vec<_> = shared.into_iter().chain(alone).collect();
+    (!parts.is_empty()).then(|| format!("## Two cores\n\n{}", parts.join("\n")))
 }
 
 /// How to do it again.

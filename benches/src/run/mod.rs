@@ -97,8 +97,8 @@ pub(crate) struct Run {
     /// Emits per second, if they were set.
     pub(crate) rate: Option<f64>,
     pub(crate) measured: Measured,
-    /// What others saw meanwhile, and before.
-    pub(crate) probe: Option<[Measured; 2]>,
+    /// What others saw before, and meanwhile: those of each of [`PROBES`](scenarios::PROBES).
+    pub(crate) probes: Vec<[Measured; 2]>,
 }
 
 /// All results, as they are kept in a file.
@@ -303,7 +303,7 @@ fn rate(results: &Results, scenario: &Scenario, server: &str) -> Result<Option<f
     let reached =
         |base: &str, server: &str| results.median(base, server, |run| run.measured.rate());
     let rate = match scenario.load {
-        Load::Closed | Load::WithProbe => return Ok(None),
+        Load::Closed | Load::WithProbe | Load::AllCores => return Ok(None),
         Load::HalfOf(base) => {
             reached(base, server).with_context(|| format!("needs a result of {base}"))?
         }
@@ -347,10 +347,16 @@ fn line(run: &Run) -> String {
             measured.busy.unwrap_or(f64::NAN)
         ),
     };
-    if let Some([before, during]) = &run.probe {
+    for [before, during] in &run.probes {
         line += &format!(
             "  others p99 {:.0} us, before {:.0} us",
             during.p99, before.p99
+        );
+    }
+    if let Some(bursts) = &measured.bursts {
+        line += &format!(
+            "  written in {:.1} ms by {:.2} cores",
+            bursts.millis, bursts.cores
         );
     }
     if measured.reordered > 0 {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::Run;
-use super::scenarios::{Load, PROBE, Part, Scenario};
+use super::scenarios::{Load, PROBES, Part, Scenario};
 use super::servers::Server;
 use crate::limits;
 use crate::load::{EMITTING, Measured};
@@ -68,14 +68,14 @@ impl Once {
     /// Runs a scenario; what goes wrong is in the result.
     pub(crate) fn run(&self, scenario: &Scenario, server: &Server, rate: Option<f64>) -> Run {
         let result = self.try_run(scenario, server, rate);
-        let (measured, probe) =
-            result.unwrap_or_else(|error| (Measured::failed(format!("{error:#}")), None));
+        let (measured, probes) =
+            result.unwrap_or_else(|error| (Measured::failed(format!("{error:#}")), Vec::new()));
         Run {
             scenario: scenario.name.to_owned(),
             server: server.name.clone(),
             rate,
             measured,
-            probe,
+            probes,
         }
     }
 
@@ -84,8 +84,8 @@ impl Once {
         scenario: &Scenario,
         server: &Server,
         rate: Option<f64>,
-    ) -> Result<(Measured, Option<[Measured; 2]>)> {
-        let pinned = scenario.load != Load::WithProbe;
+    ) -> Result<(Measured, Vec<[Measured; 2]>)> {
+        let pinned = !matches!(scenario.load, Load::WithProbe | Load::AllCores);
         let target = self.start(server, pinned, scenario.part == Part::Tls)?;
         let mut args: Vec<String> = scenario.args.split(' ').map(str::to_owned).collect();
         if let Some(rate) = rate {
@@ -100,20 +100,33 @@ impl Once {
                 args.push("--spin".to_owned());
             }
             let load = self.load(&target, &args, true)?;
-            return Ok((finish(load)?, None));
+            return Ok((finish(load)?, Vec::new()));
         }
-        let secs = if self.quick { 0.5 } else { 3.0 };
-        let mut probe: Vec<String> = PROBE.split(' ').map(str::to_owned).collect();
-        probe.extend(["--secs".to_owned(), secs.to_string()]);
-        let before = finish(self.load(&target, &probe, false)?)?;
+        if scenario.load == Load::AllCores {
+            return Ok((finish(self.load(&target, &args, false)?)?, Vec::new()));
+        }
+        let before = self.probe(&target)?;
         let mut load = self.load(&target, &args, false)?;
         wait_for_emits(&mut load)?;
-        let during = finish(self.load(&target, &probe, false)?)?;
+        let during = self.probe(&target)?;
         let measured = finish(load)?;
-        if let Some(bad) = [&before, &during].iter().find(|probe| probe.errors > 0) {
-            bail!("the others: {}", bad.messages.join("; "));
-        }
-        Ok((measured, Some([before, during])))
+        let probes = before.into_iter().zip(during);
+        Ok((measured, probes.map(<[Measured; 2]>::from).collect()))
+    }
+
+    /// What others see, one kind of them after the other.
+    fn probe(&self, target: &Target) -> Result<Vec<Measured>> {
+        let secs = if self.quick { 0.5 } else { 3.0 };
+        let probe = |probe: &str| {
+            let mut args: Vec<String> = probe.split(' ').map(str::to_owned).collect();
+            args.extend(["--secs".to_owned(), secs.to_string()]);
+            let seen = finish(self.load(target, &args, false)?)?;
+            if seen.errors > 0 {
+                bail!("the others: {}", seen.messages.join("; "));
+            }
+            Ok(seen)
+        };
+        PROBES.into_iter().map(probe).collect()
     }
 
     fn start(&self, server: &Server, pinned: bool, tls: bool) -> Result<Target> {

@@ -30,6 +30,8 @@ pub(crate) enum Load {
     HalfOfBest(&'static str),
     /// As much as the window allows, while others are looked at.
     WithProbe,
+    /// As much as the window allows, the server on all cores.
+    AllCores,
 }
 
 /// One scenario.
@@ -63,8 +65,11 @@ const fn at(load: Load, scenario: Scenario) -> Scenario {
     Scenario { load, ..scenario }
 }
 
-/// The arguments of the client that is looked at while a broadcast runs: a few echoes, seldom.
-pub(crate) const PROBE: &str = "echo --clients 20 --rate 400 --warmup 0.5";
+/// The arguments of the clients that are looked at while broadcasts run: some echo, some join rooms and leave them, seldom.
+pub(crate) const PROBES: [&str; 2] = [
+    "echo --clients 20 --rate 400 --warmup 0.5",
+    "membership --clients 20 --rate 400 --warmup 0.5",
+];
 
 /// All scenarios, in the order in which they run: those that need the results of others come later.
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -241,8 +246,17 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         scenario(
             "cores-10k",
             Part::Cores,
-            "broadcasts to a room of 10,000 without a pause, while 20 others who are not in it echo",
-            "rooms --clients 10000 --rooms 1 --join 1 --window 1 --warmup 1 --secs 5",
+            "broadcasts to a room of 10,000 without a pause",
+            "rooms --clients 10000 --rooms 1 --join 1 --window 1 --warmup 1 --secs 9",
+        ),
+    ),
+    at(
+        Load::AllCores,
+        scenario(
+            "burst-10k",
+            Part::Cores,
+            "broadcasts to 10,000 who read nothing before all of it is written",
+            "burst --clients 10000 --window 1 --warmup 1 --secs 6",
         ),
     ),
 ];

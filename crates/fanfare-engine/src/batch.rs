@@ -14,16 +14,18 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::connection::{Connection, Touched};
-use crate::outbox::Tail;
+use crate::outbox::{COPIED, SMALL, Tail};
 use crate::run::{Room, Run};
 use crate::sync::thread_local;
 use crate::{PreparedBuf, SendError};
 
 /// Buffers bigger than this are not kept for the next time.
 const KEEP: usize = 256 * 1024;
-/// As many tails are kept for the next batch, each of at most `KEEP_TAIL` bytes.
-const SPARE_TAILS: usize = 1024;
-const KEEP_TAIL: usize = 4096;
+/// Tails are kept for the next batch: each of at most so many bytes, and no more of them together.
+const KEEP_TAIL: usize = 64 * 1024;
+const KEEP_TAILS: usize = 4 << 20;
+/// Room for so many connections is kept for the next batch.
+const KEEP_DIRTY: usize = 4096;
 /// A batch remembers so many runs.
 const OPEN_RUNS: usize = 8;
 /// So many connections are written to in one go; more are left to all workers.
@@ -60,6 +62,15 @@ impl Source<'_> {
         self.as_slice().len()
     }
 
+    /// Up to this length, frames are collected in one piece of memory.
+    #[inline]
+    pub(crate) fn collected(&self) -> usize {
+        match self {
+            Source::Slice(_) => COPIED,
+            _ => SMALL,
+        }
+    }
+
     pub(crate) fn into_bytes(self) -> Bytes {
         match self {
             Source::Slice(frames) | Source::Deflate(frames) => Bytes::copy_from_slice(frames),
@@ -90,6 +101,8 @@ struct Batch {
         reason = "the boxes move between here and the outboxes"
     )]
     spare: RefCell<Vec<Box<Tail>>>,
+    /// Bytes that the spare tails hold.
+    spare_bytes: Cell<usize>,
 }
 
 thread_local! {
@@ -101,6 +114,7 @@ thread_local! {
             runs: RefCell::new(Vec::new()),
             scratch: RefCell::new(Vec::new()),
             spare: RefCell::new(Vec::new()),
+            spare_bytes: Cell::new(0),
         }
     };
 }
@@ -153,7 +167,7 @@ fn flush(batch: &Batch) {
         None => dirty.drain(..).for_each(|conn| conn.flush_dirty()),
         Some(runtime) => spawn_flush(&runtime, std::mem::take(&mut dirty)),
     }
-    if dirty.capacity() <= KEEP_TAIL && batch.dirty.borrow().is_empty() {
+    if dirty.capacity() <= KEEP_DIRTY && batch.dirty.borrow().is_empty() {
         batch.dirty.replace(dirty);
     }
 }
@@ -275,21 +289,27 @@ pub(crate) fn is_active() -> bool {
 /// An empty tail.
 pub(crate) fn spare_tail() -> Box<Tail> {
     BATCH
-        .with(|batch| batch.spare.borrow_mut().pop())
+        .with(|batch| {
+            let tail = batch.spare.borrow_mut().pop()?;
+            batch.spare_bytes.set(batch.spare_bytes.get() - tail.size());
+            Some(tail)
+        })
         .unwrap_or_default()
 }
 
 /// Keeps a tail for the next time.
 pub(crate) fn keep_tail(mut tail: Box<Tail>) {
-    if tail.frames.capacity() > KEEP_TAIL {
+    let size = tail.size();
+    if size > KEEP_TAIL {
         return;
     }
     tail.frames.clear();
     tail.packets = 0;
     BATCH.with(|batch| {
-        let mut spare = batch.spare.borrow_mut();
-        if spare.len() < SPARE_TAILS {
-            spare.push(tail);
+        let all = batch.spare_bytes.get() + size;
+        if all <= KEEP_TAILS {
+            batch.spare_bytes.set(all);
+            batch.spare.borrow_mut().push(tail);
         }
     });
 }

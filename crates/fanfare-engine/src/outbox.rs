@@ -15,6 +15,8 @@ use crate::sync::OwnedWriteHalf;
 /// Frames of up to this many bytes are collected in one piece of memory: copying them costs less than counting
 /// references and handing the kernel many pieces.
 pub(crate) const SMALL: usize = 512;
+/// Those that are nobody else's have to be copied wherever they go, and are collected up to this length.
+pub(crate) const COPIED: usize = 8 * 1024;
 /// How many buffers one `writev` gets.
 const IOVECS: usize = 64;
 
@@ -30,6 +32,13 @@ pub(crate) struct Entry {
 pub(crate) struct Tail {
     pub(crate) frames: Vec<u8>,
     pub(crate) packets: u32,
+}
+
+impl Tail {
+    /// Bytes of memory that it takes.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Tail>() + self.frames.capacity()
+    }
 }
 
 /// Most of the time empty, often one entry: neither costs an allocation.

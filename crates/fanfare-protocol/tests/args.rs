@@ -221,6 +221,23 @@ fn an_error_says_which_argument_and_where() {
 }
 
 #[test]
+fn strings_are_the_same_with_and_without_escapes_elsewhere() {
+    let both = |json| decode::<(String, Option<String>)>(json).unwrap();
+    let pair = |a: &str, b: &str| (a.to_owned(), Some(b.to_owned()));
+    assert_eq!(both(r#"["plain","ä 😀"]"#), pair("plain", "ä 😀"));
+    assert_eq!(both(r#"["plain","\""]"#), pair("plain", "\""));
+    assert_eq!(both(r#"["","\\"]"#), pair("", "\\"));
+    assert_eq!(both(r#"["\u0061","b"]"#), pair("a", "b"));
+    assert_eq!(both(r#"["\ud800","b"]"#), pair("\u{fffd}", "b"));
+    assert_eq!(decode(r#"["\"",1]"#), Ok((json!("\""), 1)));
+    assert_eq!(decode(r#"["plain",1]"#), Ok((json!("plain"), 1)));
+    assert_eq!(
+        decode::<u8>(r#"["7"]"#).unwrap_err().to_string(),
+        "argument 0: invalid type: string \"7\", expected u8"
+    );
+}
+
+#[test]
 fn lone_surrogates_are_read_as_the_replacement_character() {
     assert_eq!(
         decode(r#"["a\ud800b\udc00\\ud800 \ud83d\ude00"]"#),

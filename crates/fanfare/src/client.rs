@@ -9,7 +9,7 @@ use fanfare_engine::{
     HttpRefusal, PreparedBuf, Protocol, Transport,
 };
 use fanfare_protocol::engine::ErrorCode;
-use fanfare_protocol::socket::{DecodeError, Event, Packet, v4};
+use fanfare_protocol::socket::{self, DecodeError, Decoder, Event, Packet, PacketType, v4};
 use fanfare_protocol::{CloseReason, Limits};
 use http::HeaderMap;
 use parking_lot::Mutex;
@@ -31,6 +31,8 @@ use crate::socket::Socket;
 pub(crate) struct Client {
     pub(crate) io: Arc<IoInner>,
     decoder: Mutex<Decoding>,
+    /// The decoder waits for attachments; written by the calls of the handler, which come one after the other.
+    incomplete: AtomicBool,
     /// One for each namespace, those whose middlewares still run included.
     sockets: Mutex<SmallVec<[Socket; 1]>>,
     closing: AtomicBool,
@@ -55,6 +57,20 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
+    /// Has the decoder read something, which may be a part of a packet.
+    fn assemble<T>(
+        &self,
+        read: impl FnOnce(&mut Decoder) -> Result<Option<T>, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        let Decoding::Json(decoder) = &mut *self.decoder.lock() else {
+            return Ok(None);
+        };
+        let read = read(decoder);
+        self.incomplete
+            .store(decoder.missing() > 0, Ordering::Relaxed);
+        read
+    }
+
     fn socket(&self, namespace: &str) -> Option<Socket> {
         let sockets = self.sockets.lock();
         sockets
@@ -161,6 +177,7 @@ impl Handler for Dispatcher {
             .enter(handshake.address().map(|address| address.ip()));
         Client {
             decoder: Mutex::new(io.codec.decoder()),
+            incomplete: AtomicBool::new(false),
             meter: io.rates.meter(),
             _held: held,
             surplus: !fits,
@@ -267,12 +284,16 @@ impl Handler for Dispatcher {
             return;
         };
         let limits = client.io.decoding_limits(conn.protocol());
-        if let Codec::Custom(_) = client.io.codec {
-            return self.custom(conn, admitted, |decoder| decoder.text(data, limits));
-        }
-        let decoded = match &mut *client.decoder.lock() {
-            Decoding::Json(decoder) => decoder.text(data, limits),
-            _ => Err(DecodeError::UnexpectedText { missing: 0 }),
+        let decoded = match &client.io.codec {
+            // The decoder, and its lock, have nothing to do with it.
+            Codec::Json if !client.incomplete.load(Ordering::Relaxed) && !is_binary(data) => {
+                socket::decode(data, limits).map(Some)
+            }
+            Codec::Json => client.assemble(|decoder| decoder.text(data, limits)),
+            Codec::Msgpack => Err(DecodeError::UnexpectedText { missing: 0 }),
+            Codec::Custom(_) => {
+                return self.custom(conn, admitted, |decoder| decoder.text(data, limits));
+            }
         };
         match decoded {
             Ok(Some(packet)) => self.packet(conn, packet, admitted),
@@ -290,23 +311,23 @@ impl Handler for Dispatcher {
             return;
         };
         let limits = client.io.decoding_limits(conn.protocol());
-        if let Codec::Custom(_) = client.io.codec {
-            return self.custom(conn, admitted, |decoder| decoder.binary(data, limits));
-        }
-        let decoded = match &mut *client.decoder.lock() {
-            Decoding::Json(decoder) => decoder.binary(data, limits),
-            _ => Ok(None),
-        };
-        match decoded {
-            Ok(Some(assembled)) => self.packet(conn, assembled.packet(), admitted),
-            Ok(None) if matches!(client.io.codec, Codec::Msgpack) => {
-                match fanfare_protocol::msgpack::decode(data, limits) {
-                    Ok(packet) => self.packet(conn, packet, admitted),
-                    Err(error) => Self::malformed(conn, &error.into()),
-                }
+        let handled = match &client.io.codec {
+            Codec::Json => {
+                let assembled = client.assemble(|decoder| decoder.binary(data, limits));
+                assembled.map(|assembled| {
+                    if let Some(assembled) = assembled {
+                        self.packet(conn, assembled.packet(), admitted);
+                    }
+                })
             }
-            Ok(None) => {}
-            Err(error) => Self::malformed(conn, &error.into()),
+            Codec::Msgpack => fanfare_protocol::msgpack::decode(data, limits)
+                .map(|packet| self.packet(conn, packet, admitted)),
+            Codec::Custom(_) => {
+                return self.custom(conn, admitted, |decoder| decoder.binary(data, limits));
+            }
+        };
+        if let Err(error) = handled {
+            Self::malformed(conn, &error.into());
         }
     }
 
@@ -519,6 +540,13 @@ impl Dispatcher {
         let joining = join(socket, namespace).instrument(span);
         run_or_spawn(&client.io.running, joining);
     }
+}
+
+/// Whether a packet may have attachments.
+#[inline]
+fn is_binary(packet: &str) -> bool {
+    let kind = packet.bytes().next().and_then(PacketType::from_digit);
+    kind.is_some_and(PacketType::is_binary)
 }
 
 /// Tells whoever listens what happens to a connection.

@@ -163,6 +163,16 @@ pub(crate) struct After {
 impl After {
     #[inline]
     pub(crate) fn run<S: Send + Sync + 'static>(self, conn: &Arc<Connection<S>>) {
+        let wakes = self.get.is_some() || self.task.is_some() || self.probe.is_some();
+        if wakes || self.closed || self.ready.capacity() > 0 {
+            self.run_all(conn);
+        } else {
+            std::mem::forget(self); // nothing in it: dropping it would only look once more
+        }
+    }
+
+    #[inline(never)]
+    fn run_all<S: Send + Sync + 'static>(self, conn: &Arc<Connection<S>>) {
         // Before anybody is woken: whoever looks must see it.
         let before = self
             .closed

@@ -11,7 +11,7 @@ use super::{After, Connection, Inner};
 use crate::batch::Source;
 use crate::config::SlowConsumer;
 use crate::flags::Flags;
-use crate::outbox::{SMALL, Sink};
+use crate::outbox::Sink;
 use crate::prepared::Frames;
 use crate::run::{Room, Run};
 use crate::sync::MutexGuard;
@@ -118,7 +118,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
         if let Source::Deflate(frames) = source {
             let frames = self.deflated(inner, frames);
             inner.outbox.push(frames, packets);
-        } else if source.len() <= SMALL {
+        } else if source.len() <= source.collected() {
             inner.outbox.append(source.as_slice(), packets);
         } else {
             inner.outbox.push(source.into_bytes(), packets);

@@ -8,6 +8,7 @@ use crate::Limits;
 use crate::socket::args::{Args, Bounds, Source};
 use crate::socket::header::reserved;
 use crate::socket::node::Node;
+use crate::socket::scan::Escapes;
 use crate::socket::{Ack, Connect, ConnectError, DecodeError, Event, Packet, PacketType};
 
 /// Reads one packet, attachments and all.
@@ -197,7 +198,7 @@ impl<'a> Elements<'a> {
         Ok(Args {
             source: Source::Msgpack(message),
             bounds,
-            lone_surrogates: false,
+            escapes: Escapes::None,
             attachments: &[],
         })
     }

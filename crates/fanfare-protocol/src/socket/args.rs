@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::decode_args::{ArgsError, decode_args};
 use super::error::{DecodeError, JsonErrorKind};
-use super::scan::Scanner;
+use super::scan::{Escapes, Scanner};
 
 /// Where each argument lies in the source. Most events have no more than four.
 pub(crate) type Bounds = SmallVec<[(u32, u32); 4]>;
@@ -25,8 +25,8 @@ pub(crate) enum Source<'a> {
 pub struct Args<'a> {
     pub(crate) source: Source<'a>,
     pub(crate) bounds: Bounds,
-    /// Some string has an escaped surrogate without its other half; it is read as U+FFFD.
-    pub(crate) lone_surrogates: bool,
+    /// Lone surrogates are read as U+FFFD.
+    pub(crate) escapes: Escapes,
     pub(crate) attachments: &'a [Bytes],
 }
 
@@ -37,7 +37,7 @@ impl<'a> Args<'a> {
         Self {
             source: Source::Json(""),
             bounds: Bounds::new(),
-            lone_surrogates: false,
+            escapes: Escapes::None,
             attachments: &[],
         }
     }
@@ -49,14 +49,14 @@ impl<'a> Args<'a> {
     pub fn from_json(json: &'a str, max_depth: usize) -> Result<Self, DecodeError> {
         let mut scanner = open_array(json, max_depth)?;
         let bounds = rest_of_array(&mut scanner, true)?;
-        Ok(Self::json(json, bounds, scanner.lone_surrogates()))
+        Ok(Self::json(json, bounds, scanner.escapes()))
     }
 
-    pub(crate) fn json(json: &'a str, bounds: Bounds, lone_surrogates: bool) -> Self {
+    pub(crate) fn json(json: &'a str, bounds: Bounds, escapes: Escapes) -> Self {
         Self {
             source: Source::Json(json),
             bounds,
-            lone_surrogates,
+            escapes,
             attachments: &[],
         }
     }
@@ -172,7 +172,7 @@ impl<'a> Args<'a> {
                 .iter()
                 .map(|&(start, end)| (start - offset, end - offset))
                 .collect(),
-            lone_surrogates: self.lone_surrogates,
+            escapes: self.escapes,
             attachments: self.attachments.to_vec(),
         }
     }
@@ -189,7 +189,7 @@ pub(crate) enum SourceBuf {
 pub struct ArgsBuf {
     pub(crate) source: SourceBuf,
     pub(crate) bounds: Bounds,
-    pub(crate) lone_surrogates: bool,
+    pub(crate) escapes: Escapes,
     pub(crate) attachments: Vec<Bytes>,
 }
 
@@ -211,7 +211,7 @@ impl ArgsBuf {
                 SourceBuf::Msgpack(bytes) => Source::Msgpack(bytes),
             },
             bounds: self.bounds.clone(),
-            lone_surrogates: self.lone_surrogates,
+            escapes: self.escapes,
             attachments: &self.attachments,
         }
     }

@@ -8,7 +8,7 @@ use serde::ser::{Serialize, SerializeTuple, Serializer};
 
 use super::args::{Args, Source};
 use super::node::{Node, NodeDeserializer};
-use super::scan::replace_lone_surrogates;
+use super::scan::{Escapes, replace_lone_surrogates};
 
 /// Why arguments do not fit the type that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +94,7 @@ pub fn decode_args<T: DeserializeOwned>(
     let fixed;
     let source = match args.source {
         Source::Json(json) => {
-            let json = if args.lone_surrogates {
+            let json = if args.escapes == Escapes::LoneSurrogates {
                 fixed = replace_lone_surrogates(json);
                 fixed.as_str()
             } else {
@@ -201,10 +201,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for AllArgs<T> {
 macro_rules! direct_first {
     ($self:ident, $arg:ident => $read:expr) => {
         match $self.arg(0) {
-            Some(mut arg) => {
-                let $arg = &mut arg;
-                $read.map_err(|error| ArgsError::json(&error))
-            }
+            Some($arg) => $read.map_err(|error| ArgsError::json(&error)),
             None => {
                 let $arg = MISSING;
                 $read
@@ -331,20 +328,91 @@ struct Direct<'a> {
     structs: bool,
 }
 
-type JsonDeserializer<'a> = serde_json::Deserializer<serde_json::de::StrRead<'a>>;
-
 impl<'a> Direct<'a> {
     fn len(&self) -> usize {
         self.args.len()
     }
 
-    fn arg(&self, index: usize) -> Option<JsonDeserializer<'a>> {
+    fn arg(&self, index: usize) -> Option<Arg<'a>> {
         let &(start, end) = self.args.bounds.get(index)?;
-        let json = self.json.get(start as usize..end as usize)?;
-        let mut deserializer = serde_json::Deserializer::from_str(json);
+        Some(Arg {
+            json: self.json.get(start as usize..end as usize)?,
+            as_it_stands: self.args.escapes == Escapes::None,
+        })
+    }
+}
+
+/// The JSON of one argument.
+struct Arg<'a> {
+    json: &'a str,
+    /// Nothing in it is escaped. The scanner has seen that, so a string need not be read once more.
+    as_it_stands: bool,
+}
+
+impl<'a> Arg<'a> {
+    fn text(&self) -> Option<&'a str> {
+        let inside = self.json.strip_prefix('"')?.strip_suffix('"')?;
+        self.as_it_stands.then_some(inside)
+    }
+
+    fn reader(&self) -> serde_json::Deserializer<serde_json::de::StrRead<'a>> {
+        let mut reader = serde_json::Deserializer::from_str(self.json);
         // The scanner has bounded the depth.
-        deserializer.disable_recursion_limit();
-        Some(deserializer)
+        reader.disable_recursion_limit();
+        reader
+    }
+}
+
+macro_rules! read_arg {
+    ($($method:ident($($arg:ident: $type:ty),*))+) => {$(
+        fn $method<V: Visitor<'a>>(self, $($arg: $type,)* visitor: V) -> Result<V::Value, Self::Error> {
+            self.reader().$method($($arg,)* visitor)
+        }
+    )+};
+    (text: $($method:ident)+) => {$(
+        fn $method<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+            match self.text() {
+                Some(text) => visitor.visit_borrowed_str(text),
+                None => self.reader().$method(visitor),
+            }
+        }
+    )+};
+}
+
+impl<'a> de::Deserializer<'a> for Arg<'a> {
+    type Error = serde_json::Error;
+
+    read_arg!(text: deserialize_any deserialize_str deserialize_string);
+
+    read_arg! {
+        deserialize_bool()
+        deserialize_i8()
+        deserialize_i16()
+        deserialize_i32()
+        deserialize_i64()
+        deserialize_i128()
+        deserialize_u8()
+        deserialize_u16()
+        deserialize_u32()
+        deserialize_u64()
+        deserialize_u128()
+        deserialize_f32()
+        deserialize_f64()
+        deserialize_char()
+        deserialize_bytes()
+        deserialize_byte_buf()
+        deserialize_option()
+        deserialize_unit()
+        deserialize_unit_struct(name: &'static str)
+        deserialize_newtype_struct(name: &'static str)
+        deserialize_seq()
+        deserialize_tuple(len: usize)
+        deserialize_tuple_struct(name: &'static str, len: usize)
+        deserialize_map()
+        deserialize_struct(name: &'static str, fields: &'static [&'static str])
+        deserialize_enum(name: &'static str, variants: &'static [&'static str])
+        deserialize_identifier()
+        deserialize_ignored_any()
     }
 }
 
@@ -416,8 +484,8 @@ impl<'a> SeqAccess<'a> for Elements<Direct<'a>> {
         let index = self.at;
         self.at += 1;
         match self.from.arg(index) {
-            Some(mut arg) => seed
-                .deserialize(&mut arg)
+            Some(arg) => seed
+                .deserialize(arg)
                 .map_err(|error| ArgsError::json(&error)),
             None => seed.deserialize(MISSING),
         }

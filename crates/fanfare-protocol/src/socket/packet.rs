@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::args::{Args, open_array, rest_of_array};
 use super::error::{DecodeError, JsonErrorKind};
 use super::header::{Header, PacketType, reserved};
-use super::scan::{replace_lone_surrogates, validate};
+use super::scan::{Escapes, replace_lone_surrogates, validate};
 use crate::Limits;
 
 /// One Socket.IO packet.
@@ -197,7 +197,7 @@ fn event<'a>(
     }
     scanner.value(1)?;
     let end = scanner.pos();
-    let escapes_are_whole = !scanner.lone_surrogates();
+    let escapes = scanner.escapes();
     scanner.whitespace();
     let bounds = rest_of_array(&mut scanner, false)?;
 
@@ -210,7 +210,7 @@ fn event<'a>(
     }
     let name = match first {
         b'"' => {
-            let name = string(written, escapes_are_whole).ok_or_else(|| bad_name(start))?;
+            let name = string(written, escapes).ok_or_else(|| bad_name(start))?;
             if let Some(reserved) = reserved(&name) {
                 return Err(DecodeError::ReservedEvent(reserved));
             }
@@ -218,7 +218,7 @@ fn event<'a>(
         }
         _ => number_name(written),
     };
-    Ok((name, Args::json(json, bounds, scanner.lone_surrogates())))
+    Ok((name, Args::json(json, bounds, scanner.escapes())))
 }
 
 fn bad_name(at: usize) -> DecodeError {
@@ -229,14 +229,11 @@ fn bad_name(at: usize) -> DecodeError {
 }
 
 /// The value of a scanned JSON string; borrowed if nothing in it is escaped.
-fn string(written: &str, escapes_are_whole: bool) -> Option<Cow<'_, str>> {
-    if memchr::memchr(b'\\', written.as_bytes()).is_none() {
-        return written.get(1..written.len() - 1).map(Cow::Borrowed);
-    }
-    let text: String = if escapes_are_whole {
-        serde_json::from_str(written).ok()?
-    } else {
-        serde_json::from_str(&replace_lone_surrogates(written)).ok()?
+fn string(written: &str, escapes: Escapes) -> Option<Cow<'_, str>> {
+    let text: String = match escapes {
+        Escapes::None => return written.get(1..written.len() - 1).map(Cow::Borrowed),
+        Escapes::Characters => serde_json::from_str(written).ok()?,
+        Escapes::LoneSurrogates => serde_json::from_str(&replace_lone_surrogates(written)).ok()?,
     };
     Some(Cow::Owned(text))
 }
@@ -270,11 +267,11 @@ fn payload<'a>(
     if json.is_empty() {
         return Ok(None);
     }
-    let lone_surrogates = validate(json, limits.json_depth())?;
+    let escapes = validate(json, limits.json_depth())?;
     if !first_byte(json).is_some_and(|byte| starts.contains(&byte)) {
         return Err(DecodeError::InvalidPayload(header.kind));
     }
-    Ok(Some(if lone_surrogates {
+    Ok(Some(if escapes == Escapes::LoneSurrogates {
         Cow::Owned(replace_lone_surrogates(json))
     } else {
         Cow::Borrowed(json)

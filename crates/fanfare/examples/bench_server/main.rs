@@ -28,6 +28,11 @@ async fn join(socket: Socket, Data(room): Data<String>) -> Result<Ack, JoinError
     Ok(Ack(()))
 }
 
+async fn leave(socket: Socket, Data(room): Data<String>) -> Ack {
+    socket.leave(room);
+    Ack(())
+}
+
 async fn to_room(
     io: SocketIo,
     Data((room, text)): Data<(String, String)>,
@@ -47,6 +52,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
         .on("broadcast", broadcast)
         .on("broadcast-binary", broadcast_binary)
         .on("join", join)
+        .on("leave", leave)
         .on("toroom", to_room);
     let io = SocketIo::builder().namespace(bench).build()?;
     match (std::env::var_os("TLS_CERT"), std::env::var_os("TLS_KEY")) {

@@ -192,15 +192,15 @@ impl Socket {
     #[inline]
     fn catch_alls(&self, cx: &EventContext<'_>) -> bool {
         let of_namespace = &self.0.namespace.behaviour.any;
-        let own = self.own_listeners();
-        let own = own.map_or_else(Vec::new, |own| own.take(None));
+        let own = self.own_listeners().map(|own| own.take(None));
+        let own = own.as_deref().unwrap_or_default();
         if of_namespace.is_empty() && own.is_empty() {
             return false;
         }
         let cx = EventContext { ack: None, ..*cx };
         of_namespace
             .iter()
-            .chain(&own)
+            .chain(own)
             .for_each(|handler| handler.call(&cx));
         true
     }
@@ -209,16 +209,16 @@ impl Socket {
     fn dispatch(&self, cx: &EventContext<'_>) {
         let behaviour = &self.0.namespace.behaviour;
         let of_namespace = behaviour.handlers(cx.event);
-        let own = self.own_listeners();
-        let own = own.map_or_else(Vec::new, |own| own.take(Some(cx.event)));
-        if let ([handler], []) = (of_namespace, own.as_slice()) {
+        let own = self.own_listeners().map(|own| own.take(Some(cx.event)));
+        let own = own.as_deref().unwrap_or_default();
+        if let ([handler], []) = (of_namespace, own) {
             return handler.call(cx);
         }
         if !of_namespace.is_empty() || !own.is_empty() {
             let answered = cx.ack.map(|_| Answered::default());
             let answered = answered.as_ref();
             let cx = EventContext { answered, ..*cx };
-            let handlers = of_namespace.iter().chain(&own);
+            let handlers = of_namespace.iter().chain(own);
             return handlers.for_each(|handler| handler.call(&cx));
         }
         match &behaviour.fallback {

@@ -1,15 +1,21 @@
 //! Rooms and broadcasts.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use fanfare::{
     Ack, AllArgs, Data, DisconnectReason, EmitError, JoinError, Namespace, Socket, SocketIo, Value,
+    serve_connection,
 };
 
 use futures_util::StreamExt;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Peer, Seen, Server, within};
+use crate::support::{Peer, Seen, Server, until, within};
 
 /// A namespace whose sockets join rooms when asked.
 fn joining() -> Namespace {
@@ -343,4 +349,109 @@ async fn a_broadcast_is_encoded_once_for_clients_of_all_versions() {
         let attachment = within("the attachment", ws.next()).await.unwrap().unwrap();
         assert_eq!(attachment, expected);
     }
+}
+
+/// A stream whose writer stands still while the gate is locked, and tells so.
+struct Gated {
+    stream: DuplexStream,
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    lock: std::sync::Mutex<()>,
+    stands: AtomicBool,
+}
+
+impl AsyncRead for Gated {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Gated {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.gate.lock.try_lock().is_err() {
+            self.gate.stands.store(true, Ordering::Release);
+            drop(self.gate.lock.lock().unwrap());
+        }
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The broadcast gets stuck at one of its recipients; it holds up nobody who enters or leaves, the room itself included.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn joins_and_leaves_do_not_wait_for_a_broadcast_under_way() {
+    let server = Server::with(joining()).await;
+    let mut first = member(&server, r#""room""#).await;
+    let gate = Arc::new(Gate::default());
+    let (ours, theirs) = duplex(4096);
+    let gated = Gated {
+        stream: theirs,
+        gate: gate.clone(),
+    };
+    tokio::spawn(serve_connection(gated, None, server.io.clone()));
+    let mut stuck = Peer::over(ours).await;
+    stuck.join("/").await;
+    stuck.send(r#"20["join","room"]"#).await;
+    stuck.expect("30[2]").await;
+    let mut last = member(&server, r#""room""#).await;
+    let other = server.joined().await;
+    let other = server.io.of("/").socket(&other.sid).unwrap();
+
+    let (held, holds) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let hold = gate.clone();
+    let holder = std::thread::spawn(move || {
+        let held_lock = hold.lock.lock().unwrap();
+        held.send(()).unwrap();
+        let _ = released.recv();
+        drop(held_lock);
+    });
+    holds.recv().unwrap();
+    let stuck_socket = server.io.of("/").socket(&stuck.sid).unwrap();
+    stuck_socket.emit("before", ()).unwrap();
+    until("the writer stands", || gate.stands.load(Ordering::Acquire)).await;
+
+    let io = server.io.clone();
+    let broadcast = std::thread::spawn(move || io.to("room").emit("all", ()).unwrap().recipients);
+    first.expect(r#"2["all"]"#).await;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        for round in 0..100 {
+            other.join(["room", "another"]).unwrap();
+            other.leave("room");
+            other.join(format!("room {round}")).unwrap();
+        }
+        tell.send(other.rooms().len()).unwrap();
+    });
+    let rooms = within("joins and leaves", told).await.unwrap();
+    assert_eq!(rooms, 102, "its own, another, and one for each round");
+    assert!(
+        !broadcast.is_finished(),
+        "the broadcast was to be under way"
+    );
+
+    release.send(()).unwrap();
+    holder.join().unwrap();
+    last.expect(r#"2["all"]"#).await;
+    stuck.expect(r#"2["before"]"#).await;
+    stuck.expect(r#"2["all"]"#).await;
+    assert_eq!(broadcast.join().unwrap(), 3);
 }
