@@ -16,8 +16,8 @@ const CONNECT: u64 = 180_000_000_000;
 /// A server that has used no CPU time for so long has written all. The kernel brings what it says of a running thread up to
 /// date with each of its ticks, at least a hundred times a second.
 const QUIET: Duration = Duration::from_millis(15);
-/// How often that is looked at.
-const LOOK: Duration = Duration::from_micros(300);
+/// How often that is looked at: seldom, because looking takes time of the core that the server would have.
+const LOOK: Duration = Duration::from_millis(2);
 /// So many errors are told in words.
 const TOLD: usize = 8;
 /// So many errors end a run.
