@@ -4,6 +4,8 @@
 //! same however many rooms there are. A room caches its audience, the list of targets a broadcast walks without any
 //! lock; it is rebuilt by the next broadcast after a membership change.
 
+mod shared;
+
 use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
+
+pub(crate) use shared::SharedRooms;
 
 /// What the index holds for a member.
 pub(crate) trait Member {

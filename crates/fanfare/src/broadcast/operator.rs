@@ -321,9 +321,7 @@ impl BroadcastOperator {
                     .collect();
             }
         };
-        let rooms = &self.namespace.rooms;
-        let cached = rooms.read().cached(room);
-        cached.unwrap_or_else(|| rooms.write().audience(room))
+        self.namespace.rooms.audience(room)
     }
 
     pub(super) fn select(&self) -> Vec<Socket> {

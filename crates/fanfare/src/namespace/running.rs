@@ -8,7 +8,6 @@ use std::time::Duration;
 use fanfare_engine::Connection;
 use fanfare_protocol::Limits;
 use fanfare_protocol::socket::IntoArgs;
-use parking_lot::RwLock;
 
 use super::room_events::RoomHub;
 use super::{Behaviour, Parent, RoomEvents};
@@ -21,7 +20,7 @@ use crate::error::EmitError;
 use crate::id::SocketId;
 use crate::io::IoInner;
 use crate::recovery::{ConnectionStateRecovery, Recovery};
-use crate::rooms::{Member, Rooms};
+use crate::rooms::{Member, SharedRooms};
 use crate::socket::{OutgoingEvent, Socket};
 use crate::stats::{NamespaceStats, Stats};
 
@@ -55,7 +54,7 @@ pub(crate) struct NamespaceInner {
     parent: Option<Arc<Parent>>,
     /// Clients that are in it or joining; counted for dynamic namespaces only, changed under the server's lock.
     users: AtomicUsize,
-    pub(crate) rooms: RwLock<Rooms<Socket>>,
+    pub(crate) rooms: SharedRooms<Socket>,
     pub(crate) broadcast_acks: BroadcastAcks,
     /// Boxed, because it is rare.
     pub(crate) recovery: Option<Box<Recovery>>,
@@ -119,7 +118,7 @@ impl NamespaceInner {
             behaviour,
             parent,
             users: AtomicUsize::new(0),
-            rooms: RwLock::new(Rooms::new()),
+            rooms: SharedRooms::new(),
             broadcast_acks: BroadcastAcks::default(),
             recovery: settings.recovery(),
             next_ack: AtomicU64::new(0),
