@@ -1,12 +1,9 @@
 //! What the codec costs: `cargo bench -p fanfare-websocket`.
 
-use divan::counter::BytesCount;
-use divan::{Bencher, black_box};
-use fanfare_websocket::{Decoded, Decoder, DecoderConfig, Event, OpCode, Role, deflate, frame};
+use std::hint::black_box;
 
-fn main() {
-    divan::main();
-}
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use fanfare_websocket::{Decoded, Decoder, DecoderConfig, Event, OpCode, Role, deflate, frame};
 
 /// Decodes all frames of `bytes`, in a buffer that is filled anew each time as by a read.
 fn decode_all(decoder: &mut Decoder, bytes: &[u8], buffer: &mut [u8]) -> usize {
@@ -24,62 +21,61 @@ fn decode_all(decoder: &mut Decoder, bytes: &[u8], buffer: &mut [u8]) -> usize {
     sum
 }
 
-fn decode(bencher: Bencher<'_, '_>, opcode: OpCode, len: usize, count: usize) {
-    let (payload, mut bytes) = (vec![b'x'; len], Vec::new());
-    for _ in 0..count {
-        frame::encode_masked_into(&mut bytes, opcode, &payload, [0x37, 0xfa, 0x21, 0x3d]);
+/// Masked messages: `count` of `len` bytes each.
+fn decode(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decode");
+    let texts = [20, 60, 120, 1000].map(|len| ("16 texts", OpCode::Text, len, 16));
+    let others = [
+        ("16 binaries", OpCode::Binary, 60, 16),
+        ("one text", OpCode::Text, 1 << 20, 1),
+    ];
+    for (name, opcode, len, count) in texts.into_iter().chain(others) {
+        let (payload, mut bytes) = (vec![b'x'; len], Vec::new());
+        for _ in 0..count {
+            frame::encode_masked_into(&mut bytes, opcode, &payload, [0x37, 0xfa, 0x21, 0x3d]);
+        }
+        let mut buffer = vec![0; bytes.len()];
+        let mut decoder = Decoder::new(Role::Server, DecoderConfig::default());
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
+        group.bench_function(BenchmarkId::new(name, len), |b| {
+            b.iter(|| decode_all(&mut decoder, black_box(&bytes), &mut buffer));
+        });
     }
-    let mut buffer = vec![0; bytes.len()];
-    let mut decoder = Decoder::new(Role::Server, DecoderConfig::default());
-    bencher
-        .counter(BytesCount::new(bytes.len()))
-        .bench_local(|| decode_all(&mut decoder, black_box(&bytes), &mut buffer));
+    // What of the above is filling the buffer.
+    for len in [500, 1 << 20] {
+        let (bytes, mut buffer) = (vec![b'x'; len], vec![0; len]);
+        group.throughput(Throughput::Bytes(len as u64));
+        group.bench_function(BenchmarkId::new("filling the buffer", len), |b| {
+            b.iter(|| {
+                buffer.copy_from_slice(black_box(&bytes));
+                black_box(&mut buffer);
+            });
+        });
+    }
+    group.finish();
 }
 
-/// Sixteen masked texts of so many bytes.
-#[divan::bench(args = [20, 60, 120, 1000])]
-fn decode_16_texts(bencher: Bencher<'_, '_>, len: usize) {
-    decode(bencher, OpCode::Text, len, 16);
-}
-
-/// Sixteen masked binary messages of so many bytes.
-#[divan::bench(args = [60])]
-fn decode_16_binaries(bencher: Bencher<'_, '_>, len: usize) {
-    decode(bencher, OpCode::Binary, len, 16);
-}
-
-/// One big masked text.
-#[divan::bench]
-fn decode_a_text_of_1_mib(bencher: Bencher<'_, '_>) {
-    decode(bencher, OpCode::Text, 1 << 20, 1);
-}
-
-/// What of the above is filling the buffer.
-#[divan::bench(args = [500, 1 << 20])]
-fn fill_the_buffer(bencher: Bencher<'_, '_>, len: usize) {
-    let (bytes, mut buffer) = (vec![b'x'; len], vec![0; len]);
-    bencher.counter(BytesCount::new(len)).bench_local(|| {
-        buffer.copy_from_slice(black_box(&bytes));
-        black_box(&mut buffer);
-    });
-}
-
-/// A frame of so many bytes, written where it is to stand.
-#[divan::bench(args = [20, 120, 1000])]
-fn begin_write_finish(bencher: Bencher<'_, '_>, len: usize) {
-    let (payload, mut out) = (vec![b'x'; len], Vec::new());
-    bencher.bench_local(|| {
-        out.clear();
-        let start = frame::begin(&mut out);
-        out.extend_from_slice(black_box(&payload));
-        frame::finish(&mut out, start, OpCode::Text);
-        black_box(&out);
-    });
-}
-
-/// 1.7 kB compressed and framed, once for all recipients.
-#[divan::bench]
-fn compress_shared(bencher: Bencher<'_, '_>) {
+/// A frame of so many bytes, written where it is to stand; 1.7 kB compressed and framed, once for all recipients.
+fn encode(c: &mut Criterion) {
+    let mut group = c.benchmark_group("encode");
+    for len in [20, 120, 1000] {
+        let (payload, mut out) = (vec![b'x'; len], Vec::new());
+        group.bench_function(BenchmarkId::new("begin, write, finish", len), |b| {
+            b.iter(|| {
+                out.clear();
+                let start = frame::begin(&mut out);
+                out.extend_from_slice(black_box(&payload));
+                frame::finish(&mut out, start, OpCode::Text);
+                black_box(&out);
+            });
+        });
+    }
     let json = br#"2["message",{"room":"lobby","from":"somebody","text":"hello everybody, how are you?"}]"#.repeat(20);
-    bencher.bench_local(|| deflate::compress_shared(OpCode::Text, black_box(&json), 15, 1));
+    group.bench_function("compress, shared", |b| {
+        b.iter(|| deflate::compress_shared(OpCode::Text, black_box(&json), 15, 1));
+    });
+    group.finish();
 }
+
+criterion_group!(benches, decode, encode);
+criterion_main!(benches);

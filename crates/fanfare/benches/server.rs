@@ -3,14 +3,13 @@
 
 mod fixture;
 
-use divan::{Bencher, black_box};
+use std::cell::RefCell;
+use std::hint::black_box;
+
+use criterion::{BatchSize, Bencher, BenchmarkId, Criterion, criterion_group, criterion_main};
 use fixture::{Fixture, text_frames};
 
 const TEXT: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-
-fn main() {
-    divan::main();
-}
 
 /// A server whose sockets are all in `room` and, by turns, in `even` or `odd`.
 fn in_rooms(clients: usize) -> Fixture {
@@ -22,77 +21,85 @@ fn in_rooms(clients: usize) -> Fixture {
     fixture
 }
 
-/// A room of one comes and goes, among so many others.
-#[divan::bench(args = [0, 100, 10_000])]
-fn join_and_leave(bencher: Bencher<'_, '_>, others: usize) {
-    let fixture = Fixture::new(1);
-    let socket = fixture.socket();
-    (0..others).for_each(|number| drop(socket.join(format!("other-{number}"))));
-    bencher.bench_local(|| {
-        let _ = socket.join(black_box("room"));
-        socket.leave(black_box("room"));
-    });
-}
-
-/// Whom `to(even).to(odd)` means, each once.
-#[divan::bench(args = [10, 200])]
-fn union_of_rooms(bencher: Bencher<'_, '_>, clients: usize) {
-    let fixture = in_rooms(clients);
-    bencher.bench_local(|| fixture.io.to("even").to("odd").sockets().len());
-}
-
-/// Whom `to(room).except(odd)` means.
-#[divan::bench(args = [10, 200])]
-fn except_rooms(bencher: Bencher<'_, '_>, clients: usize) {
-    let fixture = in_rooms(clients);
-    bencher.bench_local(|| fixture.io.to("room").except("odd").sockets().len());
-}
-
-/// One write to each of so many.
-#[divan::bench(args = [1, 10, 200])]
-fn broadcast(bencher: Bencher<'_, '_>, clients: usize) {
-    let fixture = std::cell::RefCell::new(Fixture::new(clients));
-    bencher
-        .with_inputs(|| fixture.borrow_mut().drain())
-        .bench_local_values(|_| {
-            let fixture = fixture.borrow();
-            fixture.enter(|io| io.emit("msg", black_box(TEXT)))
+fn rooms(c: &mut Criterion) {
+    let mut group = c.benchmark_group("rooms");
+    // A room of one comes and goes, among so many others.
+    for others in [0, 100, 10_000] {
+        let fixture = Fixture::new(1);
+        let socket = fixture.socket();
+        (0..others).for_each(|number| drop(socket.join(format!("other-{number}"))));
+        group.bench_function(BenchmarkId::new("join and leave", others), |b| {
+            b.iter(|| {
+                let _ = socket.join(black_box("room"));
+                socket.leave(black_box("room"));
+            });
         });
+    }
+    // Whom the operators mean, each once.
+    for clients in [10, 200] {
+        let fixture = in_rooms(clients);
+        group.bench_function(BenchmarkId::new("to(even).to(odd)", clients), |b| {
+            b.iter(|| fixture.io.to("even").to("odd").sockets().len());
+        });
+        group.bench_function(BenchmarkId::new("to(room).except(odd)", clients), |b| {
+            b.iter(|| fixture.io.to("room").except("odd").sockets().len());
+        });
+    }
+    group.finish();
 }
 
-/// Sixteen events to one socket: pushed to its outbox, and flushed by one write.
-#[divan::bench]
-fn push_and_flush_16(bencher: Bencher<'_, '_>) {
-    let fixture = std::cell::RefCell::new(Fixture::new(1));
+/// Does something over and over; the clients read what came of it in between.
+fn drained(b: &mut Bencher<'_>, fixture: &RefCell<Fixture>, mut work: impl FnMut()) {
+    b.iter_batched(
+        || fixture.borrow_mut().drain(),
+        |_| work(),
+        BatchSize::PerIteration,
+    );
+}
+
+fn outbox(c: &mut Criterion) {
+    let mut group = c.benchmark_group("outbox");
+    // One write to each of so many.
+    for clients in [1, 10, 200] {
+        let fixture = RefCell::new(Fixture::new(clients));
+        group.bench_function(BenchmarkId::new("broadcast", clients), |b| {
+            drained(b, &fixture, || {
+                let _ = fixture.borrow().enter(|io| io.emit("msg", black_box(TEXT)));
+            });
+        });
+    }
+    // Pushed to the outbox of one socket, and flushed by one write.
+    let fixture = RefCell::new(Fixture::new(1));
     let socket = fixture.borrow().socket();
-    bencher
-        .with_inputs(|| fixture.borrow_mut().drain())
-        .bench_local_values(|_| {
+    group.bench_function("push 16 and flush", |b| {
+        drained(b, &fixture, || {
             fanfare_engine::batch(|| {
                 for _ in 0..16 {
                     let _ = socket.emit("msg", black_box(TEXT));
                 }
             });
         });
+    });
+    group.finish();
 }
 
-/// Sixteen events that arrive together, to a handler that takes them.
-#[divan::bench]
-fn events_in_16(bencher: Bencher<'_, '_>) {
-    arriving(bencher, "42[\"event\"");
+/// Sixteen events that arrive together, to a handler that takes them, and to one that acknowledges them.
+fn events(c: &mut Criterion) {
+    let mut group = c.benchmark_group("events");
+    for (name, start) in [
+        ("16 in", "42[\"event\""),
+        ("16 in, acknowledged", "421[\"echo\""),
+    ] {
+        let fixture = RefCell::new(Fixture::new(1));
+        let bytes = text_frames(std::iter::repeat_n(format!("{start},\"{TEXT}\"]"), 16));
+        group.bench_function(name, |b| {
+            drained(b, &fixture, || {
+                fixture.borrow_mut().send(&bytes, 16);
+            });
+        });
+    }
+    group.finish();
 }
 
-/// The same to a handler that acknowledges them.
-#[divan::bench]
-fn events_in_and_acks_out_16(bencher: Bencher<'_, '_>) {
-    arriving(bencher, "421[\"echo\"");
-}
-
-fn arriving(bencher: Bencher<'_, '_>, start: &str) {
-    let fixture = std::cell::RefCell::new(Fixture::new(1));
-    let packet = format!("{start},\"{TEXT}\"]");
-    let bytes = text_frames(std::iter::repeat_n(packet, 16));
-    bencher
-        .with_inputs(|| fixture.borrow_mut().drain())
-        .bench_local_values(|_| fixture.borrow_mut().send(&bytes, 16));
-}
+criterion_group!(benches, rooms, outbox, events);
+criterion_main!(benches);
