@@ -423,7 +423,7 @@ fn benches(report: &mut Report) -> Result<Outcome> {
         "--server",
         &format!("fanfare={}", server.display()),
         "--scenarios",
-        "fanout-16,rooms-16,binary-16,echo-1,echo-16,polling,connect,idle-1k,tls-fanout-16,tls-connect,half-echo,cores-10k",
+        "fanout-16,rooms-16,binary-16,echo-1,echo-16,polling,connect,idle-1k,tls-fanout-16,tls-connect,half-echo,cores-10k,burst-10k",
         "--out",
         &target().join("bench/smoke.json").to_string_lossy(),
     ]);

@@ -149,7 +149,11 @@ impl Loop<'_> {
             Traffic::Connect => self.args.clients,
             _ => self.args.concurrency,
         };
-        while wanted && self.connecting < at_a_time {
+        if !wanted {
+            return;
+        }
+        // Not until there are so many: those that fail at once never count.
+        for _ in self.connecting..at_a_time {
             let Some(at) = self.free.pop() else { return };
             if let Err(error) = self.open(at) {
                 self.free.push(at);
@@ -397,5 +401,29 @@ impl Loop<'_> {
         let state = client.state;
         self.meter
             .error(format!("unexpected while {state:?}: {}", excerpt(data)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        load: LoadArgs,
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_ends_the_run() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        drop(listener);
+        let cli = Cli::parse_from(["load", "echo", "--clients", "3", "--port", &port]);
+        let measured = run(&cli.load).unwrap();
+        assert!(measured.errors > 0);
+        assert!(measured.messages[0].starts_with("cannot "), "{measured:?}");
     }
 }

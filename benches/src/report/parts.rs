@@ -192,7 +192,12 @@ fn growth(results: &Results) -> Option<String> {
                 )
             } else {
                 let nanos = of(&|run| 1e9 / run.measured.per_cpu())?;
-                format!("{} ns per delivery", grouped(nanos))
+                let user = of(&|run| run.measured.user / run.measured.cpu.max(0.01))?;
+                format!(
+                    "{} ns per delivery, {} of them in user code",
+                    grouped(nanos),
+                    grouped(nanos * user)
+                )
             };
             let join = of(&|run| run.measured.join_micros.unwrap_or(f64::NAN))
                 .filter(|join| join.is_finite())
@@ -207,8 +212,8 @@ fn growth(results: &Results) -> Option<String> {
         .collect();
     (!rows.is_empty()).then(|| {
         format!(
-            "## How cost grows\n\nFanfare alone, CPU time of the server. Joins are emits with acknowledgement, sent by \
-             each client in one go.\n\n{}",
+            "## How cost grows\n\nFanfare alone, CPU time of the server; what is not user code is the kernel's `send`. Joins are \
+             emits with acknowledgement, sent by each client in one go.\n\n{}",
             table(&head("", &["", "cost", "per join"]), &rows)
         )
     })
