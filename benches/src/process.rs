@@ -73,8 +73,8 @@ impl Watch {
         usage
     }
 
-    /// CPU time to the nanosecond, of those threads that do not run at the moment.
-    pub(crate) fn running(&self) -> Duration {
+    /// CPU time to the nanosecond; that of a thread that is running is as old as the kernel's last tick.
+    pub(crate) fn cpu_time(&self) -> Duration {
         let tasks = self
             .0
             .iter()

@@ -125,13 +125,13 @@ impl<'a> Meter<'a> {
     /// Waits until the server does nothing more, and counts what it used until then.
     pub(super) fn watch_burst(&mut self) {
         let began = Instant::now();
-        let first = self.watch.running();
+        let first = self.watch.cpu_time();
         let (mut used, mut until) = (first, Duration::ZERO);
         loop {
             std::thread::sleep(LOOK);
-            let (now, running) = (began.elapsed(), self.watch.running());
-            if running != used {
-                (used, until) = (running, now);
+            let (now, latest) = (began.elapsed(), self.watch.cpu_time());
+            if latest != used {
+                (used, until) = (latest, now);
             } else if now - until > QUIET {
                 break;
             }

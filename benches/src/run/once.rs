@@ -94,16 +94,13 @@ impl Once {
         if scenario.part == Part::Tls {
             args.extend(["--ca".to_owned(), self.tls.cert.display().to_string()]);
         }
-        if pinned {
-            // A load generator that sleeps makes the server pay for waking it.
-            if !scenario.is_idle() {
-                args.push("--spin".to_owned());
-            }
-            let load = self.load(&target, &args, true)?;
-            return Ok((finish(load)?, Vec::new()));
+        // A load generator that sleeps makes the server pay for waking it.
+        if pinned && !scenario.is_idle() {
+            args.push("--spin".to_owned());
         }
-        if scenario.load == Load::AllCores {
-            return Ok((finish(self.load(&target, &args, false)?)?, Vec::new()));
+        if scenario.load != Load::WithProbe {
+            let load = self.load(&target, &args, pinned)?;
+            return Ok((finish(load)?, Vec::new()));
         }
         let before = self.probe(&target)?;
         let mut load = self.load(&target, &args, false)?;

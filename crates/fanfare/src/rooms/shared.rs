@@ -52,17 +52,25 @@ mod tests {
     const TRIES: usize = 300;
     const PREEMPTIONS: usize = 3;
 
-    /// Something that a thread does to the index.
-    #[derive(Default)]
+    /// Something that a thread does to the seat of a member.
     struct Move {
+        seat: u32,
         begun: AtomicBool,
         done: AtomicBool,
     }
 
     impl Move {
-        fn make(&self, step: impl FnOnce()) {
+        fn of(seat: u32) -> Self {
+            Self {
+                seat,
+                begun: AtomicBool::new(false),
+                done: AtomicBool::new(false),
+            }
+        }
+
+        fn make(&self, step: impl FnOnce(u32)) {
             self.begun.store(true, Ordering::SeqCst);
-            step();
+            step(self.seat);
             self.done.store(true, Ordering::SeqCst);
         }
     }
@@ -109,54 +117,39 @@ mod tests {
         }
         let world = Arc::new(World {
             rooms,
-            join: Move::default(),
-            leave: Move::default(),
-            removal: Move::default(),
+            join: Move::of(joins),
+            leave: Move::of(leaves),
+            removal: Move::of(removed),
         });
-        let run = |work: fn(&World, u32), seat: u32| {
-            let world = world.clone();
-            thread::spawn(move || work(&world, seat))
-        };
-        let threads = [
-            run(
-                |world, seat| {
-                    world.join.make(|| {
-                        world.rooms.write().join(seat, "room");
-                    });
-                },
-                joins,
-            ),
-            run(
-                |world, seat| {
-                    world.leave.make(|| {
-                        world.rooms.write().leave(seat, "room");
-                    });
-                },
-                leaves,
-            ),
-            run(
-                |world, seat| {
-                    world.removal.make(|| {
-                        world.rooms.write().remove(seat);
-                    });
-                },
-                removed,
-            ),
-            run(
-                |world, _| {
-                    broadcast(world, Some("room"));
-                    broadcast(world, Some("room"));
-                },
-                0,
-            ),
-            run(
-                |world, _| {
-                    broadcast(world, None);
-                    broadcast(world, Some("room"));
-                },
-                0,
-            ),
+        let works: [fn(&World); 5] = [
+            |world| {
+                world.join.make(|seat| {
+                    world.rooms.write().join(seat, "room");
+                });
+            },
+            |world| {
+                world.leave.make(|seat| {
+                    world.rooms.write().leave(seat, "room");
+                });
+            },
+            |world| {
+                world.removal.make(|seat| {
+                    world.rooms.write().remove(seat);
+                });
+            },
+            |world| {
+                broadcast(world, Some("room"));
+                broadcast(world, Some("room"));
+            },
+            |world| {
+                broadcast(world, None);
+                broadcast(world, Some("room"));
+            },
         ];
+        let threads = works.map(|work| {
+            let world = world.clone();
+            thread::spawn(move || work(&world))
+        });
         threads
             .into_iter()
             .for_each(|thread| thread.join().expect("a thread"));
