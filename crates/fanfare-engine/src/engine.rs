@@ -129,7 +129,7 @@ impl<H: Handler> Engine<H> {
     }
 
     pub(crate) fn find(&self, sid: &str) -> Option<Arc<Connection<H::State>>> {
-        self.table.get(&Sid::parse(sid)?)
+        self.table.get(&Sid::sent(sid)?)
     }
 
     /// The runtime that requests come in on. The first call starts the timer.

@@ -45,9 +45,15 @@ impl Sid {
         })
     }
 
-    /// What a client sent, if it can be a session id of ours.
+    /// What the application made, if it can be a session id.
     pub(crate) fn parse(text: &str) -> Option<Sid> {
-        if !(1..=Sid::MAX).contains(&text.len()) || !text.bytes().all(Self::may_hold) {
+        let fits = !text.is_empty() && text.bytes().all(Self::may_hold);
+        fits.then(|| Sid::sent(text)).flatten()
+    }
+
+    /// What a client sent, to be looked up; whatever stands in it, it is only compared.
+    pub(crate) fn sent(text: &str) -> Option<Sid> {
+        if text.len() > Sid::MAX {
             return None;
         }
         Some(match text.as_bytes().try_into() {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use fanfare_engine::{EngineBody, EngineFuture, EngineService, RemoteAddr, Secure, TrustedProxies};
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -82,9 +82,7 @@ fn believe<B>(proxies: &TrustedProxies, request: &mut Request<B>) {
 
 /// The answer to a handshake that is not let in.
 fn refusal<B>(io: &SocketIo, request: &Request<B>) -> Option<Response<EngineBody>> {
-    let is_sid = |pair: &str| pair.strip_prefix("sid=").is_some_and(|sid| !sid.is_empty());
-    let query = request.uri().query().unwrap_or("");
-    if request.method() != Method::GET || query.split('&').any(is_sid) {
+    if !EngineService::<Dispatcher>::is_handshake(request) {
         return None;
     }
     let address = request.extensions().get::<RemoteAddr>().map(|a| a.0.ip());

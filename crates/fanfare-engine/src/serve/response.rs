@@ -33,11 +33,9 @@ pub(super) fn write_head(
     }
     *close |= says_close;
     if has_body(status) && !says_length {
-        field(
-            out,
-            CONTENT_LENGTH.as_str(),
-            body.len().to_string().as_bytes(),
-        );
+        let mut digits = itoa::Buffer::new();
+        let len = digits.format(body.len());
+        field(out, CONTENT_LENGTH.as_str(), len.as_bytes());
     }
     if *close && !says_close {
         field(out, CONNECTION.as_str(), b"close");

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fanfare_protocol::engine::ErrorCode;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::EngineBody;
@@ -62,12 +62,11 @@ pub(super) fn posted(msie: bool) -> Answer {
     ok("text/html", Bytes::from_static(b"ok"), msie)
 }
 
+/// The server adds the length of the body.
 fn ok(content_type: &'static str, body: Bytes, msie: bool) -> Answer {
-    let len = body.len();
     let mut response = Response::new(EngineBody::new(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if msie {
         headers.insert(XSS_PROTECTION, HeaderValue::from_static("0"));

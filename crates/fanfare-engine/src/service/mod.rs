@@ -79,6 +79,11 @@ impl<H: Handler> EngineService<H> {
         path.starts_with(self.engine.config.path.as_str())
     }
 
+    /// Whether a request asks for a new session.
+    pub fn is_handshake<B>(request: &Request<B>) -> bool {
+        request.method() == Method::GET && !query::has_sid(request.uri().query().unwrap_or(""))
+    }
+
     fn answer<B>(&self, request: Request<B>) -> EngineFuture<H, B>
     where
         B: Body<Data = Bytes> + Send + 'static,

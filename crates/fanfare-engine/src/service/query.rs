@@ -18,9 +18,13 @@ pub(super) struct Params<'a> {
 
 impl<'a> Params<'a> {
     pub(super) fn parse(query: &'a str) -> Params<'a> {
+        let plain = memchr::memchr2(b'%', b'+', query.as_bytes()).is_none();
+        let decode = |value: &'a str| match plain {
+            true => Cow::Borrowed(value),
+            false => decode(value),
+        };
         let mut params = Params::default();
-        for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        for (name, value) in pairs(query) {
             match name {
                 "EIO" => params.eio4 = decode(value) == "4",
                 "transport" => params.transport = Some(decode(value)),
@@ -33,6 +37,26 @@ impl<'a> Params<'a> {
         }
         params
     }
+}
+
+/// The parameters of a query, not decoded.
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'&', query.as_bytes()).chain([query.len()]);
+    ends.map(move |end| {
+        let pair = &query[start..end];
+        start = end + 1;
+        // Names are short: looking at one byte after the other is the quickest.
+        match pair.bytes().position(|byte| byte == b'=') {
+            Some(at) => (&pair[..at], &pair[at + 1..]),
+            None => (pair, ""),
+        }
+    })
+}
+
+/// Whether a query names a session, so that the request is not a handshake.
+pub(super) fn has_sid(query: &str) -> bool {
+    pairs(query).any(|(name, value)| name == "sid" && !value.is_empty())
 }
 
 fn decode(value: &str) -> Cow<'_, str> {
@@ -56,6 +80,13 @@ mod tests {
         let params = Params::parse("EIO=3&EIO=4&sid=a&sid=&b64=1");
         assert!(params.eio4 && params.b64);
         assert_eq!(params.sid, None);
+        for (query, has) in [
+            ("t=1&sid=a", true),
+            ("sid=&a=sid&sids=1&sid", false),
+            ("", false),
+        ] {
+            assert_eq!(has_sid(query), has, "{query}");
+        }
         assert!(!Params::parse("").eio4);
         assert!(Params::parse("EIO=%34").eio4);
     }
