@@ -24,6 +24,8 @@ function command(server) {
 export const SERVER = process.env.FIXTURE || "rust";
 
 export class Fixture {
+  /** Whether several tests connect to it. */
+  shared = false;
   #child;
   #seen = [];
   #waiting = new Set();
@@ -45,7 +47,8 @@ export class Fixture {
       fixture.#stderr += text;
       if (process.env.VERBOSE) process.stderr.write(text);
     });
-    fixture.#exit = once(child, "exit").then(([code, signal]) => {
+    // Not `exit`: what it said last may still have to be read then.
+    fixture.#exit = once(child, "close").then(([code, signal]) => {
       for (const waiting of fixture.#waiting) waiting.fail(`the server ended (${code ?? signal})`);
       return { code, signal };
     });

@@ -82,6 +82,18 @@ export function collect(socket, name) {
   return list;
 }
 
+/**
+ * Closes a socket when the test is over. If other tests have the same server, they begin once it has noticed: they shall
+ * neither meet the socket in a room nor wait for its answer.
+ */
+function leaves(t, socket) {
+  t.after(async () => {
+    const { connected, fixture, id } = socket;
+    socket.disconnect();
+    if (connected && fixture.shared) await fixture.observed({ type: "disconnect", id });
+  });
+}
+
 /** A client of one version on one transport against the fixture of its suite. */
 export class Kind {
   constructor(client, transport) {
@@ -95,14 +107,16 @@ export class Kind {
       transports: TRANSPORTS[this.transport], forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 100,
       ...this.options, ...options,
     });
-    t.after(() => socket.disconnect());
+    socket.fixture = fixture;
+    leaves(t, socket);
     return socket;
   }
 
   /** Another namespace over the connection of `socket`. */
   also(t, socket, path, options = {}) {
     const other = socket.io.socket(path, options);
-    t.after(() => other.disconnect());
+    other.fixture = socket.fixture;
+    leaves(t, other);
     return other;
   }
 
@@ -152,6 +166,7 @@ export function matrix(title, { clients = Object.keys(CLIENTS), transports = Obj
       const kinds = transports.map((transport) => new Kind(client, transport));
       before(async () => {
         const fixture = await Fixture.start({ options: { ...CLIENTS[client].server, ...options } });
+        fixture.shared = true;
         for (const kind of kinds) kind.fixture = fixture;
       });
       after(async () => {

@@ -84,7 +84,7 @@ test("auth may be a function", async (t) => {
 for (const transport of ["polling", "websocket"]) {
   test(`a client that joins nothing is let go after the connect timeout, ${transport}`, async (t) => {
     const kind = new Kind("v4", transport);
-    const socket = kind.socket(t, "/stuck", { reconnection: false }, await fixture(t, kind, { connectTimeout: 300 }));
+    const socket = kind.socket(t, "/stuck", { reconnection: false }, await fixture(t, kind, { connectTimeout: 1000 }));
     const [reason] = await event(socket.io, "close");
     assert.equal(reason, "transport close");
   });

@@ -27,13 +27,14 @@ for (const transport of ["websocket", "upgrade"]) {
     await ask(other, "emit", { to: ["room"] }, "news", [0]); // Node needs one event for an offset
     await news.until(1);
     const gone = event(socket, "disconnect");
-    socket.io.reconnectionDelay(300);
+    socket.io.reconnection(false); // not before it has missed something
     cut(socket);
     await gone;
     await server.observed({ type: "disconnect", id });
     await ask(other, "emit", { to: ["room"] }, "news", [1]);
     await ask(other, "emit", { to: ["elsewhere"] }, "news", ["not for it"]);
     await ask(other, "emit", { via: "socket" }, "news", [2]);
+    socket.connect();
     await event(socket, "connect");
     assert.equal(socket.recovered, true);
     assert.equal(socket.id, id);
