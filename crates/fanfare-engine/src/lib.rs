@@ -49,7 +49,7 @@ pub use occasionally::Occasionally;
 pub use prepared::{Prepared, PreparedBuf};
 pub use proxy::{ForwardedHeader, NetworkError, Networks, TrustedProxies};
 pub use refusal::HttpRefusal;
-pub use serve::{ServeBody, ServeOptions, serve, serve_connection};
+pub use serve::{ServeBody, ServeBodyError, ServeOptions, serve, serve_connection};
 pub use service::{EngineBody, EngineFuture, EngineService};
 
 /// Decoders that are not public otherwise, for the targets in `fuzz/`.

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tower_service::Service;
 
+use super::body::BodyFeed;
 use super::request::{self, Parsed};
 use super::seats::{Call, Seat};
 use super::stream::poll_stalled;
@@ -27,6 +28,9 @@ use crate::{EngineBody, HttpRefusal, RemoteAddr, Secure};
 
 /// So much is read ahead while a request is being answered; the rest waits with the kernel.
 const READ_AHEAD: usize = 16 * 1024;
+/// Of the body of a request that was answered before all of it came, so much is read and thrown away, so that the
+/// connection can go on.
+const DISCARDED: usize = 64 * 1024;
 /// Bodies of up to this many bytes are copied behind their head; bigger ones are a second piece of the same write.
 const COPIED: usize = 4096;
 
@@ -83,6 +87,8 @@ struct Wire {
     rest: Vec<u8>,
     /// `rest` is the beginning of a head, and no more than that.
     incomplete: bool,
+    /// So much of what comes next is the rest of a body that nobody wants.
+    discard: usize,
     /// There has been a request.
     asked: bool,
     seat: Seat,
@@ -97,6 +103,8 @@ enum State<F> {
     Reading,
     Answering {
         answer: F,
+        /// The rest of the body goes there.
+        feed: Option<BodyFeed>,
         close: bool,
         takeover: Option<Takeover>,
     },
@@ -147,6 +155,7 @@ impl<S: Served> Connection<S> {
                 stream,
                 rest: Vec::new(),
                 incomplete: false,
+                discard: 0,
                 asked: false,
                 seat,
                 deadline: None,
@@ -196,6 +205,14 @@ impl<S: Served> Connection<S> {
                 let n = buf.filled().len();
                 match read {
                     Poll::Pending => Poll::Pending,
+                    Poll::Ready(Ok(())) if n > 0 && wire.discard > 0 => {
+                        let unwanted = n.min(wire.discard);
+                        wire.discard -= unwanted;
+                        if unwanted == n {
+                            return Poll::Ready(None);
+                        }
+                        Poll::Ready(self.look(&scratch[unwanted..n]))
+                    }
                     Poll::Ready(Ok(())) if n > 0 => {
                         scratch[..kept].copy_from_slice(&wire.rest);
                         if wire.incomplete && !scratch[kept..kept + n].contains(&b'\n') {
@@ -243,8 +260,9 @@ impl<S: Served> Connection<S> {
                 wire.rest.clear();
                 Some(self.fall_back(Bytes::copy_from_slice(input)))
             }
-            Parsed::Whole {
+            Parsed::Request {
                 mut request,
+                feed,
                 consumed,
                 close,
                 upgrade,
@@ -264,6 +282,7 @@ impl<S: Served> Connection<S> {
                 }
                 Some(State::Answering {
                     answer: self.service.call(request),
+                    feed,
                     close,
                     takeover,
                 })
@@ -398,6 +417,20 @@ impl Wire {
         false
     }
 
+    /// Reads more of a body. `false`: the client is gone.
+    fn poll_feed(&mut self, feed: &BodyFeed, cx: &mut Context<'_>) -> Poll<bool> {
+        let room = ready!(feed.poll_room(cx));
+        with_scratch(|scratch| {
+            let mut buf = ReadBuf::new(&mut scratch[..room]);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf));
+            let came = read.is_ok() && !buf.filled().is_empty();
+            if came {
+                feed.push(buf.filled(), cx);
+            }
+            Poll::Ready(came)
+        })
+    }
+
     /// Reads ahead while an answer is being made. Ready: the client is gone.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.rest.len() < READ_AHEAD {
@@ -438,11 +471,16 @@ impl<S: Served> Future for Connection<S> {
                 State::Reading => ready!(this.poll_reading(cx)),
                 State::Answering {
                     answer,
+                    feed,
                     close,
                     takeover,
                 } => match Pin::new(answer).poll(cx) {
                     Poll::Ready(Ok(answer)) => {
-                        let (close, takeover) = (*close, takeover.take());
+                        let (mut close, takeover) = (*close, takeover.take());
+                        if let (Some(feed), Some(wire)) = (feed, &mut this.wire) {
+                            wire.discard = feed.missing();
+                            close |= wire.discard > DISCARDED;
+                        }
                         // What answered is done with before the answer is on its way.
                         this.state = State::Over;
                         this.write(answer, close, takeover, cx)
@@ -450,7 +488,14 @@ impl<S: Served> Future for Connection<S> {
                     Poll::Ready(Err(never)) => match never {},
                     Poll::Pending => {
                         if let Some(wire) = &mut this.wire {
-                            ready!(wire.poll_gone(cx));
+                            match feed {
+                                Some(feed) if feed.missing() > 0 => {
+                                    if ready!(wire.poll_feed(feed, cx)) {
+                                        continue;
+                                    }
+                                }
+                                _ => ready!(wire.poll_gone(cx)),
+                            }
                         }
                         State::Over
                     }

@@ -31,7 +31,7 @@ use tower_service::Service;
 use crate::proxy::read_header;
 use crate::{EngineBody, HttpRefusal, Occasionally};
 
-pub use body::ServeBody;
+pub use body::{ServeBody, ServeBodyError};
 use connection::Connection;
 pub(crate) use connection::{Taken, Takeover};
 pub use options::ServeOptions;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
-use super::ServeBody;
+use super::body::{BodyFeed, ServeBody};
 
 /// More header fields than this are hyper's business.
 const HEADERS: usize = 64;
@@ -19,9 +19,11 @@ const HEADERS: usize = 64;
 pub(super) enum Parsed {
     /// The head of a request is not complete.
     Incomplete,
-    /// A whole request, body included.
-    Whole {
+    /// A request whose head is whole.
+    Request {
         request: Request<ServeBody>,
+        /// What the rest of its body goes to, if some is yet to come.
+        feed: Option<BodyFeed>,
         /// How much of the input it was.
         consumed: usize,
         /// The connection ends with the answer.
@@ -29,14 +31,14 @@ pub(super) enum Parsed {
         /// It asks for another protocol.
         upgrade: bool,
     },
-    /// Something else: another protocol, a body that is yet to come, an error. Nothing of it has been handled.
+    /// Something else: another protocol, a body of unknown length, an error. Nothing of it has been handled.
     Unusual,
 }
 
 /// Looks for a plain HTTP/1.1 request (RFC 9112) in `input`.
 ///
 /// What it takes is what leaves no doubt: one `Content-Length` at most, no transfer coding, no expectations, a path for
-/// a target, a head of at most `limit` bytes. The rest is [`Parsed::Unusual`], which includes what is wrong.
+/// a target, a head of at most `limit` bytes. The body may still be on its way. The rest is [`Parsed::Unusual`], which includes what is wrong.
 pub(super) fn parse(input: &[u8], limit: usize) -> Parsed {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
     let mut head = httparse::Request::new(&mut []);
@@ -46,10 +48,10 @@ pub(super) fn parse(input: &[u8], limit: usize) -> Parsed {
         Ok(httparse::Status::Partial) => return Parsed::Incomplete,
         Err(_) => return Parsed::Unusual,
     };
-    whole(input, &head, head_len).unwrap_or(Parsed::Unusual)
+    plain(input, &head, head_len).unwrap_or(Parsed::Unusual)
 }
 
-fn whole(input: &[u8], head: &httparse::Request<'_, '_>, head_len: usize) -> Option<Parsed> {
+fn plain(input: &[u8], head: &httparse::Request<'_, '_>, head_len: usize) -> Option<Parsed> {
     let method = match head.method? {
         "GET" => Method::GET,
         "POST" => Method::POST,
@@ -69,17 +71,22 @@ fn whole(input: &[u8], head: &httparse::Request<'_, '_>, head_len: usize) -> Opt
             length = Some(decimal(header.value)?);
         }
     }
-    let consumed = head_len.checked_add(length.unwrap_or(0))?;
-    if consumed > input.len() {
-        return None;
-    }
-    // The one copy: all values and the body share it.
-    let data = Bytes::copy_from_slice(&input[..consumed]);
+    let end = head_len.checked_add(length.unwrap_or(0))?;
+    let consumed = end.min(input.len());
+    // The one copy: all values share it, and the body, if it is whole.
+    let copied = if end == consumed { consumed } else { head_len };
+    let data = Bytes::copy_from_slice(&input[..copied]);
     let share = |part: &[u8]| {
         let start = part.as_ptr() as usize - input.as_ptr() as usize;
         data.slice(start..start + part.len())
     };
-    let mut request = Request::new(ServeBody::whole(data.slice(head_len..)));
+    let (body, feed) = if end == consumed {
+        (ServeBody::whole(data.slice(head_len..)), None)
+    } else {
+        let (body, feed) = ServeBody::arriving(&input[head_len..], end - consumed);
+        (body, Some(feed))
+    };
+    let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = Uri::from_maybe_shared(share(target.as_bytes())).ok()?;
     let (mut close, mut upgrade) = (false, false);
@@ -96,12 +103,13 @@ fn whole(input: &[u8], head: &httparse::Request<'_, '_>, head_len: usize) -> Opt
         let value = HeaderValue::from_maybe_shared(share(header.value)).ok()?;
         headers.append(name, value);
     }
-    if upgrade && consumed > head_len {
+    if upgrade && end > head_len {
         return None;
     }
     *request.headers_mut() = headers;
-    Some(Parsed::Whole {
+    Some(Parsed::Request {
         request,
+        feed,
         consumed,
         close,
         upgrade,
@@ -124,29 +132,33 @@ fn has_token(value: &[u8], token: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http_body::Body;
+
     use super::*;
 
     fn parse(input: &[u8]) -> Parsed {
         super::parse(input, 8192)
     }
 
-    fn is_whole(input: &str) -> bool {
-        matches!(parse(input.as_bytes()), Parsed::Whole { .. })
+    fn is_taken(input: &str) -> bool {
+        matches!(parse(input.as_bytes()), Parsed::Request { .. })
     }
 
     #[test]
     fn a_request_in_one_piece_is_taken_and_no_more() {
         let input = b"POST /a?b HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nContent-Length: 3\r\nX-A: 2\r\n\r\nabcGET /";
-        let Parsed::Whole {
+        let Parsed::Request {
             request,
+            feed,
             consumed,
             close,
             upgrade,
         } = parse(input)
         else {
-            panic!("it is whole")
+            panic!("it is plain")
         };
         assert_eq!(consumed, input.len() - "GET /".len());
+        assert!(feed.is_none());
         assert_eq!((close, upgrade), (false, false));
         assert_eq!(
             (request.method(), request.uri().to_string().as_str()),
@@ -157,10 +169,30 @@ mod tests {
     }
 
     #[test]
+    fn the_rest_of_a_body_may_be_yet_to_come() {
+        for length in ["4", "100", "4294967296"] {
+            let input = format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\nabc");
+            let Parsed::Request {
+                request,
+                feed,
+                consumed,
+                ..
+            } = parse(input.as_bytes())
+            else {
+                panic!("it is plain")
+            };
+            let length: usize = length.parse().unwrap();
+            assert_eq!(request.body().size_hint().exact(), Some(length as u64));
+            assert_eq!(feed.unwrap().missing(), length - 3);
+            assert_eq!(consumed, input.len());
+        }
+    }
+
+    #[test]
     fn connection_and_upgrade_are_seen() {
         let head = "GET / HTTP/1.1\r\nConnection: keep-alive, Close\r\nUpgrade: websocket\r\n\r\n";
-        let Parsed::Whole { close, upgrade, .. } = parse(head.as_bytes()) else {
-            panic!("it is whole")
+        let Parsed::Request { close, upgrade, .. } = parse(head.as_bytes()) else {
+            panic!("it is plain")
         };
         assert!(close && upgrade);
     }
@@ -174,7 +206,7 @@ mod tests {
                 "{end}"
             );
         }
-        assert!(is_whole(head));
+        assert!(is_taken(head));
     }
 
     #[test]
@@ -188,7 +220,6 @@ mod tests {
             "PRI * HTTP/2.0\r\n",
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
             "POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 0\r\n",
-            "POST / HTTP/1.1\r\nContent-Length: 4\r\n",
             "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n",
             "POST / HTTP/1.1\r\nContent-Length: +1\r\n",
             "POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n",
@@ -207,8 +238,8 @@ mod tests {
             );
         }
         let long = "x".repeat(8192);
-        assert!(!is_whole(&format!("GET / HTTP/1.1\r\nA: {long}\r\n\r\n")));
+        assert!(!is_taken(&format!("GET / HTTP/1.1\r\nA: {long}\r\n\r\n")));
         let many = "A: b\r\n".repeat(HEADERS + 1);
-        assert!(!is_whole(&format!("GET / HTTP/1.1\r\n{many}\r\n")));
+        assert!(!is_taken(&format!("GET / HTTP/1.1\r\n{many}\r\n")));
     }
 }

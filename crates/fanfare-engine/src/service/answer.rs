@@ -18,6 +18,15 @@ pub(super) fn empty(status: StatusCode) -> Answer {
     response
 }
 
+/// An empty answer behind which the connection ends.
+pub(super) fn last(status: StatusCode) -> Answer {
+    let mut response = empty(status);
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// The refusal of a request by an error code: JSON.
 pub(super) fn refusal(code: ErrorCode, message: Option<&str>) -> Answer {
     let body = match message {

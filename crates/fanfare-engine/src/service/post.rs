@@ -82,7 +82,10 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
         if !self.complete
             && let Err(status) = ready!(self.poll_body(cx))
         {
-            return Poll::Ready(answer::empty(status));
+            return Poll::Ready(match status {
+                StatusCode::REQUEST_TIMEOUT => answer::last(status),
+                _ => answer::empty(status),
+            });
         }
         self.complete = true;
         if let Some(_busy) = self.engine.enter(&self.conn) {
