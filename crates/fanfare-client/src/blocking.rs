@@ -186,7 +186,7 @@ impl Socket {
         self.runtime.block_on(self.socket.disconnect());
     }
 
-    /// The async socket, for everything that does not block anyway.
+    /// The async socket, for everything that does not block anyway: handlers, catch-all listeners, state.
     #[must_use]
     pub fn inner(&self) -> &crate::Socket {
         &self.socket

@@ -41,6 +41,7 @@ mod handler;
 mod io;
 mod manager;
 mod options;
+mod outgoing;
 mod queue;
 mod socket;
 pub mod typed;
@@ -63,6 +64,7 @@ pub use crate::io::tls::Tls;
 pub use crate::io::url::UrlError;
 pub use crate::manager::{Manager, ManagerEvents};
 pub use crate::options::{ClientBuilder, ManagerBuilder, SocketBuilder, TransportOptions};
+pub use crate::outgoing::OutgoingEvent;
 pub use crate::socket::Socket;
 pub use crate::typed::{Contract, NoAck, Typed, TypedEvent, TypedSocket};
 #[cfg(feature = "macros")]

@@ -21,6 +21,7 @@ use crate::handler::{
 };
 use crate::manager::Manager;
 use crate::options::{SocketOptions, auth_callback, auth_json};
+use crate::outgoing::{OutgoingEvent, OutgoingListener};
 use crate::protocol::{EmitOptions, Emitted, Payload, SocketId};
 use crate::queue::{Bounds, queue};
 
@@ -85,6 +86,9 @@ impl Socket {
         let socket = Self {
             inner: Arc::new(inner),
         };
+        // Nobody else has it yet.
+        let _ = socket.inner.shared.owner.set(Arc::downgrade(&socket.inner));
+        socket.update_outgoing();
         if !socket.inner.handlers.is_empty() {
             socket.start_dispatch();
         }
@@ -429,11 +433,92 @@ impl Socket {
         id
     }
 
-    /// Handles every event from now on, before its own handlers.
+    /// Handles every event from now on, before its own handlers. As with the JavaScript client it may acknowledge, and
+    /// then does so before them.
     pub fn on_any<T: 'static>(&self, handler: impl Handler<OnEvent, T>) -> ListenerId {
         let id = self.inner.handlers.on_any(erase(handler));
         self.start_dispatch();
         id
+    }
+
+    /// As [`on_any`](Self::on_any), before the handlers of every event that were added earlier.
+    pub fn prepend_any<T: 'static>(&self, handler: impl Handler<OnEvent, T>) -> ListenerId {
+        let id = self.inner.handlers.prepend_any(erase(handler));
+        self.start_dispatch();
+        id
+    }
+
+    /// Removes all handlers of every event; says how many. One of them goes with
+    /// [`remove_listener`](Self::remove_listener).
+    pub fn off_any(&self) -> usize {
+        self.inner.handlers.off_any()
+    }
+
+    /// The handlers of every event, in their order (`listenersAny`).
+    #[must_use]
+    pub fn listeners_any(&self) -> Vec<ListenerId> {
+        self.inner.handlers.any_ids()
+    }
+
+    /// Adds a listener for every event that is sent to the server, called when it is handed to the connection: at once
+    /// while the socket is connected, otherwise when what was kept leaves. With
+    /// [`retries`](crate::ClientBuilder::retries) it hears of each try, and of acknowledgements and dropped events never.
+    ///
+    /// Listeners hear of events in the order in which these leave. They run in the thread that emits, or in the
+    /// connection's task, and must not block; they may emit.
+    ///
+    /// ```no_run
+    /// use fanfare_client::{OutgoingEvent, Socket};
+    ///
+    /// # fn run(socket: &Socket) {
+    /// socket.on_any_outgoing(|_: &Socket, event: &OutgoingEvent| println!("sent {}", event.name()));
+    /// # }
+    /// ```
+    pub fn on_any_outgoing(
+        &self,
+        listener: impl Fn(&Self, &OutgoingEvent) + Send + Sync + 'static,
+    ) -> ListenerId {
+        self.add_outgoing(Arc::new(listener), false)
+    }
+
+    /// As [`on_any_outgoing`](Self::on_any_outgoing), before the listeners that were added earlier.
+    pub fn prepend_any_outgoing(
+        &self,
+        listener: impl Fn(&Self, &OutgoingEvent) + Send + Sync + 'static,
+    ) -> ListenerId {
+        self.add_outgoing(Arc::new(listener), true)
+    }
+
+    fn add_outgoing(&self, listener: OutgoingListener, first: bool) -> ListenerId {
+        let id = self.inner.handlers.add_outgoing(listener, first);
+        self.update_outgoing();
+        id
+    }
+
+    /// Removes all listeners for what is sent; says how many. One of them goes with
+    /// [`remove_listener`](Self::remove_listener).
+    pub fn off_any_outgoing(&self) -> usize {
+        let gone = self.inner.handlers.off_any_outgoing();
+        self.update_outgoing();
+        gone
+    }
+
+    /// The listeners for what is sent, in their order (`listenersAnyOutgoing`).
+    #[must_use]
+    pub fn listeners_any_outgoing(&self) -> Vec<ListenerId> {
+        self.inner.handlers.outgoing_ids()
+    }
+
+    pub(crate) fn outgoing_listeners(&self) -> Vec<OutgoingListener> {
+        self.inner.handlers.outgoing()
+    }
+
+    /// Has the state machine report what is sent if anybody listens. Asked with its lock held, so that of several
+    /// changes the last one counts.
+    fn update_outgoing(&self) {
+        let (id, handlers) = (self.inner.id, &self.inner.handlers);
+        self.core()
+            .with(|state, _| state.manager.report_outgoing(id, handlers.has_outgoing()));
     }
 
     /// Runs after each connect from now on.
@@ -460,13 +545,21 @@ impl Socket {
         id
     }
 
+    /// The handlers of an event, in their order.
+    #[must_use]
+    pub fn listeners(&self, event: &str) -> Vec<ListenerId> {
+        self.inner.handlers.ids(event)
+    }
+
     /// Removes all handlers of an event.
     pub fn off(&self, event: &str) {
         self.inner.handlers.off(event);
     }
 
-    /// Removes one handler.
-    pub fn remove_listener(&self, id: ListenerId) {
-        self.inner.handlers.remove(id);
+    /// Removes one handler or listener, of whatever kind; `false` if it was gone already.
+    pub fn remove_listener(&self, id: ListenerId) -> bool {
+        let removed = self.inner.handlers.remove(id);
+        self.update_outgoing();
+        removed
     }
 }

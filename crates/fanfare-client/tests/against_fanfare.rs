@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare::{Ack, ConnectError, Data, Namespace, Socket, SocketIo};
 use fanfare_client::{
-    AckError, DisconnectReason, Manager, ManagerEvent, SocketEvent, StartError, Transport, connect,
+    AckError, DisconnectReason, Manager, ManagerEvent, OutgoingEvent, Parser, SocketEvent,
+    StartError, Transport, connect,
 };
 use serde_json::{Value, json};
 
@@ -279,4 +281,213 @@ async fn a_handler_that_never_ends_stops_neither_pings_nor_other_namespaces() {
     eprintln!("end {:?}", began.elapsed());
     assert!(started.load(std::sync::atomic::Ordering::SeqCst) >= 1024);
     assert!(main.connected() && other.connected());
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn note(&self, entry: impl Into<String>) {
+        self.0.lock().unwrap().push(entry.into());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    /// A listener that notes what is sent.
+    fn sent(
+        &self,
+        label: &'static str,
+    ) -> impl Fn(&fanfare_client::Socket, &OutgoingEvent) + Send + Sync + 'static {
+        let log = self.clone();
+        move |_, event| {
+            let args: Value = event.data().unwrap();
+            log.note(format!("{label} {} {args}", event.name()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn catch_alls_come_first_in_order_and_go() {
+    let (_io, url) = server().await;
+    let log = Log::default();
+    let says = |label: &'static str| {
+        let log = log.clone();
+        move |event: fanfare_client::Event| {
+            let log = log.clone();
+            async move { log.note(format!("{label} {}", event.name())) }
+        }
+    };
+    let socket = soon(connect(&url).on_any(says("second"))).await.unwrap();
+    let own = socket.on("said", says("own"));
+    let first = socket.prepend_any(says("first"));
+    let third = socket.on_any(says("third"));
+    assert_eq!(socket.listeners("said"), [own]);
+    assert!(socket.listeners("unsaid").is_empty());
+    let any = socket.listeners_any();
+    assert_eq!((any[0], any[2], any.len()), (first, third, 3));
+
+    // Events of the server have passed them all when a later one has.
+    let mut said = socket.listen::<u32>("said");
+    let (seen, mut handled) = tokio::sync::mpsc::unbounded_channel();
+    socket.on("said", move || {
+        seen.send(()).unwrap();
+        async {}
+    });
+    let mut said_one = async || {
+        socket.emit("say", 1).unwrap();
+        soon(said.next()).await.unwrap().unwrap();
+        soon(handled.recv()).await.unwrap();
+        log.take()
+    };
+    let all = ["first said", "second said", "third said", "own said"];
+    assert_eq!(said_one().await, all);
+    assert!(socket.remove_listener(first) && !socket.remove_listener(first));
+    assert_eq!(said_one().await, all[1..]);
+    assert_eq!(socket.off_any(), 2);
+    assert!(socket.listeners_any().is_empty());
+    assert_eq!(said_one().await, all[3..]);
+}
+
+#[tokio::test]
+async fn catch_alls_may_acknowledge() {
+    let (_io, url) = server().await;
+    let socket = soon(connect(&url).on_any(
+        |fanfare_client::EventName(name): fanfare_client::EventName| async move {
+            assert_eq!(&*name, "question");
+            fanfare_client::Ack(7)
+        },
+    ))
+    .await
+    .unwrap();
+    socket.on("question", || async { fanfare_client::Ack(8) });
+    let answer: u32 = soon(socket.emit_with_ack("question", ())).await.unwrap();
+    assert_eq!(answer, 7, "the first answer counts");
+}
+
+#[tokio::test]
+async fn outgoing_events_are_seen_when_they_leave() {
+    for parser in [Parser::Json, Parser::Msgpack] {
+        let io = SocketIo::builder().namespace(
+            Namespace::new("/")
+                .on("echo", async |Data(value): Data<Value>| Ack(value))
+                .on("ask", async |socket: Socket| {
+                    let answer: u32 = socket.emit_with_ack("question", ()).await?;
+                    Ok::<_, fanfare::AckError>(Ack(answer))
+                }),
+        );
+        let io = match parser {
+            Parser::Msgpack => io.parser(fanfare::parser::MsgpackParser),
+            _ => io,
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(fanfare::serve_listener(listener, io.build().unwrap()));
+
+        let log = Log::default();
+        let socket = connect(&url)
+            .parser(parser)
+            .on("question", || async { fanfare_client::Ack(42) })
+            .on_any_outgoing(log.sent("b"))
+            .build()
+            .unwrap();
+        let a = socket.prepend_any_outgoing(log.sent("a"));
+        let c = socket.on_any_outgoing(log.sent("c"));
+        let listeners = socket.listeners_any_outgoing();
+        assert_eq!((listeners[0], listeners[2], listeners.len()), (a, c, 3));
+        // Neither what waits, before it leaves, nor what is dropped.
+        socket.emit("echo", 1).unwrap();
+        assert!(!socket.emit_volatile("echo", 2).unwrap());
+        assert!(log.take().is_empty());
+        socket.connect();
+        let three: u32 = soon(socket.emit_with_ack("echo", 3)).await.unwrap();
+        assert_eq!(three, 3);
+        let expected = ["a echo 1", "b echo 1", "c echo 1"];
+        let later = ["a echo 3", "b echo 3", "c echo 3"];
+        assert_eq!(log.take(), [expected, later].concat());
+        // At once while connected; acknowledgements do not pass.
+        assert!(socket.remove_listener(c) && !socket.remove_listener(c));
+        socket.emit("echo", 4).unwrap();
+        assert_eq!(log.take(), ["a echo 4", "b echo 4"]);
+        let answer: u32 = soon(socket.emit_with_ack("ask", ())).await.unwrap();
+        assert_eq!(answer, 42);
+        assert_eq!(log.take(), ["a ask null", "b ask null"]);
+        // With its attachments.
+        let noted = log.clone();
+        assert_eq!(socket.off_any_outgoing(), 2);
+        socket.on_any_outgoing(move |socket, event| {
+            let (n, data): (u8, Bytes) = event.data().unwrap();
+            assert!(socket.connected());
+            noted.note(format!("{n} {} {}", event.arg_count(), data.len()));
+        });
+        socket
+            .emit("echo", (5, Bytes::from_static(b"abc")))
+            .unwrap();
+        assert_eq!(log.take(), ["5 2 3"]);
+        assert_eq!(socket.off_any_outgoing(), 1);
+        socket.emit("echo", 6).unwrap();
+        assert!(log.take().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn listeners_for_what_is_sent_may_emit_panic_and_end_the_socket() {
+    let (_io, url) = server().await;
+    let log = Log::default();
+    let socket = soon(connect(&url).on_any_outgoing(|socket, event| {
+        if event.name() == "say" {
+            socket.emit("echo", "said").unwrap();
+            assert_ne!(event.data::<u32>().unwrap(), 1, "a panic");
+        }
+    }))
+    .await
+    .unwrap();
+    socket.on_any_outgoing(log.sent("sent"));
+    socket.emit("say", 1).unwrap();
+    socket.emit("say", 2).unwrap();
+    // In the order in which they left.
+    let order = ["say 1", "echo \"said\"", "say 2", "echo \"said\""].map(|e| format!("sent {e}"));
+    assert_eq!(log.take(), order);
+
+    // The last handle of a socket of the same connection may be one that a listener holds.
+    let other = soon(socket.manager().socket("/other")).await.unwrap();
+    let mut events = other.events();
+    let held = Mutex::new(Some(other));
+    socket.on_any_outgoing(move |_, _| drop(held.lock().unwrap().take()));
+    socket.emit("say", 3).unwrap();
+    while soon(events.next()).await.is_some() {}
+
+    // As may one that is taken off.
+    let other = soon(socket.manager().socket("/other")).await.unwrap();
+    let mut events = other.events();
+    socket.on_any_outgoing(move |_, _| assert!(other.connected()));
+    socket.emit("say", 4).unwrap();
+    assert_eq!(socket.off_any_outgoing(), 4);
+    while soon(events.next()).await.is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_several_threads_send_is_told_in_the_order_in_which_it_leaves() {
+    let (_io, url) = server().await;
+    let log = Log::default();
+    let socket = soon(connect(&url)).await.unwrap();
+    let mut said = socket.listen::<u32>("said");
+    socket.on_any_outgoing(log.sent("sent"));
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let socket = &socket;
+            scope.spawn(move || {
+                for n in 0..250 {
+                    socket.emit("say", thread * 250 + n).unwrap();
+                }
+            });
+        }
+    });
+    let told = log.take();
+    assert_eq!(told.len(), 1000);
+    for told in told {
+        let n = soon(said.next()).await.unwrap().unwrap();
+        assert_eq!(told, format!("sent say {n}"));
+    }
 }

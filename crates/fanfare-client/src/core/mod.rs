@@ -21,6 +21,7 @@ use crate::event::{Event, SocketEvent};
 use crate::io::connector::Connector;
 use crate::io::polling::SharedPolling;
 use crate::io::websocket::{self, Command};
+use crate::outgoing::{self, Untold};
 use crate::protocol::{
     self, AckKey, Action, AuthError, ConnectionId, Input, Manager, ManagerEvent, Parser, SocketId,
 };
@@ -47,6 +48,7 @@ pub(crate) struct State {
     pub(crate) sockets: HashMap<SocketId, Arc<Shared>>,
     pub(crate) observers: Vec<mpsc::Sender<ManagerEvent>>,
     connections: HashMap<ConnectionId, Connection>,
+    untold: Untold,
     /// When the timer task will wake.
     armed: Option<Instant>,
     /// No handle is left.
@@ -83,6 +85,7 @@ impl Core {
                 sockets: HashMap::new(),
                 observers: Vec::new(),
                 connections: HashMap::new(),
+                untold: Untold::default(),
                 armed: None,
                 shutdown: false,
             }),
@@ -96,12 +99,30 @@ impl Core {
         core
     }
 
-    /// Does something with the state machine and carries out what follows from it.
+    /// Does something with the state machine and carries out what follows from it. Those who listen to what is sent
+    /// have heard of it afterwards, unless another thread is telling them.
     pub(crate) fn with<R>(self: &Arc<Self>, f: impl FnOnce(&mut State, Instant) -> R) -> R {
         let mut state = self.state.lock();
         let result = f(&mut state, now());
         self.pump(&mut state);
+        let tell = state.untold.begin();
+        drop(state);
+        if tell {
+            self.tell();
+        }
         result
+    }
+
+    /// Tells those who listen to what is sent.
+    #[cold]
+    fn tell(&self) {
+        loop {
+            let next = self.state.lock().untold.next();
+            let Some((socket, payload)) = next else {
+                return;
+            };
+            outgoing::tell(&socket, &payload);
+        }
     }
 
     /// Only looks.
@@ -353,6 +374,9 @@ impl Core {
                     }
                     protocol::SocketEvent::Event(event) => {
                         SocketEvent::Event(Event::new(self, id, event))
+                    }
+                    protocol::SocketEvent::Outgoing(payload) => {
+                        return state.untold.push(shared.clone(), payload);
                     }
                     _ => return,
                 };

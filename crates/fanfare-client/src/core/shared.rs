@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::error::ConnectError;
 use crate::event::SocketEvent;
 use crate::queue::Sender;
+use crate::socket::{Inner, Socket};
 
 pub(crate) type AuthFuture = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
@@ -55,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) auth: Mutex<AuthSource>,
     pub(crate) status: watch::Sender<Status>,
     listeners: Mutex<Vec<Sender>>,
+    /// The socket, for those of its listeners that are called from here.
+    pub(crate) owner: OnceLock<Weak<Inner>>,
 }
 
 impl Shared {
@@ -63,7 +66,13 @@ impl Shared {
             auth: Mutex::new(auth),
             status: watch::Sender::new(Status::Pending),
             listeners: Mutex::default(),
+            owner: OnceLock::new(),
         }
+    }
+
+    /// The socket, as long as somebody has it.
+    pub(crate) fn owner(&self) -> Option<Socket> {
+        self.owner.get()?.upgrade().map(Socket::from_inner)
     }
 
     pub(crate) fn listen(&self, sender: Sender) {

@@ -15,6 +15,7 @@ use super::{
     OnEvent, Outcome, Rejection,
 };
 use crate::event::SocketEvent;
+use crate::outgoing::OutgoingListener;
 use crate::queue::{Receiver, Take};
 use crate::socket::{Inner, Socket};
 
@@ -46,6 +47,7 @@ struct Table {
     next: u64,
     events: HashMap<String, Vec<Listener<OnEvent>>>,
     any: Vec<Listener<OnEvent>>,
+    outgoing: Vec<(ListenerId, OutgoingListener)>,
     connect: Vec<Listener<OnConnect>>,
     disconnect: Vec<Listener<OnDisconnect>>,
     connect_error: Vec<Listener<OnConnectError>>,
@@ -53,12 +55,16 @@ struct Table {
 
 impl Table {
     fn listener<M: Moment>(&mut self, handler: Arc<dyn Erased<M>>, once: bool) -> Listener<M> {
-        self.next += 1;
         Listener {
-            id: ListenerId(self.next),
+            id: self.id(),
             once,
             handler,
         }
+    }
+
+    fn id(&mut self) -> ListenerId {
+        self.next += 1;
+        ListenerId(self.next)
     }
 }
 
@@ -93,6 +99,71 @@ impl Handlers {
     add!(disconnect, OnDisconnect);
     add!(connect_error, OnConnectError);
     add!(any, OnEvent);
+
+    /// Puts a handler of every event before the others.
+    pub(crate) fn prepend_any(&self, handler: Arc<dyn Erased<OnEvent>>) -> ListenerId {
+        let mut table = self.table.write();
+        let listener = table.listener(handler, false);
+        let id = listener.id;
+        table.any.insert(0, listener);
+        id
+    }
+
+    /// Adds a listener for what is sent, behind the others or before them.
+    pub(crate) fn add_outgoing(&self, listener: OutgoingListener, first: bool) -> ListenerId {
+        let mut table = self.table.write();
+        let id = table.id();
+        let at = if first { 0 } else { table.outgoing.len() };
+        table.outgoing.insert(at, (id, listener));
+        id
+    }
+
+    /// The listeners for what is sent, for somebody who does not hold the lock while they run.
+    pub(crate) fn outgoing(&self) -> Vec<OutgoingListener> {
+        let table = self.table.read();
+        let listeners = table.outgoing.iter();
+        listeners.map(|(_, listener)| listener.clone()).collect()
+    }
+
+    pub(crate) fn has_outgoing(&self) -> bool {
+        !self.table.read().outgoing.is_empty()
+    }
+
+    /// The handlers of an event, in their order.
+    pub(crate) fn ids(&self, event: &str) -> Vec<ListenerId> {
+        let table = self.table.read();
+        let listeners = table.events.get(event).into_iter().flatten();
+        listeners.map(|listener| listener.id).collect()
+    }
+
+    /// The handlers of every event, in their order.
+    pub(crate) fn any_ids(&self) -> Vec<ListenerId> {
+        let table = self.table.read();
+        table.any.iter().map(|listener| listener.id).collect()
+    }
+
+    /// The listeners for what is sent, in their order.
+    pub(crate) fn outgoing_ids(&self) -> Vec<ListenerId> {
+        self.table
+            .read()
+            .outgoing
+            .iter()
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Removes all handlers of every event; says how many.
+    pub(crate) fn off_any(&self) -> usize {
+        // Dropped without the lock, for they may hold the last handle of something.
+        let gone = std::mem::take(&mut self.table.write().any);
+        gone.len()
+    }
+
+    /// Removes all listeners for what is sent; says how many.
+    pub(crate) fn off_any_outgoing(&self) -> usize {
+        let gone = std::mem::take(&mut self.table.write().outgoing);
+        gone.len()
+    }
 
     pub(crate) fn on(&self, event: String, handler: Arc<dyn Erased<OnEvent>>) -> ListenerId {
         self.add(event, handler, false)
@@ -129,20 +200,35 @@ impl Handlers {
 
     /// Removes all handlers of an event.
     pub(crate) fn off(&self, event: &str) {
-        self.table.write().events.remove(event);
+        let gone = self.table.write().events.remove(event);
+        drop(gone);
     }
 
-    /// Removes one handler.
-    pub(crate) fn remove(&self, id: ListenerId) {
-        let mut table = self.table.write();
-        table.events.retain(|_, listeners| {
-            listeners.retain(|listener| listener.id != id);
-            !listeners.is_empty()
-        });
-        table.any.retain(|listener| listener.id != id);
-        table.connect.retain(|listener| listener.id != id);
-        table.disconnect.retain(|listener| listener.id != id);
-        table.connect_error.retain(|listener| listener.id != id);
+    /// Removes one handler; `false` if it was gone already.
+    pub(crate) fn remove(&self, id: ListenerId) -> bool {
+        fn take<T>(list: &mut Vec<T>, is: impl FnMut(&T) -> bool) -> Option<T> {
+            let at = list.iter().position(is)?;
+            Some(list.remove(at))
+        }
+        fn of<M: Moment>(list: &mut Vec<Listener<M>>, id: ListenerId) -> Option<Listener<M>> {
+            take(list, |listener| listener.id == id)
+        }
+        let mut guard = self.table.write();
+        let table = &mut *guard;
+        let event = table.events.values_mut().find_map(|list| of(list, id));
+        table.events.retain(|_, list| !list.is_empty());
+        let event = event.or_else(|| of(&mut table.any, id));
+        let outgoing = take(&mut table.outgoing, |(other, _)| *other == id);
+        let connect = of(&mut table.connect, id);
+        let disconnect = of(&mut table.disconnect, id);
+        let connect_error = of(&mut table.connect_error, id);
+        // Before it is dropped, for it may hold the last handle of something.
+        drop(guard);
+        event.is_some()
+            || outgoing.is_some()
+            || connect.is_some()
+            || disconnect.is_some()
+            || connect_error.is_some()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

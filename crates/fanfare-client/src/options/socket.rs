@@ -142,6 +142,25 @@ macro_rules! socket_options {
             self
         }
 
+        /// Listens to every event that is sent to the server, see
+        /// [`Socket::on_any_outgoing`](crate::Socket::on_any_outgoing).
+        ///
+        /// ```
+        /// use fanfare_client::{OutgoingEvent, Socket, connect};
+        ///
+        /// let client = connect("http://localhost:3000")
+        ///     .on_any_outgoing(|_: &Socket, event: &OutgoingEvent| println!("sent {}", event.name()));
+        /// ```
+        pub fn on_any_outgoing(
+            self,
+            listener: impl Fn(&crate::Socket, &crate::OutgoingEvent) + Send + Sync + 'static,
+        ) -> Self {
+            self.socket
+                .handlers
+                .add_outgoing(std::sync::Arc::new(listener), false);
+            self
+        }
+
         /// Runs after each connect and reconnect: an async function of a [`Socket`](crate::Socket) and
         /// [`Connected`](crate::Connected), both optional.
         ///

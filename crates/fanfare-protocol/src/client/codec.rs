@@ -129,6 +129,34 @@ impl Payload {
         self.data.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
     }
 
+    /// The name and the arguments of an event; `None` if it is none, or nested deeper than
+    /// [`Limits::JSON_DEPTH_CEILING`].
+    #[must_use]
+    pub fn decode(&self) -> Option<(Arc<str>, ArgsBuf)> {
+        // Its own, whatever is taken from servers.
+        let limits = Limits {
+            max_payload: usize::MAX,
+            max_attachments: usize::MAX,
+            max_attachment_bytes: usize::MAX,
+            max_json_depth: Limits::JSON_DEPTH_CEILING,
+            max_event_name_len: usize::MAX,
+            ..Limits::default()
+        };
+        let mut decoder = Decoder::new(self.parser);
+        let mut decoded = None;
+        for packet in self.packets(Kind::Event, "/", None) {
+            decoded = match packet.body {
+                // Behind the digit of Engine.IO.
+                Body::Text(text) => decoder.text(&text[1..], &limits).ok()?,
+                Body::Binary(data) => decoder.binary(&data, &limits).ok()?,
+            };
+        }
+        match decoded? {
+            Decoded::Event { name, args, .. } => Some((name, args)),
+            _ => None,
+        }
+    }
+
     /// The Engine.IO packets of this payload as an event or acknowledgement.
     pub(super) fn packets(&self, kind: Kind, nsp: &str, ack: Option<u64>) -> Vec<Packet> {
         let mut out = Vec::with_capacity(self.data.len() + nsp.len() + 32);

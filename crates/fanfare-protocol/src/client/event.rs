@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Transport;
+use super::{Payload, Transport};
 use crate::socket::ArgsBuf;
 
 /// One attempt at a connection over one first transport. Inputs of an older one are ignored.
@@ -247,6 +247,8 @@ pub enum SocketEvent {
     },
     /// An event of the server.
     Event(IncomingEvent),
+    /// An event is sent to the server; only with [`Manager::report_outgoing`](super::Manager::report_outgoing).
+    Outgoing(Payload),
 }
 
 /// An event that the server emitted.

@@ -6,8 +6,10 @@ use std::time::Instant;
 use super::{Link, Manager};
 use crate::client::codec::Kind;
 use crate::client::engine::Engine;
+use crate::client::socket::Outgoing;
 use crate::client::{
-    AckError, AckKey, EmitError, EmitOptions, Emitted, Event, Packet, Payload, SocketId,
+    AckError, AckKey, EmitError, EmitOptions, Emitted, Event, Packet, Payload, SocketEvent,
+    SocketId,
 };
 
 impl Manager {
@@ -75,8 +77,7 @@ impl Manager {
             let ack = asked
                 .map(|key| socket.expect_ack(now, key, options.timeout, false))
                 .transpose()?;
-            let packets = payload.packets(Kind::Event, &socket.nsp, ack);
-            self.send(packets);
+            self.send_event(id, Outgoing { payload, ack });
             return Ok((Emitted::Sent, asked));
         }
         let ack = asked
@@ -147,15 +148,24 @@ impl Manager {
     }
 
     pub(super) fn drain_queue(&mut self, now: Instant, id: SocketId) {
-        let Some(socket) = self.socket_mut(id) else {
+        let socket = self.socket_mut(id);
+        if let Some(outgoing) = socket.and_then(|socket| socket.drain_queue(now)) {
+            self.send_event(id, outgoing);
+        }
+    }
+
+    /// Hands an event to the connection.
+    pub(super) fn send_event(&mut self, id: SocketId, outgoing: Outgoing) {
+        let Some(socket) = self.socket(id) else {
             return;
         };
-        if let Some(outgoing) = socket.drain_queue(now) {
-            let packets = outgoing
-                .payload
-                .packets(Kind::Event, &socket.nsp, outgoing.ack);
-            self.send(packets);
+        let Outgoing { payload, ack } = outgoing;
+        let packets = payload.packets(Kind::Event, &socket.nsp, ack);
+        if socket.report_outgoing {
+            self.events
+                .push_back(Event::Socket(id, SocketEvent::Outgoing(payload)));
         }
+        self.send(packets);
     }
 }
 

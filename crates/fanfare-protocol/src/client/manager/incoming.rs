@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Manager, V2_HINT};
-use crate::client::codec::{self, Decoded, Kind};
+use crate::client::codec::{self, Decoded};
 use crate::client::engine::Sink;
 use crate::client::socket::Phase;
 use crate::client::{
@@ -116,7 +116,6 @@ impl Manager {
         let recovered = socket.joined(sid.clone(), joined.pid);
         let received = socket.take_received();
         let outgoing = socket.take_buffered(now, &mut self.events);
-        let nsp = socket.nsp.clone();
         self.events.push_back(Event::Socket(
             id,
             SocketEvent::Connect { id: sid, recovered },
@@ -126,8 +125,8 @@ impl Manager {
                 .into_iter()
                 .map(|event| Event::Socket(id, SocketEvent::Event(event))),
         );
-        for packet in outgoing {
-            self.send(packet.payload.packets(Kind::Event, &nsp, packet.ack));
+        for event in outgoing {
+            self.send_event(id, event);
         }
         self.drain_queue(now, id);
     }

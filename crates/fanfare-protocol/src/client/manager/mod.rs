@@ -176,6 +176,14 @@ impl Manager {
         self.socket(id).is_some_and(|socket| socket.recovered)
     }
 
+    /// Whether to report each event of a socket that is handed to the connection, as [`SocketEvent::Outgoing`]: those
+    /// that waited when they leave, those of the `retries` queue at each try, acknowledgements never.
+    pub fn report_outgoing(&mut self, id: SocketId, report: bool) {
+        if let Some(socket) = self.socket_mut(id) {
+            socket.report_outgoing = report;
+        }
+    }
+
     /// Events that wait in a socket's offline buffer and `retries` queue, and their bytes.
     #[must_use]
     pub fn buffered(&self, id: SocketId) -> (usize, usize) {

@@ -91,6 +91,8 @@ pub(super) struct Socket {
     next_ack: u64,
     queue: VecDeque<Queued>,
     queued_bytes: usize,
+    /// The application wants to know what is sent.
+    pub(super) report_outgoing: bool,
 }
 
 impl Socket {
@@ -115,6 +117,7 @@ impl Socket {
             next_ack: 0,
             queue: VecDeque::new(),
             queued_bytes: 0,
+            report_outgoing: false,
         }
     }
 

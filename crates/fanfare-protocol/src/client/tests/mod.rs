@@ -215,7 +215,7 @@ impl Driver {
                     Some(format!("ack {}", args.as_args().raw_json().unwrap_or("?")))
                 }
                 Event::Ack(_, Err(error)) => Some(format!("ack error: {error}")),
-                Event::Manager(_) => None,
+                Event::Manager(_) | Event::Socket(_, SocketEvent::Outgoing(_)) => None,
             })
             .collect()
     }
