@@ -288,3 +288,58 @@ async fn windows_that_zlib_cannot_make_are_an_error() {
         );
     }
 }
+
+#[cfg(feature = "macros")]
+#[tokio::test]
+async fn events_as_types_are_sent_as_they_are_if_asked_for() {
+    use fanfare_client::{Contract, Typed, TypedEvent};
+
+    #[derive(serde::Serialize, serde::Deserialize, TypedEvent)]
+    #[event(ack = String)]
+    struct Echo(String);
+
+    #[derive(Contract)]
+    #[contract(namespace = "/", from_clients(Echo), from_server(Echo))]
+    struct Main;
+
+    let main = Namespace::new("/").on_event(
+        async |socket: fanfare::Socket, Typed(Echo(text)): Typed<Echo>| {
+            socket.emit("echo", "short").map(|()| Ack(text))
+        },
+    );
+    let io = SocketIo::builder()
+        .namespace(main)
+        .per_message_deflate(PerMessageDeflate::default())
+        .build()
+        .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let relay = Relay::to(listener.local_addr().unwrap().port()).await;
+    tokio::spawn(fanfare::serve_listener(listener, io.clone()));
+    let client = connect(&relay.url).per_message_deflate(PerMessageDeflate::default());
+    let socket = soon(client).await.unwrap();
+    let typed = socket.typed::<Main>();
+    let mut echoes = typed.listen::<Echo>();
+    let echo = Echo(text(50_000));
+    relay.take();
+    for compress in [true, false] {
+        // What was sent, when the answer to it has come.
+        let mut sent = async |what: &str| {
+            soon(echoes.next()).await.unwrap().unwrap();
+            let (up, _) = relay.take();
+            assert_eq!(up < 12_500, compress, "{what}: {up} up");
+            assert!(up < 50_000 + SLACK, "{what}: {up} up");
+        };
+        socket.compress(compress).emit_event(&echo).unwrap();
+        sent("emit_event").await;
+        let answer = socket.compress(compress).emit_event_with_ack(&echo);
+        assert_eq!(soon(answer).await.unwrap(), echo.0);
+        sent("emit_event_with_ack").await;
+        typed.compress(compress).emit(&echo).unwrap();
+        sent("emit").await;
+        assert!(typed.compress(compress).emit_volatile(&echo).unwrap());
+        sent("emit_volatile").await;
+        let answer = typed.compress(compress).emit_with_ack(&echo);
+        assert_eq!(soon(answer).await.unwrap(), echo.0);
+        sent("emit_with_ack").await;
+    }
+}

@@ -47,4 +47,4 @@ pub use fanfare_protocol::typed::{
     Answer, At, BetweenServers, Contract, FromClients, FromServer, NoAck, TakesEvent, Typed,
     TypedEvent, Untyped,
 };
-pub use socket::TypedSocket;
+pub use socket::{TypedEmitter, TypedSocket};

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::ack::AckRequest;
+use crate::emitter::Emitter;
 use crate::error::EmitError;
 use crate::event::Listen;
 use crate::handler::{
@@ -88,6 +89,25 @@ impl Socket {
     }
 }
 
+impl Emitter<'_> {
+    /// As [`Socket::emit_event`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::emit`].
+    pub fn emit_event<E: TypedEvent + Serialize>(self, event: &E) -> Result<(), EmitError> {
+        self.emit(E::NAME, Typed(event))
+    }
+
+    /// As [`Socket::emit_event_with_ack`].
+    pub fn emit_event_with_ack<E>(self, event: &E) -> AckRequest<E::Ack>
+    where
+        E: TypedEvent<Ack: Answer> + Serialize,
+    {
+        self.emit_with_ack(E::NAME, Typed(event))
+    }
+}
+
 /// A [`Socket`] that emits what clients send by the contract `C`, and receives what the server sends by it, and no
 /// others; for everything else it is the socket.
 ///
@@ -132,6 +152,14 @@ impl<C> TypedSocket<C> {
         E: FromClients<C, Ack: Answer> + Serialize,
     {
         self.socket.emit_event_with_ack(event)
+    }
+
+    /// Chooses whether the next event of the contract may be compressed, see [`Socket::compress`].
+    pub fn compress(&self, compress: bool) -> TypedEmitter<'_, C> {
+        TypedEmitter {
+            inner: self.socket.compress(compress),
+            contract: PhantomData,
+        }
     }
 
     /// Handles an event of the contract from now on, see [`Socket::on_event`].
@@ -184,5 +212,57 @@ impl<C> fmt::Debug for TypedSocket<C> {
 impl<C: 'static> FromContext<OnEvent> for TypedSocket<C> {
     fn from_context(cx: &EventContext) -> Result<Self, Rejection> {
         Ok(cx.socket.typed())
+    }
+}
+
+/// Emits one event of the contract `C` otherwise than by default: what [`TypedSocket::compress`] returns.
+#[must_use = "nothing is sent before `emit`"]
+pub struct TypedEmitter<'a, C> {
+    inner: Emitter<'a>,
+    contract: PhantomData<fn() -> C>,
+}
+
+impl<C> TypedEmitter<'_, C> {
+    /// As [`TypedSocket::emit`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::emit`].
+    pub fn emit<E: FromClients<C> + Serialize>(self, event: &E) -> Result<(), EmitError> {
+        self.inner.emit_event(event)
+    }
+
+    /// As [`TypedSocket::emit_volatile`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::emit`].
+    pub fn emit_volatile<E: FromClients<C> + Serialize>(
+        self,
+        event: &E,
+    ) -> Result<bool, EmitError> {
+        self.inner.emit_volatile(E::NAME, Typed(event))
+    }
+
+    /// As [`TypedSocket::emit_with_ack`].
+    pub fn emit_with_ack<E>(self, event: &E) -> AckRequest<E::Ack>
+    where
+        E: FromClients<C, Ack: Answer> + Serialize,
+    {
+        self.inner.emit_event_with_ack(event)
+    }
+}
+
+impl<C> Clone for TypedEmitter<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for TypedEmitter<'_, C> {}
+
+impl<C> fmt::Debug for TypedEmitter<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
     }
 }

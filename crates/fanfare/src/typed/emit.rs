@@ -3,11 +3,12 @@
 use fanfare_protocol::typed::{Answer, Typed, TypedEvent};
 use serde::Serialize;
 
-use crate::ack::{AckFuture, BroadcastAckFuture};
+use crate::ack::{AckError, AckFuture, BroadcastAckFuture};
+use crate::adapter::RemoteSocket;
 use crate::broadcast::{BroadcastOperator, BroadcastReport};
 use crate::error::EmitError;
 use crate::io::SocketIo;
-use crate::namespace::NamespaceHandle;
+use crate::namespace::{NamespaceHandle, ParentNamespace};
 use crate::socket::{Socket, SocketEmitter};
 
 impl Socket {
@@ -115,5 +116,55 @@ impl SocketIo {
         event: &E,
     ) -> Result<BroadcastReport, EmitError> {
         self.of("/").emit_event(event)
+    }
+}
+
+impl ParentNamespace {
+    /// Sends an event with its type to everyone in every one of them.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_event<E: TypedEvent + Serialize>(
+        &self,
+        event: &E,
+    ) -> Result<BroadcastReport, EmitError> {
+        self.emit(E::NAME, Typed(event))
+    }
+
+    /// Sends an event with its type in every one of them to those whom `choose` leaves, see
+    /// [`emit_with`](Self::emit_with).
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_event_with<E: TypedEvent + Serialize>(
+        &self,
+        choose: impl Fn(BroadcastOperator) -> BroadcastOperator,
+        event: &E,
+    ) -> Result<BroadcastReport, EmitError> {
+        self.emit_with(choose, E::NAME, Typed(event))
+    }
+}
+
+impl RemoteSocket {
+    /// Sends an event with its type, wherever the socket is.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_event<E: TypedEvent + Serialize>(
+        &self,
+        event: &E,
+    ) -> Result<BroadcastReport, EmitError> {
+        self.emit(E::NAME, Typed(event))
+    }
+
+    /// Sends an event with its type and waits for the acknowledgement that belongs to it.
+    ///
+    /// # Errors
+    /// As [`emit_with_ack`](Self::emit_with_ack).
+    pub async fn emit_event_with_ack<E>(&self, event: &E) -> Result<E::Ack, AckError>
+    where
+        E: TypedEvent<Ack: Answer> + Serialize,
+    {
+        self.emit_with_ack(E::NAME, Typed(event)).await
     }
 }

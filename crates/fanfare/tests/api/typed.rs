@@ -5,8 +5,8 @@ use std::time::Duration;
 use fanfare::extract::Rejection;
 use fanfare::typed::{TypedNamespace, TypedOperator, TypedSocket};
 use fanfare::{
-    Ack, AckError, BroadcastReport, BuildError, Contract, EmitError, EventError, Namespace, Socket,
-    SocketIo, State, Typed, TypedEvent,
+    Ack, AckError, BroadcastOperator, BroadcastReport, BuildError, Contract, EmitError, EventError,
+    Namespace, Socket, SocketIo, State, Typed, TypedEvent,
 };
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +142,41 @@ async fn events_of_any_origin_carry_their_name() {
         .emit_event(&UserJoined("Ada"))
         .unwrap();
     peer.expect(r#"2["user joined","Ada"]"#).await;
+}
+
+#[tokio::test]
+async fn what_is_sent_elsewhere_has_types_as_well() {
+    let orders = Namespace::pattern("/orders-{id}").on_connect(async |socket: Socket| {
+        if socket.namespace() == "/orders-1" {
+            socket.join("staff").unwrap();
+        }
+    });
+    let server = Server::start(SocketIo::builder().namespace(orders)).await;
+    let mut peer = server.joined().await;
+    let remote = server.io.fetch_sockets().await.unwrap().pop().unwrap();
+    assert_eq!(remote.emit_event(&Add(1, 2)).unwrap().recipients, 1);
+    peer.expect(r#"2["add",1,2]"#).await;
+    let asked = tokio::spawn(async move {
+        let remote = remote.timeout(Duration::from_secs(60));
+        remote.emit_event_with_ack(&Add(3, 4)).await
+    });
+    peer.expect(r#"20["add",3,4]"#).await;
+    peer.send("30[7,true]").await;
+    let answer = within("the answer", asked).await.unwrap();
+    assert_eq!(answer.unwrap(), (7, true));
+
+    let parent = server.io.parent("/orders-{id}").unwrap();
+    peer.join("/orders-1").await;
+    peer.join("/orders-2").await;
+    let staff = |everyone: BroadcastOperator| everyone.to("staff").compress(false);
+    let report = parent.emit_event_with(staff, &Typing).unwrap();
+    assert_eq!(report.recipients, 1);
+    peer.expect(r#"2/orders-1,["typing"]"#).await;
+    assert_eq!(parent.emit_event(&Add(5, 6)).unwrap().recipients, 2);
+    let mut got = [peer.text().await, peer.text().await];
+    got.sort();
+    let expected = [1, 2].map(|n| format!(r#"2/orders-{n},["add",5,6]"#));
+    assert_eq!(got, expected);
 }
 
 #[tokio::test]
