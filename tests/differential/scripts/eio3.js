@@ -142,6 +142,30 @@ script("eio3: binary over WebSocket, base64 asked for", old("V1"), async (s) => 
   await ws.next();
 });
 
+script("eio3: after an upgrade, the WebSocket's request says whether base64 is asked for", old("V1"), async (s) => {
+  for (const [polling, websocket] of [["&b64=1", ""], ["", "&b64=1"], ["&b64=1", "&b64="]]) {
+    const session = await opened(s, polling);
+    await s.post("event", session, text('42["blob",3]'));
+    const { bytes } = await s.request(session.path);
+    s.note("polling", bytes.toString("hex"));
+    const ws = await s.ws("ws", `/socket.io/?EIO=3&transport=websocket&sid=${session.sid}${websocket}`);
+    ws.send("2probe");
+    await ws.next();
+    ws.send("5");
+    ws.send('42["blob",3]');
+    await ws.next();
+    await ws.next();
+    // Of a broadcast as well, beside a client that takes bytes.
+    const other = await openedWs(s);
+    ws.send('451-["emit",{},"news",[{"_placeholder":true,"num":0}]]');
+    ws.send("b4AQL/");
+    for (const peer of [ws, other]) {
+      await peer.next();
+      await peer.next();
+    }
+  }
+});
+
 const joins = {
   "a namespace": "40/chat",
   "a namespace, comma": "40/chat,",
