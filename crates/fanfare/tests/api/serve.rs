@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
-use crate::support::{Duplex, Peer, until, within};
+use crate::support::{Duplex, Peer, answer, until, within};
 
 const QUERY: &str = "/socket.io/?EIO=4&transport=polling";
 
@@ -35,20 +35,6 @@ fn in_memory(io: &SocketIo, room: usize) -> (DuplexStream, JoinHandle<()>) {
     let (ours, theirs) = duplex(room);
     let serving = tokio::spawn(serve_connection(theirs, None, io.clone()));
     (ours, serving)
-}
-
-/// One answer of a connection that stays open: its head and body.
-async fn answer(stream: &mut (impl Duplex + Unpin)) -> (String, String) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(within("an answer", stream.read_u8()).await.unwrap());
-    }
-    let head = String::from_utf8(head).unwrap().to_lowercase();
-    let (_, len) = head.split_once("content-length: ").unwrap();
-    let len: usize = len.split("\r\n").next().unwrap().parse().unwrap();
-    let mut body = vec![0; len];
-    stream.read_exact(&mut body).await.unwrap();
-    (head, String::from_utf8(body).unwrap())
 }
 
 async fn ask(stream: &mut (impl Duplex + Unpin), line: &str, body: &str) -> String {

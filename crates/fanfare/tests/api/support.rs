@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanfare::{Namespace, SocketIo, SocketIoBuilder};
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -30,6 +30,20 @@ pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
         }
     })
     .await;
+}
+
+/// One answer of a connection that stays open: its head and body.
+pub(crate) async fn answer(stream: &mut (impl Duplex + Unpin)) -> (String, String) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(within("an answer", stream.read_u8()).await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    let (_, len) = head.split_once("content-length: ").unwrap();
+    let len: usize = len.split("\r\n").next().unwrap().parse().unwrap();
+    let mut body = vec![0; len];
+    stream.read_exact(&mut body).await.unwrap();
+    (head, String::from_utf8(body).unwrap())
 }
 
 pub(crate) struct Server {

@@ -8,27 +8,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::recorder::Sums;
-use crate::support::{Peer, Server, until, within};
+use crate::support::{Peer, Server, answer, until, within};
 use crate::{assert_served, echo, narrow, upgrade};
-
-/// One answer of a connection that stays open: its body.
-async fn answer(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(within("an answer", stream.read_u8()).await.unwrap());
-    }
-    let head = String::from_utf8(head).unwrap().to_lowercase();
-    let (_, len) = head.split_once("content-length: ").unwrap();
-    let len: usize = len.split("\r\n").next().unwrap().parse().unwrap();
-    let mut body = vec![0; len];
-    stream.read_exact(&mut body).await.unwrap();
-    String::from_utf8(body).unwrap()
-}
 
 async fn open_session(stream: &mut TcpStream) -> String {
     let request = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
-    let body = answer(stream).await;
+    let (_, body) = answer(stream).await;
     let (_, sid) = body.split_once(r#""sid":""#).unwrap();
     sid[..20].to_owned()
 }
@@ -102,7 +88,7 @@ async fn connections_without_a_request_do_not_keep_others_out() {
     let post = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n40");
     let mut posting = TcpStream::connect(addr).await.unwrap();
     posting.write_all(post.as_bytes()).await.unwrap();
-    assert!(answer(&mut polling).await.starts_with("40{\"sid\""));
+    assert!(answer(&mut polling).await.1.starts_with("40{\"sid\""));
     assert_eq!(io.stats().refused, sums.get(cut) as u64);
 }
 
@@ -246,10 +232,10 @@ async fn one_that_does_not_read_the_answer_to_its_get() {
     let path = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
     let post = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n40");
     stream.write_all(post.as_bytes()).await.unwrap();
-    assert_eq!(answer(&mut stream).await, "ok");
+    assert_eq!(answer(&mut stream).await.1, "ok");
     let get = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     stream.write_all(get.as_bytes()).await.unwrap();
-    assert!(answer(&mut stream).await.starts_with("40{\"sid\""));
+    assert!(answer(&mut stream).await.1.starts_with("40{\"sid\""));
     // First the request, so that the time it takes to encode the message is not one without a request.
     stream.write_all(get.as_bytes()).await.unwrap();
     // More than the buffers of the system take. An outbox takes one message of any length.
@@ -335,12 +321,12 @@ async fn a_client_that_vanishes_during_its_upgrade() {
         let path = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
         let post = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n40");
         stream.write_all(post.as_bytes()).await.unwrap();
-        assert_eq!(answer(&mut stream).await, "ok", "stage {stage}");
+        assert_eq!(answer(&mut stream).await.1, "ok", "stage {stage}");
         let mut polled = String::new();
         while !polled.contains("40{\"sid\"") {
             let get = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
             stream.write_all(get.as_bytes()).await.unwrap();
-            polled = answer(&mut stream).await; // a noop, if the probe got that far
+            polled = answer(&mut stream).await.1; // a noop, if the probe got that far
         }
     }
     assert_eq!(
