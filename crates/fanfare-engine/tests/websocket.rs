@@ -136,15 +136,13 @@ async fn a_ping_from_the_client_is_an_error() {
 async fn pings_and_misses_the_pong() {
     let mut server = Server::with(|config| {
         config.ping_interval = Duration::from_millis(60);
-        config.ping_timeout = Duration::from_millis(120);
+        config.ping_timeout = Duration::from_secs(1);
     })
     .await;
     let mut ws = server.websocket().await;
     server.opened().await;
     for _ in 0..3 {
-        let before = Instant::now();
         assert_eq!(ws.text().await, "2");
-        assert!(before.elapsed() < Duration::from_secs(2));
         ws.send("3").await;
     }
     assert_eq!(ws.text().await, "2");

@@ -321,20 +321,20 @@ script("eio3: another version on the same session", old("V6 E7"), async (s) => {
   await s.http("echo", session.path);
 });
 
-script("eio3: who does not ping is gone, polling", old("S3", { pingInterval: 200, pingTimeout: 300 }), async (s) => {
+script("eio3: who does not ping is gone, polling", old("S3", { pingInterval: 400, pingTimeout: 600 }), async (s) => {
   const session = await opened(s);
   const waiting = s.request(session.path);
   await s.observed({ type: "disconnect", id: session.id }, "reason");
   s.record("the waiting request", await waiting);
 });
 
-script("eio3: who does not ping is gone, WebSocket", old("S3", { pingInterval: 200, pingTimeout: 300 }), async (s) => {
+script("eio3: who does not ping is gone, WebSocket", old("S3", { pingInterval: 400, pingTimeout: 600 }), async (s) => {
   const ws = await openedWs(s);
   await s.observed({ type: "disconnect", id: ws.id }, "reason");
   await ws.next();
 });
 
-script("eio3: events are no pings", old("S3", { pingInterval: 200, pingTimeout: 300 }), async (s) => {
+script("eio3: events are no pings", old("S3", { pingInterval: 400, pingTimeout: 600 }), async (s) => {
   const ws = await openedWs(s);
   const timer = setInterval(() => ws.send('42["silent"]'), 50);
   await s.observed({ type: "disconnect", id: ws.id }, "reason");

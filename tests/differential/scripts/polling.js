@@ -188,7 +188,7 @@ script("heartbeat by polling", { rows: "S1", options: { pingInterval: 500, pingT
   s.record("the waiting request", await waiting);
 });
 
-script("nobody joins", { rows: "P8", options: { connectTimeout: 200 } }, async (s) => {
+script("nobody joins", { rows: "P8", options: { connectTimeout: 1000 } }, async (s) => {
   const session = await s.polling();
   await s.http("polling", session.path);
   await s.http("later", session.path);

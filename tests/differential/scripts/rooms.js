@@ -43,7 +43,7 @@ script("acknowledgements of a broadcast", { rows: "B7 C4", own: true }, async (s
   await b.alive();
   a.send(`43${ids[0]}["no"]`);
   await a.next();
-  a.send('423["ask",{"to":["jury"],"timeout":100},"vote",["again"]]');
+  a.send('423["ask",{"to":["jury"],"timeout":2000},"vote",["again"]]');
   const id = (await a.next()).match(/^42(\d+)/)[1];
   await b.next();
   a.send(`43${id}["only me"]`);

@@ -114,7 +114,7 @@ script("a second WebSocket after the upgrade", { rows: "E8 S4" }, async (s) => {
   await first.alive();
 });
 
-script("the upgrade takes too long", { rows: "S4", options: { upgradeTimeout: 200 } }, async (s) => {
+script("the upgrade takes too long", { rows: "S4", options: { upgradeTimeout: 1000 } }, async (s) => {
   const session = await s.joined();
   const ws = await s.ws("ws", path(session));
   await ws.next();

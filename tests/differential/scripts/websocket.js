@@ -134,7 +134,7 @@ script("heartbeat", { rows: "S1", options: { pingInterval: 500, pingTimeout: 600
   await s.observed({ type: "disconnect", id: ws.id }, "reason");
 });
 
-script("nobody joins", { rows: "P8", options: { connectTimeout: 200 } }, async (s) => {
+script("nobody joins", { rows: "P8", options: { connectTimeout: 1000 } }, async (s) => {
   const ws = await s.ws("ws");
   await ws.next();
   await ws.next();

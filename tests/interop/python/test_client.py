@@ -172,7 +172,7 @@ class SyncTest(unittest.TestCase):
 
     @on_every_transport
     def test_heartbeat_keeps_an_idle_connection(self, transport):
-        fixture = Fixture(pingInterval=100, pingTimeout=1000)
+        fixture = Fixture(pingInterval=100, pingTimeout=10_000)
         self.addCleanup(fixture.stop)
         client = self.client(transport, fixture)
         # The server pings several times while this waits in vain.

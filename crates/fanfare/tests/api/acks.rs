@@ -120,7 +120,8 @@ async fn a_broadcast_gathers_the_answers() {
 
     let some = server
         .io
-        .timeout(Duration::from_millis(50))
+        // Long enough for the answer of the first.
+        .timeout(Duration::from_secs(1))
         .emit_with_ack::<u8>("vote", ());
     a.expect(r#"21["vote"]"#).await;
     a.send("31[7]").await;

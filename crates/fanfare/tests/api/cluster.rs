@@ -181,7 +181,8 @@ async fn acknowledgements_are_gathered_from_all_nodes() {
 
     let some = one
         .io
-        .timeout(Duration::from_millis(100))
+        // Long enough for the answer of the second.
+        .timeout(Duration::from_secs(1))
         .emit_with_ack::<u8>("vote", ());
     b.expect(r#"21["vote"]"#).await;
     b.send("31[9]").await;

@@ -120,8 +120,8 @@ async fn an_event_before_joining_closes_the_connection() {
 
 #[tokio::test]
 async fn a_connection_that_joins_nothing_is_closed() {
-    let server =
-        Server::start(SocketIo::builder().connect_timeout(Duration::from_millis(100))).await;
+    // Long enough for the other to join.
+    let server = Server::start(SocketIo::builder().connect_timeout(Duration::from_secs(1))).await;
     let mut idle = server.peer().await;
     let mut joined = server.joined().await;
     assert_eq!(idle.until_closed().await, []);

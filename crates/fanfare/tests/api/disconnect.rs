@@ -117,7 +117,7 @@ async fn the_client_breaks_the_protocol() {
 async fn the_client_does_not_answer_the_heartbeat() {
     let (builder, mut rx) = watched();
     let ms = Duration::from_millis;
-    let server = Server::start(builder.ping_interval(ms(50)).ping_timeout(ms(50))).await;
+    let server = Server::start(builder.ping_interval(ms(500)).ping_timeout(ms(500))).await;
     let _silent = server.joined().await; // does not read, so does not answer
     assert_eq!(reason(&mut rx).await, ("/".into(), "ping timeout"));
 }
