@@ -19,17 +19,8 @@ const SECONDS: u32 = 5;
 /// Without a sanitizer: the crates forbid unsafe code, so that what there is to find are panics, wrong answers, hangs and
 /// memory that grows; and a stable compiler will do.
 pub(crate) fn run(report: &mut Report) -> Result<Outcome> {
-    let folder = target().join("fuzz");
-    let path = folder.to_string_lossy();
-    let build = [
-        "fuzz",
-        "build",
-        "--sanitizer",
-        "none",
-        "--target-dir",
-        &path,
-    ];
-    if !tee(tools::with_tools(cargo(&build)))?.0 {
+    let folder = folder();
+    if !tee(build_command())?.0 {
         return Ok(Outcome::Failed("the fuzz targets do not build".to_owned()));
     }
     let names = names()?;
@@ -67,6 +58,22 @@ pub(crate) fn run(report: &mut Report) -> Result<Outcome> {
         return Ok(Outcome::Passed);
     }
     Ok(Outcome::Failed(failed.join(", ")))
+}
+
+fn folder() -> PathBuf {
+    target().join("fuzz")
+}
+
+/// Builds all targets.
+pub(crate) fn build_command() -> Command {
+    tools::with_tools(cargo(&[
+        "fuzz",
+        "build",
+        "--sanitizer",
+        "none",
+        "--target-dir",
+        &folder().to_string_lossy(),
+    ]))
 }
 
 /// A target that has run: whether all was well, and what it printed.

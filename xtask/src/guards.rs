@@ -62,17 +62,7 @@ pub(crate) fn run() -> Result<Outcome> {
 
 /// Builds the benchmark with the paths.
 fn build() -> Result<Option<PathBuf>> {
-    let mut build = cargo(&[
-        "build",
-        "--profile",
-        "guards",
-        "--package",
-        "fanfare",
-        "--bench",
-        "instructions",
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
+    let mut build = build_command();
     println!("$ {}", display(&build));
     // What it prints for programs is for this one; errors and warnings go where they always do.
     let built = build.stderr(Stdio::inherit()).output()?;
@@ -83,6 +73,20 @@ fn build() -> Result<Option<PathBuf>> {
         .find(|path| path.contains("instructions"))
         .map(PathBuf::from);
     Ok(binary.filter(|_| built.status.success()))
+}
+
+pub(crate) fn build_command() -> Command {
+    cargo(&[
+        "build",
+        "--profile",
+        "guards",
+        "--package",
+        "fanfare",
+        "--bench",
+        "instructions",
+        "--message-format",
+        "json-render-diagnostics",
+    ])
 }
 
 /// Instructions per unit of a path.

@@ -8,6 +8,7 @@ mod demo;
 mod frontend;
 mod fuzz;
 mod guards;
+mod prepare;
 mod steps;
 mod summary;
 mod test;

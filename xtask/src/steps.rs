@@ -27,6 +27,8 @@ pub(crate) struct Step {
     pub(crate) about: &'static str,
     /// Not part of a full run.
     pub(crate) extra: bool,
+    /// Whether it leaves processors idle, so that what later steps need can be built beside it.
+    pub(crate) waits: bool,
     /// Does it.
     pub(crate) run: fn(&mut Report) -> Result<Outcome>,
 }
@@ -40,6 +42,7 @@ const fn step(
         name,
         about,
         extra: false,
+        waits: false,
         run,
     }
 }
@@ -53,7 +56,20 @@ const fn extra(
         name,
         about,
         extra: true,
+        waits: false,
         run,
+    }
+}
+
+/// A step that waits for clocks and other programs more than for the processors.
+const fn waiting(
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Report) -> Result<Outcome>,
+) -> Step {
+    Step {
+        waits: true,
+        ..step(name, about, run)
     }
 }
 
@@ -62,15 +78,15 @@ pub(crate) const STEPS: &[Step] = &[
     step("fmt", "source format", fmt),
     step("web", "types and build of the front ends", web),
     step("clippy", "lints of all code", clippy),
-    step("unit", "unit, property, virtual-time and API tests", unit),
+    waiting("unit", "unit, property, virtual-time and API tests", unit),
     step("doctest", "examples in the documentation", doctest),
     step("doc", "documentation without warnings", doc),
-    step(
+    waiting(
         "interop",
         "official JavaScript clients against our server",
         interop,
     ),
-    step(
+    waiting(
         "python",
         "Python's socketio client against our server",
         python,
@@ -80,13 +96,13 @@ pub(crate) const STEPS: &[Step] = &[
         "the client crate rust_socketio against our server",
         rust_socketio,
     ),
-    step(
+    waiting(
         "differential",
         "the same scripts against Node's socket.io and ours",
         differential,
     ),
-    step("browser", "the demo in Chromium, with Playwright", browser),
-    step(
+    waiting("browser", "the demo in Chromium, with Playwright", browser),
+    waiting(
         "autobahn",
         "WebSocket conformance, with the Autobahn fuzzing client",
         autobahn,
@@ -316,19 +332,29 @@ fn rust_socketio(report: &mut Report) -> Result<Outcome> {
         return Ok(outcome);
     }
     // Its own workspace, so that its dependencies stay out of ours; a build folder of its own for the same reason.
-    let folder = root().join("tests/interop/rust_socketio");
-    if !folder.join("Cargo.toml").is_file() {
+    if !root()
+        .join("tests/interop/rust_socketio")
+        .join("Cargo.toml")
+        .is_file()
+    {
         return skipped("tests/interop/rust_socketio is not there yet");
     }
     if let Err(why) = tools::openssl() {
         return skipped(why);
     }
-    let mut run = cargo(&["test", "--locked"]);
-    let binary = target().join("debug/examples/interop_server");
-    run.current_dir(&folder)
+    all(report, [rust_socketio_tests(&[])])
+}
+
+/// The tests of that client.
+pub(crate) fn rust_socketio_tests(options: &[&str]) -> Command {
+    let mut run = cargo(&[&["test", "--locked"], options].concat());
+    run.current_dir(root().join("tests/interop/rust_socketio"))
         .env("CARGO_TARGET_DIR", target().join("rust_socketio"))
-        .env("FIXTURE_BIN", binary);
-    all(report, [run])
+        .env(
+            "FIXTURE_BIN",
+            target().join("debug/examples/interop_server"),
+        );
+    run
 }
 
 fn browser(report: &mut Report) -> Result<Outcome> {
@@ -380,26 +406,29 @@ fn autobahn(report: &mut Report) -> Result<Outcome> {
     })
 }
 
-/// The harness has its own dependencies and target folder; here all of it is a debug build.
+/// The benchmark harness has its own dependencies and target folder; here all of it is a debug build.
+pub(crate) fn harness(args: &[&str]) -> Command {
+    let mut cargo = cargo(args);
+    cargo
+        .current_dir(root().join("benches"))
+        .env("CARGO_TARGET_DIR", target().join("bench"))
+        .env("FANFARE_TARGET", target());
+    cargo
+}
+
+pub(crate) const HARNESS_LINTS: [&str; 6] = [
+    "clippy",
+    "--locked",
+    "--all-targets",
+    "--",
+    "-D",
+    "warnings",
+];
+
 fn benches(report: &mut Report) -> Result<Outcome> {
-    let harness = |args: &[&str]| {
-        let mut cargo = cargo(args);
-        cargo
-            .current_dir(root().join("benches"))
-            .env("CARGO_TARGET_DIR", target().join("bench"))
-            .env("FANFARE_TARGET", target());
-        cargo
-    };
     let checks = [
         harness(&["fmt", "--check"]),
-        harness(&[
-            "clippy",
-            "--locked",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]),
+        harness(&HARNESS_LINTS),
         harness(&["test", "--locked"]),
     ];
     match all(report, checks)? {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use crate::prepare;
 use crate::steps::{STEPS, Step};
 use crate::summary::{Outcome, Report, Summary};
 
@@ -19,6 +20,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     }
     let steps = chosen(args)?;
     let mut summary = Summary::default();
+    let mut preparing = None;
     for (index, step) in steps.iter().enumerate() {
         println!(
             "\n━━ {}/{} {}: {}",
@@ -27,6 +29,9 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
             step.name,
             step.about
         );
+        if step.waits && preparing.is_none() {
+            preparing = prepare::start(&steps[index + 1..]);
+        }
         let begin = Instant::now();
         let mut report = Report::default();
         let outcome = match (step.run)(&mut report) {
@@ -36,6 +41,9 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         let time = begin.elapsed();
         println!("━━ {} {outcome} in {:.1} s", step.name, time.as_secs_f64());
         summary.add(step.name, outcome, time, report);
+    }
+    if let Some(preparing) = preparing {
+        let _ = preparing.join();
     }
     println!("\n{summary}");
     Ok(if summary.failed() == 0 {

@@ -59,15 +59,28 @@ pub(crate) fn with_tools(mut command: Command) -> Command {
 
 /// Makes sure of a cargo subcommand, installing it into the build folder if it is missing.
 pub(crate) fn cargo_tool(subcommand: &str) -> Result<(), String> {
-    if cargo_has(subcommand) {
+    let Some(install) = install_command(subcommand) else {
         return Ok(());
+    };
+    match tee(install) {
+        Ok((true, _)) if cargo_has(subcommand) => Ok(()),
+        Ok(_) => Err(format!(
+            "cargo-{subcommand} is missing and could not be installed; by hand: `cargo install cargo-{subcommand} --locked`"
+        )),
+        Err(error) => Err(format!("{error:#}")),
     }
-    let krate = format!("cargo-{subcommand}");
+}
+
+/// Installs a cargo subcommand into the build folder; `None` if it is there already.
+pub(crate) fn install_command(subcommand: &str) -> Option<Command> {
+    if cargo_has(subcommand) {
+        return None;
+    }
     let root = folder();
     // A debug build: it is made in a fraction of the time, and the tool has little to do.
-    let install = cargo(&[
+    Some(cargo(&[
         "install",
-        &krate,
+        &format!("cargo-{subcommand}"),
         "--locked",
         "--debug",
         "--quiet",
@@ -75,14 +88,7 @@ pub(crate) fn cargo_tool(subcommand: &str) -> Result<(), String> {
         &root.to_string_lossy(),
         "--target-dir",
         &root.join("build").to_string_lossy(),
-    ]);
-    match tee(install) {
-        Ok((true, _)) if cargo_has(subcommand) => Ok(()),
-        Ok(_) => Err(format!(
-            "{krate} is missing and could not be installed; by hand: `cargo install {krate} --locked`"
-        )),
-        Err(error) => Err(format!("{error:#}")),
-    }
+    ]))
 }
 
 /// Says why C++ cannot be compiled.

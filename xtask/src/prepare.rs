@@ -1,0 +1,85 @@
+//! What later steps build, built beside those that mostly wait: for clocks, browsers and other programs.
+//!
+//! Only to save time. Every step does its own work as if nothing had been prepared, and finds it done: cargo makes it
+//! wait for a build that is still under way, and repeats one that has failed, so that its errors are seen where they
+//! belong.
+
+use std::process::Command;
+use std::thread::JoinHandle;
+
+use crate::command::succeeds;
+use crate::steps::{self, Step};
+use crate::{fuzz, guards, tools};
+
+/// Starts with the builds of these steps, in their order. The thread ends when all are done.
+pub(crate) fn start(later: &[&Step]) -> Option<JoinHandle<()>> {
+    let names: Vec<&'static str> = later
+        .iter()
+        .map(|step| step.name)
+        .filter(|name| NAMES.contains(name))
+        .collect();
+    if names.is_empty() {
+        return None;
+    }
+    println!(
+        "meanwhile in the background: builds of {}",
+        names.join(", ")
+    );
+    // Debian's packages are installed by one at a time.
+    if names.contains(&"rust_socketio") {
+        let _ = tools::openssl();
+    }
+    if names.contains(&"fuzz") {
+        let _ = tools::cxx();
+    }
+    Some(std::thread::spawn(move || {
+        names.into_iter().for_each(prepare);
+    }))
+}
+
+/// The steps that have something to prepare.
+const NAMES: [&str; 5] = ["rust_socketio", "guards", "benches", "fuzz", "deny"];
+
+fn prepare(name: &str) {
+    let builds = match name {
+        "rust_socketio" => vec![steps::rust_socketio_tests(&["--no-run"])],
+        "guards" => vec![guards::build_command()],
+        "benches" => vec![
+            steps::harness(&steps::HARNESS_LINTS),
+            steps::harness(&["test", "--locked", "--no-run"]),
+            steps::harness(&["build", "--locked"]),
+        ],
+        "fuzz" => tools::install_command("fuzz")
+            .into_iter()
+            .chain([fuzz::build_command()])
+            .collect(),
+        "deny" => tools::install_command("deny").into_iter().collect(),
+        _ => vec![],
+    };
+    for build in builds {
+        if !succeeds(politely(build)) {
+            return;
+        }
+    }
+}
+
+/// The same command, with less of a claim to the processors than the step that is running.
+fn politely(command: Command) -> Command {
+    if tools::find("nice").is_none() {
+        return command;
+    }
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "10"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        nice.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => nice.env(name, value),
+            None => nice.env_remove(name),
+        };
+    }
+    nice
+}
