@@ -4,7 +4,6 @@
 //! wait for a build that is still under way, and repeats one that has failed, so that its errors are seen where they
 //! belong.
 
-use std::process::Command;
 use std::thread::JoinHandle;
 
 use crate::command::succeeds;
@@ -57,29 +56,9 @@ fn prepare(name: &str) {
         _ => vec![],
     };
     for build in builds {
-        if !succeeds(politely(build)) {
+        // Not at a lower priority: on a busy machine a step would wait for it long.
+        if !succeeds(build) {
             return;
         }
     }
-}
-
-/// The same command, with less of a claim to the processors than the step that is running.
-fn politely(command: Command) -> Command {
-    if tools::find("nice").is_none() {
-        return command;
-    }
-    let mut nice = Command::new("nice");
-    nice.args(["-n", "10"])
-        .arg(command.get_program())
-        .args(command.get_args());
-    if let Some(folder) = command.get_current_dir() {
-        nice.current_dir(folder);
-    }
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => nice.env(name, value),
-            None => nice.env_remove(name),
-        };
-    }
-    nice
 }
