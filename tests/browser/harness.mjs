@@ -111,9 +111,9 @@ export function stage() {
     const open = here.visitors;
     here.visitors = [];
     if (!here.server.running) await here.server.restart();
-    for (const page of open) page.check();
     await leave(here.server, ...open);
     await until("nobody is connected", async () => (await connections(here.server)) === 0);
+    for (const page of open) page.check(); // last, so that the next test does not meet those of one that failed
   });
   return here;
 }
@@ -153,9 +153,10 @@ export async function visitor(browser, options = {}) {
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => {
     if (message.type() !== "error") return;
-    // A server that is down is part of some tests, and so is a long-poll that is late for its session;
-    // everything else is a fault of the page.
-    const transport = /\/socket\.io\//.test(message.location().url) || /WebSocket connection to/.test(message.text());
+    // A server that is down is part of some tests, and so are a long-poll that is late for its session and a message
+    // that is sent before the page is told that its WebSocket closes; everything else is a fault of the page.
+    const transport = /\/socket\.io\//.test(message.location().url)
+      || /WebSocket (connection to|is already in CLOSING or CLOSED state)/.test(message.text());
     if (!transport) errors.push(`${message.text()} ${message.location().url}`);
   });
   return Object.assign(page, {
