@@ -9,8 +9,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 
+use crate::scratch::SCRATCH;
+
 /// So much of a body lies ready at most; the rest waits with the kernel.
-const READY: usize = 16 * 1024;
+const READY: usize = SCRATCH;
 
 /// The body of a request that [`serve`](crate::serve()) hands to its service.
 #[derive(Debug)]
