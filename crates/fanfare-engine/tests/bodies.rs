@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Http, Server};
-use fanfare_engine::CloseReason;
+use fanfare_engine::{CloseReason, Prepared};
 use futures_util::FutureExt;
 
 /// The head of a POST whose body has so many bytes.
@@ -141,6 +141,25 @@ async fn a_body_that_is_too_long_is_refused_before_it_comes() {
     http.ended().await;
     // As in Node, the session lives on.
     server.no_event();
+}
+
+#[tokio::test]
+async fn a_poll_may_have_a_body_for_all_we_care() {
+    let mut server = Server::start().await;
+    let sid = server.polling().await;
+    let conn = server.opened().await;
+    let mut http = server.http().await;
+    let length = 100_000;
+    http.raw(head(&sid, length).replace("POST", "GET").as_bytes())
+        .await;
+    http.raw(&vec![b'x'; length]).await;
+    seen(&server).await;
+    conn.send(&Prepared::text("here")).unwrap();
+    assert_eq!(http.response().await.text(), "4here");
+    http.send("GET", &format!("EIO=4&transport=polling&sid={sid}"), "", "")
+        .await;
+    conn.send(&Prepared::text("again")).unwrap();
+    assert_eq!(http.response().await.text(), "4again");
 }
 
 #[tokio::test]

@@ -87,9 +87,17 @@ impl BodyFeed {
         self.0.lock().missing
     }
 
+    /// Whether there is a body yet; the service may have dropped it.
+    fn is_wanted(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// How many bytes are to be read now. Pending: none before some are taken.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<usize> {
         let mut arriving = self.0.lock();
+        if !self.is_wanted() {
+            arriving.data = BytesMut::new();
+        }
         let room = READY.saturating_sub(arriving.data.len());
         if room == 0 {
             arriving.feeder = Some(cx.waker().clone());
@@ -101,8 +109,10 @@ impl BodyFeed {
     /// Takes what has come: no more than is missing. The caller goes on with its own task anyway.
     pub(super) fn push(&self, data: &[u8], cx: &Context<'_>) {
         let mut arriving = self.0.lock();
-        arriving.data.extend_from_slice(data);
         arriving.missing -= data.len();
+        if self.is_wanted() {
+            arriving.data.extend_from_slice(data);
+        }
         let taker = arriving.taker.take();
         drop(arriving);
         if let Some(taker) = taker.filter(|taker| !taker.will_wake(cx.waker())) {
@@ -239,6 +249,18 @@ mod tests {
         drop(feed);
         assert_eq!(take(&mut body).await.unwrap().unwrap(), "x");
         assert!(take(&mut body).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_wants_is_not_kept() {
+        let (body, feed) = ServeBody::arriving(&[0; READY], 2 * READY);
+        drop(body);
+        for _ in 0..2 {
+            assert_eq!(poll_fn(|cx| feed.poll_room(cx)).await, READY);
+            push(&feed, &[0; READY]).await;
+            assert_eq!(feed.0.lock().data.capacity(), 0);
+        }
+        assert_eq!(feed.missing(), 0);
     }
 
     #[tokio::test]

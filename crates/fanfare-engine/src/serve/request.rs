@@ -38,7 +38,8 @@ pub(super) enum Parsed {
 /// Looks for a plain HTTP/1.1 request (RFC 9112) in `input`.
 ///
 /// What it takes is what leaves no doubt: one `Content-Length` at most, no transfer coding, no expectations, a path for
-/// a target, a head of at most `limit` bytes. The body may still be on its way. The rest is [`Parsed::Unusual`], which includes what is wrong.
+/// a target, a head of at most `limit` bytes. The body may still be on its way. The rest is [`Parsed::Unusual`], which
+/// includes what is wrong.
 pub(super) fn parse(input: &[u8], limit: usize) -> Parsed {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
     let mut head = httparse::Request::new(&mut []);
