@@ -6,17 +6,17 @@
 
 use std::thread::JoinHandle;
 
-use crate::command::succeeds;
+use crate::command::{Command, succeeds};
 use crate::steps::{self, Step};
 use crate::{fuzz, guards, tools};
 
 /// Starts with the builds of these steps, in their order. The thread ends when all are done.
 pub(crate) fn start(later: &[&Step]) -> Option<JoinHandle<()>> {
-    let names: Vec<&'static str> = later
+    let (names, builds): (Vec<_>, Vec<_>) = later
         .iter()
-        .map(|step| step.name)
-        .filter(|name| NAMES.contains(name))
-        .collect();
+        .map(|step| (step.name, builds(step.name)))
+        .filter(|(_, builds)| !builds.is_empty())
+        .unzip();
     if names.is_empty() {
         return None;
     }
@@ -32,15 +32,16 @@ pub(crate) fn start(later: &[&Step]) -> Option<JoinHandle<()>> {
         let _ = tools::cxx();
     }
     Some(std::thread::spawn(move || {
-        names.into_iter().for_each(prepare);
+        for builds in builds {
+            // Not at a lower priority: on a busy machine a step would wait for it long. The first that fails is the last.
+            let _ = builds.into_iter().all(succeeds);
+        }
     }))
 }
 
-/// The steps that have something to prepare.
-const NAMES: [&str; 5] = ["rust_socketio", "guards", "benches", "fuzz", "deny"];
-
-fn prepare(name: &str) {
-    let builds = match name {
+/// What a step builds, if it builds anything for itself.
+fn builds(step: &str) -> Vec<Command> {
+    match step {
         "rust_socketio" => vec![steps::rust_socketio_tests(&["--no-run"])],
         "guards" => vec![guards::build_command()],
         "benches" => vec![
@@ -54,11 +55,5 @@ fn prepare(name: &str) {
             .collect(),
         "deny" => tools::install_command("deny").into_iter().collect(),
         _ => vec![],
-    };
-    for build in builds {
-        // Not at a lower priority: on a busy machine a step would wait for it long.
-        if !succeeds(build) {
-            return;
-        }
     }
 }

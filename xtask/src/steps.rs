@@ -53,11 +53,8 @@ const fn extra(
     run: fn(&mut Report) -> Result<Outcome>,
 ) -> Step {
     Step {
-        name,
-        about,
         extra: true,
-        waits: false,
-        run,
+        ..step(name, about, run)
     }
 }
 

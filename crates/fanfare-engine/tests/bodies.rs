@@ -14,6 +14,14 @@ fn head(sid: &str, length: usize) -> String {
     )
 }
 
+/// A server and the id of its only session, which polls.
+async fn session() -> (Server, String) {
+    let mut server = Server::start().await;
+    let sid = server.polling().await;
+    server.opened().await;
+    (server, sid)
+}
+
 /// Waits until the server has taken what was sent: it answers another connection only afterwards, or at the same time,
 /// and then what was sent lies with the kernel already.
 async fn seen(server: &Server) {
@@ -22,9 +30,7 @@ async fn seen(server: &Server) {
 
 #[tokio::test]
 async fn the_body_may_come_in_any_pieces() {
-    let mut server = Server::start().await;
-    let sid = server.polling().await;
-    server.opened().await;
+    let (mut server, sid) = session().await;
     let body = "4first\u{1e}4second";
     let request = format!("{}{body}", head(&sid, body.len()));
     let mut http = server.http().await;
@@ -42,9 +48,7 @@ async fn the_body_may_come_in_any_pieces() {
 
 #[tokio::test]
 async fn a_long_body_comes_whole() {
-    let mut server = Server::start().await;
-    let sid = server.polling().await;
-    server.opened().await;
+    let (mut server, sid) = session().await;
     let text = "abcdefgh".repeat(100_000);
     let mut http = server.http().await;
     http.raw(head(&sid, text.len() + 1).as_bytes()).await;
@@ -66,9 +70,7 @@ async fn a_long_body_comes_whole() {
 
 #[tokio::test]
 async fn what_follows_a_body_is_the_next_request() {
-    let mut server = Server::start().await;
-    let sid = server.polling().await;
-    server.opened().await;
+    let (mut server, sid) = session().await;
     let mut http = server.http().await;
     http.raw(format!("{}4o", head(&sid, 4)).as_bytes()).await;
     seen(&server).await;
@@ -82,9 +84,7 @@ async fn what_follows_a_body_is_the_next_request() {
 
 #[tokio::test]
 async fn a_client_gone_within_a_body_has_lost_its_session() {
-    let mut server = Server::start().await;
-    let sid = server.polling().await;
-    server.opened().await;
+    let (mut server, sid) = session().await;
     let mut http = server.http().await;
     http.raw(format!("{}4a", head(&sid, 100)).as_bytes()).await;
     seen(&server).await;
@@ -132,9 +132,7 @@ async fn nobody_reads_a_long_body_for_nothing() {
 
 #[tokio::test]
 async fn a_body_that_is_too_long_is_refused_before_it_comes() {
-    let mut server = Server::start().await;
-    let sid = server.polling().await;
-    server.opened().await;
+    let (mut server, sid) = session().await;
     let mut http = server.http().await;
     http.raw(head(&sid, 1_000_001).as_bytes()).await;
     assert_eq!(http.response().await.status, 413);
