@@ -1,20 +1,10 @@
 import "@web/base.css";
 import "./index.css";
-import { forcedTransport, keepTransport, showConnection, socket as makeSocket } from "@web/connection.ts";
+import { ask, forcedTransport, keepTransport, showConnection, socket as makeSocket } from "@web/connection.ts";
 import { find } from "@web/dom.ts";
 import { themeButton } from "@web/theme.ts";
 import type { Socket } from "socket.io-client";
-
-/** What the server says about itself, on the namespace `/` and at `GET /api/status`. */
-interface Status {
-  version: string;
-  /** Seconds. */
-  uptime: number;
-  /** Connected clients, whatever they do. */
-  connections: number;
-}
-
-type ClientEvents = { status: (ack: (status: Status) => void) => void };
+import type { ClientToServer, ServerToClient } from "./events.d.ts";
 
 themeButton();
 keepTransport();
@@ -22,25 +12,22 @@ keepTransport();
 find(`a[href$='${forcedTransport() ? `?transport=${forcedTransport()}` : "/?"}']`).setAttribute("aria-current", "true");
 
 const EVERY = 2000;
-const socket: Socket<Record<string, never>, ClientEvents> = makeSocket("/");
+const socket: Socket<ServerToClient, ClientToServer> = makeSocket("/");
 const show = (id: string, text: string) => {
   const element = find(`#${id}`);
   if (element.textContent !== text) element.textContent = text;
 };
 
-async function ask(): Promise<void> {
+async function update(): Promise<void> {
   if (!socket.connected || document.hidden) return;
   const started = performance.now();
-  try {
-    const status = await socket.timeout(EVERY).emitWithAck("status");
-    const passed = performance.now() - started;
-    show("latency", `${passed < 10 ? passed.toFixed(1) : Math.round(passed)} ms`);
-    show("connections", String(status.connections));
-    show("uptime", duration(status.uptime));
-    show("version", `Fanfare ${status.version}`);
-  } catch {
-    show("latency", "–");
-  }
+  const status = await ask(socket, EVERY, "status");
+  if ("error" in status) return show("latency", "–");
+  const passed = performance.now() - started;
+  show("latency", `${passed < 10 ? passed.toFixed(1) : Math.round(passed)} ms`);
+  show("connections", String(status.connections));
+  show("uptime", duration(status.uptime));
+  show("version", `Fanfare ${status.version}`);
 }
 
 function duration(seconds: number): string {
@@ -55,12 +42,12 @@ socket.on("connect", () => {
   transport();
   engine.on("upgrade", transport);
   show("socket-id", socket.id ?? "–");
-  void ask();
+  void update();
 });
 socket.on("disconnect", () => {
   for (const id of ["transport", "latency", "connections", "uptime", "socket-id"]) show(id, "–");
 });
-setInterval(() => void ask(), EVERY);
-document.addEventListener("visibilitychange", () => void ask());
+setInterval(() => void update(), EVERY);
+document.addEventListener("visibilitychange", () => void update());
 showConnection(socket as never);
 socket.connect();

@@ -74,6 +74,7 @@ export default defineConfig({
         index: join(examples, "index.html"),
         chat: join(examples, "chat/index.html"),
         notifications: join(examples, "notifications/index.html"),
+        missing: join(examples, "404.html"),
       },
     },
   },

@@ -1,9 +1,9 @@
-//! Limits and cores of this process, which its children inherit.
+//! Resource limits and cores of this process, which its children inherit.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Raises the number of open files as far as allowed, and returns it.
+/// Raises the limit of open files as far as allowed, and returns it.
 pub(crate) fn raise_open_files() -> u64 {
     let allowed = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -14,7 +14,7 @@ pub(crate) fn raise_open_files() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// The cores that this process may run on.
+/// Returns the cores that this process may run on.
 pub(crate) fn cores() -> Vec<usize> {
     sched_getaffinity(None).map_or_else(
         |_| vec![0],
@@ -26,7 +26,7 @@ pub(crate) fn cores() -> Vec<usize> {
     )
 }
 
-/// Runs `f` with this thread on `cores`: what it spawns stays there.
+/// Runs `f` with this thread bound to `cores`, which the processes that it spawns inherit.
 pub(crate) fn on_cores<T>(cores: &[usize], f: impl FnOnce() -> T) -> T {
     let before = sched_getaffinity(None);
     let mut set = CpuSet::new();

@@ -1,4 +1,4 @@
-//! What a process and the machine say of themselves in `/proc`.
+//! Resource usage of processes and description of the machine, from `/proc`.
 
 use std::fs;
 use std::time::Duration;
@@ -10,9 +10,9 @@ pub(crate) struct Usage {
     pub(crate) user: f64,
     /// Seconds in the kernel.
     pub(crate) system: f64,
-    /// Proportional set size, bytes.
+    /// Proportional set size, in bytes.
     pub(crate) pss: u64,
-    /// Resident set size, bytes.
+    /// Resident set size, in bytes.
     pub(crate) rss: u64,
 }
 
@@ -22,15 +22,15 @@ impl Usage {
     }
 }
 
-/// Looks at a process and its descendants (as of the moment it was made).
+/// Observer of a process and of its descendants at the time of creation.
 #[derive(Clone, Debug)]
 pub(crate) struct Watch(Vec<u32>);
 
-/// The fields of `/proc/PID/stat` behind the name, which may contain anything.
+/// Reads the fields of `/proc/PID/stat` after the name, which may contain anything.
 fn stat(pid: u32) -> Option<Vec<u64>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = text.rsplit_once(')')?;
-    // The state is a letter: counted as 0.
+    // The state is a letter: parsed as 0.
     Some(
         fields
             .split_whitespace()
@@ -40,7 +40,7 @@ fn stat(pid: u32) -> Option<Vec<u64>> {
 }
 
 impl Watch {
-    /// With `None` it sees nothing.
+    /// Observes `pid`, or nothing if it is `None`.
     pub(crate) fn new(pid: Option<u32>) -> Watch {
         let Some(pid) = pid else {
             return Watch(Vec::new());
@@ -61,7 +61,7 @@ impl Watch {
         Watch(tree)
     }
 
-    /// CPU and memory.
+    /// Returns CPU time and memory.
     pub(crate) fn usage(&self) -> Usage {
         let mut usage = self.cpu();
         for pid in &self.0 {
@@ -73,7 +73,7 @@ impl Watch {
         usage
     }
 
-    /// CPU time to the nanosecond; that of a thread that is running is as old as the kernel's last tick.
+    /// Returns the CPU time, in nanoseconds; that of a running thread is as old as the kernel's last tick.
     pub(crate) fn cpu_time(&self) -> Duration {
         let tasks = self
             .0
@@ -86,7 +86,7 @@ impl Watch {
         Duration::from_nanos(nanos.sum())
     }
 
-    /// CPU only, which takes no time to find out.
+    /// Returns the CPU time only, which is cheap to read.
     pub(crate) fn cpu(&self) -> Usage {
         let ticks = rustix::param::clock_ticks_per_second() as f64;
         let mut usage = Usage::default();
@@ -109,7 +109,7 @@ fn kilobytes(text: &str, key: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// The machine in a few words.
+/// Describes the machine in a few words.
 pub(crate) fn machine() -> String {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let cpus = read("/proc/cpuinfo");

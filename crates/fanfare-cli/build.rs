@@ -1,8 +1,8 @@
-//! The pages of the demo are part of the binary: build it again when they changed, and say so when they are missing.
+//! Build script: rebuilds the binary when the demo's pages change, and warns when they are missing.
 
 use std::path::Path;
 
-/// How to make them.
+/// Command that builds the pages.
 const HOW: &str =
     "run `npm ci && npm run build` in web/ of the repository, then again what you did";
 
@@ -11,7 +11,7 @@ fn main() {
     if Path::new("dist/index.html").is_file() {
         return;
     }
-    // Cargo writes this file into what it packages.
+    // Cargo writes this file into the packages that it creates.
     if Path::new(".cargo_vcs_info.json").is_file() {
         println!("cargo::error=this package was made without the pages of `fanfare demo`: {HOW}");
     } else if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") {

@@ -1,11 +1,12 @@
-//! What a server says to a client: lines are WebSocket texts, binary messages (`!`), bodies of long-polling answers
-//! (`<`), seconds that pass (`~`). However wrong, the client goes on, answers, or reconnects.
+//! Input of the client from a server: lines are WebSocket texts, binary messages (`!`), bodies of long-polling answers
+//! (`<`), seconds that pass (`~`). On any input the client continues, answers, or reconnects.
 #![no_main]
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanfare_protocol::client::{Action, Config, ConnectionId, Event, Input, Manager, SocketConfig, SocketEvent, Transport};
+use fanfare_protocol::client::{Action, Config, ConnectionId, Event, Input, Manager, SocketConfig, SocketEvent};
+use fanfare_protocol::engine::Transport;
 use fanfare_protocol::socket::AllArgs;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -45,7 +46,7 @@ fuzz_target!(|data: (bool, &str)| {
     }
 });
 
-/// Does what the client wants, with a server that opens at once. Gives the connection that is open now.
+/// Executes the client's actions, with a server that opens at once. Returns the connection that is open now.
 fn carry_out(manager: &mut Manager, now: Instant) -> Option<ConnectionId> {
     let mut open = None;
     for _ in 0..64 {

@@ -1,4 +1,4 @@
-//! Bodies and frames of revision 3: what is read can be written and read again, in both forms.
+//! Payloads and frames of revision 3: anything that can be read can be written and read again, as text and as binary.
 #![no_main]
 
 use fanfare_protocol::engine::{Packet, v3};

@@ -1,4 +1,4 @@
-//! Long-polling bodies of revision 4: what is read can be written and read again.
+//! Long-polling payloads of revision 4: anything that can be read can be written and read again.
 #![no_main]
 
 use fanfare_protocol::engine::{Opened, Packet, payload};

@@ -1,5 +1,5 @@
 //! Requests to the engine's service: a line `METHOD /path?query`, header lines, an empty line, the body. `SID` stands
-//! for the id of an open session. Whatever is asked, there is an answer or a GET that waits, and no session stays.
+//! for the id of an open session. Every request is answered or is a GET that waits, and no session remains.
 #![no_main]
 
 use std::future::poll_fn;
@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use fanfare_engine::{
-    CloseMode, CloseReason, Config, Connection, Cors, Engine, Handler, Handshake, Prepared, RemoteAddr,
+    CloseMode, CloseReason, EngineConfig, Connection, Cors, Engine, Handler, HandshakeRequest, EncodedMessage, RemoteAddr,
 };
 use http::{HeaderName, HeaderValue, Request};
 use http_body_util::{BodyExt, Full};
@@ -22,7 +22,7 @@ struct Echo;
 impl Handler for Echo {
     type State = ();
 
-    fn accept(&self, handshake: &Handshake) {
+    fn accept(&self, handshake: &HandshakeRequest) {
         assert!(handshake.headers().all(|(name, _)| !name.is_empty()));
         let _ = handshake.query_params().count();
     }
@@ -30,11 +30,11 @@ impl Handler for Echo {
     fn open(&self, _: &Arc<Connection<()>>) {}
 
     fn text(&self, conn: &Arc<Connection<()>>, data: &str) {
-        let _ = conn.send(&Prepared::text(data));
+        let _ = conn.send(&EncodedMessage::text(data));
     }
 
     fn binary(&self, conn: &Arc<Connection<()>>, data: &[u8]) {
-        let _ = conn.send(&Prepared::binary(data));
+        let _ = conn.send(&EncodedMessage::binary(data));
     }
 
     fn close(&self, _: &Arc<Connection<()>>, _: CloseReason) {}
@@ -43,7 +43,7 @@ impl Handler for Echo {
 fn engine() -> &'static (Runtime, Arc<Engine<Echo>>) {
     static ENGINE: OnceLock<(Runtime, Arc<Engine<Echo>>)> = OnceLock::new();
     ENGINE.get_or_init(|| {
-        let mut config = Config::default();
+        let mut config = EngineConfig::default();
         config.allow_eio3 = true;
         config.cors = Some(Cors::default());
         config.limits.max_payload = 4096;
@@ -52,7 +52,7 @@ fn engine() -> &'static (Runtime, Arc<Engine<Echo>>) {
     })
 }
 
-/// The answer's body, unless the request waits for something that does not come.
+/// Returns the body of the answer, unless the request waits for something that never happens.
 async fn answer(engine: &Arc<Engine<Echo>>, request: Request<Full<Bytes>>) -> Option<Bytes> {
     let mut answer = pin!(engine.service().call(request));
     let mut polls = 0;

@@ -1,5 +1,5 @@
-//! permessage-deflate: however the bytes are cut, the same comes out, never more than the limit; what was compressed
-//! is read again.
+//! permessage-deflate: the output does not depend on how the input is split and never exceeds the limit; compressed
+//! data can be decompressed.
 #![no_main]
 
 use fanfare_websocket::Role;
@@ -11,7 +11,7 @@ const LIMIT: usize = 1 << 16;
 fn inflate(params: &Params, messages: &[u8], chunk: usize) -> (Vec<Vec<u8>>, Option<InflateError>) {
     let mut decompressor = Decompressor::new(params, Role::Server);
     let mut done = Vec::new();
-    // Two messages, so that a context that is taken over matters.
+    // Two messages, so that context takeover matters.
     for message in messages.chunks((messages.len() / 2).max(1)) {
         let mut out = Vec::new();
         let pushed = message.chunks(chunk).try_for_each(|piece| decompressor.push(piece, &mut out, LIMIT));

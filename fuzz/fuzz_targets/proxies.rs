@@ -1,4 +1,5 @@
-//! Who is behind a proxy: the PROXY protocol (binary input) and `Forwarded`, `X-Forwarded-For` (text, a header value).
+//! Address of the client behind a proxy: the PROXY protocol (binary input), `Forwarded` and `X-Forwarded-For` (text, a
+//! header value).
 #![no_main]
 
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.clone())]);
         assert_eq!(proxies.client(stranger, &headers), (stranger, None), "a stranger is not believed");
         let _ = proxies.client(peer, &headers);
-        // What a client writes in front of what our proxy adds is never reached.
+        // Entries that a client writes in front of those of our proxy are never reached.
         let mut chain = bytes.to_vec();
         chain.extend_from_slice(if name == "forwarded" { b",for=192.0.2.7" } else { b",192.0.2.7" });
         let chain = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_bytes(&chain).unwrap())]);

@@ -1,4 +1,4 @@
-//! The scanner against `serde_json`: same verdict, same elements.
+//! Argument scanner against `serde_json`: same verdict, same elements.
 #![no_main]
 
 use fanfare_protocol::socket::{AllArgs, Args, DecodeError};
@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 fuzz_target!(|json: &str| {
-    // `IgnoredAny` checks the grammar and nothing else, and knows no depth.
+    // `IgnoredAny` checks only the grammar, and has no limit of depth.
     let theirs = serde_json::from_str::<Vec<IgnoredAny>>(json);
     match Args::from_json(json, 128) {
         Ok(ours) => {

@@ -1,4 +1,4 @@
-//! A connection's worth of Socket.IO messages: lines are text, or binary if they start with `!`.
+//! Socket.IO messages of one connection: lines are text, or binary if they start with `!`.
 #![no_main]
 
 use bytes::Bytes;
@@ -55,14 +55,14 @@ fn read(packet: &Packet<'_>) {
     }
 }
 
-/// An event that was read can be written, and read the same again.
+/// Checks that an event can be written and read again without a change.
 fn again(packet: &Packet<'_>, limits: &Limits) {
     let Packet::Event(event) = packet else { return };
     let (mut out, mut attachments) = (Vec::new(), Vec::new());
     let raw = RawArgs(event.args.raw_json().unwrap());
     encode_event(&mut out, event.namespace, event.ack, &event.name, &raw, &mut attachments).unwrap();
     let out = String::from_utf8(out).unwrap();
-    // A name in escapes may come out longer or shorter than its limit, a namespace without comma takes the rest.
+    // A name with escapes may become longer or shorter than its limit, and a namespace without a comma takes the rest.
     let mut limits = limits.clone();
     limits.max_event_name_len *= 6;
     let Ok(Packet::Event(second)) = decode(&out, &limits) else { panic!("{out}") };

@@ -1,5 +1,5 @@
-//! Opening handshakes: what the server accepts the client accepts, and both agree on compression; no header of either
-//! side breaks the other.
+//! Opening handshakes: the client accepts every handshake that the server accepts, both agree on compression, and no
+//! header of either side breaks the other.
 #![no_main]
 
 use fanfare_websocket::deflate::{Config, Params};
@@ -22,7 +22,7 @@ fuzz_target!(|text: &str| {
     let headers = request.headers();
     let _ = Params::negotiate(headers, &config);
     let _ = Params::from_answer(headers, Some(&config));
-    // As an answer: the key is random, so nothing made up passes.
+    // As an answer: the key is random, so no made-up answer is accepted.
     assert!(client.check(StatusCode::SWITCHING_PROTOCOLS, headers).is_err());
     let Ok(accept) = server.validate(&request) else { return };
     let response = accept.response();
@@ -30,7 +30,7 @@ fuzz_target!(|text: &str| {
     if let Some(params) = accept.permessage_deflate() {
         assert!((8..=15).contains(&params.server_max_window_bits));
         assert!((8..=15).contains(&params.client_max_window_bits));
-        // What was agreed on by an offer of ours can be read by us.
+        // Extensions agreed on with an offer of ours can be read by us.
         let offered = client.request(&"ws://x/".parse().unwrap()).unwrap();
         let ours = server.validate(&offered).unwrap();
         let read = client.check(StatusCode::SWITCHING_PROTOCOLS, ours.response().headers()).unwrap();

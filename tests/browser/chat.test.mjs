@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { bubble, delivered, freshRoom, goTo, here, join, pair, say, widthOf } from "./chat.mjs";
-import { png, tabTo, until } from "./harness.mjs";
+import { connected, png, tabTo, until } from "./harness.mjs";
 
 describe("chat", () => {
   test("who arrives together with the answer to `join` is seen", async () => {
@@ -61,6 +61,78 @@ describe("chat", () => {
     await ada.locator("#composer-problem", { hasText: "notes.txt is not a PNG, JPEG, GIF or WebP picture." }).waitFor();
     await ada.locator("#file").setInputFiles({ name: "broken.png", mimeType: "image/png", buffer: Buffer.from("hello") });
     await ada.locator("#composer-problem", { hasText: "broken.png cannot be read" }).waitFor();
+  });
+
+  test("the newest message stays in view while pictures load, and one's own picture stands on its side", async () => {
+    const room = freshRoom();
+    const [ada, grace] = await pair("upgrade", room);
+    for (let i = 0; i < 25; i++) await say(ada, `line ${i}`);
+    await bubble(grace, "line 24").waitFor();
+    const left = (page) => page.locator("#log").evaluate((log) => Math.round(log.scrollHeight - log.scrollTop - log.clientHeight));
+    const buffer = await png(ada, 900, 1400);
+    await ada.locator("#file").setInputFiles({ name: "tall.png", mimeType: "image/png", buffer });
+    await ada.locator("#attachment", { hasText: "tall.png" }).waitFor();
+    await ada.locator("#text").press("Enter");
+    for (const page of [ada, grace]) {
+      await until("the picture", async () => (await widthOf(page.locator(".picture img"))) === 900);
+      await until("the end", async () => (await left(page)) <= 2);
+    }
+    await say(ada, "below the picture");
+    await bubble(grace, "below the picture").waitFor();
+    await until("the end again", async () => (await left(grace)) <= 2);
+    const ends = await ada.evaluate(() => {
+      const right = (selector) => document.querySelector(selector).getBoundingClientRect().right;
+      return [right(".message.mine .bubble:has(.picture)"), right("#messages")];
+    });
+    assert.ok(Math.abs(ends[0] - ends[1]) < 2, `the picture ends at ${ends[0]}, the column at ${ends[1]}`);
+
+    // Out of the history, too, where pictures come when they are looked at.
+    await grace.reload();
+    await grace.locator(`[data-room='${room}']`).click();
+    await until("the picture of the history", async () => (await widthOf(grace.locator(".picture img"))) === 900);
+    await until("the end of the history", async () => (await left(grace)) <= 2);
+  });
+
+  test("what the numbers beside a room count is said", async () => {
+    const [first, second] = [freshRoom(), freshRoom()];
+    const [ada, grace] = await pair("upgrade", first);
+    await goTo(ada, second);
+    await say(grace, "Anybody left?");
+    const room = ada.locator(`[data-room='${first}']`);
+    await room.locator(".badge", { hasText: "1 new" }).waitFor();
+    const people = room.locator(".room-people");
+    await people.locator("svg").waitFor();
+    assert.equal(await people.getAttribute("title"), "1 person here");
+  });
+
+  test("nobody is said to be here while the connection is lost", async () => {
+    const [ada, grace] = await pair("upgrade", freshRoom());
+    await ada.locator("#room-facts", { hasText: "2 people here" }).waitFor();
+    await here.server.stop();
+    for (const page of [ada, grace]) {
+      await page.locator("#room-facts", { hasText: /^Offline$/ }).waitFor();
+      await page.locator("#people-title", { hasText: "when the connection was lost" }).waitFor();
+      assert.equal(await page.locator(".room-people").first().isVisible(), false);
+    }
+    await here.server.restart();
+    for (const page of [ada, grace]) {
+      await page.locator("#room-facts", { hasText: "2 people here" }).waitFor();
+      await page.locator("#people-title", { hasText: /^Here now$/ }).waitFor();
+    }
+  });
+
+  test("a taken name offers no retry, which could not help", async () => {
+    await join("Ada", "upgrade");
+    const other = await here.visit();
+    await other.goto(`${here.server.url}/chat/`);
+    await other.locator("#gate input").fill("Ada");
+    await other.keyboard.press("Enter");
+    await other.locator("#gate-problem", { hasText: /ada/i }).waitFor();
+    assert.equal(await other.locator(".connection-retry").isVisible(), false);
+    assert.equal(await other.locator("#connection").isVisible(), false);
+    await other.locator("#gate input").fill("Ada the third");
+    await other.keyboard.press("Enter");
+    await connected(other, "websocket");
   });
 
   test("everything by keyboard alone", async () => {

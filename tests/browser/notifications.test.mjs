@@ -204,6 +204,55 @@ describe("notifications", () => {
     await until("no follower", async () => /\(0 followers\)/.test(await page.locator("#topic option[value=deploys]").textContent()));
   });
 
+  test("only what was received is told in the colour of success", async () => {
+    const ada = await join("Ada");
+    const colour = (of) => ada.evaluate((of) => {
+      const element = document.body.appendChild(document.createElement("i"));
+      element.style.color = of;
+      const { color } = getComputedStyle(element);
+      element.remove();
+      return color;
+    }, of);
+    const shown = () => ada.locator("#receipt").evaluate((receipt) => getComputedStyle(receipt).color);
+    await ada.locator("#title").fill("Nobody follows this");
+    await ada.locator("#level").selectOption("critical");
+    await ada.locator(".segments input[value=topic]").check();
+    await ada.locator("#send").click();
+    await ada.locator("#receipt", { hasText: "stored for later" }).waitFor();
+    assert.equal(await shown(), await colour("var(--warn)"));
+    await ada.locator("#title").fill("Everybody gets this");
+    await ada.locator(".segments input[value=all]").check();
+    await ada.locator("#send").click();
+    await ada.locator("#receipt", { hasText: "Received by 1 of 1" }).waitFor();
+    assert.equal(await shown(), await colour("var(--good)"));
+  });
+
+  test("nobody is said to follow a topic while the connection is lost", async () => {
+    const ada = await join("Ada");
+    await ada.locator(".chip input[value=deploys]").check({ force: true });
+    const option = ada.locator("#topic option[value=deploys]");
+    await until("a follower", async () => (await option.textContent()) === "deploys (1 follower)");
+    await here.server.stop();
+    await until("offline", async () => (await option.textContent()) === "deploys (offline)");
+    await here.server.restart();
+    await until("a follower again", async () => (await option.textContent()) === "deploys (1 follower)");
+  });
+
+  test("on a phone the badge keeps clear of the connection", async () => {
+    for (const width of [320, 360, 390, 430]) {
+      const page = await here.visit({ viewport: { width, height: 800 }, isMobile: true, hasTouch: true });
+      await page.goto(`${here.server.url}/notifications/`);
+      await enter(page, `Pocket ${width}`);
+      await connected(page, "websocket");
+      for (let n = 0; n < 11; n++) await curl("-d", JSON.stringify({ title: `Number ${n}`, to: { user: `Pocket ${width}` } }));
+      await page.locator("#badge", { hasText: /\d\d/ }).waitFor();
+      const [badge, connection] = await page.evaluate(() => ["#badge", "#connection"].map((selector) => document.querySelector(selector).getBoundingClientRect()));
+      const gap = connection.left - badge.right;
+      assert.ok(gap >= 4, `${gap} px between them at ${width} px`);
+      await page.context().close();
+    }
+  });
+
   test("an empty title is refused on the spot", async () => {
     const ada = await join("Ada");
     await ada.locator("#send").click();

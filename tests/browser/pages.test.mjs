@@ -196,3 +196,20 @@ describe("assets", () => {
     assert.equal((await fetch(`${here.server.url}/chat/`, { method: "HEAD" })).headers.get("content-type"), html.headers.get("content-type"));
   });
 });
+
+test("an address of nothing is answered with a page to browsers, and a line to others", async () => {
+  for (const [size, options] of Object.entries({ "small phone": SMALL, desktop: DESKTOP })) {
+    const page = await here.visit({ ...options, bypassCSP: true });
+    // What the browser says of a page that is not there is no fault of the page.
+    page.check = () => {};
+    const answer = await page.goto(`${here.server.url}/nothing/at/all`);
+    assert.equal(answer.status(), 404);
+    await page.locator("h1", { hasText: "There is nothing at this address" }).waitFor();
+    await audit(page, `404, ${size}`);
+    await page.getByRole("link", { name: "Start page" }).click();
+    await connected(page, "websocket");
+  }
+  const plain = await fetch(`${here.server.url}/nothing`, { headers: { accept: "*/*" } });
+  assert.equal(plain.status, 404);
+  assert.equal(await plain.text(), "There is nothing here. Start at /\n");
+});

@@ -286,7 +286,9 @@ function shared(server, options) {
   return servers.get(key);
 }
 after(async () => {
-  for (const fixture of servers.values()) await (await fixture).stop("SIGKILL");
+  // Also if one of them did not start: this process would not end before the others do.
+  const started = await Promise.allSettled(servers.values());
+  await Promise.all(started.map(({ value }) => value?.stop("SIGKILL")));
 });
 
 async function transcript(server, { options = {}, own = false }, body) {

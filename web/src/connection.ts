@@ -2,25 +2,39 @@
 import { io, type Socket } from "socket.io-client";
 import { find } from "./dom.ts";
 
-/** Why something was refused: `message` for people, `code` for programs. Acknowledgements and `connect_error` carry it. */
+/** Reason of a rejection, in acknowledgements and `connect_error`: `message` is for people. */
 export interface Problem {
   message: string;
-  data?: { code: string };
+  /** `{ code }` for programs, from the server. */
+  data?: unknown;
 }
-
-/** What the server acknowledges with: the result, or why there is none. */
-export type Reply<T> = (T & { error?: undefined }) | { error: Problem };
 
 /** A problem of our own. */
 export function problem(code: string, message: string): { error: Problem } {
   return { error: { message, data: { code } } };
 }
 
-/** Waits for an acknowledgement; a lost connection and a timeout become problems as well. */
-export async function ask<T>(socket: { connected: boolean }, request: () => Promise<Reply<T>>): Promise<Reply<T>> {
+type Callback = (...answer: never[]) => void;
+
+/** The arguments of an event, without the callback of its acknowledgement. */
+type Arguments<Handler extends Callback> = Parameters<Handler> extends [...infer Args, Callback] ? Args : never;
+
+/** Acknowledgement of an event: the answer, or the reason of the rejection. */
+type Answer<Handler extends Callback> =
+  Parameters<Handler> extends [...unknown[], infer Ack extends Callback] ? Parameters<Ack>[0] : never;
+
+/** Sends an event and waits for its acknowledgement; a lost connection and a timeout become problems as well. */
+export async function ask<Server extends Events, Client extends Events, Event extends keyof Client & string>(
+  socket: Socket<Server, Client>,
+  timeout: number,
+  event: Event,
+  ...args: Arguments<Client[Event]>
+): Promise<Answer<Client[Event]> | { error: Problem }> {
   if (!socket.connected) return problem("offline", "Not connected. Try again in a moment.");
+  // The official client does not type the answer after `timeout`.
+  const untyped = socket as unknown as Socket;
   try {
-    return (await request()) ?? problem("empty", "The server gave no answer.");
+    return (await untyped.timeout(timeout).emitWithAck(event, ...args)) ?? problem("empty", "The server gave no answer.");
   } catch {
     return problem("timeout", "No answer from the server.");
   }
@@ -57,7 +71,9 @@ type State =
   | { kind: "connected"; transport: string }
   | { kind: "waiting"; until: number; attempt: number }
   | { kind: "reconnecting"; attempt: number }
-  | { kind: "closed"; why: string };
+  | { kind: "closed"; why: string }
+  /** The server said no: the page says why, and trying the same again would not help. */
+  | { kind: "refused" };
 
 /** Shows the state of `socket` in the page's header: transport in use, attempts, countdown, a button to retry. */
 export function showConnection(socket: Socket<never, never>, root = find("#connection")): void {
@@ -76,7 +92,7 @@ export function showConnection(socket: Socket<never, never>, root = find("#conne
     };
     draw();
     if (state.kind === "waiting") timer = setInterval(draw, 250);
-    root.hidden = false;
+    root.hidden = state.kind === "refused";
     root.dataset["state"] = state.kind;
     root.dataset["transport"] = state.kind === "connected" ? state.transport : "";
     retry.hidden = state.kind !== "waiting" && state.kind !== "closed";
@@ -106,7 +122,7 @@ export function showConnection(socket: Socket<never, never>, root = find("#conne
     else show({ kind: "closed", why: reason === "io server disconnect" ? "Disconnected by the server" : "Disconnected" });
   });
   socket.on("connect_error", (error) => {
-    if (!socket.active) show({ kind: "closed", why: "Refused" }); // the page says why
+    if (!socket.active) show({ kind: "refused" });
     else if (attempts === 0) wait(); // the first connection of the page failed
     else void error;
   });
@@ -135,6 +151,8 @@ function words(state: State): string {
       return "Reconnecting…";
     case "closed":
       return state.why;
+    case "refused":
+      return "";
   }
 }
 

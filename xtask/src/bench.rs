@@ -19,7 +19,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     })
 }
 
-/// The harness, built. It is no member of the workspace: `benches/` has its own dependencies.
+/// Builds the harness. It is no member of the workspace: `benches/` has separate dependencies.
 pub(crate) fn harness() -> Result<Command> {
     let folder = target().join("bench");
     let mut build = cargo(&[

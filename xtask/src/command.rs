@@ -1,4 +1,4 @@
-//! Running programs.
+//! Running of programs.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -8,26 +8,26 @@ use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
 
-/// A command in `dir`.
+/// Returns a command that runs in `dir`.
 pub(crate) fn command(dir: &Path, program: &str, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.current_dir(dir).args(args).stdin(Stdio::null());
     command
 }
 
-/// Cargo, in the root of the repository.
+/// Returns a Cargo command that runs in the root of the repository.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     command(crate::root(), &cargo, args)
 }
 
-/// How a command line looks in a shell.
+/// Formats a command line as in a shell.
 pub(crate) fn display(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());
     let mut line = String::new();
     for (key, value) in command.get_envs() {
-        // The search path is long, and set for tools only.
+        // The search path is long, and is set only for tools.
         if let Some(value) = value.filter(|_| key != "PATH") {
             line.push_str(&format!(
                 "{}={} ",
@@ -48,13 +48,13 @@ pub(crate) fn display(command: &Command) -> String {
     line
 }
 
-/// Runs a command, shows what it prints, and returns that too; an exit code other than 0 is `false`.
+/// Runs a command, prints its output, and returns that too; an exit code other than 0 is `false`.
 pub(crate) fn tee(command: Command) -> Result<(bool, String)> {
     let (status, output) = run(command)?;
     Ok((status.success(), output))
 }
 
-/// As [`tee`], with the status itself.
+/// Runs a command as [`tee`] does, and returns its status.
 pub(crate) fn run(mut command: Command) -> Result<(ExitStatus, String)> {
     let line = display(&command);
     println!("$ {line}");
@@ -62,7 +62,7 @@ pub(crate) fn run(mut command: Command) -> Result<(ExitStatus, String)> {
     let cannot_start = || format!("cannot start `{line}`");
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().with_context(cannot_start)?;
-    // The command keeps the writing ends of the pipe open.
+    // The command keeps the write ends of the pipe open.
     drop(command);
     let mut output = String::new();
     let mut bytes = Vec::new();
@@ -77,7 +77,7 @@ pub(crate) fn run(mut command: Command) -> Result<(ExitStatus, String)> {
     Ok((child.wait()?, output))
 }
 
-/// Whether a command exists and exits with 0; prints nothing.
+/// Returns whether a command exists and exits with 0; prints nothing.
 pub(crate) fn succeeds(mut command: Command) -> bool {
     command
         .stdout(Stdio::null())

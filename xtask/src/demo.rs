@@ -13,7 +13,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         tools::node().map_err(anyhow::Error::msg)?;
         frontend::build()?;
     }
-    // The flags of `cargo xtask test`, so that neither has to build what the other has built.
+    // The same flags as `cargo xtask test`, so that each reuses the other's build.
     let (ok, _) = tee(cargo(&[
         "build",
         "--workspace",

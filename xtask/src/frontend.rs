@@ -1,4 +1,4 @@
-//! The npm packages of the repository.
+//! npm packages of the repository.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::command::{command, tee};
 /// Packages with a `build` script whose result the binary embeds.
 const BUILT: &[&str] = &["web"];
 
-/// Folders of those packages that exist in this checkout.
+/// Returns the folders of those packages that exist in this checkout.
 pub(crate) fn built() -> Vec<PathBuf> {
     BUILT
         .iter()
@@ -18,7 +18,7 @@ pub(crate) fn built() -> Vec<PathBuf> {
         .collect()
 }
 
-/// Installs exactly what the lock file says, unless that was done already.
+/// Installs exactly the packages of the lock file, unless that was done already.
 pub(crate) fn install(folder: &Path) -> Result<()> {
     let modified = |file: PathBuf| file.metadata().and_then(|meta| meta.modified()).ok();
     let lock = modified(folder.join("package-lock.json"));

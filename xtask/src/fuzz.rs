@@ -1,4 +1,4 @@
-//! The fuzz targets, each for a few seconds.
+//! Fuzz targets, each run for a few seconds.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,10 +14,10 @@ use crate::{root, target, tools};
 /// Seconds for which each target runs.
 const SECONDS: u32 = 5;
 
-/// Builds all targets at once, then runs them, as many at a time as there are processors.
+/// Builds all targets at once, then runs them, one per processor at a time.
 ///
-/// Without a sanitizer: the crates forbid unsafe code, so that what there is to find are panics, wrong answers, hangs and
-/// memory that grows; and a stable compiler will do.
+/// Without a sanitizer: the crates forbid unsafe code, so that the possible faults are panics, wrong answers, hangs and
+/// memory growth; and a stable compiler is enough.
 pub(crate) fn run(report: &mut Report) -> Result<Outcome> {
     let folder = folder();
     if !tee(build_command())?.0 {
@@ -76,13 +76,13 @@ pub(crate) fn build_command() -> Command {
     ]))
 }
 
-/// A target that has run: whether all was well, and what it printed.
+/// Target that has run: whether it succeeded, and its output.
 struct Ran<'a> {
     name: &'a str,
     result: Result<(bool, String)>,
 }
 
-/// The names of the targets.
+/// Returns the names of the targets.
 fn names() -> Result<Vec<String>> {
     let list = tools::with_tools(cargo(&["fuzz", "list"])).output()?;
     let names = String::from_utf8_lossy(&list.stdout);
@@ -93,7 +93,7 @@ fn names() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Runs one target over its corpus. What it finds goes to the build folder; the kept corpus stays as it is.
+/// Runs one target over its corpus. New inputs go to the build folder; the committed corpus stays unchanged.
 fn run_one(folder: &Path, name: &str) -> Result<(bool, String)> {
     let found = folder.join("corpus").join(name);
     let artifacts = folder.join("artifacts").join(name);
@@ -118,7 +118,8 @@ fn run_one(folder: &Path, name: &str) -> Result<(bool, String)> {
     ))
 }
 
-/// Cargo-fuzz names the platform when it builds, so that the binary lies in a folder of that name.
+/// Returns the path of a target's binary. Cargo-fuzz names the platform when it builds, so that the binary is in a
+/// folder of that name.
 fn binary(folder: &Path, name: &str) -> Result<PathBuf> {
     let platforms = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let binary = |platform: PathBuf| platform.join("release").join(name);

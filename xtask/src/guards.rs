@@ -1,28 +1,31 @@
-//! Guards of the hot paths: instructions per operation, counted by callgrind, may not exceed what is written down.
+//! Performance guards of the hot paths: instructions per operation, counted by callgrind, must not exceed the stored
+//! limits.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::command::{Command, cargo, command, display};
 use crate::summary::Outcome;
-use crate::{root, target, tools};
+use crate::{callgrind, root, tools};
 
-/// How much more than the limit is no regression yet, in per cent: other compilers, other library versions.
+/// Benchmark with the paths.
+pub(crate) const BENCH: &str = "instructions";
+
+/// Per cent by which a count may exceed its limit: other compilers, other library versions.
 const SLACK: f64 = 5.0;
 /// Repetitions of the two runs whose difference counts.
 const FEW: u64 = 10;
 const MANY: u64 = 40;
-/// Where the limits are.
+/// File with the limits.
 const LIMITS: &str = "crates/fanfare/benches/instructions.limits";
 
-/// Counts, and compares with the limits. With `FANFARE_UPDATE_GUARDS` set it writes them.
+/// Counts, and compares with the limits. With `FANFARE_UPDATE_GUARDS` set it writes the limits.
 pub(crate) fn run() -> Result<Outcome> {
     if let Err(why) = tools::valgrind() {
         return Ok(Outcome::Skipped(why));
     }
-    let Some(binary) = build()? else {
+    let Some(binary) = callgrind::build(BENCH)? else {
         return Ok(Outcome::Failed("the guarded paths do not build".to_owned()));
     };
     let file = root().join(LIMITS);
@@ -35,7 +38,9 @@ pub(crate) fn run() -> Result<Outcome> {
         new += &format!("{name} {count:.0}\n");
         let limit = limits.iter().find(|(path, _)| path == name);
         let Some((_, limit)) = limit else {
-            over.push(format!("{name} has no limit"));
+            over.push(format!(
+                "{name} takes {count:.0} instructions and has no limit"
+            ));
             continue;
         };
         let more = (count / limit - 1.0) * 100.0;
@@ -60,74 +65,24 @@ pub(crate) fn run() -> Result<Outcome> {
     )))
 }
 
-/// Builds the benchmark with the paths.
-fn build() -> Result<Option<PathBuf>> {
-    let mut build = build_command();
-    println!("$ {}", display(&build));
-    // What it prints for programs is for this one; errors and warnings go where they always do.
-    let built = build.stderr(Stdio::inherit()).output()?;
-    // The name of the binary has a hash in it.
-    let binary = String::from_utf8_lossy(&built.stdout)
-        .lines()
-        .filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next())
-        .find(|path| path.contains("instructions"))
-        .map(PathBuf::from);
-    Ok(binary.filter(|_| built.status.success()))
-}
-
-pub(crate) fn build_command() -> Command {
-    cargo(&[
-        "build",
-        "--profile",
-        "guards",
-        "--package",
-        "fanfare",
-        "--bench",
-        "instructions",
-        "--message-format",
-        "json-render-diagnostics",
-    ])
-}
-
-/// Instructions per unit of a path.
+/// Returns the instructions per unit of a path.
 fn count(binary: &Path, name: &str) -> Result<f64> {
     let (few, few_units) = collect(binary, name, FEW)?;
     let (many, many_units) = collect(binary, name, MANY)?;
     Ok((many - few) / (many_units - few_units))
 }
 
-/// Instructions of a run, and its units.
+/// Returns the instructions of a run, and its units.
 fn collect(binary: &Path, name: &str, times: u64) -> Result<(f64, f64)> {
-    let times = times.to_string();
-    let output = command(
-        &target(),
-        "valgrind",
-        &[
-            "--tool=callgrind",
-            "--callgrind-out-file=/dev/null",
-            &binary.to_string_lossy(),
-            name,
-            &times,
-        ],
-    )
-    .output()?;
-    let log = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        bail!("{name} failed under callgrind: {log}");
-    }
-    let collected = log
-        .lines()
-        .find_map(|line| line.split_once("Collected : "))
-        .and_then(|(_, count)| count.trim().parse().ok())
-        .with_context(|| format!("callgrind does not say what it collected: {log}"))?;
-    let units = String::from_utf8_lossy(&output.stdout).trim().parse();
+    let run = callgrind::count(binary, &[name, &times.to_string()], None)?;
+    let units = run.output.parse();
     Ok((
-        collected,
+        run.instructions,
         units.context("the benchmark does not say its units")?,
     ))
 }
 
-/// The comment at the top.
+/// Returns the comment at the top of the file.
 fn head(text: &str) -> String {
     text.lines()
         .take_while(|line| line.starts_with('#'))
@@ -135,7 +90,7 @@ fn head(text: &str) -> String {
         .collect()
 }
 
-/// `name instructions`, one a line.
+/// Parses lines of `name instructions`.
 fn parse(text: &str) -> Result<Vec<(String, f64)>> {
     text.lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())

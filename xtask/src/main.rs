@@ -1,9 +1,12 @@
 //! Development tasks: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`.
 //!
-//! Nothing here is needed to use the crates; it only knows how to build, check and show them.
+//! The crates do not need it; it only builds, checks and demonstrates them.
 
+mod api;
 mod bench;
+mod callgrind;
 mod command;
+mod costs;
 mod demo;
 mod frontend;
 mod fuzz;
@@ -48,14 +51,14 @@ fn main() -> ExitCode {
     })
 }
 
-/// The root of the repository.
+/// Returns the root of the repository.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("xtask has a parent folder")
 }
 
-/// Cargo's build folder. One that is given as a relative path is taken from the root, where all commands run.
+/// Returns Cargo's build folder. A relative path is relative to the root, where all commands run.
 fn target() -> PathBuf {
     let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     root().join(folder)

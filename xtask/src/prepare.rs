@@ -1,16 +1,16 @@
-//! What later steps build, built beside those that mostly wait: for clocks, browsers and other programs.
+//! Builds for later steps, made beside steps that mostly wait for clocks, browsers and other programs.
 //!
-//! Only to save time. Every step does its own work as if nothing had been prepared, and finds it done: cargo makes it
-//! wait for a build that is still under way, and repeats one that has failed, so that its errors are seen where they
-//! belong.
+//! This only saves time. Every step does all its work as if nothing had been prepared, and finds it done: cargo makes
+//! it wait for a build that is still running, and repeats one that has failed, so that its errors appear in the right
+//! step.
 
 use std::thread::JoinHandle;
 
 use crate::command::{Command, succeeds};
 use crate::steps::{self, Step};
-use crate::{fuzz, guards, tools};
+use crate::{callgrind, costs, fuzz, guards, tools};
 
-/// Starts with the builds of these steps, in their order. The thread ends when all are done.
+/// Starts the builds of these steps, in their order. The thread ends when all are done.
 pub(crate) fn start(later: &[&Step]) -> Option<JoinHandle<()>> {
     let (names, builds): (Vec<_>, Vec<_>) = later
         .iter()
@@ -24,7 +24,7 @@ pub(crate) fn start(later: &[&Step]) -> Option<JoinHandle<()>> {
         "meanwhile in the background: builds of {}",
         names.join(", ")
     );
-    // Debian's packages are installed by one at a time.
+    // apt installs Debian packages one process at a time.
     if names.contains(&"rust_socketio") {
         let _ = tools::openssl();
     }
@@ -33,17 +33,19 @@ pub(crate) fn start(later: &[&Step]) -> Option<JoinHandle<()>> {
     }
     Some(std::thread::spawn(move || {
         for builds in builds {
-            // Not at a lower priority: on a busy machine a step would wait for it long. The first that fails is the last.
+            // Not at a lower priority: on a busy machine a step would wait for it long. The first build that fails ends
+            // the rest.
             let _ = builds.into_iter().all(succeeds);
         }
     }))
 }
 
-/// What a step builds, if it builds anything for itself.
+/// Returns the separate builds of a step.
 fn builds(step: &str) -> Vec<Command> {
     match step {
         "rust_socketio" => vec![steps::rust_socketio_tests(&["--no-run"])],
-        "guards" => vec![guards::build_command()],
+        "guards" => vec![callgrind::build_command(guards::BENCH)],
+        "costs" => vec![callgrind::build_command(costs::BENCH)],
         "benches" => vec![
             steps::harness(&steps::HARNESS_LINTS),
             steps::harness(&["test", "--locked", "--no-run"]),

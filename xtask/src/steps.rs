@@ -1,7 +1,7 @@
-//! The steps of `cargo xtask test`, in the order in which they run.
+//! Steps of `cargo xtask test`, in the order in which they run.
 //!
-//! All cargo calls use the same profile, features and package selection (`CODE`), so that nothing is built twice:
-//! the tests, examples and binaries of the `unit` step are what `interop`, `differential` and `browser` start.
+//! All cargo calls use the same profile, features and package selection (`CODE`), so that nothing is built twice: the
+//! steps `interop`, `differential` and `browser` start the tests, examples and binaries of the `unit` step.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,24 +12,24 @@ use crate::command::{cargo, command, succeeds, tee};
 use crate::summary::{Outcome, Report};
 use crate::{frontend, fuzz, root, target, tools};
 
-/// What every cargo call works on.
+/// Packages and features of every cargo call.
 const CODE: [&str; 2] = ["--workspace", "--all-features"];
 
-/// The exit code of scripts that lack something on this machine.
+/// Exit code of scripts that lack a tool on this machine.
 const NOT_HERE: i32 = 77;
 
-/// One step of the tests.
+/// Step of the tests.
 #[derive(Debug)]
 pub(crate) struct Step {
-    /// What it is called on the command line.
+    /// Name on the command line.
     pub(crate) name: &'static str,
-    /// What it checks.
+    /// Description of the check.
     pub(crate) about: &'static str,
-    /// Not part of a full run.
+    /// Whether a full run skips the step.
     pub(crate) extra: bool,
-    /// Whether it leaves processors idle, so that what later steps need can be built beside it.
+    /// Whether it leaves processors idle, so that builds for later steps can run beside it.
     pub(crate) waits: bool,
-    /// Does it.
+    /// Function that executes the step.
     pub(crate) run: fn(&mut Report) -> Result<Outcome>,
 }
 
@@ -58,7 +58,7 @@ const fn extra(
     }
 }
 
-/// A step that waits for clocks and other programs more than for the processors.
+/// Defines a step that waits for clocks and other programs more than for the processors.
 const fn waiting(
     name: &'static str,
     about: &'static str,
@@ -70,14 +70,22 @@ const fn waiting(
     }
 }
 
-/// All steps. The front ends come first because the binary embeds them.
+/// Steps in their order. The front ends come first because the binary embeds them.
 pub(crate) const STEPS: &[Step] = &[
     step("fmt", "source format", fmt),
     step("web", "types and build of the front ends", web),
+    step(
+        "contract",
+        "generated declarations and documents of contracts, read by tsc and the AsyncAPI parser",
+        contract,
+    ),
     step("clippy", "lints of all code", clippy),
     waiting("unit", "unit, property, virtual-time and API tests", unit),
     step("doctest", "examples in the documentation", doctest),
     step("doc", "documentation without warnings", doc),
+    step("api", "the public API, against its listings", |_| {
+        crate::api::run()
+    }),
     waiting(
         "interop",
         "official JavaScript clients against our server",
@@ -110,12 +118,21 @@ pub(crate) const STEPS: &[Step] = &[
         |_| crate::guards::run(),
     ),
     step(
+        "costs",
+        "instructions and memory per byte of input, which may not grow with its size",
+        |_| crate::costs::run(),
+    ),
+    step(
         "benches",
         "the benchmark harness, and every delivery it checks in short runs",
         benches,
     ),
     step("fuzz", "each fuzz target for a few seconds", fuzz),
-    step("deny", "licences, duplicate and banned dependencies", deny),
+    step(
+        "deny",
+        "licences, duplicate and banned dependencies, security advisories",
+        deny,
+    ),
     extra(
         "reference",
         "the interop and differential tests with Node as the server under test",
@@ -156,7 +173,17 @@ fn web(_: &mut Report) -> Result<Outcome> {
         return skipped(why);
     }
     frontend::build()?;
+    // The binary embeds its browser client from here on (`.cargo/config.toml`).
+    frontend::install(&root().join("tests/interop"))?;
     Ok(Outcome::Passed)
+}
+
+fn contract(report: &mut Report) -> Result<Outcome> {
+    let folder = match node_tests("contract")? {
+        Ok(folder) => folder,
+        Err(outcome) => return Ok(outcome),
+    };
+    all(report, [command(&folder, "npm", &["test", "--silent"])])
 }
 
 fn clippy(report: &mut Report) -> Result<Outcome> {
@@ -232,7 +259,7 @@ fn fixture() -> Result<Option<Outcome>> {
     Ok((!binaries()?).then(|| Outcome::Failed("the fixture server does not build".to_owned())))
 }
 
-/// A folder of Node tests, installed.
+/// Installs and returns a folder of Node tests.
 fn node_tests(name: &str) -> Result<std::result::Result<PathBuf, Outcome>> {
     let folder = root().join("tests").join(name);
     if !folder.join("package.json").is_file() {
@@ -328,7 +355,7 @@ fn rust_socketio(report: &mut Report) -> Result<Outcome> {
     if let Some(outcome) = fixture()? {
         return Ok(outcome);
     }
-    // Its own workspace, so that its dependencies stay out of ours; a build folder of its own for the same reason.
+    // A separate workspace, so that its dependencies stay out of ours; a separate build folder for the same reason.
     if !root()
         .join("tests/interop/rust_socketio")
         .join("Cargo.toml")
@@ -342,7 +369,7 @@ fn rust_socketio(report: &mut Report) -> Result<Outcome> {
     all(report, [rust_socketio_tests(&[])])
 }
 
-/// The tests of that client.
+/// Returns the command that tests that client.
 pub(crate) fn rust_socketio_tests(options: &[&str]) -> Command {
     let mut run = cargo(&[&["test", "--locked"], options].concat());
     run.current_dir(root().join("tests/interop/rust_socketio"))
@@ -391,7 +418,7 @@ fn autobahn(report: &mut Report) -> Result<Outcome> {
     report.read(&output);
     Ok(match status.code() {
         Some(0) => Outcome::Passed,
-        // The script says what cannot be had on this machine, and how to get it.
+        // The script names the tool that is missing, and how to install it.
         Some(NOT_HERE) => {
             let why: Vec<&str> = output
                 .lines()
@@ -403,7 +430,8 @@ fn autobahn(report: &mut Report) -> Result<Outcome> {
     })
 }
 
-/// The benchmark harness has its own dependencies and target folder; here all of it is a debug build.
+/// Returns a Cargo command for the benchmark harness, which has separate dependencies and a separate target folder;
+/// here all of it is a debug build.
 pub(crate) fn harness(args: &[&str]) -> Command {
     let mut cargo = cargo(args);
     cargo
@@ -467,14 +495,27 @@ fn deny(report: &mut Report) -> Result<Outcome> {
     if let Err(why) = tools::cargo_tool("deny") {
         return skipped(why);
     }
-    // Advisories need a download of their database; `cargo deny check advisories` does that by hand.
-    let check = [
-        "deny",
-        "--all-features",
-        "check",
-        "bans",
-        "licenses",
-        "sources",
-    ];
-    all(report, [tools::with_tools(cargo(&check))])
+    let check = |checks: &[&'static str]| {
+        tools::with_tools(cargo(
+            &[&["deny", "--all-features", "check"], checks].concat(),
+        ))
+    };
+    let offline = all(report, [check(&["bans", "licenses", "sources"])])?;
+    if !matches!(offline, Outcome::Passed) {
+        return Ok(offline);
+    }
+    let (ok, output) = tee(check(&["advisories"]))?;
+    report.read(&output);
+    if ok {
+        return Ok(Outcome::Passed);
+    }
+    if output.contains("advisories FAILED") {
+        return Ok(Outcome::Failed(
+            "`cargo deny check advisories` failed".to_owned(),
+        ));
+    }
+    // The tool stops before its verdict if it cannot fetch the database.
+    skipped(
+        "advisories were not checked, see above: their database needs the network; the other checks passed",
+    )
 }

@@ -1,16 +1,16 @@
-//! What a run of the tests ends with.
+//! Summary of a test run.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How a step ended.
+/// Outcome of a step.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// All well.
+    /// The step succeeded.
     Passed,
-    /// What went wrong.
+    /// The step failed, with this reason.
     Failed(String),
-    /// What is missing here, and how to get it.
+    /// Something is missing here; the text says what, and how to get it.
     Skipped(String),
 }
 
@@ -24,26 +24,26 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The closing lines of the test runners that a step started.
+/// Closing lines of the test runners that a step started.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     lines: Vec<String>,
 }
 
 impl Report {
-    /// Takes the closing lines out of what a test runner printed.
+    /// Extracts the closing lines from a test runner's output.
     pub(crate) fn read(&mut self, output: &str) {
         self.lines
             .extend(output.lines().map(plain).filter(|line| is_closing(line)));
     }
 
-    /// Adds a closing line that does not say by itself what it is about.
+    /// Adds a closing line that does not name its subject.
     pub(crate) fn add(&mut self, line: String) {
         self.lines.push(line);
     }
 }
 
-/// Recognises the closing lines of cargo test, nextest, node:test, Playwright, unittest, cargo-deny and our own scripts.
+/// Recognises the closing lines of cargo test, nextest, node:test, Playwright, unittest, cargo-deny and our scripts.
 fn is_closing(line: &str) -> bool {
     let text = line.trim();
     let mut words = text.split(' ');
@@ -68,7 +68,7 @@ fn is_closing(line: &str) -> bool {
         || (first == "bans" && ["ok,", "FAILED,"].contains(&second))
 }
 
-/// A line without terminal colours.
+/// Removes terminal colours from a line.
 fn plain(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut chars = line.chars();
@@ -82,7 +82,7 @@ fn plain(line: &str) -> String {
     text
 }
 
-/// The outcome of every step.
+/// Outcomes of all steps.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
     steps: Vec<(&'static str, Outcome, Duration, Report)>,
@@ -107,7 +107,7 @@ impl Summary {
             .count()
     }
 
-    /// How many steps failed.
+    /// Returns the number of failed steps.
     pub(crate) fn failed(&self) -> usize {
         self.count(|outcome| matches!(outcome, Outcome::Failed(_)))
     }
@@ -117,7 +117,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "━━ what the test runners said")?;
         for (name, _, _, report) in &self.steps {
-            // `0 tests` of crates without doc tests would only hide the rest.
+            // Lines of `0 tests`, from crates without doc tests, would only hide the rest.
             for line in report
                 .lines
                 .iter()

@@ -62,7 +62,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Step>> {
             bail!("unknown step `{name}`; `cargo xtask test --list` names them");
         }
     }
-    // In the order of the list: later steps use what earlier ones build.
+    // In the order of the list, because later steps use builds of earlier ones.
     Ok(STEPS
         .iter()
         .filter(|step| names.iter().any(|name| name == step.name))

@@ -1,21 +1,21 @@
-//! The tools that tests need, and how to get those that are missing.
+//! Tools that the tests need, and the installation of missing ones.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::command::{cargo, command, succeeds, tee};
 
-/// A program in the search path.
+/// Finds a program in the search path.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
 }
 
-/// Node's oldest major version that the front ends and tests are made for.
+/// Oldest major version of Node.js that the front ends and tests support.
 const NODE: u32 = 20;
 
-/// Says why Node.js and npm cannot be used.
+/// Checks Node.js and npm; the error says why they cannot be used.
 pub(crate) fn node() -> Result<(), String> {
     let hint = format!(
         "install Node.js {NODE} or newer with npm (nodejs.org, or your system's package `nodejs npm`)"
@@ -37,17 +37,17 @@ pub(crate) fn node() -> Result<(), String> {
         .ok_or_else(|| format!("npm is missing: {hint}"))
 }
 
-/// A cargo subcommand such as `nextest`, wherever it is installed.
+/// Returns whether a cargo subcommand such as `nextest` is installed anywhere.
 pub(crate) fn cargo_has(subcommand: &str) -> bool {
     succeeds(with_tools(cargo(&[subcommand, "--version"])))
 }
 
-/// Where missing tools are installed: in the build folder, so that nothing outside the checkout changes.
+/// Folder for missing tools: in the build folder, so that nothing outside the checkout changes.
 fn folder() -> PathBuf {
     crate::target().join("tools")
 }
 
-/// Lets a command find the tools that were installed in the build folder; those of the machine come first.
+/// Adds the tools installed in the build folder to a command's search path, after those of the machine.
 pub(crate) fn with_tools(mut command: Command) -> Command {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([folder().join("bin")]);
@@ -57,7 +57,7 @@ pub(crate) fn with_tools(mut command: Command) -> Command {
     command
 }
 
-/// Makes sure of a cargo subcommand, installing it into the build folder if it is missing.
+/// Ensures that a cargo subcommand exists, installing it into the build folder if it is missing.
 pub(crate) fn cargo_tool(subcommand: &str) -> Result<(), String> {
     let Some(install) = install_command(subcommand) else {
         return Ok(());
@@ -71,13 +71,13 @@ pub(crate) fn cargo_tool(subcommand: &str) -> Result<(), String> {
     }
 }
 
-/// Installs a cargo subcommand into the build folder; `None` if it is there already.
+/// Returns the command that installs a cargo subcommand into the build folder; `None` if it is there already.
 pub(crate) fn install_command(subcommand: &str) -> Option<Command> {
     if cargo_has(subcommand) {
         return None;
     }
     let root = folder();
-    // A debug build: it is made in a fraction of the time, and the tool has little to do.
+    // A debug build takes a fraction of the time, and the tool has little to do.
     Some(cargo(&[
         "install",
         &format!("cargo-{subcommand}"),
@@ -91,7 +91,7 @@ pub(crate) fn install_command(subcommand: &str) -> Option<Command> {
     ]))
 }
 
-/// Says why C++ cannot be compiled.
+/// Checks the C++ compiler; the error says why it cannot be used.
 pub(crate) fn cxx() -> Result<(), String> {
     if std::env::var_os("CXX").is_some() {
         return Ok(());
@@ -99,14 +99,14 @@ pub(crate) fn cxx() -> Result<(), String> {
     program("c++", "g++").map_err(|why| format!("{why}, which libFuzzer needs"))
 }
 
-/// Whether programs run here as root.
+/// Returns whether programs run here as root.
 fn is_root() -> bool {
     command(crate::root(), "id", &["-u"])
         .output()
         .is_ok_and(|out| out.stdout == b"0\n")
 }
 
-/// Installs Debian packages if that is possible, trying with a fresh list of packages as well.
+/// Installs Debian packages if possible; retries with a fresh list of packages.
 fn apt_install(packages: &[&str]) {
     if !is_root() || find("apt-get").is_none() {
         return;
@@ -126,7 +126,8 @@ fn apt_install(packages: &[&str]) {
     }
 }
 
-/// Says why a program cannot be had, which Debian has in `package`.
+/// Ensures that a program exists, which the Debian package `package` contains; the error says why it cannot be
+/// installed.
 pub(crate) fn program(name: &str, package: &str) -> Result<(), String> {
     if find(name).is_none() {
         apt_install(&[package]);
@@ -136,7 +137,7 @@ pub(crate) fn program(name: &str, package: &str) -> Result<(), String> {
         .ok_or_else(|| format!("{name} is missing (Debian: `apt-get install {package}`)"))
 }
 
-/// Says why instructions cannot be counted.
+/// Ensures that valgrind exists; the error says why instructions cannot be counted.
 pub(crate) fn valgrind() -> Result<(), String> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Err("instructions are counted on Linux on x86-64 only".to_owned());
@@ -144,7 +145,7 @@ pub(crate) fn valgrind() -> Result<(), String> {
     program("valgrind", "valgrind")
 }
 
-/// Says why a crate that links OpenSSL cannot be built.
+/// Ensures that OpenSSL can be linked; the error says why not.
 pub(crate) fn openssl() -> Result<(), String> {
     let there = || {
         succeeds(command(

@@ -1,11 +1,11 @@
-//! `docs/compatibility.md` has every row of the feature table, and the tests that it names exist.
+//! Check that `docs/compatibility.md` has every row of the feature table, and that the tests that it names exist.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rows of the feature table: a letter, and how many there are.
+/// Rows of the feature table: a letter, and the number of its rows.
 const ROWS: [(char, u32); 10] = [
     ('E', 30),
     ('S', 9),
@@ -23,7 +23,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The rows of the page: their id, and the cells behind it.
+/// Returns the rows of the page: their id, and the cells after it.
 fn rows() -> Vec<(String, Vec<String>)> {
     let page = fs::read_to_string(root().join("docs/compatibility.md")).unwrap();
     let is_id = |cell: &str| {
@@ -45,7 +45,7 @@ fn rows() -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
-/// All scripts of a folder in one.
+/// Concatenates all scripts of a folder.
 fn scripts(folder: &str) -> String {
     let files = fs::read_dir(root().join(folder)).unwrap();
     let files = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
@@ -75,7 +75,7 @@ fn every_row_is_there_once_and_says_how_it_stands() {
     assert_eq!(seen, expected.collect());
 }
 
-/// `…` in a name stands for anything, and `crates/…` for a file in which the functions that follow it are.
+/// `…` in a name stands for any text, and `crates/…` for the file that contains the functions named after it.
 #[test]
 fn the_tests_that_are_named_exist() {
     let interop = scripts("tests/interop/test") + &scripts("tests/interop/lib");
@@ -83,7 +83,7 @@ fn the_tests_that_are_named_exist() {
     let mut missing = Vec::new();
     for (id, cells) in rows() {
         let shown = cells.last().unwrap();
-        // What stands before a name says where it is to be found.
+        // Text before a name says in which file to look for it.
         let mut source = String::new();
         for (n, part) in shown.split('`').enumerate() {
             if n % 2 == 0 {
@@ -111,7 +111,7 @@ fn the_tests_that_are_named_exist() {
                 }
                 continue;
             }
-            // What stands before or behind a colon may be put in where the script runs.
+            // Parts before or behind a colon may be inserted when the script runs.
             let pieces = part.split('…').flat_map(|piece| piece.split(": "));
             let is_there = |piece: &str| source.contains(piece.trim().trim_end_matches(':'));
             if !pieces.into_iter().all(is_there) {

@@ -1,4 +1,4 @@
-//! What is measured, and when.
+//! Measurements of a run, and its phases.
 
 use std::time::{Duration, Instant};
 
@@ -7,23 +7,23 @@ use hdrhistogram::Histogram;
 use super::{Bursts, LoadArgs, Measured};
 use crate::process::{Usage, Watch};
 
-/// How long after the last delivery duplicates are waited for, in nanoseconds.
+/// Time after the last delivery during which duplicates are counted, in nanoseconds.
 const SETTLE: u64 = 100_000_000;
-/// How long what is outstanding may take at the end.
+/// Time limit for outstanding deliveries at the end, in nanoseconds.
 const DRAIN: u64 = 20_000_000_000;
-/// How long connecting may take.
+/// Time limit for connecting, in nanoseconds.
 const CONNECT: u64 = 180_000_000_000;
-/// A server that has used no CPU time for so long has written all. The kernel brings what it says of a running thread up to
-/// date with each of its ticks, at least a hundred times a second.
+/// Time without CPU use after which a server counts as having written everything. The kernel updates the CPU time of a
+/// running thread at each of its ticks, at least a hundred times a second.
 const QUIET: Duration = Duration::from_millis(15);
-/// How often that is looked at: seldom, because looking takes time of the core that the server would have.
+/// Interval of checks for idleness: long, because a check takes time of the core that the server would have.
 const LOOK: Duration = Duration::from_millis(2);
-/// So many errors are told in words.
+/// Maximum number of errors that are described.
 const TOLD: usize = 8;
-/// So many errors end a run.
+/// Number of errors that ends a run.
 const TOO_MANY: u64 = 1000;
 
-/// What a run is doing.
+/// Phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     /// All clients connect.
@@ -32,14 +32,14 @@ pub(super) enum Phase {
     Join,
     WarmUp,
     Measure,
-    /// Nothing more is sent; what is outstanding comes in.
+    /// Nothing more is sent; outstanding deliveries arrive.
     Drain,
-    /// What comes now is too much.
+    /// Anything that arrives now is a duplicate.
     Settle,
     Over,
 }
 
-/// A look at a moment.
+/// Snapshot of the counters and of the server's usage.
 #[derive(Clone, Copy, Debug, Default)]
 struct Mark {
     at: u64,
@@ -48,7 +48,7 @@ struct Mark {
     server: Usage,
 }
 
-/// Counts, and keeps the phases.
+/// Counters and phases of a run.
 pub(super) struct Meter<'a> {
     args: &'a LoadArgs,
     started: Instant,
@@ -61,12 +61,12 @@ pub(super) struct Meter<'a> {
     begin: Mark,
     end: Mark,
     latencies: Histogram<u64>,
-    /// Finished operations.
+    /// Number of finished operations.
     pub(super) operations: u64,
     pub(super) pings: u64,
     pub(super) reordered: u64,
     pub(super) resumed: u64,
-    /// Nanoseconds in which there was nothing to do.
+    /// Time without work, in nanoseconds.
     pub(super) idle: u64,
     bursts: u32,
     burst_time: Duration,
@@ -107,12 +107,12 @@ impl<'a> Meter<'a> {
         })
     }
 
-    /// Nanoseconds since the start.
+    /// Returns nanoseconds since the start.
     pub(super) fn now(&self) -> u64 {
         self.started.elapsed().as_nanos() as u64
     }
 
-    /// An operation that was begun at `since` is finished.
+    /// Records an operation that began at `since`.
     #[inline]
     pub(super) fn finished(&mut self, since: u64, now: u64) {
         self.operations += 1;
@@ -122,7 +122,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Waits until the server does nothing more, and counts what it used until then.
+    /// Waits until the server is idle, and counts the CPU time that it used until then.
     pub(super) fn watch_burst(&mut self) {
         let began = Instant::now();
         let first = self.watch.cpu_time();
@@ -151,12 +151,12 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Whether emits are due.
+    /// Returns whether emits are due.
     pub(super) fn is_emitting(&self) -> bool {
         matches!(self.phase, Phase::WarmUp | Phase::Measure)
     }
 
-    /// Whether the loop should look for work without sleeping.
+    /// Returns whether the loop should look for work without sleeping.
     pub(super) fn is_spinning(&self) -> bool {
         self.args.spin && (Phase::WarmUp..Phase::Settle).contains(&self.phase)
     }
@@ -170,8 +170,8 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Goes on to the next phase if it is time. `ready`: all clients have done what the phase is for; `outstanding`:
-    /// operations that are not finished.
+    /// Enters the next phase if it is time. `ready`: all clients have finished the phase; `outstanding`: number of
+    /// unfinished operations.
     pub(super) fn advance(&mut self, ready: bool, outstanding: u64, now: u64) {
         if self.errors > TOO_MANY && self.phase < Phase::Drain {
             self.end = self.mark(now, self.watch.usage());
@@ -220,7 +220,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// What came out.
+    /// Returns the measurements.
     pub(super) fn result(self, joins: u64) -> Measured {
         let secs = (self.end.at.saturating_sub(self.begin.at)) as f64 / 1e9;
         let micros = |quantile: f64| self.latencies.value_at_quantile(quantile) as f64;

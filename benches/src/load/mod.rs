@@ -1,5 +1,5 @@
-//! The load generator: one thread, one loop over raw sockets, nothing in between that would cost the server time or
-//! keep this side from being the faster one. Every delivery is checked.
+//! Load generator: one thread, one loop over raw sockets, no layer in between that would cost the server time or make
+//! this side the slower one. It checks every delivery.
 
 mod meter;
 mod polling;
@@ -14,24 +14,24 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-/// The shortest message: two numbers of eight digits and some filler.
+/// Minimum length of a message, in bytes: two numbers of eight digits, and filler.
 const SHORTEST: usize = 24;
 
-/// What a load generator says, on its standard error, when all its clients are ready.
+/// Line that a load generator prints on standard error when all its clients are ready.
 pub(crate) const EMITTING: &str = "emitting";
 
-/// What the clients do.
+/// Traffic of the clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Traffic {
-    /// One client emits `broadcast`, all get `msg`.
+    /// One client emits `broadcast`, all receive `msg`.
     Fanout,
-    /// As fanout, but nobody reads before the server has written it all.
+    /// As fanout, but no client reads before the server has written everything.
     Burst,
     /// As fanout, with a binary attachment.
     Binary,
-    /// Clients are in rooms; one emits `toroom`, the members get `msg`.
+    /// Clients are in rooms; one emits `toroom`, the members receive `msg`.
     Rooms,
-    /// Every client emits `echo` and gets an acknowledgement.
+    /// Every client emits `echo` and receives an acknowledgement.
     Echo,
     /// As echo, but every client emits `join`, then `leave`.
     Membership,
@@ -51,10 +51,10 @@ pub(crate) struct LoadArgs {
     /// Port of the server, on 127.0.0.1.
     #[arg(long)]
     pub(crate) port: u16,
-    /// The server's process.
+    /// Process id of the server.
     #[arg(long)]
     pub(crate) pid: Option<u32>,
-    /// Clients; for connect, connections at a time.
+    /// Number of clients; for connect, of concurrent connections.
     #[arg(long, default_value_t = 100)]
     pub(crate) clients: u32,
     /// Emits in flight: per client for echo and polling, in all for the others.
@@ -63,22 +63,22 @@ pub(crate) struct LoadArgs {
     /// Bytes of a message.
     #[arg(long, default_value_t = 64)]
     pub(crate) payload: usize,
-    /// Rooms.
+    /// Number of rooms.
     #[arg(long, default_value_t = 100)]
     pub(crate) rooms: u32,
-    /// Rooms that each client is in.
+    /// Number of rooms that each client is in.
     #[arg(long, default_value_t = 5)]
     pub(crate) join: u32,
-    /// Emits per second, of all clients together, whatever comes back; 0: as many as the window allows.
+    /// Emits per second of all clients together, regardless of answers; 0: as many as the window allows.
     #[arg(long, default_value_t = 0.0)]
     pub(crate) rate: f64,
-    /// Handshakes at a time while connecting.
+    /// Concurrent handshakes while connecting.
     #[arg(long, default_value_t = 100)]
     pub(crate) concurrency: u32,
-    /// Seconds before measuring.
+    /// Warm-up before measuring, in seconds.
     #[arg(long, default_value_t = 1.5, overrides_with = "warmup")]
     pub(crate) warmup: f64,
-    /// Seconds of measuring.
+    /// Duration of the measurement, in seconds.
     #[arg(long, default_value_t = 2.5, overrides_with = "secs")]
     pub(crate) secs: f64,
     /// Look for work without sleeping, so that the server does not pay for waking this process.
@@ -118,12 +118,12 @@ impl LoadArgs {
     }
 }
 
-/// What one run has found out. Times of the server are CPU seconds.
+/// Results of one run. Times of the server are CPU seconds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Measured {
-    /// Seconds measured.
+    /// Duration of the measurement, in seconds.
     pub(crate) secs: f64,
-    /// Deliveries, acknowledgements or handshakes in that time.
+    /// Number of deliveries, acknowledgements or handshakes in that time.
     pub(crate) operations: u64,
     pub(crate) cpu: f64,
     pub(crate) user: f64,
@@ -133,42 +133,42 @@ pub(crate) struct Measured {
     pub(crate) p99: f64,
     pub(crate) p999: f64,
     pub(crate) max: f64,
-    /// The share of time in which the load generator had something to do.
+    /// Share of time in which the load generator had work to do.
     pub(crate) busy: Option<f64>,
-    /// How long connecting all clients took.
+    /// Time that connecting all clients took, in seconds.
     pub(crate) connect_secs: f64,
-    /// Microseconds of the server per room joined.
+    /// CPU time of the server per room joined, in microseconds.
     pub(crate) join_micros: Option<f64>,
-    /// Broadcasts that nobody read before all was written.
+    /// Broadcasts that the server wrote before any client read.
     pub(crate) bursts: Option<Bursts>,
-    /// Bytes of the server at the end.
+    /// Memory of the server at the end, in bytes.
     pub(crate) pss: u64,
-    /// What each client has added.
+    /// Memory added by each client, in bytes.
     pub(crate) pss_per_client: f64,
     pub(crate) rss_per_client: f64,
-    /// Pings answered.
+    /// Number of pings answered.
     pub(crate) pings: u64,
-    /// Messages that came after later ones.
+    /// Number of messages that arrived after later ones.
     pub(crate) reordered: u64,
-    /// TLS handshakes that resumed a session.
+    /// Number of TLS handshakes that resumed a session.
     pub(crate) resumed: u64,
-    /// What was wrong, lost, duplicated or cut.
+    /// Number of messages that were wrong, lost or duplicated, and of closed connections.
     pub(crate) errors: u64,
-    /// The first errors in words.
+    /// Descriptions of the first errors.
     pub(crate) messages: Vec<String>,
 }
 
-/// What it took the server to write broadcasts, on the average.
+/// Cost of writing a broadcast, on average.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Bursts {
-    /// Milliseconds by the clock.
+    /// Wall-clock time, in milliseconds.
     pub(crate) millis: f64,
-    /// How many cores it used in that time.
+    /// Number of cores used in that time.
     pub(crate) cores: f64,
 }
 
 impl Measured {
-    /// A run that did not come about.
+    /// Returns the result of a run that failed to start.
     pub(crate) fn failed(why: impl Into<String>) -> Measured {
         Measured {
             errors: 1,
@@ -177,18 +177,18 @@ impl Measured {
         }
     }
 
-    /// Operations per CPU second of the server.
+    /// Returns operations per CPU second of the server.
     pub(crate) fn per_cpu(&self) -> f64 {
         self.operations as f64 / self.cpu.max(0.01)
     }
 
-    /// Operations per second.
+    /// Returns operations per second.
     pub(crate) fn rate(&self) -> f64 {
         self.operations as f64 / self.secs.max(0.001)
     }
 }
 
-/// One run; prints what it has found out as JSON.
+/// Executes one run; prints its results as JSON.
 pub(crate) fn run(args: &LoadArgs) -> Result<()> {
     args.check()?;
     let files = crate::limits::raise_open_files();

@@ -1,4 +1,4 @@
-//! Clients over HTTP long-polling: a GET waits on one connection, POSTs go over another.
+//! Clients over HTTP long-polling: a GET waits on one connection, POSTs use another.
 
 use std::io;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::traffic::Echo;
 use super::wire::{Dialer, Input, Wire};
 use super::{LoadArgs, Measured};
 
-/// Between two packets.
+/// Separator between two packets.
 const SEPARATOR: u8 = 0x1e;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,14 +25,14 @@ enum State {
 struct Channel {
     wire: Wire,
     rest: Vec<u8>,
-    /// A request has no answer yet.
+    /// Whether a request is pending.
     busy: bool,
 }
 
 struct Client {
     state: State,
     sid: String,
-    /// GET, POST.
+    /// Connections for GET and POST.
     channels: [Channel; 2],
     pong: bool,
 }
@@ -177,7 +177,7 @@ impl Loop<'_> {
         self.write(at, POST, &request);
     }
 
-    /// Posts what the client has to say, if it may.
+    /// Posts the client's queued packets, if no POST is pending.
     fn pump(&mut self, at: usize, now: u64) {
         let client = &mut self.clients[at];
         if client.channels[POST].busy || client.state != State::Ready {
@@ -222,7 +222,7 @@ impl Loop<'_> {
         }
     }
 
-    /// Handles the answers that are complete.
+    /// Handles the complete responses.
     fn answers(&mut self, at: usize, channel: usize) {
         loop {
             let side = &mut self.clients[at].channels[channel];
@@ -283,11 +283,11 @@ impl Loop<'_> {
 
 struct Answer {
     body: Vec<u8>,
-    /// The length of the whole answer.
+    /// Length of the whole response, in bytes.
     len: usize,
 }
 
-/// The first answer in `bytes`, if it is all there.
+/// Parses the first response in `bytes`; returns `None` if it is incomplete.
 fn parse_answer(bytes: &[u8]) -> Result<Option<Answer>, String> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);

@@ -1,6 +1,7 @@
-//! Small pieces of text: numbers, filler, WebSocket frames.
+//! Text helpers: numbers, filler, WebSocket frames.
 
-/// The masking key of all frames. The protocol wants random ones; a fixed one costs less here and the same there.
+/// Masking key of all frames. The protocol requires random ones; a fixed one costs less here and the same in the
+/// server.
 const MASK: [u8; 4] = [0x1b, 0xa4, 0x7c, 0xe3];
 
 /// Opcodes of RFC 6455.
@@ -12,7 +13,7 @@ pub(super) const PONG: u8 = 10;
 
 /// Appends a masked frame whose payload `write` appends.
 pub(super) fn frame(out: &mut Vec<u8>, opcode: u8, write: impl FnOnce(&mut Vec<u8>)) {
-    // The longest head; what is too much is cut out below.
+    // Length of the longest frame header; unused bytes are removed below.
     const HEAD: usize = 14;
     let start = out.len();
     out.resize(start + HEAD, 0);
@@ -46,15 +47,15 @@ pub(super) fn frame(out: &mut Vec<u8>, opcode: u8, write: impl FnOnce(&mut Vec<u
     }
 }
 
-/// A frame of the server.
+/// Frame from the server.
 pub(super) struct Frame<'a> {
     pub(super) opcode: u8,
     pub(super) payload: &'a [u8],
-    /// Its whole length.
+    /// Length including the header, in bytes.
     pub(super) len: usize,
 }
 
-/// The first frame of `bytes`, if it is all there.
+/// Parses the first frame of `bytes`; returns `None` if it is incomplete.
 pub(super) fn parse_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, String> {
     let [first, second, ..] = *bytes else {
         return Ok(None);
@@ -91,7 +92,7 @@ pub(super) fn hex(out: &mut Vec<u8>, value: u32) {
     out.extend((0..8).map(|i| b"0123456789abcdef"[(value >> (28 - 4 * i)) as usize & 15]));
 }
 
-/// The eight hexadecimal digits at the start.
+/// Parses the eight hexadecimal digits at the start.
 pub(super) fn unhex(text: &[u8]) -> Option<u32> {
     let mut value = 0;
     for &byte in text.get(..8)? {
@@ -114,14 +115,14 @@ pub(super) fn decimal(out: &mut Vec<u8>, mut value: u64) {
     }
 }
 
-/// The decimal number at the start, and what follows it.
+/// Parses the decimal number at the start; returns it and the rest.
 pub(super) fn undecimal(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let number = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
     Some((number, &text[digits..]))
 }
 
-/// Text that JSON leaves as it is, always the same.
+/// Returns text that JSON does not escape, always the same.
 pub(super) fn filler(len: usize) -> Vec<u8> {
     let alphabet = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .";
     let mut state = 0x9e37_79b9_u32;
@@ -133,7 +134,7 @@ pub(super) fn filler(len: usize) -> Vec<u8> {
         .collect()
 }
 
-/// The start of a message, for an error.
+/// Returns the start of a message, for an error.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(80)]).into_owned()
 }
@@ -150,7 +151,7 @@ mod tests {
             frame(&mut out, BINARY, |out| out.extend_from_slice(&payload));
             let mut bytes = out.split_off(6);
             assert_eq!(bytes[1] & 0x80, 0x80, "clients mask");
-            // As the server sees it: unmasked.
+            // Unmasked, as the server sends it.
             bytes[1] &= 0x7f;
             let head = bytes.len() - len - 4;
             let key: Vec<u8> = bytes.drain(head..head + 4).collect();

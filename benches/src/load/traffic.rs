@@ -1,4 +1,4 @@
-//! What is sent, and what must come back.
+//! Messages sent, and checks of the answers.
 
 use std::collections::BTreeSet;
 
@@ -6,21 +6,21 @@ use super::meter::Meter;
 use super::text::{self, BINARY, TEXT, decimal, excerpt, filler, frame, hex, undecimal, unhex};
 use super::{LoadArgs, Traffic};
 
-/// So many messages may be under way.
+/// Maximum number of messages in flight.
 pub(super) const RING: usize = 8192;
-/// So far out of order a message may come and still be told from a duplicate.
+/// Distance by which a message may be out of order and still be told from a duplicate.
 const LATE: u64 = 1024;
 
 const MESSAGE: &[u8] = br#"42["msg",""#;
 const ATTACHMENT: &[u8] = br#"451-["msg",{"_placeholder":true,"num":0}]"#;
 const EMIT_ATTACHMENT: &[u8] = br#"451-["broadcast-binary",{"_placeholder":true,"num":0}]"#;
 
-/// Where the frames of a client are collected: its number, and the writer of frames.
+/// Sink of frames: takes the number of a client and the writer of its frames.
 pub(super) type Emit<'a> = &'a mut dyn FnMut(usize, &mut dyn FnMut(&mut Vec<u8>));
 
-/// When the next emit is due.
+/// Schedule of the emits.
 struct Pace {
-    /// Nanoseconds between two; 0: there is no pace.
+    /// Time between two emits, in nanoseconds; 0: not paced.
     every: f64,
     next: f64,
 }
@@ -35,7 +35,7 @@ impl Pace {
         self.every > 0.0
     }
 
-    /// The time at which the next emit was due, if it is.
+    /// Returns the time at which the next emit was due, if one is due.
     fn due(&mut self, now: u64) -> Option<u64> {
         if self.next == 0.0 {
             self.next = now as f64;
@@ -48,7 +48,7 @@ impl Pace {
     }
 }
 
-/// The latest messages that a client got.
+/// Window of the latest messages that a client received.
 #[derive(Clone)]
 struct Seen {
     next: u64,
@@ -76,13 +76,13 @@ impl Seen {
         )
     }
 
-    /// Message `number` came.
+    /// Records the arrival of message `number`.
     fn take(&mut self, number: u64) -> Fit {
         let late = number < self.next;
         if late && self.next - number > LATE {
             return Fit::Wrong;
         }
-        // What was left out counts as not seen.
+        // Skipped messages count as not received.
         for skipped in self.next.max(number.saturating_sub(LATE))..number {
             let (word, bit) = self.bit(skipped);
             *word &= !bit;
@@ -100,13 +100,13 @@ impl Seen {
     }
 }
 
-/// Who is in which room: by chance, but always the same.
+/// Members of each room: random, but the same in every run.
 struct Membership {
     rooms: u64,
     join: u64,
-    /// One bit for each client and room.
+    /// Bit set with one bit for each client and room.
     bits: Vec<u64>,
-    /// The members of each room.
+    /// Number of members of each room.
     sizes: Vec<u32>,
 }
 
@@ -137,12 +137,12 @@ impl Membership {
         client as u64 * self.rooms + room
     }
 
-    /// The rooms of a client.
+    /// Returns the rooms of a client.
     fn of(&self, client: usize) -> BTreeSet<u64> {
         let mut state = client as u64 + 1;
         let mut chosen = BTreeSet::new();
         while (chosen.len() as u64) < self.join {
-            // The finisher of splitmix64.
+            // Finisher of splitmix64.
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -156,9 +156,9 @@ impl Membership {
         self.bits[(cell / 64) as usize] >> (cell % 64) & 1 == 1
     }
 
-    /// The room that a message is for.
+    /// Returns the recipient room of a message.
     fn of_message(&self, number: u64) -> u64 {
-        // Empty rooms would never answer.
+        // Messages to empty rooms would never be answered.
         (0..self.rooms)
             .map(|step| (number + step) % self.rooms)
             .find(|room| self.sizes.get(*room as usize) != Some(&0))
@@ -175,12 +175,12 @@ pub(super) struct Fanout {
     rooms: Membership,
     filler: Vec<u8>,
     pace: Pace,
-    /// Of each message under way: when it was sent, and how many have not got it.
+    /// Time at which each message in flight was sent, and number of clients that have not received it.
     sent: Vec<(u64, u32)>,
     published: u64,
     completed: u64,
     seen: Vec<Seen>,
-    /// Clients whose attachment is yet to come.
+    /// Whether each client's next packet is an attachment.
     announced: Vec<bool>,
 }
 
@@ -304,7 +304,7 @@ impl Fanout {
 
 /// Emits with acknowledgement.
 pub(super) struct Echo {
-    /// Clients join and leave rooms.
+    /// Whether clients join and leave rooms instead.
     membership: bool,
     window: usize,
     payload: usize,
@@ -315,11 +315,11 @@ pub(super) struct Echo {
     outstanding: u64,
 }
 
-/// One client's open questions.
+/// Pending acknowledgements of one client.
 #[derive(Clone, Default)]
 struct Asking {
     next: u64,
-    /// The ids, and when they were sent.
+    /// Ids of pending acknowledgements, and the times at which the events were sent.
     open: Vec<(u64, u64)>,
 }
 
@@ -341,12 +341,12 @@ impl Echo {
         self.outstanding
     }
 
-    /// Whether the client has all its questions open. (With a pace nobody waits.)
+    /// Returns whether the client's window is full. (A paced client is never full.)
     pub(super) fn is_full(&self, client: usize) -> bool {
         self.pace.is_set() || self.clients[client].open.len() >= self.window
     }
 
-    /// Appends the packet `42<id>["echo","…"]` of the next question: the room to `leave` is that of the `join` before it.
+    /// Appends the packet `42<id>["echo","…"]` of the next emit; a `leave` names the room of the `join` before it.
     pub(super) fn ask(&mut self, client: usize, sent: u64, out: &mut Vec<u8>) {
         let asking = &mut self.clients[client];
         let id = asking.next;
@@ -369,7 +369,7 @@ impl Echo {
         out.extend_from_slice(b"\"]");
     }
 
-    /// An answer came: `43<id>["…"]`, or `43<id>[]` where nothing comes back.
+    /// Handles an acknowledgement: `43<id>["…"]`, or `43<id>[]` if it has no argument.
     pub(super) fn answer(&mut self, client: usize, data: &[u8], now: u64, meter: &mut Meter<'_>) {
         let parsed = data.strip_prefix(b"43").and_then(|rest| {
             let (id, body) = undecimal(rest)?;
@@ -393,7 +393,7 @@ impl Echo {
         meter.finished(sent, now);
     }
 
-    /// Asks what is due.
+    /// Sends the emits that are due.
     fn emit(&mut self, now: u64, emit: Emit<'_>) {
         if !self.pace.is_set() {
             return;
@@ -408,7 +408,7 @@ impl Echo {
     }
 }
 
-/// What goes over the WebSockets.
+/// Traffic over WebSocket.
 pub(super) enum Script {
     Fanout(Box<Fanout>),
     Echo(Echo),
@@ -426,7 +426,7 @@ impl Script {
         }
     }
 
-    /// Appends what a client says to enter its rooms; returns how many answers that gets.
+    /// Appends the packets by which a client joins its rooms; returns the number of answers to expect.
     pub(super) fn join(&self, client: usize, out: &mut Vec<u8>) -> u32 {
         let Script::Fanout(fanout) = self else {
             return 0;
@@ -445,7 +445,7 @@ impl Script {
         answers
     }
 
-    /// Emits what is due.
+    /// Sends the emits that are due.
     pub(super) fn emit(&mut self, now: u64, emit: Emit<'_>) {
         match self {
             Script::Fanout(fanout) => fanout.publish(now, emit),
@@ -454,7 +454,7 @@ impl Script {
         }
     }
 
-    /// The first questions of a client, or those for which an answer has made room.
+    /// Appends the first emits of a client, or those for which an acknowledgement has freed a place in the window.
     pub(super) fn fill(&mut self, client: usize, now: u64, out: &mut Vec<u8>) {
         if let Script::Echo(echo) = self {
             while !echo.is_full(client) {
@@ -463,7 +463,7 @@ impl Script {
         }
     }
 
-    /// A message came.
+    /// Handles a message.
     pub(super) fn receive(
         &mut self,
         client: usize,

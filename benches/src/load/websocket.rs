@@ -1,4 +1,4 @@
-//! Clients over WebSocket: the handshakes, and the loop.
+//! Clients over WebSocket: handshakes, and the event loop.
 
 use std::io;
 use std::time::Duration;
@@ -12,23 +12,23 @@ use super::traffic::Script;
 use super::wire::{Dialer, Input, Wire};
 use super::{LoadArgs, Measured, Traffic};
 
-/// The nonce of all handshakes, and its answer (RFC 6455 section 1.3).
+/// Nonce of all handshakes, and its answer (RFC 6455 section 1.3).
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The answer to the upgrade is to come.
+    /// Waiting for the response to the upgrade.
     Upgrading,
-    /// Engine.IO's `open` packet is to come.
+    /// Waiting for Engine.IO's `open` packet.
     Opening,
-    /// The namespace's answer is to come.
+    /// Waiting for the answer of the namespace.
     Entering,
     In,
-    /// Answers to so many joins are to come.
+    /// Waiting for this number of answers to joins.
     Joining(u32),
     Ready,
-    /// The server is to close.
+    /// Waiting for the server to close.
     Closing,
 }
 
@@ -36,7 +36,7 @@ struct Client {
     wire: Wire,
     state: State,
     began: u64,
-    /// An incomplete frame.
+    /// Incomplete frame.
     rest: Vec<u8>,
     out: Vec<u8>,
 }
@@ -54,7 +54,7 @@ struct Loop<'a> {
     ready: u32,
     joins: u64,
     scratch: Vec<u8>,
-    /// Clients with something to send that no read has triggered.
+    /// Clients with queued packets that no read has triggered.
     touched: Vec<usize>,
 }
 
@@ -128,7 +128,7 @@ impl Loop<'_> {
     }
 
     fn is_ready(&self) -> bool {
-        // Connecting is what this traffic is.
+        // In this scenario connecting is the traffic itself.
         self.args.traffic == Traffic::Connect || self.ready == self.args.clients
     }
 
@@ -139,7 +139,7 @@ impl Loop<'_> {
         }
     }
 
-    /// Opens connections, as many at a time as wanted.
+    /// Opens connections up to the concurrency limit.
     fn open_more(&mut self) {
         let wanted = match self.args.traffic {
             Traffic::Connect => self.meter.phase < Phase::Drain,
@@ -152,7 +152,7 @@ impl Loop<'_> {
         if !wanted {
             return;
         }
-        // Not until there are so many: those that fail at once never count.
+        // A counted loop, because connections that fail at once never count as connecting.
         for _ in self.connecting..at_a_time {
             let Some(at) = self.free.pop() else { return };
             if let Err(error) = self.open(at) {
@@ -199,7 +199,7 @@ impl Loop<'_> {
         }
     }
 
-    /// Sends what a client has to say.
+    /// Sends a client's queued frames.
     fn flush(&mut self, at: usize) {
         let Some(client) = &mut self.clients[at] else {
             return;
@@ -214,7 +214,7 @@ impl Loop<'_> {
         }
     }
 
-    /// Emits what is due; `false` if nothing is.
+    /// Emits what is due; returns `false` if nothing is.
     fn emit(&mut self, now: u64) -> bool {
         let Self {
             script,
@@ -306,7 +306,7 @@ impl Loop<'_> {
         self.scratch = scratch;
     }
 
-    /// Handles what is complete; returns how much that was.
+    /// Handles the complete frames; returns their length in bytes.
     fn handle(&mut self, at: usize, bytes: &[u8], now: u64) -> usize {
         let mut used = 0;
         if let Some(client) = &mut self.clients[at]

@@ -1,4 +1,4 @@
-//! Sockets: plain or TLS, never blocking.
+//! Non-blocking sockets, plain or TLS.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,10 +11,10 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Connections come from so many addresses, so that the ports of one do not run out.
+/// Number of source addresses, so that the ports of one do not run out.
 const SOURCES: u64 = 16;
 
-/// How to reach the server.
+/// Address and TLS settings of the server.
 pub(super) struct Dialer {
     port: u16,
     tls: Option<Arc<ClientConfig>>,
@@ -22,14 +22,14 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    /// `ca`: the certificate to trust, as PEM; without one there is no TLS.
+    /// Creates a dialer; `ca` is the certificate to trust, as PEM, without which there is no TLS.
     pub(super) fn new(port: u16, ca: Option<&std::path::Path>) -> anyhow::Result<Dialer> {
         let tls = match ca {
             None => None,
             Some(file) => {
                 let mut roots = RootCertStore::empty();
                 roots.add(CertificateDer::from_pem_file(file)?)?;
-                // Resumption is on: a client keeps the tickets of the server.
+                // Resumption is on: a client keeps the server's tickets.
                 let config = ClientConfig::builder()
                     .with_root_certificates(roots)
                     .with_no_client_auth();
@@ -76,26 +76,26 @@ impl Dialer {
     }
 }
 
-/// One connection.
+/// Non-blocking connection.
 pub(super) struct Wire {
     pub(super) socket: TcpStream,
     tls: Option<Box<ClientConnection>>,
-    /// What the socket did not take.
+    /// Bytes that the socket has not accepted yet.
     unsent: Vec<u8>,
 }
 
-/// What a read has led to.
+/// Result of a read.
 pub(super) enum Input {
-    /// So many bytes, and perhaps more to come.
+    /// This number of bytes, and perhaps more to read.
     More(usize),
-    /// So many bytes, and nothing more for now.
+    /// This number of bytes, and nothing more for now.
     Last(usize),
-    /// The peer has closed.
+    /// The peer has closed the connection.
     Closed,
 }
 
 impl Wire {
-    /// Reads what is there.
+    /// Reads the available bytes.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
         let Some(tls) = &mut self.tls else {
             return match self.socket.read(buffer) {
@@ -130,7 +130,7 @@ impl Wire {
         }
     }
 
-    /// Writes `data` behind what the socket did not take before.
+    /// Writes `data` after the bytes that the socket has not accepted yet.
     pub(super) fn write(&mut self, data: &[u8]) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             tls.writer().write_all(data)?;
@@ -168,7 +168,7 @@ impl Wire {
         Ok(written)
     }
 
-    /// Whether the TLS session was resumed.
+    /// Returns whether the TLS session was resumed.
     pub(super) fn is_resumed(&self) -> bool {
         self.tls
             .as_ref()

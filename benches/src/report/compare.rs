@@ -1,11 +1,11 @@
-//! Ours beside the others, in plain words.
+//! Comparisons of Fanfare with its peers.
 
 use super::numbers::{millis, short};
 use crate::run::scenarios::{Part, SCENARIOS, Scenario};
 use crate::run::servers::OURS;
 use crate::run::{Results, Run};
 
-/// A figure by which servers are compared.
+/// Figure by which servers are compared.
 #[derive(Clone, Copy)]
 pub(super) enum Figure {
     PerCpu,
@@ -22,7 +22,7 @@ impl Figure {
         }
     }
 
-    /// How many times better `a` is than `b`.
+    /// Returns the factor by which `a` is better than `b`.
     fn advantage(self, a: f64, b: f64) -> f64 {
         match self {
             Figure::PerCpu => a / b,
@@ -39,19 +39,19 @@ impl Figure {
     }
 }
 
-/// Ours and the best of the peers.
+/// Comparison of Fanfare with the best peer.
 pub(super) struct Duel<'a> {
     pub(super) scenario: &'static Scenario,
     figure: Figure,
     pub(super) peer: &'a str,
     pub(super) ours: f64,
     pub(super) best: f64,
-    /// The worst of our runs is not worse than the best of the peer's, or the other way round: no overlap.
+    /// Whether the ranges of the runs do not overlap: the worst run of one is not worse than the best of the other.
     apart: bool,
 }
 
 impl Duel<'_> {
-    /// How many times better ours is; below 1 we lose.
+    /// Returns the factor by which Fanfare is better; below 1 it loses.
     pub(super) fn ratio(&self) -> f64 {
         self.figure.advantage(self.ours, self.best)
     }
@@ -74,7 +74,7 @@ impl Duel<'_> {
     }
 }
 
-/// Ours and the best peer in one scenario.
+/// Compares Fanfare with the best peer in one scenario.
 pub(super) fn duel<'a>(
     results: &'a Results,
     scenario: &'static Scenario,
@@ -110,7 +110,7 @@ pub(super) fn duel<'a>(
     })
 }
 
-/// All comparisons that the scenarios allow, those under full load first.
+/// Returns all comparisons that the scenarios allow, those under full load first.
 fn duels(results: &Results) -> Vec<Duel<'_>> {
     let mut all = Vec::new();
     for scenario in SCENARIOS {
@@ -128,14 +128,14 @@ fn duels(results: &Results) -> Vec<Duel<'_>> {
     all
 }
 
-/// Where we lose, a sentence each; and in how many comparisons we do not.
+/// Returns a sentence for each comparison that Fanfare loses, and the number of the others.
 pub(super) fn losses(results: &Results) -> (Vec<String>, usize) {
     let all = duels(results);
     let (lost, won): (Vec<_>, Vec<_>) = all.iter().partition(|duel| duel.ratio() < 1.0);
     (lost.into_iter().map(Duel::sentence).collect(), won.len())
 }
 
-/// What was wrong with any server, a sentence each.
+/// Returns a sentence for each fault of a server.
 pub(super) fn faults(results: &Results) -> Vec<String> {
     let mut all = Vec::new();
     for server in results.names() {

@@ -1,4 +1,4 @@
-//! The report: `docs/benchmarks.md`, and the short table in the readme.
+//! Report: `docs/benchmarks.md`, and the short table in the readme.
 
 mod compare;
 mod numbers;
@@ -17,7 +17,7 @@ use numbers::{grouped, short, table};
 const BEGIN: &str = "<!-- benchmarks: written by cargo xtask bench -->";
 const END: &str = "<!-- end of benchmarks -->";
 
-/// Writes the report, and the table in the readme.
+/// Writes the report and the table in the readme.
 pub(crate) fn write(root: &Path, results: &Results, text: &str) -> Result<()> {
     std::fs::write(root.join("docs/benchmarks.md"), text)?;
     let file = root.join("README.md");
@@ -33,7 +33,7 @@ pub(crate) fn write(root: &Path, results: &Results, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Scenarios of a part that have results.
+/// Returns the scenarios of a part that have results.
 fn scenarios(results: &Results, part: Part) -> Vec<&'static Scenario> {
     SCENARIOS
         .iter()
@@ -42,7 +42,7 @@ fn scenarios(results: &Results, part: Part) -> Vec<&'static Scenario> {
         .collect()
 }
 
-/// The table of the readme: ours, the best peer, Node.
+/// Formats the table of the readme: Fanfare, the best peer, Node.
 fn summary(results: &Results) -> String {
     let head = ["", "Fanfare", "best peer", "", "Node"].map(str::to_owned);
     let mut rows = Vec::new();
@@ -78,14 +78,14 @@ fn summary(results: &Results) -> String {
     )
 }
 
-/// The report.
+/// Formats the report.
 pub(crate) fn markdown(results: &Results) -> String {
     let mut text = String::from(
         "# Benchmarks\n\n\
          Written by `cargo xtask bench`; every figure and every sentence about who is faster comes from the runs.\n\n",
     );
     text += &how(results);
-    text += "## Where we lose\n\n";
+    text += "## Scenarios in which others are better\n\n";
     let (lost, won) = losses(results);
     text += &if results.peers().is_empty() {
         "No peer was measured.\n".to_owned()
@@ -99,7 +99,7 @@ pub(crate) fn markdown(results: &Results) -> String {
         )
     };
     let faults = faults(results);
-    text += "\n## What was wrong\n\n";
+    text += "\n## Faults of servers\n\n";
     text += &if faults.is_empty() {
         "Nothing: every message and acknowledgement came once, unchanged, in order and to nobody else.\n"
             .to_owned()
@@ -141,7 +141,7 @@ fn how(results: &Results) -> String {
     text
 }
 
-/// A cell with the median of a figure.
+/// Formats a cell with the median of a figure.
 fn cell(results: &Results, scenario: &Scenario, server: &str, figure: Figure) -> String {
     let value = results.median(scenario.name, server, |run| figure.of(run));
     match figure {

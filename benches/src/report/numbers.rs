@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Formatting of numbers and tables.
 
-/// Three digits, with a unit of thousands or millions.
+/// Formats three digits, with a unit of thousands or millions.
 pub(super) fn short(value: f64) -> String {
     let (value, unit) = match value.abs() {
         v if v >= 999_500.0 => (value / 1e6, " M"),
@@ -15,7 +15,7 @@ pub(super) fn short(value: f64) -> String {
     format!("{value:.digits$}{unit}")
 }
 
-/// A whole number with commas.
+/// Formats a whole number with commas.
 pub(super) fn grouped(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = String::new();
@@ -32,7 +32,7 @@ pub(super) fn grouped(value: f64) -> String {
     }
 }
 
-/// Microseconds as milliseconds.
+/// Formats microseconds as milliseconds.
 pub(super) fn millis(micros: f64) -> String {
     let millis = micros / 1000.0;
     match millis {
@@ -42,7 +42,7 @@ pub(super) fn millis(micros: f64) -> String {
     }
 }
 
-/// A table in Markdown: the first column is text, the others are numbers.
+/// Formats a table in Markdown: the first column is text, the others are numbers.
 pub(super) fn table(head: &[String], rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let mut text = line(head);

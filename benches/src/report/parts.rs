@@ -1,4 +1,4 @@
-//! The tables.
+//! Tables of the report.
 
 use super::compare::{Figure, duel};
 use super::numbers::{grouped, millis, short, table};
@@ -8,7 +8,7 @@ use crate::run::scenarios::{Load, Part, Scenario};
 use crate::run::servers::OURS;
 use crate::run::{Results, Run};
 
-/// All parts that have results.
+/// Returns all parts that have results.
 pub(super) fn all(results: &Results) -> Vec<String> {
     let parts: [fn(&Results) -> Option<String>; 8] =
         [work, latency, effort, memory, growth, tls, half, cores];
@@ -26,7 +26,7 @@ fn row(first: String, cells: impl Iterator<Item = String>) -> Vec<String> {
     std::iter::once(first).chain(cells).collect()
 }
 
-/// What each scenario is, for below a table.
+/// Describes each scenario, for below a table.
 fn legend(scenarios: &[&'static Scenario]) -> String {
     scenarios
         .iter()
@@ -34,7 +34,7 @@ fn legend(scenarios: &[&'static Scenario]) -> String {
         .collect()
 }
 
-/// A table of one figure: scenarios by servers, with how many times better ours is than the best peer.
+/// Formats a table of one figure: scenarios by servers, with the factor by which Fanfare is better than the best peer.
 fn compared(results: &Results, scenarios: &[&'static Scenario], figure: Figure) -> String {
     let names = results.names();
     let mut columns = names.clone();
@@ -103,7 +103,7 @@ fn percentiles(results: &Results, scenario: &Scenario, server: &str) -> String {
     }
 }
 
-/// User and system time, spread, and whether the load generator was fast enough.
+/// Formats user and system time, spread, and whether the load generator was fast enough.
 fn effort(results: &Results) -> Option<String> {
     let mut rows = Vec::new();
     for scenario in scenarios(results, Part::Work) {
@@ -139,7 +139,7 @@ fn effort(results: &Results) -> Option<String> {
     ];
     (!rows.is_empty()).then(|| {
         format!(
-            "## Where the time goes\n\nMicroseconds of CPU per operation, the rate, the spread of the operations per CPU \
+            "## CPU time per operation\n\nMicroseconds of CPU per operation, the rate, the spread of the operations per CPU \
              second (half of the distance between the best and the worst run), and the share of time in which the load \
              generator had something to do: near 1.00 it is the limit, and the rate would be higher.\n\n{}",
             table(&head("", &columns), &rows)
@@ -212,7 +212,7 @@ fn growth(results: &Results) -> Option<String> {
         .collect();
     (!rows.is_empty()).then(|| {
         format!(
-            "## How cost grows\n\nFanfare alone, CPU time of the server; what is not user code is the kernel's `send`. Joins are \
+            "## Scalability\n\nFanfare alone, CPU time of the server; what is not user code is the kernel's `send`. Joins are \
              emits with acknowledgement, sent by each client in one go.\n\n{}",
             table(&head("", &["", "cost", "per join"]), &rows)
         )
@@ -232,7 +232,7 @@ fn tls(results: &Results) -> Option<String> {
     resumed.dedup();
     (!scenarios.is_empty()).then(|| {
         format!(
-            "## Over TLS\n\nTLS 1.3, a certificate with an ECDSA key (P-256): Fanfare by rustls, Node by its https. Clients \
+            "## TLS\n\nTLS 1.3, a certificate with an ECDSA key (P-256): Fanfare by rustls, Node by its https. Clients \
              resume sessions (in `tls-connect` these servers let them: {}).\n\nOperations per CPU second:\n\n{}\nBytes per \
              connection:\n\n{}\n{}",
             if resumed.is_empty() { "none".to_owned() } else { resumed.join(", ") },
@@ -325,14 +325,14 @@ fn cores(results: &Results) -> Option<String> {
     (!parts.is_empty()).then(|| format!("## Two cores\n\n{}", parts.join("\n")))
 }
 
-/// How to do it again.
+/// Explains how to repeat the measurements.
 pub(super) fn rerun() -> String {
-    "\n## Again\n\n\
+    "\n## Reproducing the results\n\n\
      ```sh\n\
      cargo xtask bench                                             # all of it, about half an hour\n\
      cargo xtask bench --quick                                     # whether it works, a few minutes\n\
      cargo xtask bench --servers fanfare,node --scenarios echo-1,fanout-16 --reps 5\n\
-     cargo xtask bench --server mine='/path/to/server --flag'      # beside a server of one's own\n\
+     cargo xtask bench --server mine='/path/to/server --flag'      # beside a custom server\n\
      ```\n\n\
      It needs Linux with two cores, Rust, and Node.js with npm; npm brings socket.io and Bun, cargo brings socketioxide. \
      `benches/` is the harness, `benches/peers/` are the servers of the others; ours is \

@@ -1,4 +1,4 @@
-//! Running the scenarios: the servers take turns, each run has a fresh one.
+//! Runs of the scenarios: the servers take turns, and each run starts a fresh one.
 
 mod once;
 pub(crate) mod scenarios;
@@ -26,7 +26,7 @@ pub(crate) struct RunArgs {
 
     /// Another server: it listens on 127.0.0.1 at the port in PORT and handles the events of
     /// crates/fanfare/examples/bench_server. (One whose name begins with `limit` is shown but is no peer; `fanfare` is
-    /// another build of ours.)
+    /// another build of Fanfare.)
     #[arg(long, value_name = "NAME=COMMAND")]
     server: Vec<String>,
 
@@ -34,11 +34,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     scenarios: Vec<String>,
 
-    /// How often each scenario runs with each server.
+    /// Number of runs of each scenario with each server.
     #[arg(long, value_name = "NUMBER", default_value_t = 3)]
     reps: u32,
 
-    /// One short run of each, to see whether all works. Nothing is written but what --out names.
+    /// Run each scenario once and briefly, to see whether everything works. Only the file of --out is written.
     #[arg(long)]
     quick: bool,
 
@@ -50,7 +50,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     report: bool,
 
-    /// Where the results are kept [default: target/bench/results.json].
+    /// File for the results [default: target/bench/results.json].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -59,14 +59,14 @@ pub(crate) struct RunArgs {
     list: bool,
 }
 
-/// Folders.
+/// Folders of the harness.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
-    /// Of the repository.
+    /// Root of the repository.
     pub(crate) root: PathBuf,
-    /// Cargo's, of the workspace.
+    /// Cargo's target folder of the workspace.
     pub(crate) target: PathBuf,
-    /// Ours, in that.
+    /// Folder of the harness in the target folder.
     pub(crate) bench: PathBuf,
 }
 
@@ -76,7 +76,7 @@ impl Places {
             .parent()
             .context("the harness is in a folder of the repository")?
             .to_owned();
-        // The workspace's own; xtask names it if it is elsewhere.
+        // The default of the workspace; xtask sets the variable if it is elsewhere.
         let target =
             std::env::var_os("FANFARE_TARGET").map_or_else(|| root.join("target"), PathBuf::from);
         let bench = target.join("bench");
@@ -89,38 +89,38 @@ impl Places {
     }
 }
 
-/// One run of a scenario with a server.
+/// Run of a scenario with a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) scenario: String,
     pub(crate) server: String,
-    /// Emits per second, if they were set.
+    /// Emits per second, if the rate was fixed.
     pub(crate) rate: Option<f64>,
     pub(crate) measured: Measured,
-    /// What others saw before, and meanwhile: those of each of [`PROBES`](scenarios::PROBES).
+    /// Latencies of other clients before and during the load, for each of [`PROBES`](scenarios::PROBES).
     pub(crate) probes: Vec<[Measured; 2]>,
 }
 
-/// All results, as they are kept in a file.
+/// Results of all runs, as stored in a file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) machine: String,
     pub(crate) rustc: String,
     pub(crate) cores: String,
-    /// What each server is.
+    /// Description of each server.
     pub(crate) servers: BTreeMap<String, String>,
     pub(crate) runs: Vec<Run>,
 }
 
 impl Results {
-    /// The runs of a scenario with a server that went well.
+    /// Returns the successful runs of a scenario with a server.
     pub(crate) fn good<'a>(&'a self, scenario: &'a str, server: &'a str) -> Vec<&'a Run> {
         self.of(scenario, server)
             .filter(|run| run.measured.errors == 0)
             .collect()
     }
 
-    /// All of them.
+    /// Returns all runs of a scenario with a server.
     pub(crate) fn of<'a>(
         &'a self,
         scenario: &'a str,
@@ -131,7 +131,7 @@ impl Results {
             .filter(move |run| run.scenario == scenario && run.server == server)
     }
 
-    /// The median over the good runs.
+    /// Returns the median over the successful runs.
     pub(crate) fn median(
         &self,
         scenario: &str,
@@ -148,7 +148,7 @@ impl Results {
         }
     }
 
-    /// The servers in the order of tables.
+    /// Returns the servers in the order of the tables.
     pub(crate) fn names(&self) -> Vec<&str> {
         let known = BUILT_IN.iter().copied();
         let others = self.servers.keys().map(String::as_str);
@@ -160,7 +160,7 @@ impl Results {
         names
     }
 
-    /// Those that ours is compared with.
+    /// Returns the servers with which Fanfare is compared.
     pub(crate) fn peers(&self) -> Vec<&str> {
         let mut names = self.names();
         names.retain(|name| *name != OURS && !is_bound(name));
@@ -168,7 +168,7 @@ impl Results {
     }
 }
 
-/// Does what the options say.
+/// Executes the command.
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     if args.list {
         for scenario in SCENARIOS {
@@ -271,7 +271,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
         .collect()
 }
 
-/// Builds the servers that are asked for. Of those by default, one that cannot be had here is left out and named.
+/// Builds the requested servers. A default server that cannot be built here is skipped and named.
 fn prepare(args: &RunArgs, places: &Places) -> Result<Vec<Server>> {
     let own: Vec<Server> = args
         .server
@@ -298,7 +298,7 @@ fn prepare(args: &RunArgs, places: &Places) -> Result<Vec<Server>> {
     Ok(all)
 }
 
-/// Emits per second, if the scenario sets them.
+/// Returns the emits per second, if the scenario fixes them.
 fn rate(results: &Results, scenario: &Scenario, server: &str) -> Result<Option<f64>> {
     let reached =
         |base: &str, server: &str| results.median(base, server, |run| run.measured.rate());
@@ -325,7 +325,7 @@ fn rustc() -> String {
         .unwrap_or_default()
 }
 
-/// A run in one line.
+/// Formats a run on one line.
 fn line(run: &Run) -> String {
     let measured = &run.measured;
     let mut line = format!("{:<15} {:<18}", run.scenario, run.server);

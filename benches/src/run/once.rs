@@ -1,4 +1,4 @@
-//! One run: a fresh server, the load generator, and the end of both.
+//! Single run: starts a fresh server and the load generator, and stops both.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -15,10 +15,10 @@ use super::servers::Server;
 use crate::limits;
 use crate::load::{EMITTING, Measured};
 
-/// How long a server may take to listen.
+/// Timeout of a server's start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The certificate for runs over TLS.
+/// Certificate for runs over TLS.
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
     cert: PathBuf,
@@ -37,18 +37,18 @@ pub(crate) fn certificate(folder: &Path) -> Result<Tls> {
     Ok(tls)
 }
 
-/// What all runs have in common.
+/// Settings shared by all runs.
 pub(crate) struct Once {
     pub(crate) server_cores: Vec<usize>,
     pub(crate) load_cores: Vec<usize>,
-    /// All of them.
+    /// All cores.
     pub(crate) cores: Vec<usize>,
     pub(crate) tls: Tls,
     pub(crate) log: PathBuf,
     pub(crate) quick: bool,
 }
 
-/// A process that does not outlive its use.
+/// Process that is killed when dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -58,14 +58,14 @@ impl Drop for Process {
     }
 }
 
-/// A running server.
+/// Running server.
 struct Target {
     process: Process,
     port: u16,
 }
 
 impl Once {
-    /// Runs a scenario; what goes wrong is in the result.
+    /// Runs a scenario; failures are part of the result.
     pub(crate) fn run(&self, scenario: &Scenario, server: &Server, rate: Option<f64>) -> Run {
         let result = self.try_run(scenario, server, rate);
         let (measured, probes) =
@@ -111,7 +111,7 @@ impl Once {
         Ok((measured, probes.map(<[Measured; 2]>::from).collect()))
     }
 
-    /// What others see, one kind of them after the other.
+    /// Measures the latencies of other clients, one kind after the other.
     fn probe(&self, target: &Target) -> Result<Vec<Measured>> {
         let secs = if self.quick { 0.5 } else { 3.0 };
         let probe = |probe: &str| {
@@ -160,12 +160,12 @@ impl Once {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        // What it does after it began to listen is not to be measured.
+        // Work that the server does after it began to listen must not be measured.
         std::thread::sleep(Duration::from_millis(300));
         Ok(Target { process, port })
     }
 
-    /// Starts a load generator: this program.
+    /// Starts this program as load generator.
     fn load(&self, target: &Target, args: &[String], pinned: bool) -> Result<Process> {
         let mut command = Command::new(std::env::current_exe()?);
         command
@@ -188,7 +188,7 @@ impl Once {
     }
 }
 
-/// Waits until the load generator says that it emits.
+/// Waits until the load generator reports that it emits.
 fn wait_for_emits(load: &mut Process) -> Result<()> {
     let errors = load.0.stderr.take().context("its errors are piped")?;
     let mut lines = BufReader::new(errors).lines();
@@ -211,7 +211,7 @@ fn finish(mut load: Process) -> Result<Measured> {
     serde_json::from_str(&text).with_context(|| format!("the load generator: {}", errors.trim()))
 }
 
-/// A free port below those that outgoing connections get.
+/// Returns a free port below the range of outgoing connections.
 fn free_port() -> Result<u16> {
     let start = 20_000 + (std::process::id() % 8_000) as u16;
     (start..32_000)

@@ -1,44 +1,44 @@
-//! What is measured.
+//! Scenarios of the benchmark.
 
 use super::servers::OURS;
 
-/// Which part of the report a scenario belongs to.
+/// Part of the report to which a scenario belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// Compared with the peers, operations per CPU second.
     Work,
     /// Compared with the peers, bytes per connection.
     Idle,
-    /// How the cost of ours grows.
+    /// Growth of Fanfare's cost.
     Growth,
     /// Over TLS.
     Tls,
-    /// At half of what the server can do.
+    /// At half of the server's capacity.
     Half,
     /// With two cores for the server.
     Cores,
 }
 
-/// How the load of a scenario is set.
+/// Load of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Load {
-    /// As much as the window allows.
+    /// As high as the window allows.
     Closed,
-    /// Half of what this server did in that scenario.
+    /// Half of this server's rate in that scenario.
     HalfOf(&'static str),
-    /// Half of what the best peer did in that scenario.
+    /// Half of the best peer's rate in that scenario.
     HalfOfBest(&'static str),
-    /// As much as the window allows, while others are looked at.
+    /// As high as the window allows, while the latency of other clients is measured.
     WithProbe,
-    /// As much as the window allows, the server on all cores.
+    /// As high as the window allows, with the server on all cores.
     AllCores,
 }
 
-/// One scenario.
+/// Scenario of the benchmark.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    /// What happens, in a few words.
+    /// Description, in a few words.
     pub(crate) about: &'static str,
     /// Arguments of the load generator.
     pub(crate) args: &'static str,
@@ -65,13 +65,14 @@ const fn at(load: Load, scenario: Scenario) -> Scenario {
     Scenario { load, ..scenario }
 }
 
-/// The arguments of the clients that are looked at while broadcasts run: some echo, some join rooms and leave them, seldom.
+/// Arguments of the clients whose latency is measured during broadcasts: some echo, some join and leave rooms, at a low
+/// rate.
 pub(crate) const PROBES: [&str; 2] = [
     "echo --clients 20 --rate 400 --warmup 0.5",
     "membership --clients 20 --rate 400 --warmup 0.5",
 ];
 
-/// All scenarios, in the order in which they run: those that need the results of others come later.
+/// Scenarios in the order in which they run: those that need the results of others come later.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario(
         "fanout-1",
@@ -266,7 +267,7 @@ impl Scenario {
         SCENARIOS.iter().find(|scenario| scenario.name == name)
     }
 
-    /// Whether it is for this server.
+    /// Returns whether the scenario is for this server.
     pub(crate) fn is_for(&self, server: &str, tls: bool) -> bool {
         match self.part {
             Part::Work | Part::Idle | Part::Half => true,
@@ -275,12 +276,12 @@ impl Scenario {
         }
     }
 
-    /// Whether the load generator holds connections and does nothing else.
+    /// Returns whether the load generator holds connections and does nothing else.
     pub(crate) fn is_idle(&self) -> bool {
         self.args.starts_with("idle")
     }
 
-    /// How many deliveries one emit leads to, if the rate is one of emits.
+    /// Returns the number of deliveries per emit, if the rate is one of emits.
     pub(crate) fn deliveries_per_emit(&self) -> f64 {
         if self.args.starts_with("fanout") {
             1000.0

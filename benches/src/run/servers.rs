@@ -1,4 +1,4 @@
-//! The servers that are compared: how each is built, started and what version it is.
+//! Servers that are compared: building, starting, versions.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,18 +7,18 @@ use anyhow::{Context, Result, bail};
 
 use super::Places;
 
-/// A server that can be started.
+/// Server that can be started.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     pub(crate) name: String,
-    /// A line for the shell.
+    /// Command line for the shell.
     pub(crate) command: String,
-    /// Whether it speaks TLS if `TLS_CERT` and `TLS_KEY` name files.
+    /// Whether it serves TLS if `TLS_CERT` and `TLS_KEY` name files.
     pub(crate) tls: bool,
     pub(crate) version: String,
 }
 
-/// Those that are built in, in the order in which tables show them.
+/// Built-in servers, in the order of the tables.
 pub(crate) const BUILT_IN: [&str; 5] = [
     "fanfare",
     "socketioxide",
@@ -27,21 +27,21 @@ pub(crate) const BUILT_IN: [&str; 5] = [
     "bun",
 ];
 
-/// Ours.
+/// Name of the server under test.
 pub(crate) const OURS: &str = "fanfare";
 
-/// A server whose name begins so is no peer: a program that shows what the machine allows.
+/// Returns whether the name is that of a bound: a program that shows what the machine allows, not a peer.
 pub(crate) fn is_bound(name: &str) -> bool {
     name.starts_with("limit")
 }
 
-/// `NAME=COMMAND`.
+/// Parses `NAME=COMMAND`.
 pub(crate) fn custom(text: &str) -> Result<Server> {
     match text.split_once('=') {
         Some((name, command)) if !name.is_empty() && !command.is_empty() => Ok(Server {
             name: name.to_owned(),
             command: command.to_owned(),
-            // Another build of ours.
+            // Another build of Fanfare.
             tls: name == OURS,
             version: command.to_owned(),
         }),
@@ -49,7 +49,7 @@ pub(crate) fn custom(text: &str) -> Result<Server> {
     }
 }
 
-/// Builds a server that is built in.
+/// Builds a built-in server.
 pub(crate) fn build(name: &str, places: &Places) -> Result<Server> {
     let peers = places.root.join("benches/peers");
     let (command, tls, version) = match name {
@@ -152,7 +152,7 @@ fn cargo(folder: &Path, target: &Path, args: &[&str]) -> Result<()> {
     status(cargo)
 }
 
-/// Installs what the lock file says, unless that was done before.
+/// Installs the packages of the lock file, unless that was done before.
 fn npm(folder: &Path) -> Result<()> {
     let modified = |file: &str| {
         folder
@@ -180,8 +180,8 @@ fn output(program: &str, args: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The binary that npm has brought for this machine. It is where the package's install script puts it, or, if npm is
-/// told to run none, where the archive has it; there may be several, and the first that runs is it.
+/// Returns the binary that npm has installed for this machine. It is at the path that the package's install script
+/// uses, or, if npm runs no scripts, at that of the archive; of several, the first that runs is used.
 fn bun(folder: &Path) -> Result<PathBuf> {
     let modules = folder.join("node_modules");
     let mut archives: Vec<PathBuf> = std::fs::read_dir(modules.join("@oven"))
@@ -196,7 +196,7 @@ fn bun(folder: &Path) -> Result<PathBuf> {
         .context("npm has no Bun for this machine")
 }
 
-/// The version of an installed npm package.
+/// Returns the version of an installed npm package.
 fn installed(folder: &Path, package: &str) -> String {
     let file = folder
         .join("node_modules")
@@ -209,7 +209,7 @@ fn installed(folder: &Path, package: &str) -> String {
         .unwrap_or_else(|| "?".to_owned())
 }
 
-/// The version of a crate in a lock file.
+/// Returns the version of a crate in a lock file.
 fn locked(file: &Path, krate: &str) -> String {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     text.split_once(&format!("name = \"{krate}\"\nversion = \""))

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::timeout;
 
 use crate::exit::{Code, Failure, Outcome};
-use crate::out;
-use crate::session::{AskError, Handle, Note, Session, SessionOptions};
-use crate::values::{Datum, duration, parse_line};
+use crate::out::{self, Text};
+use crate::session::{AskError, Handle, Session, SessionEvent, SessionOptions};
+use crate::values::{ArgValue, duration, parse_line};
+
+/// Time to wait for the reason of a disconnection that is known already.
+pub(crate) const REASON_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Options of `fanfare emit`.
 #[derive(Debug, Args)]
@@ -19,6 +23,7 @@ input, `hex:00ff` bytes; `{\"$binary\":\"<base64>\"}` stands for bytes anywhere 
 Examples:
   fanfare emit http://localhost:3000 message 'hello world'
   fanfare emit localhost:3000/chat message '{\"room\":\"lobby\",\"text\":\"hi\"}'
+  fanfare emit localhost:3000 move -5 12.5
   fanfare emit localhost:3000 status --auth '{\"token\":\"abc\"}' --ack
   fanfare emit https://example.com upload cat.png @cat.png --ack
   votes=$(fanfare emit localhost:3000 votes --ack -t 2s) || echo \"code $?\"
@@ -36,15 +41,15 @@ pub(crate) struct Emit {
     /// The event's name.
     event: String,
 
-    /// Its arguments.
-    #[arg(value_name = "ARG")]
+    /// Its arguments. Words that begin with a dash and are no numbers go after `--`.
+    #[arg(value_name = "ARG", allow_negative_numbers = true)]
     args: Vec<String>,
 
     /// Wait for the acknowledgement and print its arguments as JSON, one per line.
     #[arg(short, long)]
     ack: bool,
 
-    /// How long to wait for an acknowledgement.
+    /// Time to wait for an acknowledgement.
     #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     timeout: Duration,
 
@@ -57,15 +62,15 @@ pub(crate) async fn run(args: Emit) -> Outcome {
     let fixed = args
         .args
         .iter()
-        .map(|text| Datum::parse(text))
+        .map(|text| ArgValue::parse(text))
         .collect::<Result<Vec<_>, _>>()?;
     let mut session = Session::open(&args.session, false)?;
     session.connected().await?;
     let handle = session.handle();
-    // Heartbeats and refusals go on while we emit.
-    let lost = tokio::spawn(async move {
+    // Heartbeats and rejections are handled while events are emitted.
+    let mut lost = tokio::spawn(async move {
         while let Some(note) = session.next().await {
-            if let Note::Disconnected { reason, .. } = note {
+            if let SessionEvent::Disconnected { reason, .. } = note {
                 return reason;
             }
         }
@@ -73,8 +78,17 @@ pub(crate) async fn run(args: Emit) -> Outcome {
     });
     tokio::select! {
         biased;
-        done = all(&handle, &args, fixed) => done?,
-        reason = lost => {
+        done = all(&handle, &args, fixed) => match done {
+            Err(failure) if failure.code() == Code::Lost => {
+                // The reason arrives in a moment, and says more than the fact.
+                return Err(match timeout(REASON_TIMEOUT, &mut lost).await {
+                    Ok(Ok(reason)) => failure.because(reason),
+                    _ => failure,
+                });
+            }
+            done => done?,
+        },
+        reason = &mut lost => {
             let what = "the connection was lost before everything was sent";
             return Err(Failure::new(Code::Lost, what).because(reason.unwrap_or_default()));
         }
@@ -83,7 +97,7 @@ pub(crate) async fn run(args: Emit) -> Outcome {
     Ok(Code::Ok)
 }
 
-async fn all(handle: &Handle, args: &Emit, fixed: Vec<Datum>) -> Result<(), Failure> {
+async fn all(handle: &Handle, args: &Emit, fixed: Vec<ArgValue>) -> Result<(), Failure> {
     if !args.lines {
         one(handle, args, fixed).await?;
     } else {
@@ -105,14 +119,14 @@ async fn all(handle: &Handle, args: &Emit, fixed: Vec<Datum>) -> Result<(), Fail
     Ok(())
 }
 
-async fn one(handle: &Handle, args: &Emit, values: Vec<Datum>) -> Result<(), Failure> {
+async fn one(handle: &Handle, args: &Emit, values: Vec<ArgValue>) -> Result<(), Failure> {
     if !args.ack {
         return handle.push(&args.event, values).await;
     }
     match handle.ask(&args.event, values, args.timeout).await {
         Ok(answer) => {
             for value in &answer {
-                out::line(&value.to_json().to_string());
+                out::line(&Text::json(&value.to_json()));
             }
             Ok(())
         }
@@ -120,7 +134,7 @@ async fn one(handle: &Handle, args: &Emit, values: Vec<Datum>) -> Result<(), Fai
     }
 }
 
-/// As the end of a command.
+/// Turns a missing acknowledgement into the failure of a command.
 pub(crate) fn ask_failure(error: AskError, event: &str, patience: Duration) -> Failure {
     match error {
         AskError::Timeout => Failure::new(

@@ -1,24 +1,24 @@
-//! How a command ends: exit codes, and failures that say what failed, why, and what to do.
+//! End of a command: exit codes, and failures with their cause and fix.
 
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::style;
+use crate::out::{self, text};
 
-/// The exit codes, as documented in `docs/cli.md`.
+/// Exit codes, as documented in `docs/cli.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
-    /// Done as asked.
+    /// Success.
     Ok = 0,
-    /// It ran, and the outcome is negative: a check failed, a delivery was lost, a file cannot be written.
+    /// The command ran, and the outcome is negative: a check failed, a delivery was lost, a file cannot be written.
     Failed = 1,
     /// The command line or the input is wrong (clap uses the same code).
     Usage = 2,
     /// The server cannot be reached, or is no Socket.IO server.
     Unreachable = 3,
-    /// The server refused: unknown namespace, failed authentication.
+    /// The server rejected the connection: unknown namespace, failed authentication.
     Refused = 4,
-    /// Something expected did not come in time.
+    /// Something expected did not arrive in time.
     Timeout = 5,
     /// The connection was lost or closed by the server before the work was done.
     Lost = 6,
@@ -30,7 +30,7 @@ impl From<Code> for ExitCode {
     }
 }
 
-/// Why a command ended early.
+/// Failure that ends a command early.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: Code,
@@ -40,7 +40,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure with what failed.
+    /// Creates a failure; `what` says what failed.
     pub(crate) fn new(code: Code, what: impl Into<String>) -> Self {
         Self {
             code,
@@ -50,35 +50,35 @@ impl Failure {
         }
     }
 
-    /// Wrong input.
+    /// Creates a failure for wrong input.
     pub(crate) fn usage(what: impl Into<String>) -> Self {
         Self::new(Code::Usage, what)
     }
 
-    /// Adds why it failed.
+    /// Adds the cause.
     pub(crate) fn because(mut self, why: impl fmt::Display) -> Self {
         self.why = Some(why.to_string());
         self
     }
 
-    /// Adds what to do about it.
+    /// Adds the fix.
     pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
         self
     }
 
-    /// The code, if this ends the program.
+    /// Returns the exit code for this failure.
     pub(crate) fn code(&self) -> Code {
         self.code
     }
 
-    /// Says where it happened.
+    /// Adds the place at which it happened.
     pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
         self.what = format!("{place}: {}", self.what);
         self
     }
 
-    /// On one line.
+    /// Formats the failure on one line.
     pub(crate) fn text(&self) -> String {
         let why = self.why.iter().map(|why| format!(": {why}"));
         let fix = self.fix.iter().map(|fix| format!(" ({fix})"));
@@ -88,18 +88,19 @@ impl Failure {
             .collect()
     }
 
-    /// Prints it on standard error.
+    /// Prints the failure on standard error, and returns its exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("{} {}", style::err().bad("error:"), self.what);
+        let style = out::error_style();
+        out::error(&text!("{} {}", style.bad("error:"), self.what));
         if let Some(why) = &self.why {
-            eprintln!("  {} {why}", style::err().dim("why:"));
+            out::error(&text!("  {} {}", style.dim("why:"), why));
         }
         if let Some(fix) = &self.fix {
-            eprintln!("  {}  {fix}", style::err().dim("do:"));
+            out::error(&text!("  {}  {}", style.dim("do:"), fix));
         }
         self.code().into()
     }
 }
 
-/// What commands return.
+/// Result of a command.
 pub(crate) type Outcome = Result<Code, Failure>;

@@ -1,16 +1,16 @@
-//! `fanfare listen`: prints events as they come.
+//! `fanfare listen`: prints events as they arrive.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use fanfare_protocol::deadline as moment;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use crate::exit::{Code, Failure, Outcome};
-use crate::out;
-use crate::session::{Incoming, Note, Session, SessionOptions};
-use crate::style;
-use crate::values::{Datum, duration, pretty};
+use crate::out::{self, Text, text};
+use crate::session::{Incoming, Session, SessionEvent, SessionOptions};
+use crate::values::{ArgValue, duration, pretty};
 
 /// Options of `fanfare listen`.
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ pub(crate) struct Listen {
     #[arg(long)]
     json: bool,
 
-    /// End after so many events.
+    /// End after this number of events.
     #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
@@ -50,10 +50,10 @@ pub(crate) struct Listen {
     timeout: Option<Duration>,
 
     /// Acknowledge events that ask for it with these values.
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     reply: Option<Vec<String>>,
 
-    /// Keep trying if the server cannot be reached at first; lost connections are always made again.
+    /// Keep trying if the server cannot be reached at first; lost connections are always restored.
     #[arg(long)]
     retry: bool,
 }
@@ -63,10 +63,12 @@ pub(crate) async fn run(args: Listen) -> Outcome {
         .reply
         .iter()
         .flatten()
-        .map(|text| Datum::parse(text))
+        .map(|text| ArgValue::parse(text))
         .collect::<Result<Vec<_>, _>>()?;
     let mut session = Session::open(&args.session, true)?;
-    let deadline = args.timeout.map(|after| Instant::now() + after);
+    let deadline = args
+        .timeout
+        .map(|after| Instant::from_std(moment(std::time::Instant::now(), after)));
     if !args.retry {
         session.connected().await?;
         status(&format!(
@@ -86,7 +88,7 @@ pub(crate) async fn run(args: Listen) -> Outcome {
         };
         match note {
             None => return Err(Failure::new(Code::Lost, "the connection is closed")),
-            Some(Note::Event(event)) => {
+            Some(SessionEvent::Event(event)) => {
                 if !args.events.is_empty() && !args.events.contains(&event.name) {
                     continue;
                 }
@@ -100,10 +102,10 @@ pub(crate) async fn run(args: Listen) -> Outcome {
                     return Ok(Code::Ok);
                 }
             }
-            Some(Note::Refused { message, data }) => {
+            Some(SessionEvent::Refused { message, data }) => {
                 return Err(session.refused(&message, data.as_ref()));
             }
-            Some(Note::Disconnected { reason, reconnects }) => {
+            Some(SessionEvent::Disconnected { reason, reconnects }) => {
                 if !reconnects {
                     return Err(
                         Failure::new(Code::Lost, "disconnected by the server").because(reason)
@@ -111,21 +113,24 @@ pub(crate) async fn run(args: Listen) -> Outcome {
                 }
                 status(&format!("disconnected: {reason}"));
             }
-            Some(Note::Retry { attempt, delay }) => {
+            Some(SessionEvent::Retry { attempt, delay }) => {
                 status(&format!("attempt {attempt} in {delay:.1?}"));
             }
-            Some(Note::Failed(why)) => status(&format!("cannot connect: {why}")),
-            Some(Note::Connected { recovered, .. }) => {
+            Some(SessionEvent::Failed(why)) => status(&format!("cannot connect: {why}")),
+            Some(SessionEvent::Connected { recovered, .. }) => {
                 status(if recovered {
                     "connected again, nothing was missed"
                 } else {
                     "connected"
                 });
             }
-            Some(Note::Lagged(lost)) => status(&format!(
+            Some(SessionEvent::Lagged(lost)) => status(&format!(
                 "{lost} events were lost: they came faster than they were read"
             )),
-            Some(Note::Upgraded(_) | Note::Legacy) => {}
+            Some(SessionEvent::Closed(why)) => {
+                status(&format!("closed before the namespace was joined: {why}"));
+            }
+            Some(SessionEvent::Opened | SessionEvent::Upgraded(_) | SessionEvent::Legacy) => {}
         }
     }
 }
@@ -144,7 +149,7 @@ fn over(args: &Listen, seen: u64) -> Outcome {
 }
 
 fn status(text: &str) {
-    eprintln!("{}", style::err().dim(format!("# {text}")));
+    out::error(&out::error_style().dim(text!("# {}", text)));
 }
 
 fn show(event: &Incoming, as_json: bool) {
@@ -152,12 +157,16 @@ fn show(event: &Incoming, as_json: bool) {
         let time = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let args: Vec<Value> = event.args.iter().map(Datum::to_json).collect();
+        let args: Vec<Value> = event.args.iter().map(ArgValue::to_json).collect();
         let time = (time.as_secs_f64() * 1000.0).round() / 1000.0;
         let line = json!({ "time": time, "event": event.name, "args": args, "ack": event.reply.is_some() });
-        out::line(&line.to_string());
+        out::line(&Text::json(&line));
     } else {
-        let style = style::out();
-        out::line(format!("{} {}", style.name(&event.name), pretty(&event.args, style)).trim_end());
+        let style = out::style();
+        let mut text = style.name(&event.name);
+        if !event.args.is_empty() {
+            text = text!("{} {}", text, pretty(&event.args, style));
+        }
+        out::line(&text);
     }
 }

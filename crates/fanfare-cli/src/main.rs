@@ -1,6 +1,8 @@
 //! The `fanfare` command.
 
 #![forbid(unsafe_code)]
+// All output goes through `out`, which escapes it; clippy.toml forbids the streams themselves.
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
 mod bench;
 mod connect;
@@ -13,11 +15,15 @@ mod net;
 mod out;
 mod session;
 mod shell;
-mod style;
 mod target;
 mod values;
 
 use std::process::ExitCode;
+
+/// Allocator that returns freed memory to the system within seconds, which the allocators of most systems do not.
+#[cfg(all(unix, target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 use clap::{ColorChoice, Parser, Subcommand};
 
@@ -34,7 +40,7 @@ use clap::{ColorChoice, Parser, Subcommand};
     max_term_width = 110
 )]
 struct Cli {
-    /// When to use colours: on a terminal (auto), always or never. `NO_COLOR` is respected.
+    /// Use of colours: on a terminal (auto), always or never. `NO_COLOR` is respected.
     #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto, display_order = 900)]
     color: ColorChoice,
 
@@ -65,7 +71,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    style::init(cli.color);
+    out::init(cli.color);
     let result = match cli.command {
         Command::Connect(args) => asynchronous(connect::run(args)),
         Command::Emit(args) => asynchronous(emit::run(args)),
@@ -82,7 +88,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a command that waits for the network.
+/// Runs an asynchronous command.
 fn asynchronous(command: impl Future<Output = exit::Outcome>) -> exit::Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -91,7 +97,7 @@ fn asynchronous(command: impl Future<Output = exit::Outcome>) -> exit::Outcome {
         exit::Failure::new(exit::Code::Failed, "the runtime cannot be started").because(error)
     })?;
     let outcome = runtime.block_on(command);
-    // A thread that reads standard input cannot be stopped, and need not be waited for.
+    // A thread that reads standard input cannot be stopped, and the program need not wait for it.
     runtime.shutdown_background();
     outcome
 }

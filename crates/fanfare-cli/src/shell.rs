@@ -1,11 +1,11 @@
 //! `fanfare completions` and `fanfare man`.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
 
 use crate::exit::{Code, Failure, Outcome};
+use crate::out;
 
 /// Options of `fanfare completions`.
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ Examples:
   fanfare completions zsh > \"${fpath[1]}/_fanfare\"
   fanfare completions fish > ~/.config/fish/completions/fanfare.fish")]
 pub(crate) struct Completions {
-    /// The shell.
+    /// Shell to complete in.
     shell: clap_complete::Shell,
 }
 
@@ -57,11 +57,8 @@ pub(crate) fn man(args: &Man) -> Outcome {
 }
 
 fn print(bytes: &[u8]) -> Outcome {
-    match std::io::stdout().lock().write_all(bytes) {
-        // A pager that was closed early has seen enough.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(cannot_write(error)),
-        _ => Ok(Code::Ok),
-    }
+    out::document(bytes).map_err(cannot_write)?;
+    Ok(Code::Ok)
 }
 
 fn cannot_write(error: std::io::Error) -> Failure {

@@ -1,12 +1,16 @@
-//! Where to connect to: the options that `connect`, `emit`, `listen`, `bench` and `doctor` share.
+//! Server to connect to: the options that `connect`, `emit`, `listen`, `bench` and `doctor` share.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use fanfare_client::internal;
+use http::Uri;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::exit::Failure;
 
-/// How to reach a server.
+/// Options that name a server.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Server {
     /// The server: `http`, `https`, `ws` or `wss`; without a scheme `http`. The URL's path is the namespace, as in
@@ -44,12 +48,12 @@ pub(crate) struct Server {
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub(crate) ca: Option<std::path::PathBuf>,
 
-    /// Accept any certificate. Only for tests: nobody knows who answers.
+    /// Accept any certificate. Only for tests: the server's identity is not verified.
     #[arg(short = 'k', long, help_heading = "Connection")]
     pub(crate) insecure: bool,
 }
 
-/// How bytes travel.
+/// Choice of the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TransportChoice {
     /// WebSocket, and long-polling where that does not work.
@@ -58,19 +62,19 @@ pub(crate) enum TransportChoice {
     Websocket,
     /// HTTP long-polling only.
     Polling,
-    /// Long-polling first, then an upgrade to WebSocket: what browsers do.
+    /// Long-polling first, then an upgrade to WebSocket, as browsers do.
     Upgrade,
 }
 
-/// A parsed [`Server`].
+/// Parsed [`Server`].
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) tls: bool,
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// The engine's path, with slashes at both ends.
+    /// Path of the engine, with slashes at both ends.
     pub(crate) path: String,
-    /// The URL's own query, without `?`.
+    /// Query of the URL, without `?`.
     pub(crate) query: String,
     pub(crate) namespace: String,
     pub(crate) headers: HeaderMap,
@@ -78,60 +82,42 @@ pub(crate) struct Target {
 }
 
 impl Server {
-    /// Reads the URL, the headers and the auth payload.
+    /// Parses the URL, the headers and the `auth` payload.
     pub(crate) fn target(&self) -> Result<Target, Failure> {
         let text = if self.url.contains("://") {
             self.url.clone()
         } else {
             format!("http://{}", self.url)
         };
-        let wrong = |why: &str| {
+        let wrong = |why: &dyn std::fmt::Display| {
             Failure::usage(format!("`{}` is no address of a server", self.url))
                 .because(why)
                 .fix("write it like http://localhost:3000 or https://example.com/chat (with /chat as namespace)")
         };
-        let uri: Uri = text
-            .parse()
-            .map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
-        let tls = match uri.scheme_str() {
-            Some("http" | "ws") => false,
-            Some("https" | "wss") => true,
-            _ => return Err(wrong("the scheme must be http, https, ws or wss")),
-        };
-        let host = uri
-            .host()
-            .filter(|host| !host.is_empty())
-            .ok_or_else(|| wrong("it has no host"))?;
+        let address = internal::address(&text).map_err(|error| wrong(&error))?;
         let namespace = match &self.namespace {
             Some(name) if name.starts_with('/') => name.clone(),
             Some(name) => format!("/{name}"),
-            None if uri.path().is_empty() => "/".to_owned(),
-            None => uri.path().to_owned(),
+            None => address.namespace,
         };
-        // What `http` cannot read as a port it gives as none.
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        let after_host = authority.rsplit_once(host).map_or("", |(_, rest)| rest);
-        if let Some(port) = after_host.strip_prefix(':')
-            && uri.port_u16().is_none()
+        internal::namespace(&namespace)
+            .map_err(|error| Failure::usage("there is no such namespace").because(error))?;
+        let path = internal::endpoint(&self.path)
+            .map_err(|error| Failure::usage("the endpoint has no such path").because(error))?;
+        let mut headers = self.header_map()?;
+        if let Some(credentials) = address.credentials
+            && let Ok(value) = format!("Basic {}", STANDARD.encode(credentials)).parse()
         {
-            return Err(wrong(&format!("the port `{port}` is not in 0..=65535")));
+            headers.entry(AUTHORIZATION).or_insert(value);
         }
-        let path = self.path.trim_matches('/');
         Ok(Target {
-            tls,
-            host: host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned(),
-            port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
-            path: if path.is_empty() {
-                "/".to_owned()
-            } else {
-                format!("/{path}/")
-            },
-            query: uri.query().unwrap_or_default().to_owned(),
+            tls: address.secure,
+            host: address.host,
+            port: address.port,
+            path,
+            query: address.query,
             namespace,
-            headers: self.header_map()?,
+            headers,
             auth: self.auth_value()?,
         })
     }
@@ -175,7 +161,7 @@ impl Server {
 }
 
 impl Target {
-    /// `host:port`, without the port if it is the scheme's own: what the header `Host` says.
+    /// Returns `host:port` for the header `Host`, without the port if it is the scheme's default.
     pub(crate) fn authority(&self) -> String {
         let host = if self.host.contains(':') {
             format!("[{}]", self.host)
@@ -188,7 +174,7 @@ impl Target {
         }
     }
 
-    /// The URL with a scheme, without a path.
+    /// Returns the URL's scheme, host and port.
     pub(crate) fn origin(&self) -> String {
         format!(
             "{}://{}",
@@ -197,7 +183,7 @@ impl Target {
         )
     }
 
-    /// The path with this query, to which the URL's own is added.
+    /// Returns the path with this query, followed by the URL's query.
     pub(crate) fn request(&self, query: &str) -> String {
         let own = if self.query.is_empty() {
             String::new()
@@ -207,7 +193,7 @@ impl Target {
         format!("{}?{own}{query}", self.path)
     }
 
-    /// The URI of a WebSocket with this query.
+    /// Returns the URI of a WebSocket with this query.
     pub(crate) fn websocket_uri(&self, query: &str) -> Result<Uri, http::uri::InvalidUri> {
         let scheme = if self.tls { "wss" } else { "ws" };
         format!("{scheme}://{}{}", self.authority(), self.request(query)).parse()
@@ -244,6 +230,12 @@ mod tests {
         );
         assert_eq!(target.request("EIO=4"), "/socket.io/?token=a&EIO=4");
         assert_eq!(target.origin(), "https://example.com");
+        let target = server("http://me:p%40ss@bücher.example?q=ü")
+            .target()
+            .unwrap();
+        assert_eq!(target.origin(), "http://xn--bcher-kva.example");
+        assert_eq!(target.request("EIO=4"), "/socket.io/?q=%C3%BC&EIO=4");
+        assert_eq!(target.headers["authorization"], "Basic bWU6cEBzcw==");
         let target = server("http://[::1]:8080").target().unwrap();
         assert_eq!(
             (target.host.as_str(), target.authority().as_str()),
@@ -255,8 +247,14 @@ mod tests {
     fn wrong_addresses_headers_and_auth_are_refused() {
         assert!(server("ftp://example.com").target().is_err());
         assert!(server("http://").target().is_err());
-        for port in ["99999", "", "x"] {
+        for port in ["99999", "+80", "x"] {
             assert!(server(&format!("localhost:{port}")).target().is_err());
+        }
+        for (path, namespace) in [("/socket.io/?a", None), ("/socket.io/", Some("a,b"))] {
+            let mut wrong = server("localhost");
+            wrong.path = path.to_owned();
+            wrong.namespace = namespace.map(str::to_owned);
+            assert!(wrong.target().is_err());
         }
         let mut wrong = server("localhost");
         wrong.headers.push("no colon".to_owned());

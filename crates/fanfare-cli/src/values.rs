@@ -1,4 +1,4 @@
-//! Arguments of events: read from the command line, shown to people, written for programs.
+//! Arguments of events: parsing from the command line, output for people, output for programs.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,32 +6,33 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use fanfare_protocol::finite;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use crate::exit::Failure;
-use crate::style::Style;
+use crate::out::{Style, Text};
 
-/// The member that stands for bytes in JSON that we read and write: `{"$binary":"<base64>"}`.
+/// Member that represents bytes in JSON: `{"$binary":"<base64>"}`.
 const BINARY: &str = "$binary";
 
-/// A JSON value in which bytes may stand anywhere.
+/// JSON value that may contain bytes anywhere.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Datum {
-    /// Anything without members.
+pub(crate) enum ArgValue {
+    /// Value without members.
     Plain(Value),
     /// Bytes.
     Binary(Bytes),
     /// An array.
-    List(Vec<Datum>),
-    /// An object, in its order.
-    Map(Vec<(String, Datum)>),
+    List(Vec<ArgValue>),
+    /// An object, in the order of its members.
+    Map(Vec<(String, ArgValue)>),
 }
 
-impl Datum {
-    /// Reads an argument as it was typed: JSON if it is JSON, else a string; `@file` is the file's bytes (`@-` those of
-    /// standard input), `hex:…` bytes in hexadecimal.
+impl ArgValue {
+    /// Parses an argument: JSON if it is valid JSON, else a string; `@file` is the file's bytes (`@-` those of standard
+    /// input), `hex:…` bytes in hexadecimal.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         if let Some(file) = text.strip_prefix('@') {
             let read = if file == "-" {
@@ -56,8 +57,8 @@ impl Datum {
                 });
         }
         match serde_json::from_str::<Self>(text) {
-            Ok(value) => Ok(value),
-            // Nobody means a string by these: it is JSON with a mistake.
+            Ok(value) => value.with_bytes(),
+            // Text that begins like this is invalid JSON rather than a string.
             Err(error) if text.starts_with(['{', '[', '"']) => {
                 let string = Value::String(text.to_owned());
                 Err(Failure::usage(format!("`{text}` is not JSON"))
@@ -70,7 +71,64 @@ impl Datum {
         }
     }
 
-    /// The value as JSON, bytes as `{"$binary":"<base64>"}`.
+    /// Replaces `{"$binary":"<base64>"}` in typed input by bytes. Values from a server are not converted.
+    fn with_bytes(self) -> Result<Self, Failure> {
+        Ok(match self {
+            Self::List(items) => Self::List(
+                items
+                    .into_iter()
+                    .map(Self::with_bytes)
+                    .collect::<Result<_, _>>()?,
+            ),
+            Self::Map(members) => match members.as_slice() {
+                [(name, value)] if name == BINARY => return value.as_base64().map(Self::Binary),
+                _ => {
+                    let inside = |(name, value): (String, Self)| Ok((name, value.with_bytes()?));
+                    Self::Map(
+                        members
+                            .into_iter()
+                            .map(inside)
+                            .collect::<Result<_, Failure>>()?,
+                    )
+                }
+            },
+            other => other,
+        })
+    }
+
+    fn as_base64(&self) -> Result<Bytes, Failure> {
+        let wrong = |why: &dyn std::fmt::Display| {
+            let value: String = self.to_json().to_string().chars().take(60).collect();
+            Failure::usage(format!("`{{\"$binary\":{value}}}` holds no bytes"))
+                .because(why)
+                .fix("write them in base64 with its padding, as {\"$binary\":\"AAEC\"}")
+        };
+        match self {
+            Self::Plain(Value::String(text)) => match STANDARD.decode(text) {
+                Ok(bytes) => Ok(bytes.into()),
+                Err(error) => Err(wrong(&format_args!("it is not base64: {error}"))),
+            },
+            _ => Err(wrong(&"base64 is a string")),
+        }
+    }
+
+    /// Returns the approximate size when sent, in bytes: that of the JSON, and that of the bytes.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Plain(Value::String(text)) => text.len() + 2,
+            Self::Plain(value) => value.to_string().len(),
+            Self::Binary(bytes) => bytes.len(),
+            Self::List(items) => items.iter().map(|item| item.weight() + 1).sum::<usize>() + 2,
+            Self::Map(members) => {
+                let members = members
+                    .iter()
+                    .map(|(name, value)| name.len() + value.weight() + 4);
+                members.sum::<usize>() + 2
+            }
+        }
+    }
+
+    /// Returns the value as JSON, bytes as `{"$binary":"<base64>"}`.
     pub(crate) fn to_json(&self) -> Value {
         match self {
             Self::Plain(value) => value.clone(),
@@ -83,87 +141,107 @@ impl Datum {
         }
     }
 
-    /// For people: on one line if it is short, bytes as their number and first ones.
-    pub(crate) fn pretty(&self, style: Style) -> String {
-        let mut out = String::new();
+    /// Formats the value for people: on one line if it is short, bytes as their length and first ones.
+    pub(crate) fn pretty(&self, style: Style) -> Text {
+        let mut out = Text::default();
         self.write(&mut out, 0, style);
         out
     }
 
-    fn write(&self, out: &mut String, indent: usize, style: Style) {
+    fn write(&self, out: &mut Text, indent: usize, style: Style) {
         let plain = self.compact();
         let short = plain.len() + indent <= 88;
         match self {
             Self::List(items) if !short => {
-                out.push_str("[\n");
+                out.push("[");
                 for (i, item) in items.iter().enumerate() {
-                    let _ = write!(out, "{:1$}", "", indent + 2);
+                    out.push(if i > 0 { "," } else { "" });
+                    out.new_line(indent + 2);
                     item.write(out, indent + 2, style);
-                    out.push_str(if i + 1 < items.len() { ",\n" } else { "\n" });
                 }
-                let _ = write!(out, "{:1$}]", "", indent);
+                out.new_line(indent);
+                out.push("]");
             }
             Self::Map(members) if !short => {
-                out.push_str("{\n");
+                out.push("{");
                 for (i, (name, value)) in members.iter().enumerate() {
-                    let name = style.name(Value::String(name.clone()));
-                    let _ = write!(out, "{:1$}{name}: ", "", indent + 2);
+                    out.push(if i > 0 { "," } else { "" });
+                    out.new_line(indent + 2);
+                    out.push(style.name(quoted(name)));
+                    out.push(": ");
                     value.write(out, indent + 2, style);
-                    out.push_str(if i + 1 < members.len() { ",\n" } else { "\n" });
                 }
-                let _ = write!(out, "{:1$}}}", "", indent);
+                out.new_line(indent);
+                out.push("}");
             }
-            Self::Plain(Value::String(_)) => out.push_str(&style.good(plain)),
-            Self::Plain(_) | Self::Binary(_) => out.push_str(&style.warn(plain)),
-            _ => out.push_str(&plain),
+            Self::Plain(Value::String(_)) => out.push(style.good(plain)),
+            Self::Plain(_) | Self::Binary(_) => out.push(style.warn(plain)),
+            _ => out.push(plain),
         }
     }
 
-    fn compact(&self) -> String {
+    /// Formats the value on one line.
+    fn compact(&self) -> Text {
         match self {
-            Self::Plain(value) => value.to_string(),
+            Self::Plain(value) => Text::json(value),
             Self::Binary(bytes) => {
                 let mut text = format!("<{} bytes", bytes.len());
                 for (i, byte) in bytes.iter().take(16).enumerate() {
                     let _ = write!(text, "{}{byte:02x}", if i == 0 { ": " } else { " " });
                 }
                 text.push_str(if bytes.len() > 16 { " …>" } else { ">" });
-                text
+                Text::of(text)
             }
             Self::List(items) => {
-                let items: Vec<String> = items.iter().map(Self::compact).collect();
-                format!("[{}]", items.join(","))
+                let mut text = Text::of("[");
+                for (i, item) in items.iter().enumerate() {
+                    text.push(if i > 0 { "," } else { "" });
+                    text.push(item.compact());
+                }
+                text.push("]");
+                text
             }
             Self::Map(members) => {
-                let members: Vec<String> = members
-                    .iter()
-                    .map(|(name, value)| {
-                        format!("{}:{}", Value::String(name.clone()), value.compact())
-                    })
-                    .collect();
-                format!("{{{}}}", members.join(","))
+                let mut text = Text::of("{");
+                for (i, (name, value)) in members.iter().enumerate() {
+                    text.push(if i > 0 { "," } else { "" });
+                    text.push(quoted(name));
+                    text.push(":");
+                    text.push(value.compact());
+                }
+                text.push("}");
+                text
             }
         }
     }
 }
 
-/// Several values for people, separated by spaces.
-pub(crate) fn pretty(values: &[Datum], style: Style) -> String {
-    let values: Vec<String> = values.iter().map(|value| value.pretty(style)).collect();
-    values.join(" ")
+/// Formats a name as a JSON string.
+fn quoted(name: &str) -> Text {
+    Text::json(&Value::from(name))
 }
 
-/// Reads arguments that stand on one line: JSON values or words, separated by spaces.
-pub(crate) fn parse_line(line: &str) -> Result<Vec<Datum>, Failure> {
+/// Formats several values for people, separated by spaces.
+pub(crate) fn pretty(values: &[ArgValue], style: Style) -> Text {
+    let mut text = Text::default();
+    for (i, value) in values.iter().enumerate() {
+        text.push(if i > 0 { " " } else { "" });
+        text.push(value.pretty(style));
+    }
+    text
+}
+
+/// Parses arguments on one line: JSON values or words, separated by spaces.
+pub(crate) fn parse_line(line: &str) -> Result<Vec<ArgValue>, Failure> {
     let mut values = Vec::new();
     let mut rest = line.trim_start();
     while !rest.is_empty() {
         let word = rest.split_whitespace().next().unwrap_or_default();
         let taken = if rest.starts_with(['{', '[', '"']) {
-            let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<Datum>();
+            let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<ArgValue>();
             match stream.next() {
                 Some(Ok(value)) => {
-                    values.push(value);
+                    values.push(value.with_bytes()?);
                     stream.byte_offset()
                 }
                 Some(Err(error)) => {
@@ -172,7 +250,7 @@ pub(crate) fn parse_line(line: &str) -> Result<Vec<Datum>, Failure> {
                 None => rest.len(),
             }
         } else {
-            values.push(Datum::parse(word)?);
+            values.push(ArgValue::parse(word)?);
             word.len()
         };
         rest = rest.get(taken..).unwrap_or_default().trim_start();
@@ -181,14 +259,20 @@ pub(crate) fn parse_line(line: &str) -> Result<Vec<Datum>, Failure> {
 }
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {
-    if !digits.is_ascii() || digits.len() % 2 == 1 {
+    let digits: Vec<u32> = digits
+        .chars()
+        .map(|digit| digit.to_digit(16))
+        .collect::<Option<_>>()?;
+    let (pairs, []) = digits.as_chunks() else {
         return None;
-    }
-    let byte = |at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-    (0..digits.len()).step_by(2).map(byte).collect()
+    };
+    pairs
+        .iter()
+        .map(|[high, low]| u8::try_from(high * 16 + low).ok())
+        .collect()
 }
 
-/// As [`duration`], but not zero.
+/// Parses a [`duration`] that is not zero.
 pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
     match duration(text) {
         Ok(Duration::ZERO) => Err("it must be longer than nothing".to_owned()),
@@ -196,7 +280,7 @@ pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads `500ms`, `5s`, `2m`, `1h`; a bare number is seconds.
+/// Parses `500ms`, `5s`, `2m`, `1h`; a bare number is seconds. More than 30 years count as 30 years.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let split = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -212,10 +296,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600.0,
         other => return Err(format!("unknown unit `{other}`; use ms, s, m or h")),
     };
-    Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
+    Duration::try_from_secs_f64(number * unit)
+        .map(finite)
+        .map_err(|error| error.to_string())
 }
 
-impl Serialize for Datum {
+impl Serialize for ArgValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Plain(value) => value.serialize(serializer),
@@ -232,18 +318,18 @@ impl Serialize for Datum {
     }
 }
 
-impl<'de> Deserialize<'de> for Datum {
+impl<'de> Deserialize<'de> for ArgValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
         macro_rules! plain {
             ($($method:ident: $type:ty),+) => {$(
-                fn $method<E>(self, value: $type) -> Result<Datum, E> {
-                    Ok(Datum::Plain(Value::from(value)))
+                fn $method<E>(self, value: $type) -> Result<ArgValue, E> {
+                    Ok(ArgValue::Plain(Value::from(value)))
                 }
             )+};
         }
         impl<'de> Visitor<'de> for Any {
-            type Value = Datum;
+            type Value = ArgValue;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("any value")
@@ -251,46 +337,43 @@ impl<'de> Deserialize<'de> for Datum {
 
             plain!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str, visit_string: String);
 
-            fn visit_unit<E>(self) -> Result<Datum, E> {
-                Ok(Datum::Plain(Value::Null))
+            fn visit_unit<E>(self) -> Result<ArgValue, E> {
+                Ok(ArgValue::Plain(Value::Null))
             }
 
-            fn visit_none<E>(self) -> Result<Datum, E> {
-                Ok(Datum::Plain(Value::Null))
+            fn visit_none<E>(self) -> Result<ArgValue, E> {
+                Ok(ArgValue::Plain(Value::Null))
             }
 
-            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Datum, D::Error> {
-                Datum::deserialize(deserializer)
+            fn visit_some<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<ArgValue, D::Error> {
+                ArgValue::deserialize(deserializer)
             }
 
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Datum, E> {
-                Ok(Datum::Binary(Bytes::copy_from_slice(bytes)))
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<ArgValue, E> {
+                Ok(ArgValue::Binary(Bytes::copy_from_slice(bytes)))
             }
 
-            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Datum, E> {
-                Ok(Datum::Binary(bytes.into()))
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<ArgValue, E> {
+                Ok(ArgValue::Binary(bytes.into()))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Datum, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<ArgValue, A::Error> {
                 let mut items = Vec::new();
                 while let Some(item) = seq.next_element()? {
                     items.push(item);
                 }
-                Ok(Datum::List(items))
+                Ok(ArgValue::List(items))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Datum, A::Error> {
-                let mut members: Vec<(String, Datum)> = Vec::new();
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ArgValue, A::Error> {
+                let mut members: Vec<(String, ArgValue)> = Vec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
-                if let [(name, Datum::Plain(Value::String(text)))] = members.as_slice()
-                    && name == BINARY
-                    && let Ok(bytes) = STANDARD.decode(text)
-                {
-                    return Ok(Datum::Binary(bytes.into()));
-                }
-                Ok(Datum::Map(members))
+                Ok(ArgValue::Map(members))
             }
         }
         deserializer.deserialize_any(Any)
@@ -300,13 +383,13 @@ impl<'de> Deserialize<'de> for Datum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::style::Style;
     use serde_json::json;
+    use std::time::Instant;
 
     #[test]
     fn arguments_are_json_or_words() {
         let values = parse_line(r#"hello {"a": [1, 2]} 3 "two words" hex:0aff true"#).unwrap();
-        let shown: Vec<Value> = values.iter().map(Datum::to_json).collect();
+        let shown: Vec<Value> = values.iter().map(ArgValue::to_json).collect();
         assert_eq!(
             shown,
             [
@@ -326,30 +409,51 @@ mod tests {
     #[test]
     fn json_with_a_mistake_is_no_string() {
         for wrong in ["{a:1}", "[1,", "\"open"] {
-            let error = Datum::parse(wrong).unwrap_err().text();
+            let error = ArgValue::parse(wrong).unwrap_err().text();
             assert!(
                 error.contains("is not JSON") && error.contains("quote it"),
                 "{error}"
             );
         }
-        assert_eq!(Datum::parse("a{").unwrap().to_json(), json!("a{"));
+        assert_eq!(ArgValue::parse("a{").unwrap().to_json(), json!("a{"));
     }
 
     #[test]
     fn bytes_survive_the_way_through_json() {
-        let value = Datum::parse(r#"{"file":{"$binary":"AAEC"},"size":3}"#).unwrap();
+        let value = ArgValue::parse(r#"{"file":{"$binary":"AAEC"},"size":3}"#).unwrap();
         assert_eq!(
-            value.pretty(Style::plain()),
+            value.pretty(Style::plain()).as_str(),
             r#"{"file":<3 bytes: 00 01 02>,"size":3}"#
         );
         assert_eq!(value.to_json(), json!({"file":{"$binary":"AAEC"},"size":3}));
     }
 
     #[test]
+    fn what_a_server_sends_is_not_taken_for_bytes() {
+        let sent: ArgValue = serde_json::from_str(r#"{"$binary":"AAEC"}"#).unwrap();
+        assert!(matches!(sent, ArgValue::Map(_)), "{sent:?}");
+        for wrong in [
+            r#"{"$binary":"%"}"#,
+            r#"[{"a":{"$binary":"AAE"}}]"#,
+            r#"{"$binary":[1]}"#,
+        ] {
+            let error = ArgValue::parse(wrong).unwrap_err().text();
+            assert!(error.contains("base64"), "{error}");
+            assert!(parse_line(wrong).is_err(), "{wrong}");
+        }
+        assert!(matches!(
+            ArgValue::parse(r#"{"$binary":"%","b":1}"#),
+            Ok(ArgValue::Map(_))
+        ));
+        assert!(ArgValue::parse("hex:+1").is_err());
+    }
+
+    #[test]
     fn long_values_take_several_lines() {
         let value =
-            Datum::parse(&json!({"text": "x".repeat(80), "list": [1, 2]}).to_string()).unwrap();
+            ArgValue::parse(&json!({"text": "x".repeat(80), "list": [1, 2]}).to_string()).unwrap();
         let shown = value.pretty(Style::plain());
+        let shown = shown.as_str();
         assert_eq!(shown.lines().count(), 4, "{shown}");
         assert!(shown.contains("  \"list\": [1,2]"), "{shown}");
     }
@@ -359,6 +463,10 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        // The longest time that any timer is set to, and twice that.
+        let longest = duration("5000000000000000h").unwrap();
+        assert!(longest > Duration::from_secs(1 << 29));
+        assert!(Instant::now().checked_add(2 * longest).is_some());
         assert!(duration("5 parsecs").is_err());
         assert!(duration("").is_err());
         assert!(some_duration("0").is_err());

@@ -1,11 +1,13 @@
-//! Tokens that expire: the `auth` callback is asked at each connect, and a refused socket comes back with new ones.
+//! Refreshes tokens that expire: the `auth` callback runs at each connect, and a rejected socket reconnects with new
+//! ones.
 //!
 //!     cargo run -p fanfare-client --example auth_refresh -- http://localhost:3000/admin
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use fanfare_client::{ConnectError, Connected, Socket, connect};
+use fanfare_client::extract::Connected;
+use fanfare_client::{ConnectError, Socket, connect};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -13,7 +15,7 @@ struct Auth {
     token: String,
 }
 
-/// Stands for a request to a token server; the first two tokens are of no use.
+/// Simulates a request to a token server; the first two tokens are invalid.
 async fn fetch_token() -> Result<Auth, std::io::Error> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -35,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .on_connect(|connected: Connected| async move { println!("connected as {}", connected.id) })
         .on_connect_error(|socket: Socket, error: ConnectError| async move {
             println!("connect_error: {error}");
-            // Trouble with the network or with `fetch_token` is tried again without our doing. A refusal is not.
+            // The client retries after failures of the network or of `fetch_token`. After a rejection it does not.
             if !error.is_temporary() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 socket.connect();
@@ -43,7 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .build()?;
     socket.connect();
-    while !socket.connected() {
+    while !socket.is_connected() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     socket.disconnect().await;

@@ -1,10 +1,11 @@
-//! A chat in the terminal: what you type goes to everybody in the namespace.
+//! Chats in the terminal: each line goes to all clients in the namespace.
 //!
 //!     cargo run -p fanfare-client --example client_chat -- http://localhost:3000/chat Ada
 //!
-//! The server is expected to send each `message` to all clients. Cut the network and type on: it arrives later.
+//! The server is expected to send each `message` to all clients. Lines typed while the network is down arrive later.
 
-use fanfare_client::{ConnectError, Connected, Data, Disconnected, connect};
+use fanfare_client::extract::{Connected, Disconnected};
+use fanfare_client::{ConnectError, Data, connect};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! Connects, says hello, awaits an acknowledgement, leaves.
+//! Connects, sends an event, awaits an acknowledgement, disconnects.
 //!
 //!     cargo run -p fanfare-client --example client_hello -- http://localhost:3000
 
@@ -24,8 +24,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     socket.emit("hello", "world")?;
     match socket
-        .emit_with_ack::<String>("hello", "are you there?")
         .timeout(Duration::from_secs(3))
+        .emit_with_ack::<String>("hello", "are you there?")
         .await
     {
         Ok(answer) => println!("the server answers: {answer}"),

@@ -1,13 +1,15 @@
-//! Works without a server, and delivers when there is one: a bounded offline buffer, retries, and volatile events.
+//! Works offline and delivers after connecting: a bounded offline buffer, retries, and volatile events.
 //!
 //!     cargo run -p fanfare-client --example offline_first -- http://localhost:3000
 //!
-//! Start it first and the server later; kill the server in between. The server must acknowledge `reading`, and
-//! should ignore one that it knows already: a reading may be sent again.
+//! Start it before the server, and kill the server in between. The server must acknowledge `reading`, and should ignore
+//! a reading that it has already: one may be sent again.
 
 use std::time::Duration;
 
-use fanfare_client::{BufferPolicy, ManagerEvent, connect};
+use fanfare_client::connect;
+use fanfare_client::event::ManagerEvent;
+use fanfare_client::options::BufferPolicy;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .nth(1)
         .unwrap_or_else(|| "http://localhost:3000".into());
     let socket = connect(url)
-        // At most the last thousand, none older than an hour; acknowledged one by one, as often as it takes.
+        // At most 1000 events, none older than an hour; acknowledged one by one, with unlimited retries.
         .offline_buffer(1000, 1 << 20)
         .offline_buffer_age(Duration::from_secs(3600))
         .offline_buffer_policy(BufferPolicy::DropOldest)
@@ -38,8 +40,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for reading in 0_u32.. {
         socket.emit("reading", (reading, f64::from(reading).sin()))?;
-        // Only the newest position is of interest: not kept while offline.
-        socket.emit_volatile("position", reading)?;
+        // Only the newest position matters, so it is not kept while offline.
+        socket.volatile().emit("position", reading)?;
         let (count, bytes) = socket.buffered();
         println!("reading {reading}: {count} waiting ({bytes} bytes)");
         tokio::time::sleep(Duration::from_secs(1)).await;

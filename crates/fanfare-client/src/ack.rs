@@ -1,121 +1,103 @@
-//! Awaiting acknowledgements.
+//! Acknowledgements: the future of one that the server sends, and the sender of one that it expects.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
+use fanfare_core::{AckSink, EventError};
+use fanfare_protocol::socket::{ArgsError, IntoArgs};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use crate::core::AckResult;
+use crate::core::{AckResult, Core};
 use crate::error::{AckError, EmitError};
-use crate::protocol::{AckKey, EmitOptions, Payload};
+use crate::protocol::{AckKey, EmitOptions, IncomingEvent, Payload, SocketId};
 use crate::socket::Socket;
 
-/// An event that asks for an acknowledgement: see [`Socket::emit_with_ack`].
+/// Future of an event's acknowledgement, see [`Socket::emit_with_ack`].
 ///
-/// It is sent when first polled. Cancellation-safe: dropping it stops the waiting, and withdraws the event if it is still
-/// buffered.
+/// The event has already been emitted when this exists. Dropping it stops the waiting, and withdraws the event if it is
+/// still buffered.
 #[derive(Debug)]
-#[must_use = "nothing is sent before this is awaited, or `send` is called"]
-pub struct AckRequest<R> {
+#[must_use = "the answer arrives only if this is awaited"]
+pub struct AckFuture<R> {
     socket: Socket,
-    options: EmitOptions,
     state: State,
-    kind: PhantomData<fn() -> R>,
+    /// Checks the rules of an answer.
+    check: fn(&R) -> Result<(), ArgsError>,
 }
 
 #[derive(Debug)]
 enum State {
-    Unsent(Result<Payload, EmitError>),
     Waiting(AckKey, oneshot::Receiver<AckResult>),
+    Failed(EmitError),
     Done,
 }
 
-impl<R> AckRequest<R> {
-    pub(crate) fn new(socket: Socket, payload: Result<Payload, EmitError>) -> Self {
+impl<R> AckFuture<R> {
+    pub(crate) fn new(
+        socket: Socket,
+        payload: Result<Payload, EmitError>,
+        options: EmitOptions,
+    ) -> Self {
+        let emitted = payload.and_then(|payload| {
+            let (tx, rx) = oneshot::channel();
+            let id = socket.id_in_manager();
+            socket.core().with(|state, now| {
+                let key = state.emit(now, id, payload, options)?;
+                if let Some(key) = key {
+                    state.acks.insert(key, tx);
+                }
+                Ok(key.map(|key| State::Waiting(key, rx)))
+            })
+        });
+        let state = match emitted {
+            Ok(waiting) => waiting.unwrap_or(State::Done),
+            Err(error) => State::Failed(error),
+        };
         Self {
             socket,
-            options: EmitOptions::new().ack(None),
-            state: State::Unsent(payload),
-            kind: PhantomData,
+            state,
+            check: |_| Ok(()),
         }
     }
 
-    /// How long to wait, over the socket's [`ack_timeout`](crate::ClientBuilder::ack_timeout). Without either it waits
-    /// until the connection is lost.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = Some(timeout);
+    /// Returns the future of an answer that must pass `check`.
+    pub(crate) fn checked(mut self, check: fn(&R) -> Result<(), ArgsError>) -> Self {
+        self.check = check;
         self
-    }
-
-    /// Drops the event if it cannot be written right now; the result is [`AckError::Dropped`] then.
-    pub fn volatile(mut self) -> Self {
-        self.options.volatile = true;
-        self
-    }
-
-    /// Whether the event may be compressed, as by [`Socket::compress`].
-    pub fn compress(mut self, compress: bool) -> Self {
-        self.options.compress = compress;
-        self
-    }
-
-    /// Sends the event now, to await the acknowledgement later.
-    ///
-    /// # Errors
-    ///
-    /// As [`Socket::emit`], and [`EmitError::TooManyAcks`].
-    pub fn send(mut self) -> Result<Self, EmitError> {
-        self.start()?;
-        Ok(self)
-    }
-
-    fn start(&mut self) -> Result<(), EmitError> {
-        if !matches!(self.state, State::Unsent(_)) {
-            return Ok(());
-        }
-        let State::Unsent(payload) = std::mem::replace(&mut self.state, State::Done) else {
-            return Ok(());
-        };
-        let payload = payload?;
-        let (tx, rx) = oneshot::channel();
-        let (id, options) = (self.socket.id_in_manager(), self.options);
-        let key = self.socket.core().with(|state, now| {
-            let (_, key) = state.manager.emit(now, id, payload, options)?;
-            if let Some(key) = key {
-                state.acks.insert(key, tx);
-            }
-            Ok::<_, EmitError>(key)
-        })?;
-        if let Some(key) = key {
-            self.state = State::Waiting(key, rx);
-        }
-        Ok(())
     }
 }
 
-impl<R: DeserializeOwned> Future for AckRequest<R> {
+impl<R: DeserializeOwned> Future for AckFuture<R> {
     type Output = Result<R, AckError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.start()?;
-        let State::Waiting(_, rx) = &mut self.state else {
-            return Poll::Ready(Err(AckError::Closed));
+        let result = match &mut self.state {
+            State::Waiting(_, rx) => ready!(Pin::new(rx).poll(cx)),
+            State::Failed(_) | State::Done => {
+                return Poll::Ready(Err(match std::mem::replace(&mut self.state, State::Done) {
+                    State::Failed(error) => error.into(),
+                    _ => AckError::Closed,
+                }));
+            }
         };
-        let result = ready!(Pin::new(rx).poll(cx));
         self.state = State::Done;
         Poll::Ready(match result {
-            Ok(Ok(args)) => args.decode().map_err(AckError::Args),
+            Ok(Ok(args)) => {
+                let answer = args.decode().map_err(AckError::Args)?;
+                (self.check)(&answer).map_err(AckError::Args)?;
+                Ok(answer)
+            }
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(AckError::Closed),
         })
     }
 }
 
-impl<R> Drop for AckRequest<R> {
+impl<R> Drop for AckFuture<R> {
     fn drop(&mut self) {
         if let State::Waiting(key, _) = self.state {
             let id = self.socket.id_in_manager();
@@ -125,5 +107,81 @@ impl<R> Drop for AckRequest<R> {
                 }
             });
         }
+    }
+}
+
+#[derive(Debug)]
+struct AckTarget {
+    core: Weak<Core>,
+    socket: SocketId,
+    epoch: u64,
+    id: u64,
+    used: AtomicBool,
+}
+
+/// Sender of an acknowledgement. Only the first [`send`](Self::send) of all clones counts.
+#[derive(Debug, Clone)]
+pub struct AckSender {
+    target: Option<Arc<AckTarget>>,
+}
+
+impl AckSender {
+    pub(crate) fn new(core: &Arc<Core>, socket: SocketId, event: &IncomingEvent) -> Self {
+        let target = event.ack.map(|id| AckTarget {
+            core: Arc::downgrade(core),
+            socket,
+            epoch: event.epoch,
+            id,
+            used: AtomicBool::new(false),
+        });
+        Self {
+            target: target.map(Arc::new),
+        }
+    }
+
+    /// Whether the server expects an acknowledgement.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.target.is_some()
+    }
+
+    /// Sends the acknowledgement: `&T` is one argument, a tuple is several. Does nothing if none is expected, if it was
+    /// sent already, or if the connection of the event has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError::NotSerializable`], or [`EmitError::Full`] when the write buffer is full.
+    #[allow(clippy::needless_pass_by_value)]
+    pub fn send(self, args: impl IntoArgs) -> Result<(), EmitError> {
+        let Some(target) = &self.target else {
+            return Ok(());
+        };
+        let Some(core) = target.core.upgrade() else {
+            return Ok(());
+        };
+        let payload = Payload::ack(core.parser, &args)?;
+        if !target.used.swap(true, Ordering::AcqRel) {
+            core.with(|state, now| {
+                state
+                    .manager
+                    .ack(now, target.socket, target.epoch, target.id, &payload)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl AckSink for AckSender {
+    fn answer(self, args: impl IntoArgs) -> Result<(), EventError> {
+        self.send(args).map_err(EventError::from)
+    }
+
+    fn fail(self, error: &EventError) {
+        // A string and a JSON value can always be serialized; a full buffer is reported where it is filled.
+        let _ = self.send(error);
+    }
+
+    fn spare(&self) -> Option<Self> {
+        self.is_wanted().then(|| self.clone())
     }
 }

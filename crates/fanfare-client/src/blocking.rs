@@ -1,4 +1,4 @@
-//! The same client without async: a thin layer over [`Socket`](crate::Socket), for scripts, threads and tests.
+//! Blocking client: a thin layer over [`Socket`](crate::Socket), for scripts, threads and tests.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -15,14 +15,14 @@
 //! # }
 //! ```
 //!
-//! Everything runs on one background thread shared by all blocking sockets. Do not use it inside of async code.
+//! All blocking sockets share one background thread. Do not use them inside async code.
 
 use std::future::IntoFuture;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanfare_protocol::socket::IntoArgs;
-use fanfare_protocol::typed::{Answer, Typed, TypedEvent};
+use fanfare_protocol::typed::{Answer, TypedEvent};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,7 +49,7 @@ fn runtime() -> Result<&'static Runtime, BuildError> {
         .ok_or(BuildError::NoRuntime)
 }
 
-/// Builders of sockets: [`ClientBuilder`](crate::ClientBuilder) and [`SocketBuilder`](crate::SocketBuilder).
+/// Builder of sockets: [`ClientBuilder`](crate::ClientBuilder) or [`SocketBuilder`](crate::options::SocketBuilder).
 pub trait Connect: sealed::Builder {}
 impl<T: sealed::Builder> Connect for T {}
 
@@ -84,7 +84,7 @@ mod sealed {
     }
 }
 
-/// A connection for several namespaces. It connects when one of its sockets does.
+/// Builds a connection for several namespaces. It connects when one of its sockets does.
 ///
 /// ```no_run
 /// use fanfare_client::{Manager, blocking};
@@ -99,7 +99,7 @@ mod sealed {
 ///
 /// # Errors
 ///
-/// As [`ManagerBuilder::build`].
+/// The same as [`ManagerBuilder::build`].
 pub fn manager(builder: ManagerBuilder) -> Result<Manager, BuildError> {
     let _entered = runtime()?.enter();
     builder.build()
@@ -109,13 +109,13 @@ pub fn manager(builder: ManagerBuilder) -> Result<Manager, BuildError> {
 ///
 /// # Errors
 ///
-/// As awaiting the builder.
+/// The same as awaiting the builder.
 pub fn connect(builder: impl Connect) -> Result<Socket, StartError> {
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let fail_fast = builder.fail_fast();
     let socket = builder.build_socket()?;
-    // Before the connection, so that no event is missed.
+    // Created before the connection, so that no event is missed.
     let events = socket.events();
     runtime.block_on(socket.start(fail_fast))?;
     Ok(Socket {
@@ -125,8 +125,9 @@ pub fn connect(builder: impl Connect) -> Result<Socket, StartError> {
     })
 }
 
-/// A socket whose methods block.
+/// Socket with blocking methods.
 #[derive(Debug)]
+#[must_use = "the socket is disconnected when it is dropped"]
 pub struct Socket {
     socket: crate::Socket,
     events: Mutex<Events>,
@@ -134,11 +135,11 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// As [`crate::Socket::emit`]; never blocks.
+    /// Emits an event as [`crate::Socket::emit`] does; never blocks.
     ///
     /// # Errors
     ///
-    /// As [`crate::Socket::emit`].
+    /// The same as [`crate::Socket::emit`].
     pub fn emit(&self, event: impl AsRef<str>, args: impl IntoArgs) -> Result<(), EmitError> {
         self.socket.emit(event, args)
     }
@@ -147,47 +148,51 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// As awaiting [`crate::Socket::emit_with_ack`].
+    /// The same as awaiting [`crate::Socket::emit_with_ack`].
     pub fn call<R: DeserializeOwned>(
         &self,
         event: impl AsRef<str>,
         args: impl IntoArgs,
         timeout: Duration,
     ) -> Result<R, AckError> {
-        let request = self.socket.emit_with_ack(event, args).timeout(timeout);
+        let request = self.socket.timeout(timeout).emit_with_ack(event, args);
         self.runtime.block_on(request.into_future())
     }
 
-    /// Emits an event with its type and waits for the acknowledgement that belongs to it.
+    /// Emits a typed event and waits for its acknowledgement.
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call).
+    /// The same as [`call`](Self::call).
     pub fn call_event<E>(&self, event: &E, timeout: Duration) -> Result<E::Ack, AckError>
     where
         E: TypedEvent<Ack: Answer> + Serialize,
     {
-        self.call(E::NAME, Typed(event), timeout)
+        let request = self.socket.timeout(timeout).emit_event_with_ack(event);
+        self.runtime.block_on(request.into_future())
     }
 
-    /// What happened next to the socket, from before its first connection on; `None` when nothing did in time.
+    /// Waits for the socket's next event, starting before its first connection; returns `None` after the timeout, also
+    /// if another thread was receiving until then.
     pub fn recv(&self, timeout: Duration) -> Option<SocketEvent> {
-        let mut events = self.events.lock();
+        let begin = Instant::now();
+        // Another thread may be receiving.
+        let mut events = self.events.try_lock_for(timeout)?;
+        let left = timeout.saturating_sub(begin.elapsed());
         self.runtime.block_on(async {
-            tokio::time::timeout(timeout, events.next())
+            tokio::time::timeout(left, events.next())
                 .await
                 .ok()
                 .flatten()
         })
     }
 
-    /// Disconnects, and waits until everything emitted before is sent.
+    /// Disconnects, and waits until all earlier emits are sent.
     pub fn disconnect(&self) {
         self.runtime.block_on(self.socket.disconnect());
     }
 
-    /// The async socket, for everything that does not block anyway: handlers, catch-all listeners, state.
-    #[must_use]
+    /// Returns the async socket, for methods that do not block: handlers, catch-all listeners, state.
     pub fn inner(&self) -> &crate::Socket {
         &self.socket
     }

@@ -7,48 +7,48 @@ use crate::protocol;
 
 pub use crate::protocol::{ConnectError, EmitError, TransportError};
 
-/// Why a client cannot be built from its options.
+/// Reason for which a client cannot be built from its options.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The server's URL.
+    /// The server's URL is invalid.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// The proxy's URL.
+    /// The proxy's URL is invalid.
     #[error("proxy: {0}")]
     Proxy(UrlError),
-    /// A header's name or value.
+    /// A header's name or value is invalid.
     #[error("invalid header {name:?}")]
     Header {
-        /// The name as given.
+        /// Name as given.
         name: String,
     },
-    /// An option cannot be used.
+    /// The value of an option cannot be used.
     #[error("the option `{option}` cannot be used: {value}")]
     InvalidOption {
-        /// Its name.
+        /// Name of the option.
         option: &'static str,
-        /// What it was given.
+        /// Value that was given.
         value: String,
     },
-    /// The `auth` value.
+    /// The `auth` value is invalid.
     #[error("auth: {0}")]
     Auth(String),
-    /// TLS.
+    /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// No transport was given.
+    /// The list of transports is empty.
     #[error("no transport to connect with")]
     NoTransport,
     /// The namespace has a socket on this manager already.
     #[error("namespace {0:?} has a socket on this manager already")]
     NamespaceInUse(String),
-    /// Built outside of a tokio runtime.
+    /// The client was built outside a tokio runtime.
     #[error("no tokio runtime: build the client inside of one, or use fanfare_client::blocking")]
     NoRuntime,
 }
 
-/// Why TLS cannot be set up.
+/// Reason for which TLS cannot be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -58,23 +58,23 @@ pub enum TlsError {
     /// The private key cannot be read.
     #[error("private key: {0}")]
     Key(String),
-    /// The parts do not fit together.
+    /// The parts of the configuration do not match.
     #[error("TLS configuration: {0}")]
     Config(String),
-    /// Built without the feature `rustls`.
+    /// The feature `rustls` is not enabled.
     #[error("https and wss need the feature `rustls`")]
     Unsupported,
 }
 
-/// Why awaiting a builder failed.
+/// Reason for which awaiting a builder failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The options.
+    /// The options are invalid.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The first connection. Temporary failures only end here without reconnection, after the last attempt, or with
-    /// `fail_fast`.
+    /// The first connection failed. Temporary failures end the wait only without reconnection, after the last attempt,
+    /// or with `fail_fast`.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The socket was disconnected before it was connected.
@@ -82,7 +82,19 @@ pub enum StartError {
     Closed,
 }
 
-/// Why an acknowledgement did not come, or could not be used.
+/// Reason for which an item of [`EventStream`](crate::event::EventStream) is no event of the requested type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The arguments do not fit the type.
+    #[error(transparent)]
+    Args(#[from] ArgsError),
+    /// The stream was read too slowly: this number of events was dropped here.
+    #[error("read too slowly: {0} events dropped")]
+    Lagged(u64),
+}
+
+/// Reason for which an acknowledgement did not arrive, or could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AckError {
@@ -101,7 +113,7 @@ pub enum AckError {
     /// The socket was closed with the event still buffered.
     #[error("socket closed")]
     Closed,
-    /// The acknowledgement came, but is not of the type asked for.
+    /// The acknowledgement arrived, but is not of the requested type.
     #[error("acknowledgement: {0}")]
     Args(#[from] ArgsError),
 }

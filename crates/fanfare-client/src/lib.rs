@@ -19,71 +19,137 @@
 //!
 //! let message = Message { text: "hello".into() };
 //! socket.emit("message", &message)?;
-//! let id: u64 = socket.emit_with_ack("message", &message).timeout(Duration::from_secs(5)).await?;
+//! let id: u64 = socket.timeout(Duration::from_secs(5)).emit_with_ack("message", &message).await?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! It speaks Socket.IO protocol 5 over Engine.IO 4 (Node's `socket.io` 3 and 4, and Fanfare), by WebSocket with
-//! long-polling as fallback, or the other way round; it reconnects for ever, keeps what was emitted meanwhile, and
+//! # Where to find what
+//!
+//! The root has what a first program needs. Everything else is in the module of its subject:
+//!
+//! | to | type | and more of it |
+//! |---|---|---|
+//! | connect | [`connect()`], [`ClientBuilder`]; [`Manager`] for several namespaces | [`options`]: TLS, proxies, transports, buffers |
+//! | send | [`Socket`]: [`emit`](Socket::emit), [`emit_with_ack`](Socket::emit_with_ack) | [`ack`]: the future of an answer; [`args`]: types that are arguments |
+//! | receive by handlers | [`Data`], [`Ack`], [`EventError`] | [`extract`] and [`handler`]: their parameters and return types |
+//! | receive by streams | [`Socket::listen`], [`Socket::events`] | [`event`]: events of sockets and of connections |
+//! | take any arguments | [`AllArgs`], [`Value`] | [`args`] |
+//! | have events checked by the compiler | | [`typed`] |
+//! | work without async | | `blocking` (feature) |
+//! | handle errors | [`ConnectError`], [`EmitError`], [`AckError`], [`BuildError`], [`StartError`]; [`DisconnectReason`] | |
+//!
+//! It implements Socket.IO protocol 5 over Engine.IO 4 (Node's `socket.io` 3 and 4, and Fanfare), over WebSocket with
+//! long-polling as fallback, or the other way round. It reconnects without limit, buffers events in the meantime, and
 //! resumes sessions where the server supports it. The guide is `docs/client.md`.
 
 #![forbid(unsafe_code)]
 
-mod ack;
+pub mod ack;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+mod clock;
 mod core;
-mod emitter;
 mod error;
-mod event;
-mod handler;
+pub mod event;
+pub mod extract;
+pub mod handler;
 mod io;
+mod log_target;
 mod manager;
-mod options;
-mod outgoing;
+pub mod options;
 mod queue;
-mod socket;
+pub mod socket;
 pub mod typed;
 
 use fanfare_protocol::client as protocol;
 
-pub use crate::ack::AckRequest;
-pub use crate::emitter::Emitter;
-pub use crate::error::{
-    AckError, BuildError, ConnectError, EmitError, StartError, TlsError, TransportError,
-};
-pub use crate::event::{AckSender, Event, Events, Listen, SocketEvent};
-pub use crate::handler::{
-    Ack, Acknowledges, Attachments, ConnectContext, ConnectErrorContext, Connected, Data,
-    DisconnectContext, Disconnected, EventContext, EventError, EventName, FromContext, Handler,
-    IntoReply, ListenerId, Moment, OnConnect, OnConnectError, OnDisconnect, OnEvent, Rejection,
-};
-pub use crate::io::connector::PerMessageDeflate;
-pub use crate::io::tls::Tls;
-pub use crate::io::url::UrlError;
-pub use crate::manager::{Manager, ManagerEvents};
-pub use crate::options::{ClientBuilder, ManagerBuilder, SocketBuilder, TransportOptions};
-pub use crate::outgoing::OutgoingEvent;
-pub use crate::socket::Socket;
-pub use crate::typed::{Contract, NoAck, Typed, TypedEvent, TypedSocket};
-#[cfg(feature = "macros")]
-pub use fanfare_macros::{ContractOfClient as Contract, TypedEventOfClient as TypedEvent};
-pub use fanfare_protocol::client::{
-    AuthError, BufferLimits, BufferPolicy, DisconnectReason, ManagerEvent, Parser, Transport,
-};
-pub use fanfare_protocol::socket::{Args, ArgsError, IntoArgs, RawArgs};
+pub use crate::error::{AckError, BuildError, ConnectError, EmitError, StartError};
+pub use crate::manager::Manager;
+pub use crate::options::client::ClientBuilder;
+pub use crate::socket::handle::Socket;
+pub use fanfare_core::{Ack, Data, EventError};
+pub use fanfare_protocol::Value;
+pub use fanfare_protocol::client::DisconnectReason;
+pub use fanfare_protocol::engine::Transport;
+pub use fanfare_protocol::socket::AllArgs;
 
-/// The revision of the Socket.IO protocol that is spoken.
+/// Arguments of events: what [`emit`](Socket::emit) takes, and what a received event holds.
+pub mod args {
+    pub use fanfare_protocol::socket::{Args, ArgsError, IntoArgs, RawArgs};
+}
+
+/// Revision of the Socket.IO protocol.
 pub const PROTOCOL: u32 = 5;
 
 /// Connects to a server: `http`, `https`, `ws` or `wss`, and the namespace as path (`http://localhost:3000/chat`).
 ///
-/// Awaiting the returned builder gives a connected [`Socket`]. As long as reconnection is on (the default), it keeps
-/// trying when the server cannot be reached; see [`ClientBuilder::fail_fast`] for scripts. It ends with an error when the
-/// server refuses the namespace.
+/// Awaiting the returned builder returns a connected [`Socket`]. As long as reconnection is on (the default), the
+/// future waits and retries while the server cannot be reached; see [`ClientBuilder::fail_fast`] for scripts. It
+/// returns an error when the server rejects the namespace.
 ///
-/// Each call opens a connection of its own; use a [`Manager`] for several namespaces over one.
+/// Each call opens a separate connection; use a [`Manager`] for several namespaces over one.
 pub fn connect(url: impl AsRef<str>) -> ClientBuilder {
     ClientBuilder::new(url.as_ref())
+}
+
+/// Internals for the `fanfare` command, which inspects each step of a connection. They are not part of the public API.
+#[doc(hidden)]
+pub mod internal {
+    #[cfg(feature = "rustls")]
+    pub use crate::io::trust::{
+        CertificateProblem, Verifier, client_config, describe, platform_roots,
+    };
+
+    use crate::error::BuildError;
+    use crate::io::url::{Target, UrlError};
+
+    /// Address of a server.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Address {
+        /// Whether to use TLS.
+        pub secure: bool,
+        /// Host without the brackets of an IPv6 address.
+        pub host: String,
+        /// Port, by default that of the scheme.
+        pub port: u16,
+        /// `user:password`, decoded.
+        pub credentials: Option<String>,
+        /// Namespace: the URL's path.
+        pub namespace: String,
+        /// Query, percent-encoded.
+        pub query: String,
+    }
+
+    /// Parses a URL as the client does.
+    ///
+    /// # Errors
+    /// [`UrlError`].
+    pub fn address(url: &str) -> Result<Address, UrlError> {
+        let target = Target::parse(url)?;
+        Ok(Address {
+            secure: target.secure,
+            host: target.host,
+            port: target.port,
+            credentials: target.credentials,
+            namespace: target.namespace,
+            query: target.query.unwrap_or_default(),
+        })
+    }
+
+    /// Returns the path of requests to an endpoint, with a slash at its end.
+    ///
+    /// # Errors
+    /// [`BuildError`] if the path is invalid.
+    pub fn endpoint(path: &str) -> Result<String, BuildError> {
+        crate::options::endpoint(path, true)
+    }
+
+    /// Checks the name of a namespace.
+    ///
+    /// # Errors
+    /// [`BuildError`] if it is invalid.
+    pub fn namespace(name: &str) -> Result<(), BuildError> {
+        crate::options::check_namespace(name)
+    }
 }

@@ -1,17 +1,20 @@
-//! The public face of a connection.
+//! Public API of a connection.
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
+use crate::Transport;
 use crate::core::Core;
 use crate::options::{ManagerBuilder, SocketBuilder};
-use crate::protocol::{ManagerEvent, Transport};
+use crate::protocol::ManagerEvent;
+use crate::queue::{Bounds, Item, Receiver, queue};
 
-/// Most events of the connection that wait for a slow observer; more are dropped.
-const MAX_EVENTS: usize = 1024;
+/// Maximum number of queued pings and packets for a slow observer, and of their bytes.
+const MAX_QUEUED_EVENTS: Bounds = Bounds {
+    count: 1024,
+    bytes: 1 << 20,
+};
 
-/// One connection that several namespaces share. Cheap to clone.
+/// Connection that several namespaces share. Cheap to clone.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,11 +28,12 @@ const MAX_EVENTS: usize = 1024;
 /// The connection is opened by the first socket that connects and closed with the last one that disconnects. Dropping
 /// the last handle (managers and sockets) disconnects everything, after flushing.
 #[derive(Debug, Clone)]
+#[must_use = "the connection closes with its last handle"]
 pub struct Manager {
     pub(crate) inner: Arc<Guard>,
 }
 
-/// Shuts the connection down with the last handle.
+/// Guard that shuts the connection down with the last handle.
 #[derive(Debug)]
 pub(crate) struct Guard {
     pub(crate) core: Arc<Core>,
@@ -48,12 +52,12 @@ impl Manager {
         }
     }
 
-    /// Collects the options of a connection to `url`.
+    /// Returns a builder of a connection to `url`.
     pub fn builder(url: impl AsRef<str>) -> ManagerBuilder {
         ManagerBuilder::new(url.as_ref())
     }
 
-    /// A socket for a namespace over this connection.
+    /// Returns a builder of a socket for a namespace over this connection.
     pub fn socket(&self, namespace: impl Into<String>) -> SocketBuilder {
         SocketBuilder {
             parent: self.clone(),
@@ -62,30 +66,32 @@ impl Manager {
         }
     }
 
-    /// The transport of the open connection; `None` if there is none.
+    /// Returns the transport of the open connection; `None` if there is none.
     #[must_use]
     pub fn transport(&self) -> Option<Transport> {
         self.inner.core.look(|state| state.manager.transport())
     }
 
-    /// The Engine.IO session id of the open connection. It is a secret, unlike a socket's id.
+    /// Returns the Engine.IO session id of the open connection. It is a secret, unlike a socket's id.
     #[must_use]
     pub fn session_id(&self) -> Option<Arc<str>> {
         self.inner.core.look(|state| state.manager.session_id())
     }
 
-    /// Bytes that wait for the network.
+    /// Number of bytes in the write buffer.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.inner.core.look(|state| state.manager.pending_bytes())
     }
 
-    /// What happens to the connection from now on: opened, upgraded, closed, reconnecting, …
-    #[must_use]
+    /// Returns a stream of the connection's events from now on: opened, upgraded, closed, reconnecting, …
+    ///
+    /// For a slow observer, the queue keeps 1024 pings and packets, and the newest 1024 events of other kinds;
+    /// [`ManagerEvent::Lagged`] takes the place of dropped events.
     pub fn events(&self) -> ManagerEvents {
-        let (tx, rx) = mpsc::channel(MAX_EVENTS);
-        self.inner.core.with(|state, _| state.observers.push(tx));
-        ManagerEvents { rx }
+        let (sender, receiver) = queue(MAX_QUEUED_EVENTS);
+        self.inner.core.with(|state, _| state.observe(sender));
+        ManagerEvents { receiver }
     }
 
     /// Disconnects all sockets, and waits until everything is flushed and closed.
@@ -96,16 +102,31 @@ impl Manager {
     }
 }
 
-/// Events of a connection: see [`Manager::events`].
+/// Stream of a connection's events: see [`Manager::events`].
 #[derive(Debug)]
+#[must_use = "events are lost when the stream is dropped"]
 pub struct ManagerEvents {
-    rx: mpsc::Receiver<ManagerEvent>,
+    receiver: Receiver<ManagerEvent>,
+}
+
+impl Item for ManagerEvent {
+    fn weight(&self) -> Option<usize> {
+        match self {
+            Self::Ping => Some(0),
+            Self::Packet { namespace, .. } => Some(namespace.len()),
+            _ => None,
+        }
+    }
+
+    fn lagged(missed: u64) -> Self {
+        Self::Lagged(missed)
+    }
 }
 
 impl ManagerEvents {
-    /// The next one; `None` when the manager is gone. Cancellation-safe.
+    /// Waits for the next event; returns `None` when the manager is gone. Cancellation-safe.
     pub async fn next(&mut self) -> Option<ManagerEvent> {
-        self.rx.recv().await
+        self.receiver.next().await
     }
 }
 
@@ -116,6 +137,6 @@ impl futures_core::Stream for ManagerEvents {
         mut self: std::pin::Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<ManagerEvent>> {
-        self.rx.poll_recv(cx)
+        self.receiver.poll_next(cx)
     }
 }

@@ -1,4 +1,4 @@
-//! The client against Fanfare's own server.
+//! Tests of the client against Fanfare's own server.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare::{Ack, ConnectError, Data, Namespace, Socket, SocketIo};
-use fanfare_client::{
-    AckError, DisconnectReason, Manager, ManagerEvent, OutgoingEvent, Parser, SocketEvent,
-    StartError, Transport, connect,
-};
+use fanfare_client::event::{ManagerEvent, SocketEvent};
+use fanfare_client::options::Parser;
+use fanfare_client::socket::OutgoingEvent;
+use fanfare_client::{AckError, DisconnectReason, Manager, StartError, Transport, connect};
 use serde_json::{Value, json};
 
 async fn soon<F: IntoFuture>(future: F) -> F::Output {
@@ -36,7 +36,7 @@ async fn server() -> (SocketIo, String) {
         })
         .on(
             "leave word",
-            async |io: SocketIo, Data(id): Data<String>| io.emit("left", &id).map(drop),
+            async |io: SocketIo, Data(id): Data<String>| io.emit("left", &id),
         )
         .on("kick", async |socket: Socket| socket.disconnect(false));
     let other = Namespace::new("/other").on("echo", async |Data(value): Data<Value>| Ack(value));
@@ -56,7 +56,7 @@ async fn server() -> (SocketIo, String) {
         .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(fanfare::serve_listener(listener, io.clone()));
+    tokio::spawn(fanfare::serve(io.clone()).listener(listener));
     (io, url)
 }
 
@@ -112,17 +112,17 @@ async fn everything_over_every_transport() {
     let admin = soon(connect(format!("{url}/admin")).auth(json!({ "token": "secret" })))
         .await
         .unwrap();
-    // The server goes away: the client keeps trying.
+    // The server stops: the client keeps retrying.
     let mut events = admin.events();
     io.close().await;
     let SocketEvent::Disconnect { reason, .. } = soon(events.next()).await.unwrap() else {
         panic!()
     };
     assert_eq!(reason, DisconnectReason::TransportClose);
-    assert!(admin.active());
+    assert!(admin.is_active());
 }
 
-/// How often a future is polled before it is dropped: until it is ready, at the latest.
+/// Polls a future up to this number of times, or until it is ready, and drops it.
 async fn poll_times<F: Future + Unpin>(mut future: F, times: u32) -> Option<F::Output> {
     for _ in 0..times {
         let mut once = std::pin::pin!(std::future::poll_fn(|cx| {
@@ -138,7 +138,7 @@ async fn poll_times<F: Future + Unpin>(mut future: F, times: u32) -> Option<F::O
 
 #[tokio::test]
 async fn futures_can_be_dropped_at_any_time() {
-    // On a runtime of its own, so that all tasks of this one are the client's.
+    // On a separate runtime, so that all tasks of this one are the client's.
     let (elsewhere, url) = tokio::task::spawn_blocking(|| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -157,7 +157,7 @@ async fn futures_can_be_dropped_at_any_time() {
             .num_alive_tasks()
     };
 
-    // Acknowledgements: whoever still waits gets the right one, and nothing is left of the others.
+    // Acknowledgements: callers that still wait get the right one, and the others leave no state behind.
     let mut answered = 0;
     for n in 0..100_u32 {
         let request = socket.emit_with_ack::<u32>("echo", n);
@@ -192,7 +192,7 @@ async fn futures_can_be_dropped_at_any_time() {
         assert_eq!(event.data::<u32>().unwrap(), n);
     }
 
-    // Disconnecting goes on without its future, and flushes.
+    // Disconnecting continues without its future, and flushes.
     let before = socket.id().unwrap();
     let observer = soon(connect(&url)).await.unwrap();
     let mut observed = observer.listen::<String>("left");
@@ -200,11 +200,11 @@ async fn futures_can_be_dropped_at_any_time() {
     let _ = poll_times(Box::pin(socket.disconnect()), 1).await;
     let left = soon(observed.next()).await.unwrap().unwrap();
     assert_eq!(left, before.to_string());
-    assert!(!socket.active());
+    assert!(!socket.is_active());
     drop(socket);
     drop((said, events));
 
-    // A connection that is being made is given up with its future, wherever that is.
+    // A connection attempt is aborted with its future, at any stage.
     soon(observer.disconnect()).await;
     drop((observer, observed));
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -233,13 +233,10 @@ async fn waiting_for_the_connection_can_be_given_up() {
     }
     socket.connect();
     soon(socket.connected_or_failed()).await.unwrap();
-    let pending = socket.emit_with_ack::<u32>("echo", 1).send().unwrap();
+    let pending = socket.emit_with_ack::<u32>("echo", 1);
     assert_eq!(soon(pending).await.unwrap(), 1);
     assert!(socket.flushed(Duration::from_secs(9)).await);
-    let lost = socket
-        .emit_with_ack::<u32>("nobody answers", 1)
-        .send()
-        .unwrap();
+    let lost = socket.emit_with_ack::<u32>("nobody answers", 1);
     soon(socket.disconnect()).await;
     assert_eq!(soon(lost).await.unwrap_err(), AckError::Disconnected);
 }
@@ -262,7 +259,7 @@ async fn a_handler_that_never_ends_stops_neither_pings_nor_other_namespaces() {
     .unwrap();
     let other = soon(manager.socket("/other")).await.unwrap();
     let mut below = manager.events();
-    // More than may run at a time.
+    // More than may run concurrently.
     for n in 0..3000 {
         main.emit("say", n).unwrap();
     }
@@ -280,7 +277,7 @@ async fn a_handler_that_never_ends_stops_neither_pings_nor_other_namespaces() {
     }
     eprintln!("end {:?}", began.elapsed());
     assert!(started.load(std::sync::atomic::Ordering::SeqCst) >= 1024);
-    assert!(main.connected() && other.connected());
+    assert!(main.is_connected() && other.is_connected());
 }
 
 #[derive(Clone, Default)]
@@ -295,7 +292,7 @@ impl Log {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 
-    /// A listener that notes what is sent.
+    /// Adds a listener that records sent events.
     fn sent(
         &self,
         label: &'static str,
@@ -314,7 +311,7 @@ async fn catch_alls_come_first_in_order_and_go() {
     let log = Log::default();
     let says = |label: &'static str| {
         let log = log.clone();
-        move |event: fanfare_client::Event| {
+        move |event: fanfare_client::event::Event| {
             let log = log.clone();
             async move { log.note(format!("{label} {}", event.name())) }
         }
@@ -328,7 +325,7 @@ async fn catch_alls_come_first_in_order_and_go() {
     let any = socket.listeners_any();
     assert_eq!((any[0], any[2], any.len()), (first, third, 3));
 
-    // Events of the server have passed them all when a later one has.
+    // Events of the server have passed all listeners when a later one has.
     let mut said = socket.listen::<u32>("said");
     let (seen, mut handled) = tokio::sync::mpsc::unbounded_channel();
     socket.on("said", move || {
@@ -343,7 +340,7 @@ async fn catch_alls_come_first_in_order_and_go() {
     };
     let all = ["first said", "second said", "third said", "own said"];
     assert_eq!(said_one().await, all);
-    assert!(socket.remove_listener(first) && !socket.remove_listener(first));
+    assert!(socket.off(first) && !socket.off(first));
     assert_eq!(said_one().await, all[1..]);
     assert_eq!(socket.off_any(), 2);
     assert!(socket.listeners_any().is_empty());
@@ -354,7 +351,7 @@ async fn catch_alls_come_first_in_order_and_go() {
 async fn catch_alls_may_acknowledge() {
     let (_io, url) = server().await;
     let socket = soon(connect(&url).on_any(
-        |fanfare_client::EventName(name): fanfare_client::EventName| async move {
+        |fanfare_client::extract::EventName(name): fanfare_client::extract::EventName| async move {
             assert_eq!(&*name, "question");
             fanfare_client::Ack(7)
         },
@@ -383,7 +380,7 @@ async fn outgoing_events_are_seen_when_they_leave() {
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(fanfare::serve_listener(listener, io.build().unwrap()));
+        tokio::spawn(fanfare::serve(io.build().unwrap()).listener(listener));
 
         let log = Log::default();
         let socket = connect(&url)
@@ -396,9 +393,10 @@ async fn outgoing_events_are_seen_when_they_leave() {
         let c = socket.on_any_outgoing(log.sent("c"));
         let listeners = socket.listeners_any_outgoing();
         assert_eq!((listeners[0], listeners[2], listeners.len()), (a, c, 3));
-        // Neither what waits, before it leaves, nor what is dropped.
+        // Neither buffered events before they are sent, nor dropped ones.
         socket.emit("echo", 1).unwrap();
-        assert!(!socket.emit_volatile("echo", 2).unwrap());
+        socket.volatile().emit("echo", 2).unwrap();
+        assert_eq!(socket.buffered().0, 1);
         assert!(log.take().is_empty());
         socket.connect();
         let three: u32 = soon(socket.emit_with_ack("echo", 3)).await.unwrap();
@@ -406,8 +404,8 @@ async fn outgoing_events_are_seen_when_they_leave() {
         let expected = ["a echo 1", "b echo 1", "c echo 1"];
         let later = ["a echo 3", "b echo 3", "c echo 3"];
         assert_eq!(log.take(), [expected, later].concat());
-        // At once while connected; acknowledgements do not pass.
-        assert!(socket.remove_listener(c) && !socket.remove_listener(c));
+        // At once while connected; acknowledgements are not reported.
+        assert!(socket.off(c) && !socket.off(c));
         socket.emit("echo", 4).unwrap();
         assert_eq!(log.take(), ["a echo 4", "b echo 4"]);
         let answer: u32 = soon(socket.emit_with_ack("ask", ())).await.unwrap();
@@ -418,7 +416,7 @@ async fn outgoing_events_are_seen_when_they_leave() {
         assert_eq!(socket.off_any_outgoing(), 2);
         socket.on_any_outgoing(move |socket, event| {
             let (n, data): (u8, Bytes) = event.data().unwrap();
-            assert!(socket.connected());
+            assert!(socket.is_connected());
             noted.note(format!("{n} {} {}", event.arg_count(), data.len()));
         });
         socket
@@ -428,6 +426,41 @@ async fn outgoing_events_are_seen_when_they_leave() {
         assert_eq!(socket.off_any_outgoing(), 1);
         socket.emit("echo", 6).unwrap();
         assert!(log.take().is_empty());
+    }
+}
+
+/// The server waits for an answer, so it must not wait for its timeout.
+#[tokio::test]
+async fn a_handler_that_panics_answers_with_an_error() {
+    let (io, url) = server().await;
+    let socket = soon(
+        connect(&url)
+            .on("at once", async || -> () { panic!("at once") })
+            .on("later", async || -> () {
+                tokio::task::yield_now().await;
+                panic!("later")
+            })
+            .on("not the value", async || {
+                fanfare_client::Ack(Unserializable)
+            }),
+    )
+    .await
+    .unwrap();
+    let peer = io.of("/").sockets().pop().unwrap();
+    for event in ["at once", "later", "not the value"] {
+        let answer = soon(peer.emit_with_ack::<Value>(event, ())).await.unwrap();
+        let expected = json!({ "error": { "message": "internal error" } });
+        assert_eq!(answer, expected, "{event}");
+    }
+    assert!(socket.is_connected());
+}
+
+/// Value whose serialization fails.
+struct Unserializable;
+
+impl serde::Serialize for Unserializable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("never"))
     }
 }
 
@@ -446,11 +479,11 @@ async fn listeners_for_what_is_sent_may_emit_panic_and_end_the_socket() {
     socket.on_any_outgoing(log.sent("sent"));
     socket.emit("say", 1).unwrap();
     socket.emit("say", 2).unwrap();
-    // In the order in which they left.
+    // In the order in which they were sent.
     let order = ["say 1", "echo \"said\"", "say 2", "echo \"said\""].map(|e| format!("sent {e}"));
     assert_eq!(log.take(), order);
 
-    // The last handle of a socket of the same connection may be one that a listener holds.
+    // A listener may hold the last handle of a socket of the same connection.
     let other = soon(socket.manager().socket("/other")).await.unwrap();
     let mut events = other.events();
     let held = Mutex::new(Some(other));
@@ -458,10 +491,10 @@ async fn listeners_for_what_is_sent_may_emit_panic_and_end_the_socket() {
     socket.emit("say", 3).unwrap();
     while soon(events.next()).await.is_some() {}
 
-    // As may one that is taken off.
+    // So may a listener that is removed.
     let other = soon(socket.manager().socket("/other")).await.unwrap();
     let mut events = other.events();
-    socket.on_any_outgoing(move |_, _| assert!(other.connected()));
+    socket.on_any_outgoing(move |_, _| assert!(other.is_connected()));
     socket.emit("say", 4).unwrap();
     assert_eq!(socket.off_any_outgoing(), 4);
     while soon(events.next()).await.is_some() {}

@@ -1,4 +1,4 @@
-//! The client against a real Node `socket.io` server.
+//! Tests of the client against a real Node `socket.io` server.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,9 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanfare_client::ack::AckSender;
+use fanfare_client::event::{Event, ManagerEvent, SocketEvent};
+use fanfare_client::extract::{Connected, Disconnected};
 use fanfare_client::{
-    Ack, AckError, AckSender, ConnectError, Connected, Data, DisconnectReason, Disconnected, Event,
-    Manager, ManagerEvent, Socket, SocketEvent, StartError, Transport, connect,
+    Ack, AckError, ConnectError, Data, DisconnectReason, Manager, Socket, StartError, Transport,
+    connect,
 };
 use serde_json::{Value, json};
 use support::{Server, plain_node, soon, until};
@@ -37,7 +40,7 @@ async fn acks_both_ways_and_binary_over_every_transport() {
         )
         .await
         .unwrap();
-        assert!(socket.connected() && socket.active() && socket.id().is_some());
+        assert!(socket.is_connected() && socket.is_active() && socket.id().is_some());
 
         let n: u32 = soon(socket.emit_with_ack("echo", 42)).await.unwrap();
         assert_eq!(n, 42);
@@ -58,7 +61,7 @@ async fn acks_both_ways_and_binary_over_every_transport() {
             (first, json!({ "n": 1 }), second, "tail")
         );
         soon(socket.disconnect()).await;
-        assert!(!socket.connected() && !socket.active() && socket.id().is_none());
+        assert!(!socket.is_connected() && !socket.is_active() && socket.id().is_none());
     }
 }
 
@@ -143,7 +146,7 @@ async fn namespaces_share_one_connection() {
     chat.connect();
     soon(chat.connected_or_failed()).await.unwrap();
     soon(manager.close()).await;
-    assert!(manager.transport().is_none() && !main.active());
+    assert!(manager.transport().is_none() && !main.is_active());
 }
 
 #[tokio::test]
@@ -159,7 +162,7 @@ async fn a_refused_socket_connects_with_new_credentials() {
         .build()
         .unwrap();
     socket.connect();
-    until(|| socket.connected()).await;
+    until(|| socket.is_connected()).await;
 }
 
 #[tokio::test]
@@ -196,7 +199,7 @@ async fn auth_headers_query_and_cookies() {
             "{request}"
         );
     }
-    // Asked again at each connect.
+    // The callback is called again at each connect.
     let mut events = socket.events();
     socket.emit("cut", ()).unwrap();
     while !matches!(
@@ -231,7 +234,7 @@ async fn every_reason_of_disconnection() {
                 SocketEvent::Connect { .. }
             ));
         } else {
-            assert!(!socket.active());
+            assert!(!socket.is_active());
         }
     }
     let socket = soon(connect(node.url("/"))).await.unwrap();
@@ -286,10 +289,7 @@ async fn a_restarted_server_is_found_again_and_nothing_buffered_is_lost() {
     for n in 0..50 {
         socket.emit("number", ("a", n)).unwrap();
     }
-    let pending = socket
-        .emit_with_ack::<u32>("number", ("a", 50))
-        .send()
-        .unwrap();
+    let pending = socket.emit_with_ack::<u32>("number", ("a", 50));
     let mut attempts = 0;
     while attempts < 3 {
         if let ManagerEvent::ReconnectError(_) = soon(manager.next()).await.unwrap() {
@@ -310,22 +310,22 @@ async fn ack_deadlines_and_cancellation() {
     let node = plain_node();
     let socket = soon(connect(node.url("/"))).await.unwrap();
     let timeout = socket
-        .emit_with_ack::<()>("silence", ())
-        .timeout(Duration::from_millis(50));
+        .timeout(Duration::from_millis(50))
+        .emit_with_ack::<()>("silence", ());
     assert_eq!(soon(timeout).await.unwrap_err(), AckError::Timeout);
     let wrong = soon(socket.emit_with_ack::<u32>("echo", "text"))
         .await
         .unwrap_err();
     assert!(matches!(wrong, AckError::Args(_)));
-    // A future that is dropped leaves nothing behind, and its late answer hurts nobody.
-    let slow = socket.emit_with_ack::<String>("later", 100).send().unwrap();
+    // A dropped future leaves no state behind, and its late answer is ignored.
+    let slow = socket.emit_with_ack::<String>("later", 100);
     assert_eq!(socket.pending_acks(), 1);
     drop(slow);
     assert_eq!(socket.pending_acks(), 0);
     let late: String = soon(socket.emit_with_ack("later", 150)).await.unwrap();
     assert_eq!(late, "late");
-    // A lost connection fails what was sent.
-    let lost = socket.emit_with_ack::<()>("silence", ()).send().unwrap();
+    // A lost connection fails the events that were sent.
+    let lost = socket.emit_with_ack::<()>("silence", ());
     socket.emit("cut", ()).unwrap();
     assert_eq!(soon(lost).await.unwrap_err(), AckError::Disconnected);
 }
@@ -343,7 +343,7 @@ async fn slow_and_panicking_handlers_disturb_nobody() {
                         panic!("contained");
                     }
                     let _ = tx.send(n);
-                    // Longer than the heartbeat allows, and an acknowledgement inside of a handler.
+                    // Longer than the heartbeat timeout, and an acknowledgement inside a handler.
                     tokio::time::sleep(Duration::from_millis(5500)).await;
                     let _: u32 = socket.emit_with_ack("echo", n).await.unwrap();
                     let _ = tx.send(100 + n);
@@ -424,7 +424,7 @@ async fn recovery_misses_nothing_and_doubles_nothing() {
             }
             SocketEvent::Connect { recovered, .. } => {
                 assert!(recovered);
-                assert!(socket.recovered());
+                assert!(socket.is_recovered());
                 recoveries += 1;
                 since = 0;
             }
@@ -497,7 +497,7 @@ async fn failing_fast_and_giving_up() {
         error,
         StartError::Connect(ConnectError::Transport(_))
     ));
-    // A path at which nobody answers.
+    // A path at which no server answers.
     let node = plain_node();
     let error = soon(connect(node.url("/")).path("/nothing").fail_fast())
         .await
@@ -553,13 +553,13 @@ async fn once_off_and_streams() {
     for expected in [("once", 1), ("on", 1), ("on", 2)] {
         assert_eq!(soon(rx.recv()).await.unwrap(), expected);
     }
-    socket.remove_listener(id);
+    socket.off(id);
     socket.emit("echo", 3).unwrap();
     for expected in 1..=3 {
         assert_eq!(soon(stream.next()).await.unwrap().unwrap(), expected);
     }
     assert!(rx.try_recv().is_err());
-    assert!(socket.emit_volatile("echo", 4).unwrap());
+    socket.volatile().emit("echo", 4).unwrap();
     assert_eq!(soon(stream.next()).await.unwrap().unwrap(), 4);
     assert!(socket.emit("connect", ()).is_err(), "reserved");
 }
@@ -604,19 +604,21 @@ async fn every_event_of_the_manager() {
     wait("upgrade websocket").await;
     wait("ping").await;
     node.kill();
-    // Closed or reset, as the kernel has it.
+    // Closed or reset, depending on the kernel.
     wait("close transport ").await;
     wait("reconnect_attempt 1").await;
     wait("error xhr poll error").await;
     wait("reconnect_error xhr poll error").await;
     node.restart();
     wait("open polling").await;
+    // The attempt counter restarts with a join.
+    wait("packet 0 /").await;
     node.kill();
     for n in 1..=3 {
         wait(&format!("reconnect_attempt {n}")).await;
     }
     wait("reconnect_failed").await;
-    assert!(!socket.active());
+    assert!(!socket.is_active());
     assert!(
         seen.iter().any(|name| name.starts_with("reconnect ")),
         "{seen:?}"

@@ -1,4 +1,4 @@
-//! permessage-deflate, against Node, Fanfare, and servers that negotiate or compress wrongly.
+//! Tests of permessage-deflate, against Node, Fanfare, and servers that negotiate or compress wrongly.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,16 +6,16 @@ mod support;
 
 use bytes::Bytes;
 use fanfare::{Ack, Data, Namespace, SocketIo};
-use fanfare_client::{
-    BuildError, DisconnectReason, PerMessageDeflate, Socket, SocketEvent, Transport, connect,
-};
+use fanfare_client::event::SocketEvent;
+use fanfare_client::options::PerMessageDeflate;
+use fanfare_client::{BuildError, DisconnectReason, Socket, Transport, connect};
 use fanfare_websocket::deflate::compress_shared;
 use fanfare_websocket::{OpCode, frame};
 use serde_json::{Value, json};
 use support::wire::{Relay, listening_server, websocket_server};
 use support::{Server, soon};
 
-/// What an event costs beside its payload, at most: frames, names, pings that happen to come.
+/// Maximum overhead of an event in addition to its payload, in bytes: frames, names, occasional pings.
 const SLACK: usize = 400;
 
 fn text(len: usize) -> String {
@@ -26,9 +26,9 @@ fn text(len: usize) -> String {
         .collect()
 }
 
-/// Emits an event and returns what it and its acknowledgement took on the wire.
+/// Emits an event and returns the bytes that it and its acknowledgement took on the wire.
 async fn cost(relay: &Relay, socket: &Socket, compress: bool, payload: &str) -> (usize, usize) {
-    // What was under way before has arrived with the acknowledgement before.
+    // Everything in flight earlier has arrived with the previous acknowledgement.
     relay.take();
     let echo = socket.compress(compress).emit_with_ack("echo", payload);
     let back: String = soon(echo).await.unwrap();
@@ -37,21 +37,17 @@ async fn cost(relay: &Relay, socket: &Socket, compress: bool, payload: &str) -> 
 }
 
 fn takeover() -> PerMessageDeflate {
-    PerMessageDeflate {
-        server_no_context_takeover: false,
-        client_no_context_takeover: false,
-        ..PerMessageDeflate::default()
-    }
+    PerMessageDeflate::new()
+        .server_no_context_takeover(false)
+        .client_no_context_takeover(false)
 }
 
-/// All of it against a server on a port, whose event `bytes` echoes bytes.
+/// Runs all checks against a server on a port, whose event `bytes` echoes bytes.
 async fn compresses_both_ways(port: u16, bytes: &str) {
     let relay = Relay::to(port).await;
-    let small_windows = PerMessageDeflate {
-        server_max_window_bits: 10,
-        client_max_window_bits: 9,
-        ..PerMessageDeflate::default()
-    };
+    let small_windows = PerMessageDeflate::new()
+        .server_max_window_bits(10)
+        .client_max_window_bits(9);
     for (name, deflate) in [
         ("default", PerMessageDeflate::default()),
         ("takeover", takeover()),
@@ -72,7 +68,7 @@ async fn compresses_both_ways(port: u16, bytes: &str) {
             while upgrades && socket.manager().transport() != Some(Transport::WebSocket) {
                 soon(events.next()).await.unwrap();
             }
-            // Whatever the upgrade left under way.
+            // Discards the packets that the upgrade left in flight.
             cost(&relay, &socket, true, "").await;
 
             let (up, down) = cost(&relay, &socket, true, &text(50_000)).await;
@@ -135,7 +131,7 @@ async fn compresses_both_ways_against_fanfare() {
             .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        tokio::spawn(fanfare::serve_listener(listener, io.clone()));
+        tokio::spawn(fanfare::serve(io.clone()).listener(listener));
         compresses_both_ways(port, "bytes").await;
     }
 }
@@ -150,7 +146,7 @@ async fn only_if_asked_for_and_agreed() {
     let requests: Vec<Value> = soon(socket.emit_with_ack("requests", ())).await.unwrap();
     assert!(requests[0]["headers"]["sec-websocket-extensions"].is_null());
 
-    // A server that does not want to.
+    // A server that declines the offer.
     let node = Server::node(json!({}));
     let relay = Relay::to(node.port).await;
     let client = connect(&relay.url).per_message_deflate(PerMessageDeflate::default());
@@ -168,7 +164,7 @@ async fn only_if_asked_for_and_agreed() {
 async fn a_bad_answer_is_no_connection() {
     for (answer, because) in [
         ("permessage-bzip2", "permessage-bzip2"),
-        // Context takeover although we asked for none.
+        // Context takeover although the client requested none.
         ("permessage-deflate", "server_no_context_takeover"),
         (
             "permessage-deflate; server_no_context_takeover; server_max_window_bits=16",
@@ -191,11 +187,11 @@ async fn a_bad_answer_is_no_connection() {
         let url = websocket_server(headers, Vec::new()).await;
         let client = connect(url)
             .transports([Transport::WebSocket])
-            .per_message_deflate(PerMessageDeflate {
-                server_max_window_bits: 10,
-                client_max_window_bits: 11,
-                ..PerMessageDeflate::default()
-            });
+            .per_message_deflate(
+                PerMessageDeflate::new()
+                    .server_max_window_bits(10)
+                    .client_max_window_bits(11),
+            );
         let error = soon(client.fail_fast()).await.unwrap_err().to_string();
         assert!(
             error.contains("permessage-") && error.contains(because),
@@ -218,7 +214,7 @@ async fn what_expands_too_far_or_cannot_be_expanded_ends_the_connection() {
         let message = [&b"42[\"x\",\""[..], &vec![b'0'; len], b"\"]"].concat();
         compress_shared(OpCode::Text, &message, 15, 9)
     };
-    // 40 MB in 40 KB, and one byte of rubbish in a compressed frame.
+    // 40 MB in 40 KB, and one invalid byte in a compressed frame.
     let bomb = zeros(40 << 20);
     assert!(bomb.len() < 50_000, "{}", bomb.len());
     for (bytes, because, code) in [
@@ -247,14 +243,14 @@ async fn what_expands_too_far_or_cannot_be_expanded_ends_the_connection() {
         assert_eq!(reason, DisconnectReason::TransportError);
         let details = details.unwrap().to_string();
         assert!(details.contains(because), "{details}");
-        // The server is told: a masked close frame with the code is the last that it hears.
+        // The server is notified: a masked close frame with the code is the last input it gets.
         let said = soon(said.recv()).await.unwrap();
         let [0x88, 0x82, a, b, _, _, c, d] = said[said.len() - 8..] else {
             panic!("{said:?}")
         };
         assert_eq!(u16::from_be_bytes([a ^ c, b ^ d]), code);
     }
-    // Just at the limit is fine.
+    // A message of exactly the limit is accepted.
     let headers = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n";
     let url = websocket_server(headers, [&joined, &zeros(999_989)[..]].concat()).await;
     let socket = connect(url)
@@ -272,10 +268,7 @@ async fn what_expands_too_far_or_cannot_be_expanded_ends_the_connection() {
 async fn windows_that_zlib_cannot_make_are_an_error() {
     for bits in [0, 8, 16] {
         let error = connect("http://localhost")
-            .per_message_deflate(PerMessageDeflate {
-                client_max_window_bits: bits,
-                ..PerMessageDeflate::default()
-            })
+            .per_message_deflate(PerMessageDeflate::new().client_max_window_bits(bits))
             .build()
             .unwrap_err();
         assert!(
@@ -292,7 +285,7 @@ async fn windows_that_zlib_cannot_make_are_an_error() {
 #[cfg(feature = "macros")]
 #[tokio::test]
 async fn events_as_types_are_sent_as_they_are_if_asked_for() {
-    use fanfare_client::{Contract, Typed, TypedEvent};
+    use fanfare_client::typed::{Contract, Typed, TypedEvent};
 
     #[derive(serde::Serialize, serde::Deserialize, TypedEvent)]
     #[event(ack = String)]
@@ -314,7 +307,7 @@ async fn events_as_types_are_sent_as_they_are_if_asked_for() {
         .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let relay = Relay::to(listener.local_addr().unwrap().port()).await;
-    tokio::spawn(fanfare::serve_listener(listener, io.clone()));
+    tokio::spawn(fanfare::serve(io.clone()).listener(listener));
     let client = connect(&relay.url).per_message_deflate(PerMessageDeflate::default());
     let socket = soon(client).await.unwrap();
     let typed = socket.typed::<Main>();
@@ -322,7 +315,7 @@ async fn events_as_types_are_sent_as_they_are_if_asked_for() {
     let echo = Echo(text(50_000));
     relay.take();
     for compress in [true, false] {
-        // What was sent, when the answer to it has come.
+        // Checks the number of bytes sent, after the answer has arrived.
         let mut sent = async |what: &str| {
             soon(echoes.next()).await.unwrap().unwrap();
             let (up, _) = relay.take();
@@ -336,8 +329,8 @@ async fn events_as_types_are_sent_as_they_are_if_asked_for() {
         sent("emit_event_with_ack").await;
         typed.compress(compress).emit(&echo).unwrap();
         sent("emit").await;
-        assert!(typed.compress(compress).emit_volatile(&echo).unwrap());
-        sent("emit_volatile").await;
+        typed.volatile().compress(compress).emit(&echo).unwrap();
+        sent("volatile").await;
         let answer = typed.compress(compress).emit_with_ack(&echo);
         assert_eq!(soon(answer).await.unwrap(), echo.0);
         sent("emit_with_ack").await;

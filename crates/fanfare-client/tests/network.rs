@@ -1,4 +1,4 @@
-//! TLS, proxies, the msgpack parser and the blocking façade, against Node.
+//! Tests of TLS, proxies, the msgpack parser and the blocking client, against Node.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use fanfare_client::{Ack, Data, Parser, SocketEvent, Tls, Transport, connect};
+use fanfare_client::event::SocketEvent;
+use fanfare_client::options::{Parser, Tls};
+use fanfare_client::{Ack, Data, Transport, connect};
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use serde_json::{Value, json};
 use support::wire::read_head;
@@ -40,7 +42,7 @@ impl Authority {
         }
     }
 
-    /// Certificate and key.
+    /// Issues a certificate and its key.
     fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -77,7 +79,7 @@ async fn tls_with_custom_roots_and_client_certificates() {
             .await
             .unwrap_err();
         assert!(error.to_string().contains("certificate"), "{error}");
-        // Not the name we look for.
+        // Not the expected name.
         let tls = Tls::new()
             .root_certificate(authority.pem.clone())
             .server_name("example.com");
@@ -87,11 +89,10 @@ async fn tls_with_custom_roots_and_client_certificates() {
                 .is_err()
         );
         let tls = Tls::new().danger_accept_any_certificate();
-        soon(connect(&url).transports([transport]).tls(tls))
-            .await
-            .unwrap();
+        let connected = soon(connect(&url).transports([transport]).tls(tls)).await;
+        drop(connected.unwrap());
     }
-    // Mutual.
+    // Mutual TLS.
     let (cert, key) = authority.issue("127.0.0.1");
     let node = Server::node(json!({ "tls": { "cert": cert, "key": key, "ca": authority.pem } }));
     let url = format!("https://127.0.0.1:{}", node.port);
@@ -104,9 +105,8 @@ async fn tls_with_custom_roots_and_client_certificates() {
             .is_err()
     );
     let (cert, key) = authority.issue("client");
-    soon(connect(&url).tls(tls.client_certificate(cert, key)))
-        .await
-        .unwrap();
+    let connected = soon(connect(&url).tls(tls.client_certificate(cert, key))).await;
+    drop(connected.unwrap());
     assert!(
         connect(&url)
             .tls(Tls::new().root_certificate("-----BEGIN nonsense"))
@@ -115,8 +115,8 @@ async fn tls_with_custom_roots_and_client_certificates() {
     );
 }
 
-/// An HTTP proxy that knows CONNECT and wants `me:secret`, over TLS if there is a certificate and its key. Counts the
-/// tunnels.
+/// Starts an HTTP proxy that supports CONNECT and requires `me:secret`, over TLS if given a certificate and its key.
+/// Counts the tunnels.
 async fn proxy(tls: Option<(String, String)>) -> (u16, Arc<AtomicUsize>) {
     let tls = tls.map(|(cert, key)| {
         let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
@@ -141,7 +141,7 @@ async fn proxy(tls: Option<(String, String)>) -> (u16, Arc<AtomicUsize>) {
                 let mut client: Box<dyn Stream> = match tls {
                     Some(tls) => match tls.accept(client).await {
                         Ok(client) => Box::new(client),
-                        // A client that does not trust us.
+                        // A client that does not trust the proxy.
                         Err(_) => return,
                     },
                     None => Box::new(client),
@@ -209,7 +209,7 @@ async fn through_a_proxy() {
     .await
     .unwrap_err();
     assert!(refused.to_string().contains("407"), "{refused}");
-    // A proxy that is not trusted: not by the roots there are, and not by those that are for it alone.
+    // A proxy that is not trusted: neither by the default roots, nor by those that are for it alone.
     let tls_proxy = format!("https://me:secret@127.0.0.1:{tls_port}");
     let trusting = || Tls::new().root_certificate(authority.pem.clone());
     let stranger = Tls::new().root_certificate(Authority::new().pem);
@@ -224,7 +224,7 @@ async fn through_a_proxy() {
             "{refused}"
         );
     }
-    // Trusted on its own, or with the server, whose name and certificate of ours are not for the proxy.
+    // Trusted separately, or with the server, whose name and client certificate are not for the proxy.
     let (cert, key) = authority.issue("client");
     for client in [
         connect(plain.url("/")).proxy_tls(trusting()),
@@ -234,7 +234,7 @@ async fn through_a_proxy() {
                 .client_certificate(cert, key),
         ),
     ] {
-        soon(client.proxy(&tls_proxy)).await.unwrap();
+        drop(soon(client.proxy(&tls_proxy)).await.unwrap());
     }
     let wrong = connect(plain.url("/")).proxy("socks5://proxy:1080").build();
     let wrong = wrong.unwrap_err().to_string();
@@ -305,7 +305,7 @@ fn without_async() {
     assert_eq!(event.data::<String>().unwrap(), "hello");
     assert!(socket.recv(Duration::from_millis(1)).is_none());
     socket.disconnect();
-    assert!(!socket.inner().connected());
+    assert!(!socket.inner().is_connected());
 
     // Several namespaces over one connection, and failures.
     use fanfare_client::blocking;

@@ -1,9 +1,10 @@
-//! A plain Engine.IO server that sends back what it gets: `PORT=3000 cargo run --example echo`.
+//! A plain Engine.IO server that echoes every message: `PORT=3000 cargo run --example echo`.
 
 use std::sync::Arc;
 
 use fanfare_engine::{
-    CloseReason, Config, Connection, Engine, Handler, Handshake, Prepared, ServeOptions, serve,
+    CloseReason, Connection, EncodedMessage, Engine, EngineConfig, Handler, HandshakeRequest,
+    ServeOptions, serve,
 };
 
 struct Echo;
@@ -11,7 +12,7 @@ struct Echo;
 impl Handler for Echo {
     type State = ();
 
-    fn accept(&self, _: &Handshake) {}
+    fn accept(&self, _: &HandshakeRequest) {}
 
     fn open(&self, conn: &Arc<Connection<()>>) {
         println!(
@@ -26,7 +27,7 @@ impl Handler for Echo {
     }
 
     fn binary(&self, conn: &Arc<Connection<()>>, data: &[u8]) {
-        let _ = conn.send(&Prepared::binary(data));
+        let _ = conn.send(&EncodedMessage::binary(data));
     }
 
     fn close(&self, _: &Arc<Connection<()>>, reason: CloseReason) {
@@ -44,7 +45,7 @@ async fn main() -> std::io::Result<()> {
         .ok()
         .and_then(|port| port.parse().ok())
         .unwrap_or(3000);
-    let mut config = Config::default();
+    let mut config = EngineConfig::default();
     config.path = "/engine.io/".to_owned();
     config.allow_eio3 = true;
     let engine = Engine::new(Echo, config);

@@ -1,108 +1,73 @@
-//! Sending together what one piece of work emits.
+//! Batches: one write per connection for everything that one piece of work emits.
 //!
-//! While a batch runs on a thread, what is sent from there is queued with its connection, where everybody sees it, and
-//! the batch remembers whom to flush: when it ends, each connection gets one write. So the order of a connection's
-//! packets is the order in which they were emitted, whichever threads emitted them; only the writing waits.
+//! While a batch is active on a thread, what the thread sends is queued with its connection, where every thread sees
+//! it, and the batch records which connections to flush: when it ends, each of them gets one write. So the order of a
+//! connection's packets is the order in which they were emitted, whichever threads emitted them; only the write is
+//! deferred.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::connection::{Connection, Touched};
-use crate::outbox::{COPIED, SMALL, Tail};
-use crate::run::{Room, Run};
+use crate::outgoing_frames::OutgoingFrames;
+use crate::shared_segment::{Capacity, SharedSegment};
 use crate::sync::thread_local;
-use crate::{PreparedBuf, SendError};
+use crate::{MessageBuilder, SendError};
 
-/// Buffers bigger than this are not kept for the next time.
-const KEEP: usize = 256 * 1024;
-/// Tails are kept for the next batch: each of at most so many bytes, and no more of them together.
-const KEEP_TAIL: usize = 64 * 1024;
-const KEEP_TAILS: usize = 4 << 20;
-/// Room for so many connections is kept for the next batch.
-const KEEP_DIRTY: usize = 4096;
-/// A batch remembers so many runs.
-const OPEN_RUNS: usize = 8;
-/// So many connections are written to in one go; more are left to all workers.
-const MANY: usize = 256;
-/// With only one worker that brings nothing but the chance for others to run in between.
-const MANY_SINGLE: usize = 2048;
-/// So many connections a worker writes to before it looks whether others want to run: half a millisecond's work.
-const SLICE: usize = 64;
+/// Maximum capacity of a scratch buffer that is kept for reuse, in bytes.
+const MAX_KEPT_BUFFER_BYTES: usize = 256 * 1024;
+/// Maximum capacity of the list of flush targets that is kept for the next batch.
+const MAX_KEPT_TARGETS: usize = 4096;
+/// Maximum number of shared segments that a batch remembers.
+const MAX_OPEN_SEGMENTS: usize = 8;
+/// Maximum number of connections that the batch's own thread flushes; beyond it, all workers share the flush.
+const MAX_INLINE_FLUSH_CONNECTIONS: usize = 256;
+/// The same limit for a runtime with one worker, where spawning only lets other tasks run in between.
+const MAX_INLINE_FLUSH_SINGLE_WORKER: usize = 2048;
+/// Number of connections that a worker flushes before it yields to other tasks: half a millisecond of work.
+const CONNECTIONS_PER_FLUSH_SLICE: usize = 64;
 
-/// Frames on their way out.
-#[derive(Clone, Copy)]
-pub(crate) enum Source<'a> {
-    /// Bytes of somebody else: queueing copies them.
-    Slice(&'a [u8]),
-    /// Shared bytes.
-    Shared(&'a Bytes),
-    /// Shared bytes that are not worth compressing.
-    Raw(&'a Bytes),
-    /// To be compressed by the connection's own compressor as they enter its outbox.
-    Deflate(&'a [u8]),
+/// Connection of any kind that a batch has to flush when it ends.
+pub(crate) trait FlushTarget: Send + Sync {
+    /// Writes what was queued during the batch.
+    fn flush_dirty(self: Arc<Self>);
 }
 
-impl Source<'_> {
-    #[inline]
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        match self {
-            Source::Slice(frames) | Source::Deflate(frames) => frames,
-            Source::Shared(frames) | Source::Raw(frames) => frames,
-        }
-    }
+/// Connection to which frames are sent, at once or with a batch.
+pub(crate) trait BatchTarget: FlushTarget + Sized + 'static {
+    /// Writes at once if nothing waits, otherwise queues.
+    fn write(self: &Arc<Self>, source: OutgoingFrames<'_>, packets: u32) -> Result<(), SendError>;
 
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.as_slice().len()
-    }
-
-    /// Up to this length, frames are collected in one piece of memory.
-    #[inline]
-    pub(crate) fn collected(&self) -> usize {
-        match self {
-            Source::Slice(_) => COPIED,
-            _ => SMALL,
-        }
-    }
-
-    pub(crate) fn into_bytes(self) -> Bytes {
-        match self {
-            Source::Slice(frames) | Source::Deflate(frames) => Bytes::copy_from_slice(frames),
-            Source::Shared(frames) | Source::Raw(frames) => frames.clone(),
-        }
-    }
+    /// Queues for the batch with this id. `Ok(true)`: it has to flush the connection, which it did not know yet.
+    fn queue_in_batch(
+        self: &Arc<Self>,
+        source: OutgoingFrames<'_>,
+        packets: u32,
+        batch: u32,
+    ) -> Result<bool, SendError>;
 }
 
-/// A run that this thread's batch has made.
+/// A shared segment that this thread's batch has made.
 struct OpenRun {
-    /// For whom: a clone of the caller's key, which keeps it from being taken for a later one.
+    /// Audience of the segment: a clone of the caller's key, which keeps its address from being reused by a later one.
     key: Box<dyn Any>,
-    run: Arc<Run>,
-    room: Room,
+    run: Arc<SharedSegment>,
+    room: Capacity,
     recipients: usize,
 }
 
 struct Batch {
-    /// Tells this thread's batches from those of others; 0 = not assigned yet.
+    /// Identifies this thread's batches among those of all threads; 0 = not assigned yet.
     id: Cell<u32>,
     depth: Cell<u32>,
-    dirty: RefCell<Vec<Arc<dyn Touched>>>,
-    /// Runs that may still grow, each with what it was made for.
+    dirty: RefCell<Vec<Arc<dyn FlushTarget>>>,
+    /// Shared segments that may still grow, each with its audience.
     runs: RefCell<Vec<OpenRun>>,
     scratch: RefCell<Vec<u8>>,
-    #[allow(
-        clippy::vec_box,
-        reason = "the boxes move between here and the outboxes"
-    )]
-    spare: RefCell<Vec<Box<Tail>>>,
-    /// Bytes that the spare tails hold.
-    spare_bytes: Cell<usize>,
 }
 
 thread_local! {
@@ -113,8 +78,6 @@ thread_local! {
             dirty: RefCell::new(Vec::new()),
             runs: RefCell::new(Vec::new()),
             scratch: RefCell::new(Vec::new()),
-            spare: RefCell::new(Vec::new()),
-            spare_bytes: Cell::new(0),
         }
     };
 }
@@ -129,9 +92,9 @@ impl Batch {
     }
 }
 
-/// Runs `work`; what it sends leaves when it has ended, with one write per connection.
+/// Runs `work`; what it sends leaves when it has returned, with one write per connection.
 ///
-/// The handler's methods run in a batch already. Batches within batches are part of the outermost one.
+/// The handler's methods already run in a batch. Nested batches are part of the outermost one.
 pub fn batch<T>(work: impl FnOnce() -> T) -> T {
     let _scope = Scope::enter();
     work()
@@ -161,30 +124,30 @@ impl Drop for Scope {
 
 fn flush(batch: &Batch) {
     drop(batch.runs.take());
-    // Taken out: flushing must not happen under the borrow.
+    // Taken out first: flushing must not happen under the borrow.
     let mut dirty = batch.dirty.take();
     match workers_for(dirty.len()) {
         None => dirty.drain(..).for_each(|conn| conn.flush_dirty()),
         Some(runtime) => spawn_flush(&runtime, std::mem::take(&mut dirty)),
     }
-    if dirty.capacity() <= KEEP_DIRTY && batch.dirty.borrow().is_empty() {
+    if dirty.capacity() <= MAX_KEPT_TARGETS && batch.dirty.borrow().is_empty() {
         batch.dirty.replace(dirty);
     }
 }
 
-/// Has the runtime's workers flush these connections, a slice at a time.
+/// Spawns tasks that flush these connections, one slice after the other.
 ///
-/// Between two slices a worker yields: it looks for what has become readable, and runs that first. (Were each slice a task
-/// of its own, a worker would go through its queue of them before it looks, and whoever spoke meanwhile would wait for the
-/// whole broadcast.)
-pub(crate) fn spawn_flush(runtime: &Handle, conns: Vec<Arc<dyn Touched>>) {
-    let slices = conns.len().div_ceil(SLICE);
+/// Between two slices a worker yields, so that it polls the sockets and serves the input that has arrived. (Were each
+/// slice a separate task, a worker would drain its queue of them before it polls, and a client that sends meanwhile
+/// would wait for the whole broadcast.)
+pub(crate) fn spawn_flush(runtime: &Handle, conns: Vec<Arc<dyn FlushTarget>>) {
+    let slices = conns.len().div_ceil(CONNECTIONS_PER_FLUSH_SLICE);
     let left = Arc::new(Mutex::new(conns));
     for _ in 0..slices.min(runtime.metrics().num_workers()) {
         let left = left.clone();
         let next = move || {
             let mut left = left.lock();
-            let rest = left.len().saturating_sub(SLICE);
+            let rest = left.len().saturating_sub(CONNECTIONS_PER_FLUSH_SLICE);
             left.split_off(rest)
         };
         runtime.spawn(async move {
@@ -200,22 +163,22 @@ pub(crate) fn spawn_flush(runtime: &Handle, conns: Vec<Arc<dyn Touched>>) {
     }
 }
 
-/// The runtime, if so many connections are worth leaving to its workers.
+/// Returns the runtime if this number of connections is worth leaving to its workers.
 pub(crate) fn workers_for(conns: usize) -> Option<Handle> {
-    if conns <= MANY {
+    if conns <= MAX_INLINE_FLUSH_CONNECTIONS {
         return None;
     }
     let runtime = Handle::try_current().ok()?;
     let single = runtime.runtime_flavor() == RuntimeFlavor::CurrentThread
         || runtime.metrics().num_workers() == 1;
-    (!single || conns > MANY_SINGLE).then_some(runtime)
+    (!single || conns > MAX_INLINE_FLUSH_SINGLE_WORKER).then_some(runtime)
 }
 
-/// Sends to one connection: at once, or with the batch that is under way on this thread.
+/// Sends to one connection: at once, or with the batch that is active on this thread.
 #[inline]
-pub(crate) fn send<S: Send + Sync + 'static>(
-    conn: &Arc<Connection<S>>,
-    source: Source<'_>,
+pub(crate) fn send<T: BatchTarget>(
+    conn: &Arc<T>,
+    source: OutgoingFrames<'_>,
     packets: u32,
 ) -> Result<(), SendError> {
     BATCH.with(|batch| {
@@ -229,8 +192,9 @@ pub(crate) fn send<S: Send + Sync + 'static>(
     })
 }
 
-/// Appends to the run that was made for `key` in this batch, if it takes it. Gives the number of recipients.
-pub(crate) fn append_to_run<K: PartialEq + 'static>(
+/// Appends to the shared segment that this batch made for `key`, if it still takes the frames. Returns the number of
+/// recipients.
+pub(crate) fn append_to_segment<K: PartialEq + 'static>(
     key: &K,
     frames: &[u8],
     packets: u32,
@@ -244,7 +208,7 @@ pub(crate) fn append_to_run<K: PartialEq + 'static>(
         if open.run.append(frames, packets, &mut open.room) {
             return Some(open.recipients);
         }
-        // It was sealed, or is full: it will never take anything again.
+        // It is sealed or full, and will never take anything again.
         let spent = runs.swap_remove(at);
         drop(runs);
         drop(spent);
@@ -252,8 +216,13 @@ pub(crate) fn append_to_run<K: PartialEq + 'static>(
     })
 }
 
-/// Remembers a run that stands at the end of the outboxes of all recipients, until the batch ends.
-pub(crate) fn remember_run<K: 'static>(key: K, run: Arc<Run>, room: Room, recipients: usize) {
+/// Remembers a shared segment that ends the outboxes of all recipients, until the batch ends.
+pub(crate) fn remember_segment<K: 'static>(
+    key: K,
+    run: Arc<SharedSegment>,
+    room: Capacity,
+    recipients: usize,
+) {
     let open = OpenRun {
         key: Box::new(key),
         run,
@@ -262,63 +231,35 @@ pub(crate) fn remember_run<K: 'static>(key: K, run: Arc<Run>, room: Room, recipi
     };
     BATCH.with(|batch| {
         let mut runs = batch.runs.borrow_mut();
-        let oldest = (runs.len() == OPEN_RUNS).then(|| runs.remove(0));
+        let oldest = (runs.len() == MAX_OPEN_SEGMENTS).then(|| runs.remove(0));
         runs.push(open);
-        // What it keeps may be the last of its kind, and its end may send something.
+        // The segment may hold the last reference to a connection, and dropping that may send something.
         drop(runs);
         drop(oldest);
     });
 }
 
-/// This thread's batch, as outboxes know it.
+/// Returns the id of this thread's batch, as outboxes store it.
 pub(crate) fn current() -> u32 {
     BATCH.with(Batch::id)
 }
 
-/// Has the batch come back to a connection.
+/// Registers a connection to be flushed when the batch ends.
 #[inline]
-pub(crate) fn touch<S: Send + Sync + 'static>(conn: &Arc<Connection<S>>) {
+pub(crate) fn touch<T: FlushTarget + 'static>(conn: &Arc<T>) {
     BATCH.with(|batch| batch.dirty.borrow_mut().push(conn.clone()));
 }
 
-/// Whether a batch is under way on this thread.
+/// Whether a batch is active on this thread.
 pub(crate) fn is_active() -> bool {
     BATCH.with(|batch| batch.depth.get() > 0)
 }
 
-/// An empty tail.
-pub(crate) fn spare_tail() -> Box<Tail> {
-    BATCH
-        .with(|batch| {
-            let tail = batch.spare.borrow_mut().pop()?;
-            batch.spare_bytes.set(batch.spare_bytes.get() - tail.size());
-            Some(tail)
-        })
-        .unwrap_or_default()
-}
-
-/// Keeps a tail for the next time.
-pub(crate) fn keep_tail(mut tail: Box<Tail>) {
-    let size = tail.size();
-    if size > KEEP_TAIL {
-        return;
-    }
-    tail.frames.clear();
-    tail.packets = 0;
-    BATCH.with(|batch| {
-        let all = batch.spare_bytes.get() + size;
-        if all <= KEEP_TAILS {
-            batch.spare_bytes.set(all);
-            batch.spare.borrow_mut().push(tail);
-        }
-    });
-}
-
-/// Lends the thread's buffer for encoding. (Should encoding send something itself, that gets another buffer.)
+/// Lends the thread's encoding buffer. (If encoding itself sends something, the nested call gets another buffer.)
 #[inline]
-pub(crate) fn with_scratch<T>(f: impl FnOnce(&mut PreparedBuf) -> T) -> T {
+pub(crate) fn with_scratch<T>(f: impl FnOnce(&mut MessageBuilder) -> T) -> T {
     let out = BATCH.with(|batch| batch.scratch.take());
-    let mut buf = PreparedBuf {
+    let mut buf = MessageBuilder {
         out,
         packets: 0,
         binary: false,
@@ -326,7 +267,7 @@ pub(crate) fn with_scratch<T>(f: impl FnOnce(&mut PreparedBuf) -> T) -> T {
     };
     let result = f(&mut buf);
     let mut out = buf.out;
-    if out.capacity() <= KEEP {
+    if out.capacity() <= MAX_KEPT_BUFFER_BYTES {
         out.clear();
         BATCH.with(|batch| batch.scratch.replace(out));
     }
@@ -339,10 +280,10 @@ mod tests {
 
     use super::*;
 
-    /// A connection that counts how often it was flushed.
+    /// A connection that counts its flushes.
     struct Counted(Arc<AtomicUsize>);
 
-    impl Touched for Counted {
+    impl FlushTarget for Counted {
         fn flush_dirty(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
@@ -351,15 +292,15 @@ mod tests {
     #[tokio::test]
     async fn others_run_before_all_have_been_written_to() {
         let flushed = Arc::new(AtomicUsize::new(0));
-        let conns = 10 * SLICE + 1;
-        let counted = || Arc::new(Counted(flushed.clone())) as Arc<dyn Touched>;
+        let conns = 10 * CONNECTIONS_PER_FLUSH_SLICE + 1;
+        let counted = || Arc::new(Counted(flushed.clone())) as Arc<dyn FlushTarget>;
         spawn_flush(
             &Handle::current(),
             std::iter::repeat_with(counted).take(conns).collect(),
         );
         let seen = flushed.clone();
         let other = tokio::spawn(async move { seen.load(Ordering::Relaxed) });
-        assert!(other.await.unwrap() <= SLICE);
+        assert!(other.await.unwrap() <= CONNECTIONS_PER_FLUSH_SLICE);
         while flushed.load(Ordering::Relaxed) < conns {
             tokio::task::yield_now().await;
         }

@@ -1,24 +1,26 @@
-//! One message to many connections.
+//! Broadcasts: one message to many connections.
 
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::batch;
-use crate::connection::Touched;
-use crate::forms::Forms;
-use crate::run::{Room, Run};
-use crate::{Connection, Prepared, SendError};
+use crate::batch::{self, BatchTarget, FlushTarget};
+use crate::encodings::Encodings;
+use crate::outgoing_frames::OutgoingFrames;
+use crate::shared_segment::{Capacity, SharedSegment};
+use crate::{Connection, EncodedMessage, SendError};
 
-/// With so many recipients and no more bytes than this, they share a [`Run`]: it costs two allocations and a copy.
-const MANY: usize = 8;
-const SHARED: usize = 8 * 1024;
+/// Minimum number of recipients of a [`SharedSegment`], and maximum length of its first message: it costs two
+/// allocations and a copy.
+const MIN_SEGMENT_RECIPIENTS: usize = 8;
+const MAX_SEGMENT_MESSAGE_BYTES: usize = 8 * 1024;
 
-/// How a broadcast is sent.
+/// Options of a broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BroadcastOptions {
-    /// Connections that cannot take the message at once are left out. Default: no.
+    /// Whether connections that cannot take the message at once are skipped, or may lose it later: see
+    /// [`SlowConsumer::DropVolatileFirst`](crate::SlowConsumer). Default: no.
     pub volatile: bool,
     /// Whether connections that negotiated compression get the message compressed. Default: yes.
     pub compress: bool,
@@ -49,24 +51,24 @@ impl BroadcastOptions {
     }
 }
 
-/// What became of a broadcast.
+/// Outcome of a broadcast.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BroadcastReport {
-    /// The connections it was meant for.
+    /// Number of connections that the broadcast was addressed to.
     pub recipients: usize,
-    /// How many of them did not get it because their outbox was full.
+    /// Number of recipients that did not get the message because their outbox was full.
     pub full: usize,
 }
 
-/// Sends `message` to every one of `targets` but `skip`. Closed connections are passed over.
+/// Sends `message` to each of `targets` except `skip`. Closed connections are ignored.
 ///
-/// When this returns, the message stands in every outbox, in the order of what was emitted before and after it,
-/// whichever threads emitted it. Within a batch it is written when the batch ends; outside, a message to a few is
-/// written at once, one to many by the runtime's workers.
+/// When this returns, the message is in every outbox, in the order of what was emitted before and after it, whichever
+/// threads emitted it. Within a batch it is written when the batch ends. Outside a batch, the calling thread writes a
+/// message to few recipients at once, and the runtime's workers write one to many.
 pub fn broadcast<S: Send + Sync + 'static>(
     targets: &Arc<[Arc<Connection<S>>]>,
-    message: &Prepared,
+    message: &EncodedMessage,
     options: BroadcastOptions,
     skip: Option<&Arc<Connection<S>>>,
 ) -> BroadcastReport {
@@ -74,7 +76,7 @@ pub fn broadcast<S: Send + Sync + 'static>(
     if message.is_empty() {
         return report;
     }
-    let mut forms = Forms::new(message, options.compress);
+    let mut forms = Encodings::new(message, options.compress);
     let recipients = || {
         let skipped = |conn: &&Arc<Connection<S>>| skip.is_none_or(|skip| !Arc::ptr_eq(skip, conn));
         targets.iter().filter(skipped)
@@ -86,8 +88,8 @@ pub fn broadcast<S: Send + Sync + 'static>(
     let shared = (jobs.is_some() || batch::is_active())
         && !options.volatile
         && forms.compress()
-        && targets.len() >= MANY
-        && message.len() <= SHARED;
+        && targets.len() >= MIN_SEGMENT_RECIPIENTS
+        && message.len() <= MAX_SEGMENT_MESSAGE_BYTES;
     if shared {
         let key = Key {
             targets: targets.clone(),
@@ -98,8 +100,17 @@ pub fn broadcast<S: Send + Sync + 'static>(
     let mut job = Job::new(jobs.as_ref());
     for conn in recipients() {
         report.recipients += 1;
-        if options.volatile && !conn.is_writable() {
-            continue;
+        if options.volatile {
+            if conn.keeps_volatile() {
+                let source = forms.source(conn);
+                if !matches!(source, OutgoingFrames::Deflate(_)) {
+                    let _ = conn.queue_volatile(source, message.packets);
+                    continue;
+                }
+            }
+            if !conn.is_writable() {
+                continue;
+            }
         }
         let source = forms.source(conn);
         let result = match &jobs {
@@ -115,7 +126,7 @@ pub fn broadcast<S: Send + Sync + 'static>(
     report
 }
 
-/// Whom a run is for.
+/// Audience of a shared segment.
 struct Key<S> {
     targets: Arc<[Arc<Connection<S>>]>,
     skip: Option<Arc<Connection<S>>>,
@@ -132,32 +143,33 @@ impl<S> PartialEq for Key<S> {
     }
 }
 
-/// Puts the message into all outboxes by way of a run: one that is there already, or a new one.
+/// Puts the message into all outboxes by way of a shared segment: an existing one, or a new one.
 fn broadcast_run<'a, S: Send + Sync + 'static>(
     key: Key<S>,
-    message: &Prepared,
-    forms: &mut Forms<'_>,
+    message: &EncodedMessage,
+    forms: &mut Encodings<'_>,
     recipients: impl Iterator<Item = &'a Arc<Connection<S>>>,
     jobs: Option<&Handle>,
 ) -> BroadcastReport {
     let size = (message.len(), message.packets);
     if jobs.is_none()
-        && let Some(recipients) = batch::append_to_run(&key, &message.frames, message.packets)
+        && let Some(recipients) = batch::append_to_segment(&key, &message.frames, message.packets)
     {
         return BroadcastReport {
             recipients,
             full: 0,
         };
     }
-    let run = Arc::new(Run::new(&message.frames, message.packets));
+    let run = Arc::new(SharedSegment::new(&message.frames, message.packets));
     let batch = match jobs {
         None => batch::current(),
         Some(_) => 0,
     };
     let mut report = BroadcastReport::default();
     let mut job = Job::new(jobs);
-    let mut least = Room::ALL;
-    // Whether further messages may go the same way: everybody has it, and takes what comes in the form that it has.
+    let mut least = Capacity::ALL;
+    // Whether further messages may use the segment: every recipient has it, and takes messages in the encoding that it
+    // holds.
     let mut everybody = true;
     for conn in recipients {
         report.recipients += 1;
@@ -166,7 +178,7 @@ fn broadcast_run<'a, S: Send + Sync + 'static>(
             conn.attach_in_batch(&run, size, batch)
         } else {
             let queued = conn.queue_in_batch(forms.source(conn), message.packets, batch);
-            queued.map(|first| (first, Room::ALL))
+            queued.map(|first| (first, Capacity::ALL))
         };
         match queued {
             Ok((first, room)) => {
@@ -182,7 +194,7 @@ fn broadcast_run<'a, S: Send + Sync + 'static>(
         }
     }
     if jobs.is_none() && everybody && report.full == 0 {
-        batch::remember_run(key, run, least, report.recipients);
+        batch::remember_segment(key, run, least, report.recipients);
     }
     report
 }
@@ -190,7 +202,7 @@ fn broadcast_run<'a, S: Send + Sync + 'static>(
 /// Connections for the runtime's workers to flush, once all of them have the message.
 struct Job<'a> {
     runtime: Option<&'a Handle>,
-    conns: Vec<Arc<dyn Touched>>,
+    conns: Vec<Arc<dyn FlushTarget>>,
 }
 
 impl<'a> Job<'a> {
@@ -206,7 +218,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Also if a panic ends the broadcast: what stands in an outbox has to leave.
+/// Spawns the flush even if a panic ends the broadcast: what is in an outbox has to leave.
 impl Drop for Job<'_> {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime {

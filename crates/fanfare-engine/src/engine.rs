@@ -1,43 +1,53 @@
 //! The engine: its connections and its options.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use fanfare_protocol::engine::Open;
 use fanfare_protocol::engine::session::{Actions, SessionConfig};
 use fanfare_websocket::{OpCode, frame};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use crate::batch::batch;
-use crate::connection::Host;
-use crate::forms::Forms;
+use crate::clock;
+use crate::connection::EngineContext;
+use crate::deadline_queue::DeadlineQueue;
+use crate::encodings::Encodings;
+use crate::flags::Flags;
+use crate::log_target;
 use crate::sid::Sid;
 use crate::table::Table;
-use crate::wheel::Wheel;
 use crate::{
-    CloseMode, CloseReason, Config, Connection, EngineService, Handler, Handshake, Occasionally,
-    Protocol, Transport,
+    CloseMode, CloseReason, Connection, EngineConfig, EngineService, Handler, HandshakeRequest,
+    LogThrottle, Protocol, SendError, Transport,
 };
 
-/// An Engine.IO server: the connections and what they have in common.
+/// An Engine.IO server: its connections and their common state.
 pub struct Engine<H: Handler> {
     pub(crate) handler: H,
-    pub(crate) config: Config,
+    pub(crate) config: EngineConfig,
     times: SessionConfig,
     table: Table<H::State>,
-    wheel: Arc<Wheel>,
-    /// Set by the first request: an engine may be made before the runtime.
+    wheel: Arc<DeadlineQueue>,
+    /// Runtime of the connections, set by the first request: an engine may be made before the runtime.
     runtime: OnceLock<Handle>,
     closed: AtomicBool,
-    /// For what each request may cause.
-    log: Occasionally,
+    /// Number of closed connections that have still to be reported to the handler.
+    unreported: AtomicUsize,
+    reported: Notify,
+    /// Throttle for warnings that each request may cause.
+    log: LogThrottle,
+    burst_log: LogThrottle,
 }
 
 impl<H: Handler> Engine<H> {
-    /// Makes an engine. Its service must be called within a tokio runtime with time and I/O enabled.
-    pub fn new(handler: H, mut config: Config) -> Arc<Engine<H>> {
+    /// Creates an engine. Its service must be called within a tokio runtime with time and I/O enabled.
+    pub fn new(handler: H, mut config: EngineConfig) -> Arc<Engine<H>> {
         config.normalise_path();
         let times = SessionConfig {
             ping_interval: config.ping_interval,
@@ -55,34 +65,37 @@ impl<H: Handler> Engine<H> {
             config,
             times,
             table: Table::new(),
-            wheel: Arc::new(Wheel::new(shortest)),
+            wheel: Arc::new(DeadlineQueue::new(shortest)),
             runtime: OnceLock::new(),
             closed: AtomicBool::new(false),
-            log: Occasionally::every(Duration::from_secs(10)),
+            unreported: AtomicUsize::new(0),
+            reported: Notify::new(),
+            log: LogThrottle::every(Duration::from_secs(10)),
+            burst_log: LogThrottle::every(Duration::from_secs(10)),
         })
     }
 
-    /// The layer above.
+    /// Handler of the layer above.
     pub fn handler(&self) -> &H {
         &self.handler
     }
 
     /// The options.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &EngineConfig {
         &self.config
     }
 
-    /// The tower service that answers requests.
+    /// Returns the tower service that answers requests.
     pub fn service(self: &Arc<Self>) -> EngineService<H> {
         EngineService::new(self.clone())
     }
 
-    /// How many connections are open (Node's `clientsCount`).
+    /// Number of open connections (Node's `clientsCount`).
     pub fn connections(&self) -> usize {
         self.table.len()
     }
 
-    /// Calls `f` with every open connection. Those that come or go meanwhile may be missed.
+    /// Calls `f` with every open connection. Connections that open or close meanwhile may be missed.
     pub fn for_each(&self, mut f: impl FnMut(&Arc<Connection<H::State>>)) {
         let mut shard = 0;
         while let Some(conns) = self.table.snapshot(shard) {
@@ -92,7 +105,7 @@ impl<H: Handler> Engine<H> {
     }
 
     /// As [`for_each`](Engine::for_each) with one part of the connections, for work that is to be spread over time.
-    /// `false`: that was the last part, or there is none of this number.
+    /// `false`: that was the last part, or the number is out of range.
     pub fn for_each_of(&self, part: usize, f: impl FnMut(&Arc<Connection<H::State>>)) -> bool {
         let Some(conns) = self.table.snapshot(part) else {
             return false;
@@ -101,28 +114,39 @@ impl<H: Handler> Engine<H> {
         true
     }
 
-    /// Closes every connection at once, as Node's `engine.close()`: what is queued is thrown away, waiting GETs get a
-    /// `close` packet, WebSockets a close frame. Their reason is `forced close`.
+    /// Closes every connection at once, as Node's `engine.close()`: queues are discarded, waiting GETs get a `close`
+    /// packet, WebSockets a close frame. The reason is `forced close`.
     ///
-    /// New handshakes are taken afterwards as before; stopping the listener is its owner's business.
+    /// New handshakes are still accepted afterwards; the owner of the listener has to stop it.
     pub fn close(&self) {
         self.for_each(|conn| conn.close(CloseMode::Discard, CloseReason::ForcedClose));
     }
 
-    /// Refuses new sessions with 503 from now on; those that are open live on. For a graceful shutdown.
+    /// Waits until every closed connection has been reported to the handler.
+    pub async fn reported(&self) {
+        loop {
+            let reported = self.reported.notified();
+            if self.unreported.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            reported.await;
+        }
+    }
+
+    /// Rejects new sessions with 503 from now on; open ones stay. For a graceful shutdown.
     pub fn refuse_new(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    /// A request could not be served as it should be. Logged now and then, for clients decide how often it happens.
-    pub(crate) fn complain(&self, what: &str, why: &str) {
-        match self.log.say(Instant::now()) {
-            Some(times) => tracing::warn!(why, times, "{what}"),
-            None => tracing::debug!(why, "{what}"),
+    /// Logs that a request could not be served correctly. Throttled, because clients decide how often it happens.
+    pub(crate) fn warn_throttled(&self, what: &str, why: &str) {
+        match self.log.hit(Instant::now()) {
+            Some(times) => tracing::warn!(target: log_target::SESSION, why, times, "{what}"),
+            None => tracing::debug!(target: log_target::SESSION, why, "{what}"),
         }
     }
 
-    /// Whether new sessions are taken.
+    /// Whether new sessions are accepted.
     pub(crate) fn takes_new(&self) -> bool {
         !self.closed.load(Ordering::Relaxed)
             && self.table.len() < self.config.limits.max_connections
@@ -132,7 +156,7 @@ impl<H: Handler> Engine<H> {
         self.table.get(&Sid::sent(sid)?)
     }
 
-    /// The runtime that requests come in on. The first call starts the timer.
+    /// Returns the runtime that requests arrive on. The first call starts the timer.
     pub(crate) fn runtime(self: &Arc<Self>) -> &Handle {
         self.runtime.get_or_init(|| {
             let handle = Handle::current();
@@ -141,31 +165,31 @@ impl<H: Handler> Engine<H> {
         })
     }
 
-    /// Opens a session: makes the connection, queues its `open` packet behind `head`, an answer to HTTP that is still to
-    /// be written. The caller attaches a transport, then calls [`opened`](Engine::opened).
+    /// Opens a session: creates the connection and queues its `open` packet behind `head`, an HTTP response that is
+    /// still to be written. The caller attaches a transport, then calls [`opened`](Engine::opened).
     pub(crate) fn open(
         self: &Arc<Self>,
-        handshake: Handshake,
+        handshake: HandshakeRequest,
         protocol: Protocol,
         transport: Transport,
         sid: Option<Sid>,
         head: Vec<u8>,
     ) -> Result<Arc<Connection<H::State>>, OpenError> {
         self.runtime();
-        // A copy for the report, should somebody else have the id that the application made.
+        // A copy for the report, in case an open session already has the id that the application made.
         let refused = sid.is_some().then(|| Box::new(handshake.clone()));
         let sid = match sid {
             Some(sid) => sid,
             None => match Sid::random() {
                 Ok(sid) => sid,
                 Err(error) => {
-                    tracing::error!(%error, "no random numbers for a session id");
+                    tracing::error!(target: log_target::SESSION, %error, "no random numbers for a session id");
                     return Err(OpenError(Some(Box::new(handshake)), "no random numbers"));
                 }
             },
         };
         let state = self.handler.accept(&handshake);
-        let host: Arc<dyn Host<H::State>> = self.clone();
+        let host: Arc<dyn EngineContext<H::State>> = self.clone();
         let inserted = self.table.insert(&sid, |index| {
             Arc::new(Connection::new(
                 host,
@@ -181,7 +205,7 @@ impl<H: Handler> Engine<H> {
         };
         let upgrades = transport == Transport::Polling
             && self.config.allow_upgrades
-            && self.config.transports.websocket;
+            && self.config.transports.contains(Transport::WebSocket);
         let open = Open {
             sid: sid.as_str(),
             upgrades: if upgrades { &["websocket"] } else { &[] },
@@ -199,8 +223,8 @@ impl<H: Handler> Engine<H> {
         let mut inner = conn.inner.lock();
         inner.outbox.push_first(out.into(), head);
         if let Some(initial) = &self.config.initial_packet {
-            let mut forms = Forms::new(initial, true);
-            let frames = forms.source(&*conn).into_bytes();
+            let mut encodings = Encodings::new(initial, true);
+            let frames = encodings.source(&*conn).into_bytes();
             inner.outbox.push(frames, initial.packets);
         }
         inner.outbox.compress = true;
@@ -209,33 +233,68 @@ impl<H: Handler> Engine<H> {
         Ok(conn)
     }
 
-    /// Tells the handler of a connection that was made [`BUSY`](crate::flags::Flags::BUSY).
+    /// Announces a connection that was created [`BUSY`](crate::flags::Flags::BUSY) to the handler.
     pub(crate) fn opened(&self, conn: &Arc<Connection<H::State>>) {
         let _busy = Busy { engine: self, conn };
-        batch(|| self.handler.open(conn));
+        let open = || batch(|| self.handler.open(conn));
+        if self.contain("open", open).is_none() {
+            conn.close(CloseMode::Discard, CloseReason::ForcedClose);
+        }
         // The `open` packet itself, if the handler sent nothing.
         conn.drive(|_| ((), Actions::FLUSH));
     }
 
-    /// Takes the right to call the handler for this connection. `None`: somebody else has it, or all is over.
+    /// Acquires the right to call the handler for this connection. `None`: another thread has it, or the session is
+    /// over.
     #[inline]
     pub(crate) fn enter<'a>(&'a self, conn: &'a Arc<Connection<H::State>>) -> Option<Busy<'a, H>> {
-        // Lazily: a `Busy` that nobody needs would give back a right that somebody else has.
+        // Lazily: dropping an unneeded `Busy` would release a right that another thread holds.
         conn.enter().then(|| Busy { engine: self, conn })
+    }
+
+    /// Waits for the right that [`enter`](Engine::enter) acquires. `None`: the session is over.
+    pub(crate) async fn entered<'a>(
+        &'a self,
+        conn: &'a Arc<Connection<H::State>>,
+    ) -> Option<Busy<'a, H>> {
+        poll_fn(|cx| {
+            let busy = self.enter(conn);
+            if busy.is_some() || conn.flags.has(Flags::CLOSED) {
+                return Poll::Ready(busy);
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await
     }
 
     fn report_close(&self, conn: &Arc<Connection<H::State>>) {
         let reason = conn.inner.lock().session.reason();
-        tracing::trace!(?conn, %reason, "closed");
-        batch(|| self.handler.close(conn, reason));
+        tracing::trace!(target: log_target::SESSION, ?conn, %reason, "closed");
+        let _told = Told(self);
+        self.contain("close", || batch(|| self.handler.close(conn, reason)));
     }
 }
 
-/// Why a session was not opened, and its request.
-#[derive(Debug)]
-pub(crate) struct OpenError(pub(crate) Option<Box<Handshake>>, pub(crate) &'static str);
+/// Guard whose drop records that the close of a connection was reported to the handler, or that the handler panicked.
+struct Told<'a, H: Handler>(&'a Engine<H>);
 
-/// The right to call the handler for a connection. A close that happened meanwhile is reported at its end.
+impl<H: Handler> Drop for Told<'_, H> {
+    fn drop(&mut self) {
+        if self.0.unreported.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.reported.notify_waiters();
+        }
+    }
+}
+
+/// Reason for which a session was not opened, with its request.
+#[derive(Debug)]
+pub(crate) struct OpenError(
+    pub(crate) Option<Box<HandshakeRequest>>,
+    pub(crate) &'static str,
+);
+
+/// The right to call the handler for a connection. Its end reports a close that happened meanwhile.
 pub(crate) struct Busy<'a, H: Handler> {
     engine: &'a Engine<H>,
     conn: &'a Arc<Connection<H::State>>,
@@ -249,8 +308,8 @@ impl<H: Handler> Drop for Busy<'_, H> {
     }
 }
 
-impl<H: Handler> Host<H::State> for Engine<H> {
-    fn config(&self) -> &Config {
+impl<H: Handler> EngineContext<H::State> for Engine<H> {
+    fn config(&self) -> &EngineConfig {
         &self.config
     }
 
@@ -258,15 +317,25 @@ impl<H: Handler> Host<H::State> for Engine<H> {
         &self.times
     }
 
-    fn wheel(&self) -> &Wheel {
+    fn wheel(&self) -> &DeadlineQueue {
         &self.wheel
     }
 
     fn closed(&self, conn: &Arc<Connection<H::State>>, report: bool) {
+        // Before it leaves the count of connections: a caller that sees none left waits for this.
+        self.unreported.fetch_add(1, Ordering::AcqRel);
         self.table.remove(&conn.sid);
         if report && let Some(runtime) = self.runtime.get() {
             let conn = conn.clone();
             runtime.spawn(async move { conn.host.clone().report(&conn) });
+        }
+    }
+
+    fn burst(&self, full: &SendError) {
+        let what = "more is sent to a client before it can read than its outbox should hold";
+        match self.burst_log.hit(Instant::now()) {
+            Some(times) => tracing::warn!(target: log_target::SESSION, %full, times, "{what}"),
+            None => tracing::debug!(target: log_target::SESSION, %full, "{what}"),
         }
     }
 
@@ -289,14 +358,14 @@ impl<H: Handler> fmt::Debug for Engine<H> {
     }
 }
 
-/// Looks at each connection when it wants it: heartbeats, upgrades, closes, deadlines.
-async fn run_wheel<H: Handler>(wheel: Arc<Wheel>, engine: Weak<Engine<H>>) {
+/// Checks each connection when its tick comes: heartbeats, upgrades, closes, deadlines.
+async fn run_wheel<H: Handler>(wheel: Arc<DeadlineQueue>, engine: Weak<Engine<H>>) {
     loop {
-        // Not held while sleeping: the engine ends when its users are done with it.
+        // Not held while sleeping: the engine ends when its users drop it.
         let Some(strong) = engine.upgrade() else {
             return;
         };
-        match wheel.take_due(Instant::now()) {
+        match wheel.take_due(clock::now()) {
             Ok((tick, indices)) => look_at(&strong, tick, indices).await,
             Err(next) => {
                 drop(strong);
@@ -313,15 +382,15 @@ async fn run_wheel<H: Handler>(wheel: Arc<Wheel>, engine: Weak<Engine<H>>) {
 }
 
 async fn look_at<H: Handler>(engine: &Arc<Engine<H>>, tick: u64, indices: Vec<u32>) {
-    let now = Instant::now();
+    let now = clock::now();
     for (n, index) in indices.into_iter().enumerate() {
         if let Some(conn) = engine.table.at(index)
             && conn.tick(tick, now)
         {
             if let Some(_busy) = engine.enter(&conn) {
-                batch(|| engine.handler.deadline(&conn));
+                engine.contain("deadline", || batch(|| engine.handler.deadline(&conn)));
             } else if conn.is_open() {
-                // Its handler is at work: the next tick will do.
+                // The handler is busy with this connection: the next tick will do.
                 conn.set_deadline(Some(now));
             }
         }
@@ -340,7 +409,7 @@ mod tests {
     impl Handler for Nothing {
         type State = ();
 
-        fn accept(&self, _: &Handshake) {}
+        fn accept(&self, _: &HandshakeRequest) {}
         fn open(&self, _: &Arc<Connection<()>>) {}
         fn text(&self, _: &Arc<Connection<()>>, _: &str) {}
         fn binary(&self, _: &Arc<Connection<()>>, _: &[u8]) {}
@@ -353,7 +422,7 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
-        // Connections are under the scheduler in these tests; this one has only one thread.
+        // The scheduler of these tests runs connections; this one has only one thread.
         shuttle::check_random(
             move || {
                 let _runtime = runtime.enter();
@@ -364,8 +433,8 @@ mod tests {
     }
 
     fn only_one_at_a_time() {
-        let engine = Engine::new(Nothing, Config::default());
-        let handshake = Handshake::new(&http::Request::new(()));
+        let engine = Engine::new(Nothing, EngineConfig::default());
+        let handshake = HandshakeRequest::new(&http::Request::new(()));
         let conn = engine
             .open(
                 handshake,
@@ -375,7 +444,7 @@ mod tests {
                 Vec::new(),
             )
             .unwrap();
-        // Whoever opens a connection has the right first; asking in vain takes it from nobody.
+        // The thread that opens a connection has the right first; a failed attempt takes it from no thread.
         for _ in 0..3 {
             assert!(engine.enter(&conn).is_none());
         }

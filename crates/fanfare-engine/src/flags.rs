@@ -1,4 +1,4 @@
-//! The few facts about a connection that are read without its lock.
+//! Facts about a connection that are read without its lock.
 
 use crate::sync::{AtomicU8, Ordering};
 
@@ -9,7 +9,7 @@ pub(crate) struct Flags(AtomicU8);
 impl Flags {
     /// The session is over.
     pub(crate) const CLOSED: u8 = 1;
-    /// Nothing more is taken: closing or closed.
+    /// No more messages are accepted: closing or closed.
     pub(crate) const CLOSING: u8 = 1 << 1;
     /// A thread is calling the handler for this connection.
     pub(crate) const BUSY: u8 = 1 << 2;
@@ -19,6 +19,10 @@ impl Flags {
     pub(crate) const BLOCKED: u8 = 1 << 4;
     /// The client wants binary messages as base64 (Engine.IO v3 with `b64`).
     pub(crate) const BASE64: u8 = 1 << 5;
+    /// The session has a deadline for a heartbeat of the client.
+    pub(crate) const TIMED: u8 = 1 << 6;
+    /// Reading from the client is paused.
+    pub(crate) const PAUSED: u8 = 1 << 7;
 
     pub(crate) const fn new(bits: u8) -> Flags {
         Flags(AtomicU8::new(bits))

@@ -1,29 +1,82 @@
-//! What is known of a connection's first request, in one compact allocation.
+//! The first request of a connection, in one compact allocation.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use http::HeaderMap;
+use http::header::{
+    AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, ETAG, EXPIRES, FROM, HOST,
+    IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION, MAX_FORWARDS,
+    PROXY_AUTHORIZATION, REFERER, RETRY_AFTER, SERVER, USER_AGENT,
+};
+use http::{Extensions, HeaderMap, HeaderName};
 
-/// The address of the peer, as a request extension.
+/// Address of the peer, as a request extension.
 ///
 /// [`serve`](crate::serve) sets it. Behind another server, insert it into the request's extensions before the request
 /// reaches the [`EngineService`](crate::EngineService); without it the address of a handshake is unknown (`None`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RemoteAddr(pub SocketAddr);
 
-/// Whether the connection came in over TLS, as a request extension. Absent means no.
+/// Other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Peer {
+    /// A host with this address.
+    Address(SocketAddr),
+    /// A process on this machine, over a Unix socket.
+    Unix,
+}
+
+impl Peer {
+    /// Returns the address, if there is one.
+    pub fn address(self) -> Option<SocketAddr> {
+        match self {
+            Peer::Address(address) => Some(address),
+            Peer::Unix => None,
+        }
+    }
+
+    /// Returns the peer of a request: [`RemoteAddr`], or a Unix socket.
+    pub fn of(extensions: &Extensions) -> Option<Peer> {
+        let address = extensions.get::<RemoteAddr>();
+        let unix = extensions.get::<Peer>();
+        address
+            .map(|address| Peer::Address(address.0))
+            .or(unix.copied())
+    }
+
+    /// Sets this as the peer of a request.
+    pub fn insert(self, extensions: &mut Extensions) {
+        match self {
+            Peer::Address(address) => {
+                extensions.insert(RemoteAddr(address));
+            }
+            Peer::Unix => {
+                extensions.insert(Peer::Unix);
+            }
+        }
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Peer {
+        Peer::Address(address)
+    }
+}
+
+/// Whether the connection arrived over TLS, as a request extension. Absent means no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Secure(pub bool);
 
-/// What is known of a connection's first request.
+/// First request of a connection.
 ///
 /// Hyper's request head is not kept: the URL and the headers are copied into one allocation of their exact size.
 #[derive(Clone)]
-pub struct Handshake {
-    /// `url`, then per header: length of the name (u8; 0 = the next byte is an index into `KNOWN`), length of the
-    /// value (u16, big-endian), name, value.
+pub struct HandshakeRequest {
+    /// `url`, then per header: length of the name (u8; 0 = the next byte is an index into `KNOWN`), length of the value
+    /// (u16, big-endian), name, value.
     data: Box<[u8]>,
     url_len: u32,
     secure: bool,
@@ -31,7 +84,7 @@ pub struct Handshake {
     issued: SystemTime,
 }
 
-/// Names that nearly every browser or client sends: they cost two bytes.
+/// Names that nearly every browser or client sends: they take two bytes.
 const KNOWN: &[&str] = &[
     "accept",
     "accept-encoding",
@@ -67,13 +120,13 @@ const KNOWN: &[&str] = &[
     "x-real-ip",
 ];
 
-impl Handshake {
-    /// Copies what is needed from a request.
-    pub fn new<B>(request: &http::Request<B>) -> Handshake {
+impl HandshakeRequest {
+    /// Copies the needed parts of a request.
+    pub fn new<B>(request: &http::Request<B>) -> HandshakeRequest {
         let extensions = request.extensions();
         let address = extensions.get::<RemoteAddr>().map(|a| a.0);
         let secure = extensions.get::<Secure>().is_some_and(|s| s.0);
-        Handshake::from_parts(request.uri(), request.headers(), address, secure)
+        HandshakeRequest::from_parts(request.uri(), request.headers(), address, secure)
     }
 
     pub(crate) fn from_parts(
@@ -81,28 +134,28 @@ impl Handshake {
         headers: &HeaderMap,
         address: Option<SocketAddr>,
         secure: bool,
-    ) -> Handshake {
+    ) -> HandshakeRequest {
         let url = url(uri);
         let mut data = Vec::with_capacity(head_len(uri, headers));
         data.extend_from_slice(url.as_bytes());
-        for (name, value) in headers {
-            let (name, value) = (name.as_str(), value.as_bytes());
-            let (Ok(value_len), Ok(name_len)) =
-                (u16::try_from(value.len()), u8::try_from(name.len()))
-            else {
-                continue; // A single header of more than 64 KiB: servers refuse such heads anyway.
-            };
-            match KNOWN.binary_search(&name) {
-                Ok(index) => data.extend_from_slice(&[0, index as u8]),
-                Err(_) => data.push(name_len),
-            }
-            data.extend_from_slice(&value_len.to_be_bytes());
-            if !KNOWN.contains(&name) {
-                data.extend_from_slice(name.as_bytes());
-            }
-            data.extend_from_slice(value);
+        if !headers.contains_key(HOST)
+            && let Some(authority) = uri.authority()
+        {
+            write_header(&mut data, HOST.as_str(), authority.as_str().as_bytes());
         }
-        Handshake {
+        // The values of one name are adjacent.
+        let mut last: Option<(&HeaderName, usize)> = None;
+        for (name, value) in headers {
+            match last {
+                Some((before, at)) if before == name => join(&mut data, at, name, value.as_bytes()),
+                _ => {
+                    let at = data.len();
+                    let written = write_header(&mut data, name.as_str(), value.as_bytes());
+                    last = written.then_some((name, at));
+                }
+            }
+        }
+        HandshakeRequest {
             data: data.into_boxed_slice(),
             url_len: url.len() as u32,
             secure,
@@ -111,17 +164,17 @@ impl Handshake {
         }
     }
 
-    /// The path and query of the request, as sent.
+    /// Path and query of the request, as sent.
     pub fn url(&self) -> &str {
         std::str::from_utf8(&self.data[..self.url_len as usize]).unwrap_or("/")
     }
 
-    /// The query string of the request, without the `?`; empty if there is none.
+    /// Query string of the request, without the `?`; empty if there is none.
     pub fn query(&self) -> &str {
         self.url().split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// The value of a query parameter, percent-decoded. Of several with this name the last counts, as in Node.
+    /// Returns the value of a query parameter, percent-decoded. Of several with this name the last counts, as in Node.
     pub fn query_param(&self, name: &str) -> Option<String> {
         query_pairs(self.query())
             .filter(|(n, _)| n == name)
@@ -129,57 +182,132 @@ impl Handshake {
             .map(|(_, value)| value)
     }
 
-    /// The query parameters in their order, percent-decoded.
+    /// Returns the query parameters in their order, percent-decoded.
     pub fn query_params(&self) -> impl Iterator<Item = (String, String)> + '_ {
         query_pairs(self.query())
     }
 
-    /// The headers in the order in which the HTTP library keeps them; names are in lower case.
+    /// Returns the headers in the order in which the HTTP library keeps them; names are in lower case. As in Node, each
+    /// occurs once: a header that arrived in several fields (as cookies do, over HTTP/2) is joined, cookies with `; `,
+    /// others with `, `; of a header that is not a list, as `authorization`, the first field counts.
     pub fn headers(&self) -> Headers<'_> {
         Headers {
             rest: &self.data[self.url_len as usize..],
         }
     }
 
-    /// The first value of a header; `name` in lower case.
+    /// Returns the value of a header; `name` in lower case. Several fields are joined, see [`headers`](Self::headers).
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers()
             .find(|(n, _)| *n == name)
             .map(|(_, value)| value)
     }
 
-    /// The first value of a header as text, if it is UTF-8; `name` in lower case.
+    /// Returns the value of a header as text; `name` in lower case. UTF-8 stays as it is, everything else is read as
+    /// Latin-1, as Node does.
+    pub fn header_text(&self, name: &str) -> Option<Cow<'_, str>> {
+        let value = self.header(name)?;
+        Some(match std::str::from_utf8(value) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => Cow::Owned(value.iter().copied().map(char::from).collect()),
+        })
+    }
+
+    /// Returns the value of a header as text, if it is UTF-8; `name` in lower case. For all values see
+    /// [`header_text`](Self::header_text).
     pub fn header_str(&self, name: &str) -> Option<&str> {
         self.header(name)
             .and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The address of the peer, if the server knows it (see [`RemoteAddr`]).
+    /// Address of the peer, if the server knows it (see [`RemoteAddr`]).
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
-    /// Whether the request came in over TLS (see [`Secure`]).
-    pub fn secure(&self) -> bool {
+    /// Whether the request arrived over TLS (see [`Secure`]).
+    pub fn is_secure(&self) -> bool {
         self.secure
     }
 
     /// Whether the request is cross-domain: it has an `Origin` header.
-    pub fn xdomain(&self) -> bool {
+    pub fn is_xdomain(&self) -> bool {
         self.header("origin").is_some()
     }
 
-    /// When the request was received.
+    /// Time at which the request was received.
     pub fn issued(&self) -> SystemTime {
         self.issued
     }
+}
+
+/// Writes a header as [`Headers`] reads it. `false`: it is too long. (Servers reject heads with a header of more than
+/// 64 KiB anyway.)
+fn write_header(data: &mut Vec<u8>, name: &str, value: &[u8]) -> bool {
+    let (Ok(value_len), Ok(name_len)) = (u16::try_from(value.len()), u8::try_from(name.len()))
+    else {
+        return false;
+    };
+    let known = KNOWN.binary_search(&name);
+    match known {
+        Ok(index) => data.extend_from_slice(&[0, index as u8]),
+        Err(_) => data.push(name_len),
+    }
+    data.extend_from_slice(&value_len.to_be_bytes());
+    if known.is_err() {
+        data.extend_from_slice(name.as_bytes());
+    }
+    data.extend_from_slice(value);
+    true
+}
+
+/// Appends another value to the header that was written last, at `at`.
+fn join(data: &mut Vec<u8>, at: usize, name: &HeaderName, value: &[u8]) {
+    if is_single(name) {
+        return;
+    }
+    let separator: &[u8] = if name == COOKIE { b"; " } else { b", " };
+    let at = at + if data[at] == 0 { 2 } else { 1 };
+    let before = u16::from_be_bytes([data[at], data[at + 1]]);
+    let len = usize::from(before) + separator.len() + value.len();
+    let Ok(len) = u16::try_from(len) else {
+        return;
+    };
+    data[at..at + 2].copy_from_slice(&len.to_be_bytes());
+    data.extend_from_slice(separator);
+    data.extend_from_slice(value);
+}
+
+/// Whether only the first value of this header counts, as in Node: the header is not a list.
+fn is_single(name: &HeaderName) -> bool {
+    [
+        AGE,
+        AUTHORIZATION,
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        ETAG,
+        EXPIRES,
+        FROM,
+        HOST,
+        IF_MODIFIED_SINCE,
+        IF_UNMODIFIED_SINCE,
+        LAST_MODIFIED,
+        LOCATION,
+        MAX_FORWARDS,
+        PROXY_AUTHORIZATION,
+        REFERER,
+        RETRY_AFTER,
+        SERVER,
+        USER_AGENT,
+    ]
+    .contains(name)
 }
 
 fn url(uri: &http::Uri) -> &str {
     uri.path_and_query().map_or("/", |p| p.as_str())
 }
 
-/// About how many bytes the URL and the headers of a request have.
+/// Returns the approximate length of the URL and the headers of a request, in bytes.
 pub(crate) fn head_len(uri: &http::Uri, headers: &HeaderMap) -> usize {
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         4 + name.as_str().len() + value.len()
@@ -187,10 +315,10 @@ pub(crate) fn head_len(uri: &http::Uri, headers: &HeaderMap) -> usize {
     url(uri).len() + headers.iter().map(header).sum::<usize>()
 }
 
-impl Default for Handshake {
-    /// That of a request of which nothing is known.
+impl Default for HandshakeRequest {
+    /// Returns an empty request.
     fn default() -> Self {
-        Handshake {
+        HandshakeRequest {
             data: Box::default(),
             url_len: 0,
             secure: false,
@@ -200,7 +328,7 @@ impl Default for Handshake {
     }
 }
 
-impl fmt::Debug for Handshake {
+impl fmt::Debug for HandshakeRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither the query nor the headers: they hold secrets (sid, cookies, tokens).
         f.debug_struct("Handshake")
@@ -211,7 +339,7 @@ impl fmt::Debug for Handshake {
     }
 }
 
-/// The headers of a [`Handshake`]: pairs of a name in lower case and a value.
+/// Headers of a [`HandshakeRequest`]: pairs of a name in lower case and a value.
 #[derive(Clone, Debug)]
 pub struct Headers<'a> {
     rest: &'a [u8],
@@ -240,7 +368,7 @@ impl<'a> Iterator for Headers<'a> {
     }
 }
 
-/// The pairs of a query string, percent-decoded (`+` is a space), in their order.
+/// Returns the pairs of a query string in their order, percent-decoded (`+` is a space).
 pub(crate) fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
     query
         .split('&')
@@ -251,7 +379,7 @@ pub(crate) fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)>
         })
 }
 
-/// Decodes `%XX` and `+` as Node's `querystring` does: what is not a valid escape stays as it is.
+/// Decodes `%XX` and `+` as Node's `querystring` does: an invalid escape stays as it is.
 pub(crate) fn percent_decode(text: &str) -> String {
     if !text.bytes().any(|b| b == b'%' || b == b'+') {
         return text.to_owned();
@@ -279,7 +407,36 @@ pub(crate) fn percent_decode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
+
+    #[test]
+    fn values_in_several_pieces_are_joined_and_those_in_latin_1_are_read() {
+        let latin = HeaderValue::from_bytes(b"caf\xe9").unwrap();
+        let long = "y".repeat(65_000);
+        let request = http::Request::builder()
+            .uri("https://example.org/socket.io/")
+            .header("x-list", "a")
+            .header("cookie", "a=b")
+            .header("user-agent", "one")
+            .header("x-list", latin)
+            .header("user-agent", "two")
+            .header("cookie", "c=d")
+            .header("x-long", &long)
+            .header("x-long", &long)
+            .header("x-list", "")
+            .body(())
+            .unwrap();
+        let handshake = HandshakeRequest::new(&request);
+        assert_eq!(handshake.header_str("cookie"), Some("a=b; c=d"));
+        assert_eq!(handshake.header_str("x-list"), None);
+        assert_eq!(handshake.header_text("x-list").unwrap(), "a, caf\u{e9}, ");
+        assert_eq!(handshake.header_text("user-agent").unwrap(), "one");
+        assert_eq!(handshake.header_text("host").unwrap(), "example.org");
+        assert_eq!(handshake.header_str("x-long"), Some(long.as_str()));
+        assert_eq!(handshake.headers().count(), 5);
+    }
 
     #[test]
     fn known_names_are_sorted_for_the_search() {
@@ -297,7 +454,7 @@ mod tests {
             .header("X-Empty", "")
             .body(())
             .unwrap();
-        let handshake = Handshake::new(&request);
+        let handshake = HandshakeRequest::new(&request);
         assert_eq!(
             handshake.url(),
             "/socket.io/?EIO=4&token=a%20b+c&token=%zz&x"
@@ -311,9 +468,9 @@ mod tests {
         assert_eq!(handshake.query_param("y"), None);
         assert_eq!(handshake.header_str("x-own"), Some("1"));
         assert_eq!(handshake.header_str("x-empty"), Some(""));
-        assert_eq!(handshake.header_str("cookie"), Some("a=b"));
-        assert_eq!(handshake.headers().count(), 5);
-        assert!(!handshake.xdomain());
+        assert_eq!(handshake.header_str("cookie"), Some("a=b; c=d"));
+        assert_eq!(handshake.headers().count(), 4);
+        assert!(!handshake.is_xdomain());
         assert!(
             !format!("{handshake:?}").contains("a=b"),
             "no secrets in logs"

@@ -1,58 +1,69 @@
 //! The Engine.IO v4 server as a [`tower_service::Service`].
 //!
 //! Engine.IO carries messages between a client and a server over HTTP long-polling or WebSocket, and moves a session
-//! from the one to the other without losing or reordering anything. This crate implements the server: requests,
-//! sessions, heartbeat, the bounded outbox of each connection and broadcasts. What the messages mean is the business
-//! of the [`Handler`] above.
+//! from the one to the other without loss or reordering. This crate implements the server: requests, sessions,
+//! heartbeat, the bounded outbox of each connection and broadcasts. The [`Handler`] above it gives the messages their
+//! meaning.
 #![forbid(unsafe_code)]
 
 mod batch;
 mod broadcast;
+mod clock;
+mod coalesce_buffer;
 mod config;
 mod connection;
+mod contain;
+mod deadline_queue;
+mod encoded_message;
+mod encodings;
 mod engine;
 mod error;
+mod fields;
 mod flags;
-mod forms;
 mod handler;
 mod handshake;
 mod http_options;
-mod occasionally;
+mod log_target;
+mod log_throttle;
 mod outbox;
-mod prepared;
+mod outgoing_frames;
 mod proxy;
-mod refusal;
-mod run;
+mod query;
+mod rejection;
 mod scratch;
 mod serve;
 mod service;
+mod shared_segment;
 mod sid;
 mod sync;
 mod table;
 mod websocket;
-mod wheel;
 
 pub use batch::batch;
 pub use broadcast::{BroadcastOptions, BroadcastReport, broadcast};
-pub use config::{Config, SlowConsumer, Transports};
+pub use config::{EngineConfig, SlowConsumer};
 pub use connection::Connection;
+pub use contain::contain;
+pub use encoded_message::{EncodedMessage, MessageBuilder};
 pub use engine::Engine;
 pub use error::SendError;
-pub use fanfare_protocol::engine::CloseReason;
+pub use fanfare_protocol::engine::{CloseReason, Protocol, Transport, Transports};
 pub use fanfare_websocket::deflate::Config as PerMessageDeflate;
-pub use handler::{
-    AllowFuture, CloseMode, ConnectionError, GenerateIdFuture, Handler, Protocol, Transport,
+pub use handler::{AllowFuture, CloseMode, ConnectionError, GenerateIdFuture, Handler};
+pub use handshake::{HandshakeRequest, Headers, Peer, RemoteAddr, Secure};
+pub use http_options::{
+    ContentEncoding, Cookie, CookiePriority, Cors, CorsOrigin, HttpCompression, SameSite,
 };
-pub use handshake::{Handshake, Headers, RemoteAddr, Secure};
-pub use http_options::{ContentEncoding, Cookie, Cors, CorsOrigin, HttpCompression, SameSite};
-pub use occasionally::Occasionally;
-pub use prepared::{Prepared, PreparedBuf};
+pub use log_throttle::LogThrottle;
 pub use proxy::{ForwardedHeader, NetworkError, Networks, TrustedProxies};
-pub use refusal::HttpRefusal;
-pub use serve::{ServeBody, ServeBodyError, ServeOptions, serve, serve_connection};
+pub use rejection::HttpRejection;
+pub use serve::{
+    ServeBody, ServeBodyError, ServeOptions, bind, serve, serve_connection, serve_handshake,
+};
 pub use service::{EngineBody, EngineFuture, EngineService};
+pub(crate) use service::{Plain, Reply};
 
-/// Decoders that are not public otherwise, for the targets in `fuzz/`.
+/// Decoders that are otherwise private, for the targets in `fuzz/`.
 #[cfg(fuzzing)]
 pub mod fuzzing {
     pub use crate::proxy::fuzz_header as proxy_header;

@@ -1,4 +1,4 @@
-//! Session ids: 15 random bytes in 20 characters of base64url, or what the application makes.
+//! Session ids: 15 random bytes in 20 characters of base64url, or an id that the application makes.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -7,51 +7,51 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-const BYTES: usize = 15;
-const POOL: usize = BYTES * 64;
+const SID_BYTES: usize = 15;
+const RANDOM_POOL_BYTES: usize = SID_BYTES * 64;
 
-/// The secret handle of a session.
+/// Secret handle of a session.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Sid {
-    /// One of the usual length.
+    /// An id of the usual length.
     Short([u8; Sid::LEN]),
-    /// Another one that the application made.
+    /// Another id that the application made.
     Other(Arc<str>),
 }
 
 impl Sid {
     pub(crate) const LEN: usize = 20;
-    /// The longest that an application may make.
+    /// Maximum length of an id that an application may make.
     const MAX: usize = 128;
 
-    /// A new one, 120 bits from the operating system's generator.
+    /// Generates an id with 120 bits from the operating system's generator.
     pub(crate) fn random() -> Result<Sid, getrandom::Error> {
         thread_local! {
-            /// The kernel is asked for many at a time.
-            static RANDOM: RefCell<(usize, [u8; POOL])> = const { RefCell::new((POOL, [0; POOL])) };
+            /// Pool of random bytes: one call of the kernel fills it for many ids.
+            static RANDOM: RefCell<(usize, [u8; RANDOM_POOL_BYTES])> = const { RefCell::new((RANDOM_POOL_BYTES, [0; RANDOM_POOL_BYTES])) };
         }
         RANDOM.with_borrow_mut(|(used, pool)| {
-            if *used == POOL {
+            if *used == RANDOM_POOL_BYTES {
                 getrandom::fill(pool)?;
                 *used = 0;
             }
-            let bytes = &mut pool[*used..*used + BYTES];
+            let bytes = &mut pool[*used..*used + SID_BYTES];
             let mut sid = [0; Sid::LEN];
             let encoded = URL_SAFE_NO_PAD.encode_slice(&*bytes, &mut sid);
             debug_assert_eq!(encoded, Ok(Sid::LEN));
             bytes.fill(0);
-            *used += BYTES;
+            *used += SID_BYTES;
             Ok(Sid::Short(sid))
         })
     }
 
-    /// What the application made, if it can be a session id.
+    /// Accepts an id that the application made, if it is valid.
     pub(crate) fn parse(text: &str) -> Option<Sid> {
         let fits = !text.is_empty() && text.bytes().all(Self::may_hold);
         fits.then(|| Sid::sent(text)).flatten()
     }
 
-    /// What a client sent, to be looked up; whatever stands in it, it is only compared.
+    /// Accepts an id that a client sent. It is only looked up, so any text may stand in it.
     pub(crate) fn sent(text: &str) -> Option<Sid> {
         if text.len() > Sid::MAX {
             return None;
@@ -62,7 +62,7 @@ impl Sid {
         })
     }
 
-    /// What needs no escape in a URL (RFC 3986, section 2.3).
+    /// Whether this byte needs no escape in a URL (RFC 3986, section 2.3).
     fn may_hold(byte: u8) -> bool {
         byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte)
     }
@@ -77,7 +77,7 @@ impl Sid {
 
 impl fmt::Debug for Sid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Who knows the whole id has the session.
+        // The whole id gives access to the session.
         let text = self.as_str();
         write!(f, "{}…", &text[..text.len().min(4)])
     }

@@ -1,4 +1,4 @@
-//! The connections of an engine, by session id and by index.
+//! Table of an engine's connections, by session id and by index.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl<S: Send + Sync + 'static> Table<S> {
         (hash >> 48) as usize % SHARDS
     }
 
-    /// Adds the connection that `make` makes for the index it is given. `None`: there is one of this id.
+    /// Inserts the connection that `make` creates for the index it is given. `None`: the id is already in use.
     pub(crate) fn insert(
         &self,
         sid: &Sid,
@@ -112,7 +112,7 @@ impl<S: Send + Sync + 'static> Table<S> {
         slots.try_remove(key as usize)
     }
 
-    /// All connections, shard by shard.
+    /// Returns all connections of a shard.
     pub(crate) fn snapshot(&self, shard: usize) -> Option<Vec<Arc<Connection<S>>>> {
         let shard = self.shards.get(shard)?.lock();
         Some(shard.slots.iter().map(|(_, conn)| conn.clone()).collect())

@@ -1,20 +1,20 @@
-//! Bodies of requests that come later than their heads.
+//! Bodies of requests that arrive later than their heads.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
 
 use common::{Http, Server};
-use fanfare_engine::{CloseReason, Prepared};
+use fanfare_engine::{CloseReason, EncodedMessage};
 use futures_util::FutureExt;
 
-/// The head of a POST whose body has so many bytes.
+/// Returns the head of a POST with a body of this length.
 fn head(sid: &str, length: usize) -> String {
     format!(
         "POST /engine.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n"
     )
 }
 
-/// A server and the id of its only session, which polls.
+/// Starts a server and opens its only session, which polls; returns the session's id too.
 async fn session() -> (Server, String) {
     let mut server = Server::start().await;
     let sid = server.polling().await;
@@ -22,8 +22,8 @@ async fn session() -> (Server, String) {
     (server, sid)
 }
 
-/// Waits until the server has taken what was sent: it answers another connection only afterwards, or at the same time,
-/// and then what was sent lies with the kernel already.
+/// Waits until the server has read what was sent: it answers another connection only afterwards, or at the same time,
+/// and then the kernel has received it already.
 async fn seen(server: &Server) {
     server.request("GET", "EIO=4", "", "").await;
 }
@@ -56,7 +56,7 @@ async fn a_long_body_comes_whole() {
     http.raw(format!("4{text}").as_bytes()).await;
     assert_eq!(http.response().await.text(), "ok");
     assert!(server.text().await == text);
-    // The connection serves on.
+    // The connection stays usable.
     http.send(
         "POST",
         &format!("EIO=4&transport=polling&sid={sid}"),
@@ -92,7 +92,7 @@ async fn a_client_gone_within_a_body_has_lost_its_session() {
     assert_eq!(server.closed().await, CloseReason::TransportError);
 }
 
-/// Sends the head of a refused request, then the rest of its body and another request.
+/// Sends the head of a rejected request, then the rest of its body and another request.
 async fn refused(server: &Server, http: &mut Http, length: usize) {
     http.raw(head("unknown", length).as_bytes()).await;
     let response = http.response().await;
@@ -137,7 +137,7 @@ async fn a_body_that_is_too_long_is_refused_before_it_comes() {
     http.raw(head(&sid, 1_000_001).as_bytes()).await;
     assert_eq!(http.response().await.status, 413);
     http.ended().await;
-    // As in Node, the session lives on.
+    // As in Node, the session stays open.
     server.no_event();
 }
 
@@ -152,11 +152,11 @@ async fn a_poll_may_have_a_body_for_all_we_care() {
         .await;
     http.raw(&vec![b'x'; length]).await;
     seen(&server).await;
-    conn.send(&Prepared::text("here")).unwrap();
+    conn.send(&EncodedMessage::text("here")).unwrap();
     assert_eq!(http.response().await.text(), "4here");
     http.send("GET", &format!("EIO=4&transport=polling&sid={sid}"), "", "")
         .await;
-    conn.send(&Prepared::text("again")).unwrap();
+    conn.send(&EncodedMessage::text("again")).unwrap();
     assert_eq!(http.response().await.text(), "4again");
 }
 

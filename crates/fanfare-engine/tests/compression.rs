@@ -1,4 +1,4 @@
-//! Compressed answers of long-polling.
+//! Compressed long-polling responses.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -7,7 +7,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use common::{Conn, Response, Server};
-use fanfare_engine::{BroadcastOptions, HttpCompression, Prepared, broadcast};
+use fanfare_engine::{BroadcastOptions, EncodedMessage, HttpCompression, broadcast};
 
 fn decoded(response: &Response) -> String {
     let mut text = String::new();
@@ -54,8 +54,8 @@ async fn long_answers_are_compressed_as_the_client_likes() {
         #[cfg(feature = "brotli")]
         ("br", Some("br")),
     ] {
-        conn.send(&Prepared::text(&long)).unwrap();
-        conn.send(&Prepared::binary(&[1, 2, 3])).unwrap();
+        conn.send(&EncodedMessage::text(&long)).unwrap();
+        conn.send(&EncodedMessage::binary(&[1, 2, 3])).unwrap();
         let headers = format!("Accept-Encoding: {accepted}\r\n");
         let response = server.request("GET", &query, &headers, "").await;
         assert_eq!(response.header("content-encoding"), encoding, "{accepted}");
@@ -66,7 +66,7 @@ async fn long_answers_are_compressed_as_the_client_likes() {
         assert_eq!(decoded(&response), format!("4{long}\u{1e}bAQID"));
         assert_eq!(response.body.len() < 300, encoding.is_some());
     }
-    conn.send(&Prepared::text(&long)).unwrap();
+    conn.send(&EncodedMessage::text(&long)).unwrap();
     let response = server.request("GET", &query, "", "").await;
     assert_eq!(
         response.header("content-encoding"),
@@ -84,20 +84,23 @@ async fn short_answers_and_those_not_worth_it_are_not() {
     let long = "x".repeat(3000);
     let targets: Arc<[Conn]> = Arc::new([conn.clone()]);
     let raw = BroadcastOptions::default().compress(false);
-    let plain = |message: &str| conn.send(&Prepared::text(message).uncompressed()).unwrap();
-    let worth = |message: &str| conn.send(&Prepared::text(message)).unwrap();
+    let plain = |message: &str| {
+        conn.send(&EncodedMessage::text(message).uncompressed())
+            .unwrap();
+    };
+    let worth = |message: &str| conn.send(&EncodedMessage::text(message)).unwrap();
     let emits: [(&dyn Fn(), bool); 6] = [
         (&|| worth(&just_under), false),
         (&|| worth(&format!("{just_under}x")), true),
         (&|| plain(&long), false),
         (
             &|| {
-                let report = broadcast(&targets, &Prepared::text(&long), raw, None);
+                let report = broadcast(&targets, &EncodedMessage::text(&long), raw, None);
                 assert_eq!(report.recipients, 1);
             },
             false,
         ),
-        // One that is worth it is enough.
+        // One message that is worth compressing is enough.
         (
             &|| {
                 plain(&long);
@@ -131,14 +134,11 @@ async fn short_answers_and_those_not_worth_it_are_not() {
 #[tokio::test]
 async fn noise_is_sent_as_it_is() {
     let mut server = Server::with(|config| {
-        config.http_compression = Some(HttpCompression {
-            threshold: 0,
-            ..HttpCompression::default()
-        });
+        config.http_compression = Some(HttpCompression::new().threshold(0));
     })
     .await;
     let (query, conn) = session(&mut server).await;
-    conn.send(&Prepared::text("q")).unwrap();
+    conn.send(&EncodedMessage::text("q")).unwrap();
     let response = server
         .request("GET", &query, "Accept-Encoding: gzip\r\n", "")
         .await;
@@ -152,7 +152,7 @@ async fn noise_is_sent_as_it_is() {
 async fn it_can_be_switched_off() {
     let mut server = Server::with(|config| config.http_compression = None).await;
     let (query, conn) = session(&mut server).await;
-    conn.send(&Prepared::text(&"x".repeat(3000))).unwrap();
+    conn.send(&EncodedMessage::text(&"x".repeat(3000))).unwrap();
     let response = server
         .request("GET", &query, "Accept-Encoding: gzip\r\n", "")
         .await;

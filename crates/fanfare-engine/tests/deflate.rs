@@ -1,4 +1,4 @@
-//! permessage-deflate (RFC 7692), as connections use it.
+//! Compression of connections with permessage-deflate (RFC 7692).
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -7,31 +7,29 @@ use std::sync::Arc;
 
 use common::{Conn, Got, Server, WebSocket};
 use fanfare_engine::{
-    BroadcastOptions, CloseReason, PerMessageDeflate, Prepared, PreparedBuf, batch, broadcast,
+    BroadcastOptions, CloseReason, EncodedMessage, MessageBuilder, PerMessageDeflate, batch,
+    broadcast,
 };
 use fanfare_websocket::OpCode;
 
 const QUERY: &str = "EIO=4&transport=websocket";
-/// The first byte of a frame with a compressed text, and of one with a plain text.
+/// First byte of a frame with a compressed text, and of one with a plain text.
 const COMPRESSED: u8 = 0xC1;
 const PLAIN: u8 = 0x81;
 
-/// Each message by itself.
-const ALONE: PerMessageDeflate = PerMessageDeflate {
-    server_no_context_takeover: true,
-    client_no_context_takeover: true,
-    server_max_window_bits: 15,
-    client_max_window_bits: 15,
-    level: 6,
-    threshold: 1024,
-};
-/// With context takeover, and everything compressed.
-const TAKEOVER: PerMessageDeflate = PerMessageDeflate {
-    server_no_context_takeover: false,
-    client_no_context_takeover: false,
-    threshold: 0,
-    ..ALONE
-};
+/// Compression without context takeover.
+const ALONE: PerMessageDeflate = PerMessageDeflate::new()
+    .server_no_context_takeover(true)
+    .client_no_context_takeover(true)
+    .server_max_window_bits(15)
+    .client_max_window_bits(15)
+    .level(6)
+    .threshold(1024);
+/// Compression with context takeover, for messages of every length.
+const TAKEOVER: PerMessageDeflate = ALONE
+    .server_no_context_takeover(false)
+    .client_no_context_takeover(false)
+    .threshold(0);
 
 async fn start(config: PerMessageDeflate) -> Server {
     Server::with(|c| c.per_message_deflate = Some(config)).await
@@ -45,7 +43,7 @@ async fn connect(server: &mut Server, config: &PerMessageDeflate) -> (WebSocket,
     (ws, server.opened().await)
 }
 
-/// Text that has little to do with that of another seed.
+/// Returns text that has little in common with that of another seed.
 fn text(seed: u32, len: usize) -> String {
     let mut state = seed.wrapping_mul(2_654_435_761).max(1);
     (0..len)
@@ -66,7 +64,7 @@ async fn it_is_off_unless_asked_for() {
             .await
             .is_none()
     );
-    // And a compressed message of somebody who did not ask breaks the rules.
+    // A compressed message from a client that did not negotiate compression breaks the protocol.
     let mut ws = server.websocket().await;
     ws.http.raw(b"\xc1\x81\x01\x02\x03\x04\x00").await;
     assert_eq!(ws.got().await, Got::Close(1002));
@@ -77,12 +75,13 @@ async fn long_messages_are_compressed_both_ways() {
     let mut server = start(ALONE).await;
     let (mut ws, conn) = connect(&mut server, &ALONE).await;
     let long = "a long message ".repeat(500);
-    conn.send(&Prepared::text(&long)).unwrap();
-    conn.send(&Prepared::text("short")).unwrap();
+    conn.send(&EncodedMessage::text(&long)).unwrap();
+    conn.send(&EncodedMessage::text("short")).unwrap();
     conn.send_with(|buf| buf.text(|out| out.extend_from_slice(long.as_bytes())))
         .unwrap();
-    conn.send(&Prepared::binary(&[7; 5000])).unwrap();
-    conn.send(&Prepared::text(&long).uncompressed()).unwrap();
+    conn.send(&EncodedMessage::binary(&[7; 5000])).unwrap();
+    conn.send(&EncodedMessage::text(&long).uncompressed())
+        .unwrap();
     conn.send_with(|buf| {
         buf.uncompressed();
         buf.text(|out| out.extend_from_slice(long.as_bytes()));
@@ -115,9 +114,10 @@ async fn with_context_takeover_what_was_said_before_costs_nothing() {
     let (mut ws, conn) = connect(&mut server, &TAKEOVER).await;
     let once = text(1, 3000);
     for _ in 0..3 {
-        conn.send(&Prepared::text(&once)).unwrap();
-        // What is not compressed does not disturb the context.
-        conn.send(&Prepared::text(&once).uncompressed()).unwrap();
+        conn.send(&EncodedMessage::text(&once)).unwrap();
+        // An uncompressed message does not disturb the context.
+        conn.send(&EncodedMessage::text(&once).uncompressed())
+            .unwrap();
     }
     let mut sizes = Vec::new();
     for n in 0..6 {
@@ -139,26 +139,20 @@ async fn with_context_takeover_what_was_said_before_costs_nothing() {
 
 #[tokio::test]
 async fn a_smaller_window_is_kept_to() {
-    let config = PerMessageDeflate {
-        server_max_window_bits: 9,
-        ..TAKEOVER
-    };
+    let config = TAKEOVER.server_max_window_bits(9);
     let mut server = start(config).await;
     let (mut ws, conn) = connect(&mut server, &TAKEOVER).await;
-    // 600 bytes apart is out of a window of 512.
+    // A distance of 600 bytes is outside a window of 512.
     let message = format!("{0}{1}{0}", text(1, 300), text(2, 600));
     for _ in 0..2 {
-        conn.send(&Prepared::text(&message)).unwrap();
+        conn.send(&EncodedMessage::text(&message)).unwrap();
         assert_eq!(ws.text().await, format!("4{message}"));
     }
     assert!(ws.frames.last().unwrap().1 > 600, "{:?}", ws.frames);
-    // And one whose zlib cannot: nothing is compressed.
-    let tiny = PerMessageDeflate {
-        server_max_window_bits: 8,
-        ..TAKEOVER
-    };
+    // A window that zlib does not support: nothing is compressed.
+    let tiny = TAKEOVER.server_max_window_bits(8);
     let (mut ws, conn) = connect(&mut server, &tiny).await;
-    conn.send(&Prepared::text(&message)).unwrap();
+    conn.send(&EncodedMessage::text(&message)).unwrap();
     assert_eq!(ws.text().await, format!("4{message}"));
     assert_eq!(ws.frames.last().unwrap().0, PLAIN);
 }
@@ -179,7 +173,8 @@ async fn threads_that_send_at_once_do_not_spoil_the_context() {
             let conn = conn.clone();
             std::thread::spawn(move || {
                 for n in 0..EACH {
-                    let message = Prepared::text(&format!("{thread} {n} {}", text(thread, 400)));
+                    let message =
+                        EncodedMessage::text(&format!("{thread} {n} {}", text(thread, 400)));
                     match n % 3 {
                         0 => conn.send(&message).unwrap(),
                         1 => batch(|| conn.send(&message).unwrap()),
@@ -210,19 +205,13 @@ async fn threads_that_send_at_once_do_not_spoil_the_context() {
 #[tokio::test]
 async fn a_broadcast_reaches_everybody_in_the_form_they_understand() {
     let mut server = Server::with(|config| {
-        config.per_message_deflate = Some(PerMessageDeflate {
-            server_no_context_takeover: false,
-            ..ALONE
-        });
+        config.per_message_deflate = Some(ALONE.server_no_context_takeover(false));
         config.allow_eio3 = true;
     })
     .await;
     let (mut own, a) = connect(&mut server, &TAKEOVER).await;
     let (mut alone, b) = connect(&mut server, &ALONE).await;
-    let small = PerMessageDeflate {
-        server_max_window_bits: 10,
-        ..ALONE
-    };
+    let small = ALONE.server_max_window_bits(10);
     let (mut small, c) = connect(&mut server, &small).await;
     let mut plain = server.websocket().await;
     let d = server.opened().await;
@@ -236,7 +225,7 @@ async fn a_broadcast_reaches_everybody_in_the_form_they_understand() {
     let f = server.opened().await;
     let targets: Arc<[Conn]> = Arc::new([a, b, c, d, e, f]);
     let long = "to everybody ".repeat(200);
-    let mut buf = PreparedBuf::default();
+    let mut buf = MessageBuilder::default();
     buf.text(|out| out.extend_from_slice(long.as_bytes()));
     buf.binary(&[9; 2000]);
     let message = buf.finish();
@@ -281,10 +270,10 @@ async fn an_upgrade_negotiates_it_too() {
         .unwrap();
     ws.send("2probe").await;
     assert_eq!(ws.text().await, "3probe");
-    conn.send(&Prepared::text(&long)).unwrap();
+    conn.send(&EncodedMessage::text(&long)).unwrap();
     ws.send("5").await;
     assert!(matches!(server.event().await, common::Event::Upgraded));
-    conn.send(&Prepared::text(&long)).unwrap();
+    conn.send(&EncodedMessage::text(&long)).unwrap();
     for head in [PLAIN, COMPRESSED] {
         assert_eq!(ws.text().await, format!("4{long}"));
         assert_eq!(

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Event, Got, Server, WebSocket};
-use fanfare_engine::{CloseReason, Prepared, Protocol};
+use fanfare_engine::{CloseReason, EncodedMessage, Protocol};
 
 async fn server() -> Server {
     Server::with(|config| config.allow_eio3 = true).await
@@ -35,7 +35,7 @@ async fn payloads_carry_lengths_in_utf16_units() {
         .await;
     assert_eq!(posted.status, 200);
     assert_eq!(server.text().await, "hello");
-    // `€` is one unit and the face is two: this body claims 3 units for `4€` and half a face, which is an error.
+    // `€` is one unit and the emoji is two: this body claims 3 units for `4€` and half an emoji, which is an error.
     assert_eq!(server.closed().await, CloseReason::ParseError);
 }
 
@@ -56,8 +56,8 @@ async fn the_client_pings_and_gets_pongs() {
         "ok"
     );
     assert_eq!(server.text().await, "€😀");
-    conn.send(&Prepared::text("€")).unwrap();
-    conn.send(&Prepared::binary(&[1, 2, 3])).unwrap();
+    conn.send(&EncodedMessage::text("€")).unwrap();
+    conn.send(&EncodedMessage::binary(&[1, 2, 3])).unwrap();
     let got = server.request("GET", &query, "", "").await;
     assert_eq!(got.text(), "1:32:4€6:b4AQID");
     assert_eq!(
@@ -75,8 +75,8 @@ async fn clients_that_take_bytes_get_binary_payloads_and_send_them() {
     let sid = common::sid_of(open.text());
     let conn = server.opened().await;
     let query = format!("EIO=3&transport=polling&sid={sid}");
-    conn.send(&Prepared::text("hi")).unwrap();
-    conn.send(&Prepared::binary(&[200, 201])).unwrap();
+    conn.send(&EncodedMessage::text("hi")).unwrap();
+    conn.send(&EncodedMessage::binary(&[200, 201])).unwrap();
     let got = server.request("GET", &query, "", "").await;
     assert_eq!(got.header("content-type"), Some("application/octet-stream"));
     assert_eq!(
@@ -107,7 +107,7 @@ async fn websocket_binary_has_a_type_byte() {
     let conn = server.opened().await;
     ws.binary(&[4, 1, 2]).await;
     assert!(matches!(server.event().await, Event::Binary(data) if data == [1, 2]));
-    conn.send(&Prepared::binary(&[7; 200])).unwrap();
+    conn.send(&EncodedMessage::binary(&[7; 200])).unwrap();
     conn.send_with(|buf| buf.binary(&[8])).unwrap();
     let mut expected = vec![7; 201];
     expected[0] = 4;
@@ -126,7 +126,7 @@ async fn websocket_binary_is_base64_for_those_who_ask_for_it() {
     let mut ws = WebSocket::connect(server.address, query, "").await.unwrap();
     ws.text().await;
     let conn = server.opened().await;
-    let message = Prepared::build(|buf| {
+    let message = EncodedMessage::build(|buf| {
         buf.text(|out| out.extend_from_slice(b"hi"));
         buf.binary(&[1, 2, 3]);
     });
@@ -150,7 +150,7 @@ async fn each_transport_says_whether_binary_is_to_be_base64() {
             .await;
         let sid = common::sid_of(open.text());
         let conn = server.opened().await;
-        conn.send(&Prepared::binary(&[1])).unwrap();
+        conn.send(&EncodedMessage::binary(&[1])).unwrap();
         let query = format!("EIO=3&transport=polling&sid={sid}");
         let got = server.request("GET", &query, "", "").await;
         let body: &[u8] = match polling {
@@ -166,7 +166,7 @@ async fn each_transport_says_whether_binary_is_to_be_base64() {
         assert_eq!(ws.text().await, "3probe");
         ws.send("5").await;
         assert!(matches!(server.event().await, Event::Upgraded));
-        conn.send(&Prepared::binary(&[1])).unwrap();
+        conn.send(&EncodedMessage::binary(&[1])).unwrap();
         let expected = match websocket {
             "" => Got::Binary(vec![4, 1]),
             _ => Got::Text("b4AQ==".into()),
@@ -221,7 +221,7 @@ async fn pings_of_a_client_that_reads_nothing_are_not_all_answered() {
     assert_eq!(conn.pending_packets(), 100);
     let got = server.request("GET", &query, "", "").await;
     assert_eq!(got.text(), "1:3".repeat(100));
-    // One that reads is answered as ever.
+    // A client that reads gets its answer as before.
     server.request("POST", &query, text, "1:2").await;
     let got = server.request("GET", &query, "", "").await;
     assert_eq!(got.text(), "1:3");
@@ -247,7 +247,7 @@ async fn a_client_that_does_not_ping_after_an_upgrade_is_missed() {
     assert_eq!(ws.text().await, "3probe");
     ws.send("5").await;
     assert!(matches!(server.event().await, common::Event::Upgraded));
-    // As long as it pings it stays, longer than it might without.
+    // While it pings it stays open, for longer than it would without.
     let begin = std::time::Instant::now();
     while begin.elapsed() < Duration::from_millis(1500) {
         ws.send("2").await;

@@ -1,4 +1,4 @@
-//! What a handler learns of a connection besides its messages.
+//! Events of a connection other than its messages, as the handler sees them.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Event, Server, WebSocket};
-use fanfare_engine::{CloseReason, Prepared};
+use fanfare_engine::{CloseReason, EncodedMessage};
 use fanfare_websocket::OpCode;
 
 #[tokio::test]
@@ -38,6 +38,7 @@ async fn a_close_is_described() {
     let mut server = Server::with(|config| {
         config.limits.max_payload = 100;
         config.limits.outbox_bytes = 1000;
+        config.limits.burst_bytes = 0;
     })
     .await;
 
@@ -75,7 +76,7 @@ async fn a_close_is_described() {
         .send("POST", &query, "Content-Length: 5\r\n", "")
         .await;
     let response = server.request("POST", &query, "", "4x").await;
-    // Whichever of the two comes second.
+    // Either of the two may come second.
     if response.status == 200 {
         first.raw(b"4").await;
         drop(first);
@@ -93,8 +94,9 @@ async fn a_close_is_described() {
 
     server.polling().await;
     let conn = server.opened().await;
-    conn.send(&Prepared::text(&"x".repeat(900))).unwrap();
-    conn.send(&Prepared::text(&"x".repeat(900))).unwrap_err();
+    conn.send(&EncodedMessage::text(&"x".repeat(900))).unwrap();
+    conn.send(&EncodedMessage::text(&"x".repeat(900)))
+        .unwrap_err();
     assert_eq!(server.closed().await, CloseReason::TransportError);
     let description = conn.close_description().unwrap();
     assert!(description.contains("the limit is 1000"), "{description}");

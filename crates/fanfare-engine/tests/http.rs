@@ -1,10 +1,10 @@
-//! Every answer that is not a payload: status, headers and body, as Node's server gives them.
+//! Every response that is not a payload: status, headers and body, as Node's server gives them.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
 
 use common::{Event, Http, Server, UPGRADE, WebSocket};
-use fanfare_engine::CloseReason;
+use fanfare_engine::{CloseReason, Transport};
 
 #[tokio::test]
 async fn the_handshake_has_nodes_keys_in_nodes_order() {
@@ -233,7 +233,7 @@ async fn the_path_is_a_prefix() {
 
 #[tokio::test]
 async fn transports_can_be_switched_off() {
-    let server = Server::with(|config| config.transports.websocket = false).await;
+    let server = Server::with(|config| config.transports = [Transport::Polling].into()).await;
     let response = server
         .request("GET", "EIO=4&transport=polling", "", "")
         .await;
@@ -243,7 +243,7 @@ async fn transports_can_be_switched_off() {
             .await
             .is_err()
     );
-    let server = Server::with(|config| config.transports.polling = false).await;
+    let server = Server::with(|config| config.transports = [Transport::WebSocket].into()).await;
     assert_eq!(
         server
             .request("GET", "EIO=4&transport=polling", "", "")
@@ -284,7 +284,7 @@ async fn a_body_that_is_too_long_gets_413_and_the_session_lives() {
     let query = format!("EIO=4&transport=polling&sid={sid}");
     let response = server.request("POST", &query, "", "4123456789X").await;
     assert_eq!((response.status, response.text()), (413, ""));
-    // Without a length it is found out while reading.
+    // Without a length the server detects it while reading.
     let mut http = Http::connect(server.address).await;
     let head = format!(
         "POST /engine.io/?{query} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -330,4 +330,17 @@ async fn a_head_that_is_too_long_to_be_kept_gets_431() {
     let long = format!("{query}&x={}", "x".repeat(500));
     assert_eq!(server.request("GET", &long, "", "").await.status, 431);
     assert_eq!(server.engine.connections(), 1);
+}
+
+#[tokio::test]
+async fn jsonp_is_refused_clearly() {
+    let server = Server::start().await;
+    for query in ["EIO=4&transport=polling&j=0", "EIO=4&transport=polling&j"] {
+        let response = server.request("GET", query, "", "").await;
+        assert_eq!(response.status, 400);
+        assert_eq!(
+            response.text(),
+            r#"{"code":3,"message":"JSONP is not supported"}"#
+        );
+    }
 }

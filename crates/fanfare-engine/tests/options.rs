@@ -1,4 +1,4 @@
-//! `cors`, `cookie`, and the handler's say in handshakes and headers.
+//! `cors`, `cookie`, and the handler's influence on handshakes and headers.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -6,13 +6,16 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::{Server, UPGRADE};
+use std::time::Duration;
+
 use fanfare_engine::{
-    AllowFuture, CloseReason, Config, Connection, ConnectionError, Cookie, Cors, CorsOrigin,
-    Engine, GenerateIdFuture, Handler, Handshake, Prepared, ServeOptions, serve,
+    AllowFuture, CloseReason, Connection, ConnectionError, Cookie, Cors, CorsOrigin,
+    EncodedMessage, Engine, EngineConfig, GenerateIdFuture, Handler, HandshakeRequest,
+    ServeOptions, serve,
 };
 use http::{HeaderMap, HeaderValue};
 
-/// Code, message and context of each refusal.
+/// Code, message and context of each rejection.
 type Refusals = Vec<(u8, String, &'static str)>;
 
 #[derive(Clone, Default)]
@@ -21,13 +24,13 @@ struct Gatekeeper(Arc<Mutex<Refusals>>);
 impl Handler for Gatekeeper {
     type State = ();
 
-    fn accept(&self, _: &Handshake) {}
+    fn accept(&self, _: &HandshakeRequest) {}
     fn open(&self, _: &Arc<Connection<()>>) {}
     fn text(&self, _: &Arc<Connection<()>>, _: &str) {}
     fn binary(&self, _: &Arc<Connection<()>>, _: &[u8]) {}
     fn close(&self, _: &Arc<Connection<()>>, _: CloseReason) {}
 
-    fn allow_request(&self, handshake: &Handshake) -> Option<AllowFuture> {
+    fn allow_request(&self, handshake: &HandshakeRequest) -> Option<AllowFuture> {
         let token = handshake.query_param("token");
         Some(Box::pin(async move {
             tokio::task::yield_now().await;
@@ -39,7 +42,7 @@ impl Handler for Gatekeeper {
         }))
     }
 
-    fn generate_id(&self, handshake: &Handshake) -> Option<GenerateIdFuture> {
+    fn generate_id(&self, handshake: &HandshakeRequest) -> Option<GenerateIdFuture> {
         let id = handshake.query_param("id")?;
         Some(Box::pin(async move {
             tokio::task::yield_now().await;
@@ -50,11 +53,12 @@ impl Handler for Gatekeeper {
         }))
     }
 
-    fn headers(&self, _: &Handshake, headers: &mut HeaderMap, initial: bool) {
+    fn headers(&self, _: &HandshakeRequest, headers: &mut HeaderMap, initial: bool) -> bool {
         headers.insert(
             "x-initial",
             HeaderValue::from_static(if initial { "yes" } else { "no" }),
         );
+        true
     }
 
     fn connection_error(&self, error: &ConnectionError<'_>) {
@@ -66,7 +70,7 @@ impl Handler for Gatekeeper {
 }
 
 async fn start(handler: Gatekeeper) -> std::net::SocketAddr {
-    let mut config = Config::default();
+    let mut config = EngineConfig::default();
     config.path = "/engine.io/".to_owned();
     let engine = Engine::new(handler, config);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -187,12 +191,15 @@ async fn the_cookie_is_set_by_the_polling_handshake_only() {
 #[tokio::test]
 async fn other_origins_are_let_in_as_configured() {
     let server = Server::with(|config| {
-        config.cors = Some(Cors {
-            origin: CorsOrigin::List(vec!["https://a.example".into(), "https://b.example".into()]),
-            credentials: true,
-            max_age: Some(60),
-            ..Cors::default()
-        });
+        config.cors = Some(
+            Cors::new()
+                .origin(CorsOrigin::List(vec![
+                    "https://a.example".into(),
+                    "https://b.example".into(),
+                ]))
+                .credentials(true)
+                .max_age(Duration::from_secs(60)),
+        );
     })
     .await;
     let asks = "Origin: https://b.example\r\nAccess-Control-Request-Headers: x-token\r\n";
@@ -236,7 +243,7 @@ async fn other_origins_are_let_in_as_configured() {
         ),
         (200, None)
     );
-    // Errors carry the headers, too: the browser shows them to the client.
+    // Errors carry the headers too: the browser shows them to the client.
     let response = server.request("GET", "EIO=4&transport=no", asks, "").await;
     assert_eq!(response.status, 400);
     assert_eq!(
@@ -288,7 +295,7 @@ async fn the_application_may_make_the_session_ids() {
             "{query}"
         );
     }
-    // Over WebSocket an id that is taken is found out when the handshake is over.
+    // Over WebSocket a duplicate id is detected after the handshake.
     let mut ws = common::WebSocket::connect(address, &format!("{websocket}&id=ws"), "")
         .await
         .unwrap();
@@ -305,7 +312,7 @@ async fn the_application_may_make_the_session_ids() {
 #[tokio::test]
 async fn sessions_may_begin_with_a_message_of_the_server() {
     let server = Server::with(|config| {
-        config.initial_packet = Some(Prepared::text("welcome"));
+        config.initial_packet = Some(EncodedMessage::text("welcome"));
     })
     .await;
     let response = server
@@ -342,10 +349,7 @@ async fn the_slash_behind_the_path() {
 #[tokio::test]
 async fn a_preflight_may_go_on_to_its_usual_answer() {
     let server = Server::with(|config| {
-        config.cors = Some(Cors {
-            preflight_continue: true,
-            ..Cors::default()
-        });
+        config.cors = Some(Cors::new().preflight_continue(true));
     })
     .await;
     let response = server

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Event, Http, Server};
-use fanfare_engine::{CloseMode, CloseReason, Prepared};
+use fanfare_engine::{CloseMode, CloseReason, EncodedMessage};
 
 struct Client {
     get: Http,
@@ -67,8 +67,8 @@ async fn a_post_delivers_its_packets_in_order() {
 async fn a_get_takes_what_waits_or_waits_itself() {
     let mut server = Server::start().await;
     let (mut client, conn) = Client::open(&mut server).await;
-    conn.send(&Prepared::text("one")).unwrap();
-    conn.send(&Prepared::binary(&[1, 2, 3, 4])).unwrap();
+    conn.send(&EncodedMessage::text("one")).unwrap();
+    conn.send(&EncodedMessage::binary(&[1, 2, 3, 4])).unwrap();
     conn.send_with(|buf| buf.text(|out| out.extend_from_slice("é".as_bytes())))
         .unwrap();
     assert_eq!(conn.pending_packets(), 3);
@@ -77,7 +77,7 @@ async fn a_get_takes_what_waits_or_waits_itself() {
     assert_eq!((conn.pending_bytes(), conn.pending_packets()), (0, 0));
     client.get().await;
     while !client_waits(&conn).await {}
-    conn.send(&Prepared::text("two")).unwrap();
+    conn.send(&EncodedMessage::text("two")).unwrap();
     assert_eq!(client.got().await, "4two");
 }
 
@@ -91,7 +91,7 @@ async fn what_a_post_causes_comes_in_one_answer() {
     client.get().await;
     client.post("4a\x1e4b\x1e4c").await;
     let mut got = client.got().await;
-    // The GET may arrive after the POST was handled; all three are in one answer either way.
+    // The GET may arrive after the POST was handled; all three are in one response either way.
     assert_eq!(std::mem::take(&mut got), "4a\x1e4b\x1e4c");
 }
 
@@ -113,7 +113,7 @@ async fn overlapping_gets_close_the_session() {
     assert_eq!(server.engine.connections(), 0);
 }
 
-/// Whether a GET waits, as far as can be seen from outside: a volatile message may go.
+/// Whether a GET waits, as far as it is visible from outside: a volatile message may leave.
 async fn client_waits(conn: &common::Conn) -> bool {
     tokio::task::yield_now().await;
     conn.is_writable()
@@ -133,7 +133,7 @@ async fn overlapping_posts_close_the_session() {
             .as_bytes(),
         )
         .await;
-    // The first is under way once a second is refused.
+    // The first POST is in progress as soon as a second one is rejected.
     loop {
         let mut second = server.http().await;
         second.send("POST", &client.query, "", "4b").await;
@@ -183,7 +183,7 @@ async fn a_close_packet_ends_the_session_and_its_get() {
     assert_eq!(client.got().await, "6");
     assert_eq!(server.closed().await, CloseReason::TransportClose);
     assert!(!conn.is_open());
-    assert!(conn.send(&Prepared::text("late")).is_err());
+    assert!(conn.send(&EncodedMessage::text("late")).is_err());
 }
 
 #[tokio::test]
@@ -211,10 +211,10 @@ async fn a_ping_from_the_client_is_an_error() {
 async fn close_goes_out_after_what_waits() {
     let mut server = Server::start().await;
     let (mut client, conn) = Client::open(&mut server).await;
-    conn.send(&Prepared::text("last")).unwrap();
+    conn.send(&EncodedMessage::text("last")).unwrap();
     conn.close(CloseMode::Flush, CloseReason::ForcedClose);
     assert!(!conn.is_open());
-    // Not in one body: the official client would close before it hands `last` on.
+    // Not in one body: the official client would close before it delivers `last`.
     client.get().await;
     assert_eq!(client.got().await, "4last");
     client.get().await;

@@ -1,4 +1,4 @@
-//! Broadcasts of one batch to the same audience, which outboxes share.
+//! Broadcasts of one batch to the same audience, which outboxes share as shared segments.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -6,7 +6,9 @@ mod common;
 use std::sync::Arc;
 
 use common::{Got, Server, WebSocket};
-use fanfare_engine::{BroadcastOptions, BroadcastReport, Prepared, SlowConsumer, batch, broadcast};
+use fanfare_engine::{
+    BroadcastOptions, BroadcastReport, EncodedMessage, SlowConsumer, batch, broadcast,
+};
 use parking_lot::Mutex;
 
 type Conns = Arc<[common::Conn]>;
@@ -24,7 +26,7 @@ async fn clients(server: &mut Server) -> (Vec<WebSocket>, Conns) {
 
 fn emit(targets: &Conns, text: &str, skip: Option<&common::Conn>) -> BroadcastReport {
     let options = BroadcastOptions::default();
-    broadcast(targets, &Prepared::text(text), options, skip)
+    broadcast(targets, &EncodedMessage::text(text), options, skip)
 }
 
 #[tokio::test]
@@ -39,7 +41,7 @@ async fn a_batch_of_broadcasts_and_messages_keeps_its_order() {
             let text = format!("{n}");
             match n % 7 {
                 0 => {
-                    conns[skipped].send(&Prepared::text(&text)).unwrap();
+                    conns[skipped].send(&EncodedMessage::text(&text)).unwrap();
                     expected[skipped].push(text);
                 }
                 1 => {
@@ -72,7 +74,8 @@ async fn a_batch_of_broadcasts_and_messages_keeps_its_order() {
     }
 }
 
-/// The guarantee of `docs/decisions/0002-order-across-threads.md`, where broadcasts are appended to a run.
+/// Checks the guarantee of `docs/decisions/0002-order-across-threads.md` for broadcasts that are appended to a shared
+/// segment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_emitted_under_one_lock_has_one_order() {
     const ROUNDS: usize = 400;
@@ -87,9 +90,9 @@ async fn what_is_emitted_under_one_lock_has_one_order() {
                     batch(|| {
                         for step in 0..=(round + thread) % 4 {
                             let mut number = number.lock();
-                            let text = Prepared::text(&number.to_string());
+                            let text = EncodedMessage::text(&number.to_string());
                             if step == 2 {
-                                // The same for every recipient, not by way of a run.
+                                // The same for every recipient, without a shared segment.
                                 for conn in conns.iter() {
                                     conn.send(&text).unwrap();
                                 }
@@ -133,8 +136,10 @@ async fn a_run_grows_no_further_than_the_fullest_outbox() {
     let (mut sockets, conns) = clients(&mut server).await;
     let mut accepted = 0;
     batch(|| {
-        // One outbox is fuller than the others.
-        conns[0].send(&Prepared::text(&"x".repeat(1000))).unwrap();
+        // One outbox has less capacity left than the others.
+        conns[0]
+            .send(&EncodedMessage::text(&"x".repeat(1000)))
+            .unwrap();
         for n in 0..100 {
             let report = emit(&conns, &format!("{n:0>97}"), None);
             assert_eq!(report.recipients, MEMBERS);
@@ -175,10 +180,10 @@ async fn a_connection_that_closes_within_the_batch_holds_nobody_up() {
         emit(&conns, "b", None);
     });
     for (n, socket) in sockets.iter_mut().enumerate() {
+        assert_eq!(socket.got().await, Got::Text("4a".to_owned()));
         if n == 3 {
             assert_eq!(socket.got().await, Got::Close(1005));
         } else {
-            assert_eq!(socket.got().await, Got::Text("4a".to_owned()));
             assert_eq!(socket.got().await, Got::Text("4b".to_owned()));
         }
     }

@@ -1,4 +1,4 @@
-//! From polling to WebSocket.
+//! Upgrades from polling to WebSocket.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Event, Got, Http, Server, WebSocket};
-use fanfare_engine::{CloseMode, CloseReason, Prepared, Transport};
+use fanfare_engine::{CloseMode, CloseReason, EncodedMessage, Transport};
 
 struct Client {
     get: Http,
@@ -44,8 +44,8 @@ async fn an_upgrade_moves_the_session_and_what_waits() {
     assert_eq!(ws.text().await, "3probe");
     // The GET is ended so that the client can pause.
     assert_eq!(client.get.response().await.text(), "6");
-    conn.send(&Prepared::text("while paused")).unwrap();
-    conn.send(&Prepared::binary(&[1, 2])).unwrap();
+    conn.send(&EncodedMessage::text("while paused")).unwrap();
+    conn.send(&EncodedMessage::binary(&[1, 2])).unwrap();
     assert_eq!(conn.transport(), Transport::Polling);
     ws.send("5").await;
     ws.send("4first").await;
@@ -54,7 +54,7 @@ async fn an_upgrade_moves_the_session_and_what_waits() {
     assert!(matches!(server.event().await, Event::Upgraded));
     assert_eq!(server.text().await, "first");
     assert_eq!(conn.transport(), Transport::WebSocket);
-    // Later polling requests are told so.
+    // Later polling requests are rejected with that reason.
     for method in ["GET", "POST"] {
         let response = server.request(method, &client.query, "", "").await;
         assert_eq!(
@@ -62,7 +62,7 @@ async fn an_upgrade_moves_the_session_and_what_waits() {
             (400, r#"{"code":3,"message":"Bad request"}"#)
         );
     }
-    conn.send(&Prepared::text("after")).unwrap();
+    conn.send(&EncodedMessage::text("after")).unwrap();
     assert_eq!(ws.text().await, "4after");
     server.no_event();
 }
@@ -79,7 +79,7 @@ async fn a_get_in_flight_at_the_switch_is_released() {
     ws.send("5").await;
     assert_eq!(client.get.response().await.text(), "6");
     assert!(matches!(server.event().await, Event::Upgraded));
-    conn.send(&Prepared::text("hi")).unwrap();
+    conn.send(&EncodedMessage::text("hi")).unwrap();
     assert_eq!(ws.text().await, "4hi");
 }
 
@@ -96,8 +96,9 @@ async fn a_post_in_flight_at_the_switch_comes_first() {
         client.query
     );
     post.raw(head.as_bytes()).await;
-    // `Expect` would tell; here the second POST's refusal shows that the first is under way. It must not be tried on
-    // this session, so wait for the server to have read the head: a request on the same connection cannot overtake.
+    // `Expect` would show it; here the rejection of the second POST shows that the first is in progress. It must not be
+    // tried on this session, so wait until the server has read the head: a request on the same connection cannot
+    // overtake it.
     post.raw(b"4po").await;
     let mut other = server.http().await;
     other.send("GET", "EIO=4&transport=nope", "", "").await;
@@ -118,7 +119,7 @@ async fn a_post_in_flight_at_the_switch_comes_first() {
         }
     }
     assert!(upgraded);
-    // Either the POST was under way and came first, or it came after the switch and was refused.
+    // Either the POST was in progress and came first, or it came after the switch and was rejected.
     let response = post.response().await;
     assert_eq!(posted, response.status == 200, "{response:?}");
 }
@@ -149,10 +150,10 @@ async fn a_failed_probe_leaves_the_session_to_polling() {
     assert_eq!(wrong.got().await, Got::Close(1005));
     let gone = probe(&server, &client.sid).await;
     drop(gone);
-    conn.send(&Prepared::text("still polling")).unwrap();
+    conn.send(&EncodedMessage::text("still polling")).unwrap();
     client.get.send("GET", &client.query, "", "").await;
     assert_eq!(client.get.response().await.text(), "4still polling");
-    // And another may try, as soon as the server has seen the end of the last.
+    // Another WebSocket may probe as soon as the server has seen the end of the last one.
     loop {
         let mut ws = probe(&server, &client.sid).await;
         ws.send("2probe").await;
@@ -177,7 +178,7 @@ async fn an_upgrade_that_takes_too_long_costs_only_the_probe() {
     assert_eq!(ws.text().await, "3probe");
     assert_eq!(ws.got().await, Got::Close(1005));
     assert!(conn.is_open());
-    conn.send(&Prepared::text("alive")).unwrap();
+    conn.send(&EncodedMessage::text("alive")).unwrap();
     client.get.send("GET", &client.query, "", "").await;
     assert_eq!(client.get.response().await.text(), "4alive");
 }
@@ -201,7 +202,7 @@ async fn a_session_closing_during_an_upgrade_flushes_over_the_websocket() {
     let mut ws = probe(&server, &client.sid).await;
     ws.send("2probe").await;
     assert_eq!(ws.text().await, "3probe");
-    conn.send(&Prepared::text("last")).unwrap();
+    conn.send(&EncodedMessage::text("last")).unwrap();
     conn.close(CloseMode::Flush, CloseReason::ForcedClose);
     ws.send("5").await;
     assert_eq!(ws.text().await, "4last");

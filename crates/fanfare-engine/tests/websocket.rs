@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Event, Got, Server, WebSocket};
-use fanfare_engine::{CloseMode, CloseReason, Prepared, Transport};
+use fanfare_engine::{CloseMode, CloseReason, EncodedMessage, Transport};
 use fanfare_websocket::OpCode;
 
 #[tokio::test]
@@ -28,8 +28,8 @@ async fn opens_with_the_open_packet_and_carries_messages() {
     assert_eq!(server.text().await, "hello");
     ws.binary(&[0, 255]).await;
     assert!(matches!(server.event().await, Event::Binary(data) if data == [0, 255]));
-    conn.send(&Prepared::text("to you")).unwrap();
-    conn.send(&Prepared::binary(&[7; 300])).unwrap();
+    conn.send(&EncodedMessage::text("to you")).unwrap();
+    conn.send(&EncodedMessage::binary(&[7; 300])).unwrap();
     assert_eq!(ws.text().await, "4to you");
     assert_eq!(ws.got().await, Got::Binary(vec![7; 300]));
 }
@@ -57,7 +57,7 @@ async fn big_messages_pass_up_to_the_limit() {
     let big = "x".repeat(999_999);
     ws.send(&format!("4{big}")).await;
     assert_eq!(server.text().await, big);
-    conn.send(&Prepared::text(&big)).unwrap();
+    conn.send(&EncodedMessage::text(&big)).unwrap();
     assert_eq!(ws.text().await.len(), 1_000_000);
     ws.send(&format!("4{big}x")).await;
     assert_eq!(ws.got().await, Got::Close(1009));
@@ -150,7 +150,7 @@ async fn pings_and_misses_the_pong() {
     assert_eq!(server.closed().await, CloseReason::PingTimeout);
 }
 
-/// The next ping comes after the interval, however long the server would have waited for the pong.
+/// The next ping is sent after the interval, even if the server would wait longer for the pong.
 #[tokio::test]
 async fn pings_at_the_interval_although_the_timeout_is_longer() {
     for polling in [false, true] {
@@ -187,9 +187,9 @@ async fn close_flushes_then_sends_a_close_frame() {
     let mut ws = server.websocket().await;
     let conn = server.opened().await;
     fanfare_engine::batch(|| {
-        conn.send(&Prepared::text("last words")).unwrap();
+        conn.send(&EncodedMessage::text("last words")).unwrap();
         conn.close(CloseMode::Flush, CloseReason::ForcedClose);
-        assert!(conn.send(&Prepared::text("more")).is_err());
+        assert!(conn.send(&EncodedMessage::text("more")).is_err());
     });
     assert_eq!(ws.text().await, "4last words");
     assert_eq!(ws.got().await, Got::Close(1005));
@@ -203,7 +203,7 @@ async fn close_flushes_then_sends_a_close_frame() {
 #[tokio::test]
 async fn close_from_within_the_handler_lets_its_answer_out() {
     let bye: common::OnText = Box::new(|conn, _| {
-        conn.send(&Prepared::text("bye")).unwrap();
+        conn.send(&EncodedMessage::text("bye")).unwrap();
         conn.close(CloseMode::Flush, CloseReason::ForcedClose);
     });
     let mut server = Server::handling(|_| {}, Some(bye)).await;

@@ -1,6 +1,6 @@
 //! `#[derive(Contract)]`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::meta::ParseNestedMeta;
 use syn::punctuated::Punctuated;
@@ -8,12 +8,12 @@ use syn::{Error, LitStr, Path, Result, Token, Type, parenthesized};
 
 use crate::item::{Declared, Once};
 
-/// `library`: the crate through which the macro is used.
+/// Implements the traits of a contract; `library` is the crate through which the macro is used.
 pub(crate) fn expand(library: TokenStream, item: TokenStream) -> TokenStream {
     derive(library, item).unwrap_or_else(Error::into_compile_error)
 }
 
-/// The ways that events go, and the trait of each.
+/// Directions of events, and the trait of each.
 const WAYS: [(&str, &str); 3] = [
     ("from_clients", "FromClients"),
     ("from_server", "FromServer"),
@@ -25,6 +25,7 @@ fn derive(library: TokenStream, item: TokenStream) -> Result<TokenStream> {
         attributes,
         name: ident,
         generics,
+        ..
     } = Declared::parse(item, "a contract")?;
     if !generics.params.is_empty() {
         return Err(Error::new_spanned(
@@ -34,6 +35,7 @@ fn derive(library: TokenStream, item: TokenStream) -> Result<TokenStream> {
     }
     let mut namespace = Once::<LitStr>::new();
     let mut data = Once::<Type>::new();
+    let mut auth = Once::<Type>::new();
     let mut library = (library, Once::<Path>::new());
     let mut ways = [const { Vec::<Type>::new() }; WAYS.len()];
     for attribute in attributes.iter().filter(|a| a.path().is_ident("contract")) {
@@ -46,12 +48,14 @@ fn derive(library: TokenStream, item: TokenStream) -> Result<TokenStream> {
                 namespace.set(&meta.path, meta.value()?.parse()?)
             } else if meta.path.is_ident("data") {
                 data.set(&meta.path, meta.value()?.parse()?)
+            } else if meta.path.is_ident("auth") {
+                auth.set(&meta.path, meta.value()?.parse()?)
             } else if meta.path.is_ident("crate") {
                 library.1.set(&meta.path, meta.value()?.parse()?)
             } else {
                 Err(meta.error(
                     "a contract has `namespace = \"/…\"`, `from_clients(…)`, `from_server(…)`, `between_servers(…)`, \
-                     `data = Type` and `crate = path`, and nothing else",
+                     `auth = Type`, `data = Type` and `crate = path`, and nothing else",
                 ))
             }
         })?;
@@ -69,8 +73,10 @@ fn derive(library: TokenStream, item: TokenStream) -> Result<TokenStream> {
     };
     let library = library.1.0.map_or(library.0, |path| quote!(#path));
     let data = data.0.map_or_else(|| quote!(()), |data| quote!(#data));
+    let auth = auth.0.map_or_else(|| quote!(()), |auth| quote!(#auth));
+    let visit = visit(&library, &ident, &ways, &auth);
     let events = WAYS.iter().zip(&ways).map(|((_, name), events)| {
-        let way = syn::Ident::new(name, proc_macro2::Span::call_site());
+        let way = Ident::new(name, Span::call_site());
         quote! {
             #(#[automatically_derived] impl #library::typed::#way<#ident> for #events {})*
             const _: () = #library::typed::distinct(
@@ -83,12 +89,67 @@ fn derive(library: TokenStream, item: TokenStream) -> Result<TokenStream> {
         impl #library::typed::Contract for #ident {
             const NAMESPACE: &'static str = #namespace;
             type SocketData = #data;
+            type Auth = #auth;
         }
         #(#events)*
+        #visit
     })
 }
 
-/// The types in brackets.
+/// Implements `VisitEvents`. Its bounds are on the visitor, so that a contract compiles if its types do not meet them, such as
+/// types without a JSON Schema.
+fn visit(
+    library: &TokenStream,
+    contract: &Ident,
+    ways: &[Vec<Type>],
+    auth: &TokenStream,
+) -> TokenStream {
+    let named = |event: &Type| static_lifetimes(quote!(#event));
+    let bounds = ways.iter().flatten().map(named);
+    let calls = WAYS.iter().zip(ways).flat_map(|((_, name), events)| {
+        let direction = Ident::new(name, Span::call_site());
+        events.iter().map(named).map(move |event| {
+            quote!(#library::typed::EventVisitor::<#event>::event(visitor, #library::typed::Direction::#direction);)
+        })
+    });
+    let auth = static_lifetimes(auth.clone());
+    quote! {
+        #[automatically_derived]
+        impl<V> #library::typed::VisitEvents<V> for #contract
+        where
+            V: #library::typed::AuthVisitor<#auth> #(+ #library::typed::EventVisitor<#bounds>)*
+        {
+            fn visit(visitor: &mut V) {
+                #(#calls)*
+                #library::typed::AuthVisitor::<#auth>::auth(visitor);
+            }
+        }
+    }
+}
+
+/// Returns the type with `'static` in place of `'_`, which is not allowed in a bound.
+fn static_lifetimes(tokens: TokenStream) -> TokenStream {
+    let mut after_tick = false;
+    tokens
+        .into_iter()
+        .map(|token| {
+            let tick = after_tick;
+            after_tick = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '\'');
+            match token {
+                TokenTree::Ident(ident) if tick && ident == "_" => {
+                    TokenTree::Ident(Ident::new("static", ident.span()))
+                }
+                TokenTree::Group(group) => {
+                    let inside = static_lifetimes(group.stream());
+                    TokenTree::Group(Group::new(group.delimiter(), inside))
+                }
+                other => other,
+            }
+        })
+        .collect()
+}
+
+/// Returns the types in brackets.
 fn types(meta: &ParseNestedMeta<'_>) -> Result<Punctuated<Type, Token![,]>> {
     let list;
     parenthesized!(list in meta.input);

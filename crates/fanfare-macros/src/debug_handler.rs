@@ -1,12 +1,12 @@
-//! The function as it was written, and beside it one small check for each thing that a handler needs, whose error
-//! points there.
+//! The unchanged function, followed by one small check for each requirement of a handler, whose error points at the
+//! offending part.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, ItemFn, ReturnType, Type};
 
-/// The most parameters for which `fanfare` implements `Handler`.
+/// Maximum number of parameters for which `fanfare` implements `Handler`.
 const MAX_PARAMETERS: usize = 8;
 
 pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> TokenStream {
@@ -17,7 +17,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> TokenStream {
     quote! { #item #checks }
 }
 
-/// What a handler is for.
+/// Purpose of a handler.
 #[derive(Clone, Copy)]
 enum Kind {
     Event,
@@ -56,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// What the returned value has to implement; an error points at the span.
+    /// Returns the check of the return type; an error points at the span.
     fn outcome(self, span: Span) -> TokenStream {
         let error = match self {
             Self::Event => return quote_spanned!(span=> ::fanfare::handler::IntoAck),
@@ -128,7 +128,7 @@ impl Kind {
     }
 }
 
-/// The type of a parameter.
+/// Returns the type of a parameter.
 fn parameter(input: &FnArg) -> Result<&Type, Error> {
     match input {
         FnArg::Receiver(receiver) => Err(Error::new_spanned(

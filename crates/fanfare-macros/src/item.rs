@@ -1,21 +1,51 @@
-//! What both derives see of the type that they are on.
+//! The type that a derive is applied to, as both derives see it.
 
 use proc_macro2::TokenStream;
-use syn::{Attribute, Error, Generics, Ident, Item, Path, Result};
+use syn::{Attribute, Error, Fields, Generics, Ident, Item, Path, Result};
 
-/// A type that a derive is on.
+/// Shape of a type.
+#[derive(Clone, Copy)]
+pub(crate) enum Shape {
+    /// A struct with named fields, or an enum.
+    Named,
+    /// A tuple struct, with its number of fields.
+    Tuple(usize),
+    /// A struct without fields.
+    Unit,
+}
+
+/// A type that a derive is applied to.
 pub(crate) struct Declared {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) name: Ident,
     pub(crate) generics: Generics,
+    pub(crate) shape: Shape,
+    /// Whether the type or a field has an attribute of `garde`.
+    pub(crate) has_rules: bool,
 }
 
 impl Declared {
-    /// A struct or an enum; `what` it should be is for the error.
+    /// Parses a struct or an enum; `what` names the expected kind in the error.
     pub(crate) fn parse(item: TokenStream, what: &str) -> Result<Self> {
+        let mut shape = Shape::Named;
+        let mut has_rules = false;
         let (attributes, name, generics) = match syn::parse2(item)? {
-            Item::Struct(item) => (item.attrs, item.ident, item.generics),
-            Item::Enum(item) => (item.attrs, item.ident, item.generics),
+            Item::Struct(item) => {
+                shape = match &item.fields {
+                    Fields::Named(_) => Shape::Named,
+                    Fields::Unnamed(fields) => Shape::Tuple(fields.unnamed.len()),
+                    Fields::Unit => Shape::Unit,
+                };
+                has_rules |= have_rules(&item.fields);
+                (item.attrs, item.ident, item.generics)
+            }
+            Item::Enum(item) => {
+                has_rules |= item
+                    .variants
+                    .iter()
+                    .any(|variant| are_rules(&variant.attrs) || have_rules(&variant.fields));
+                (item.attrs, item.ident, item.generics)
+            }
             other => {
                 return Err(Error::new_spanned(
                     other,
@@ -23,15 +53,27 @@ impl Declared {
                 ));
             }
         };
+        has_rules |= are_rules(&attributes);
         Ok(Self {
             attributes,
             name,
             generics,
+            shape,
+            has_rules,
         })
     }
 }
 
-/// What may be said once.
+fn have_rules(fields: &Fields) -> bool {
+    fields.iter().any(|field| are_rules(&field.attrs))
+}
+
+fn are_rules(attributes: &[Attribute]) -> bool {
+    let mut attributes = attributes.iter();
+    attributes.any(|attribute| attribute.path().is_ident("garde"))
+}
+
+/// An option that may be given once.
 pub(crate) struct Once<T>(pub(crate) Option<T>);
 
 impl<T> Once<T> {

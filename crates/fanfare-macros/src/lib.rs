@@ -1,5 +1,5 @@
-//! Macros of the Socket.IO server [`fanfare`](https://docs.rs/fanfare), its client and what both have in common. Use them
-//! through these crates, with their feature `macros`.
+//! Macros of the Socket.IO server [`fanfare`](https://docs.rs/fanfare), its client and the crates that both share. Use
+//! them through these crates, with their feature `macros`.
 
 #![forbid(unsafe_code)]
 
@@ -11,11 +11,11 @@ mod typed_event;
 use proc_macro::TokenStream;
 use quote::quote;
 
-/// Makes the compiler say which part of a handler is wrong: points at the parameter that is no extractor, at the value
-/// that cannot be returned, at what is held over an `.await` and is not `Send`. Changes nothing else, and costs nothing
-/// at run time; take it off once the handler compiles.
+/// Makes the compiler point at the part of a handler that is wrong: the parameter that is no extractor, the value that
+/// cannot be returned, the value that is held over an `.await` and is not `Send`. Changes nothing else and costs
+/// nothing at run time; remove it once the handler compiles.
 ///
-/// What the handler is for is said in brackets:
+/// The purpose of the handler is given in brackets:
 ///
 /// | attribute | handlers of |
 /// |---|---|
@@ -25,7 +25,7 @@ use quote::quote;
 /// | `#[fanfare::debug_handler(connect)]` | `on_connect` |
 /// | `#[fanfare::debug_handler(disconnect)]` | `on_disconnecting`, `on_disconnect` |
 ///
-/// It works on `async fn` items without type parameters; a closure has to become one for the time being.
+/// It works on `async fn` items without type parameters; rewrite a closure as a function to check it.
 ///
 /// ```
 /// use fanfare::{Ack, Data, EmitError, Namespace, Socket};
@@ -39,8 +39,8 @@ use quote::quote;
 /// let chat = Namespace::new("/chat").on("say", say);
 /// ```
 ///
-/// Here it says, under the type `String`: "`String` is not an extractor for `OnEvent`", "to receive the arguments of an
-/// event, wrap the type: `Data<T>`":
+/// Here the compiler reports, under the type `String`: "`String` is not an extractor for `OnEvent`", "to receive the
+/// arguments of an event, wrap the type: `Data<T>`":
 ///
 /// ```compile_fail,E0277
 /// # use fanfare::Socket;
@@ -52,8 +52,8 @@ pub fn debug_handler(attribute: TokenStream, item: TokenStream) -> TokenStream {
     debug_handler::expand(attribute.into(), item.into()).into()
 }
 
-// Each derive is here once for each crate that hands it on, so that what it writes finds the traits in the crate that the
-// user has.
+// Each derive exists once for each crate that re-exports it, so that the generated code finds the traits in the crate
+// that the user depends on.
 
 #[doc = include_str!("typed_event.md")]
 #[proc_macro_derive(TypedEvent, attributes(event))]

@@ -2,11 +2,16 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::{Error, Ident, LitStr, Path, Result, Type};
+use syn::ext::IdentExt as _;
+use syn::punctuated::Punctuated;
+use syn::{Error, Ident, Index, LitStr, Path, Result, Token, Type, parenthesized};
 
-use crate::item::{Declared, Once};
+use crate::item::{Declared, Once, Shape};
 
-/// Names that the protocol keeps for itself: those of `fanfare_protocol::socket::RESERVED_EVENTS`.
+/// Names of arguments.
+type Names = Punctuated<Ident, Token![,]>;
+
+/// Names that the protocol reserves: those of `fanfare_protocol::socket::RESERVED_EVENTS`.
 const RESERVED: [&str; 6] = [
     "connect",
     "connect_error",
@@ -16,7 +21,7 @@ const RESERVED: [&str; 6] = [
     "removeListener",
 ];
 
-/// `library`: the crate through which the macro is used.
+/// Implements the traits of an event; `library` is the crate through which the macro is used.
 pub(crate) fn expand(library: TokenStream, item: TokenStream) -> TokenStream {
     derive(library, item).unwrap_or_else(Error::into_compile_error)
 }
@@ -26,9 +31,12 @@ fn derive(library: TokenStream, item: TokenStream) -> Result<TokenStream> {
         attributes,
         name: ident,
         generics,
+        shape,
+        has_rules,
     } = Declared::parse(item, "an event")?;
     let mut name = Once::<LitStr>::new();
     let mut ack = Once::<Type>::new();
+    let mut arguments = Once::<Names>::new();
     let mut library = (library, Once::<Path>::new());
     for attribute in attributes.iter().filter(|a| a.path().is_ident("event")) {
         attribute.parse_nested_meta(|meta| {
@@ -36,10 +44,16 @@ fn derive(library: TokenStream, item: TokenStream) -> Result<TokenStream> {
                 name.set(&meta.path, meta.value()?.parse()?)
             } else if meta.path.is_ident("ack") {
                 ack.set(&meta.path, meta.value()?.parse()?)
+            } else if meta.path.is_ident("arguments") {
+                let list;
+                parenthesized!(list in meta.input);
+                arguments.set(&meta.path, Names::parse_terminated(&list)?)
             } else if meta.path.is_ident("crate") {
                 library.1.set(&meta.path, meta.value()?.parse()?)
             } else {
-                Err(meta.error("an event has `name = \"…\"`, `ack = Type` and `crate = path`, and nothing else"))
+                Err(meta.error(
+                    "an event has `name = \"…\"`, `ack = Type`, `arguments(…)` and `crate = path`, and nothing else",
+                ))
             }
         })?;
     }
@@ -48,6 +62,30 @@ fn derive(library: TokenStream, item: TokenStream) -> Result<TokenStream> {
         None => name_of_type(&ident)?,
     };
     let library = library.1.0.map_or(library.0, |path| quote!(#path));
+    let fields = argument_names(&ident, &name, shape, arguments.0)?;
+    let fields = match shape {
+        Shape::Named => match fields.as_slice() {
+            [] => quote!(#library::typed::Arguments::WHOLE),
+            [name, ..] => quote!(#library::typed::Arguments::whole(&[#name])),
+        },
+        Shape::Unit | Shape::Tuple(_) => {
+            quote!(#library::typed::Arguments::fields(&[#(#fields),*]))
+        }
+    };
+    // Whether a generic type has rules is only known from its attributes.
+    let concrete = generics.type_params().next().is_none();
+    let is_tuple = matches!(shape, Shape::Tuple(_));
+    let check = if has_rules {
+        quote!(#library::typed::check_rules(self, #is_tuple))
+    } else if concrete {
+        check_if_any(&library, &quote!(self), 0, is_tuple)
+    } else {
+        quote!(::core::result::Result::Ok(()))
+    };
+    let check_ack = match &ack.0 {
+        Some(ack) if concrete => check_each(&library, ack),
+        _ => quote!(::core::result::Result::Ok(())),
+    };
     let ack = ack
         .0
         .map_or_else(|| quote!(#library::typed::NoAck), |ack| quote!(#ack));
@@ -57,8 +95,76 @@ fn derive(library: TokenStream, item: TokenStream) -> Result<TokenStream> {
         impl #impl_generics #library::typed::TypedEvent for #ident #arguments #clauses {
             const NAME: &'static str = #name;
             type Ack = #ack;
+            const ARGUMENTS: #library::typed::Arguments = #fields;
+
+            fn check(&self) -> ::core::result::Result<(), #library::typed::ArgsError> {
+                #check
+            }
+
+            fn check_ack(ack: &Self::Ack) -> ::core::result::Result<(), #library::typed::ArgsError> {
+                let _ = ack;
+                #check_ack
+            }
         }
     })
+}
+
+/// Returns the code that checks a value if its type has rules.
+fn check_if_any(
+    library: &TokenStream,
+    value: &TokenStream,
+    argument: usize,
+    is_tuple: bool,
+) -> TokenStream {
+    quote!({
+        #[allow(unused_imports)]
+        use #library::typed::{ProbeNothing as _, ProbeRules as _};
+        (&#library::typed::RuleProbe { value: #value, argument: #argument, is_tuple: #is_tuple }).check()
+    })
+}
+
+/// Returns the code that checks an acknowledgement; the members of a tuple are its arguments.
+fn check_each(library: &TokenStream, ack: &Type) -> TokenStream {
+    let Type::Tuple(tuple) = ack else {
+        return check_if_any(library, &quote!(ack), 0, false);
+    };
+    let checks = (0..tuple.elems.len()).map(|at| {
+        let index = Index::from(at);
+        let check = check_if_any(library, &quote!(&ack.#index), at, false);
+        quote!(#check?;)
+    });
+    quote!(#(#checks)* ::core::result::Result::Ok(()))
+}
+
+/// Returns the name of each argument; a value that is one argument may have none.
+fn argument_names(
+    ident: &Ident,
+    event: &str,
+    shape: Shape,
+    names: Option<Names>,
+) -> Result<Vec<String>> {
+    let count = match shape {
+        Shape::Unit => 0,
+        Shape::Named => 1,
+        Shape::Tuple(count) => count,
+    };
+    let Some(names) = names else {
+        return Ok(match shape {
+            Shape::Tuple(1) => vec![event.to_owned()],
+            Shape::Tuple(count) => (0..count).map(|at| format!("arg{at}")).collect(),
+            Shape::Unit | Shape::Named => vec![],
+        });
+    };
+    if names.len() != count {
+        let plural = if count == 1 { "" } else { "s" };
+        let message = format!(
+            "`{ident}` has {count} argument{plural}, and {} are named",
+            names.len()
+        );
+        let span = names.first().map_or(ident.span(), Ident::span);
+        return Err(Error::new(span, message));
+    }
+    Ok(names.iter().map(|name| name.unraw().to_string()).collect())
 }
 
 fn named(name: &LitStr) -> Result<String> {
@@ -88,7 +194,7 @@ fn name_of_type(ident: &Ident) -> Result<String> {
     Ok(name)
 }
 
-/// `UserJoined` is `user_joined`, `HTTPError` `http_error`.
+/// Converts a name to snake case: `UserJoined` to `user_joined`, `HTTPError` to `http_error`.
 fn snake_case(name: &str) -> String {
     let chars: Vec<char> = name.trim_start_matches("r#").chars().collect();
     let mut out = String::with_capacity(name.len() + 4);
@@ -144,14 +250,21 @@ mod tests {
             #[event(ack = (bool, Vec<u8>), crate = ::renamed)]
             struct Message<T>(T) where T: Copy;
         });
-        let expected = quote! {
+        let begin = quote! {
             #[automatically_derived]
-            impl<T> ::renamed::typed::TypedEvent for Message<T> where T: Copy {
-                const NAME: &'static str = "chat message";
-                type Ack = (bool, Vec<u8>);
-            }
+            impl<T> ::renamed::typed::TypedEvent for Message<T> where T: Copy
         };
-        assert_eq!(said, expected.to_string());
+        assert!(said.starts_with(&begin.to_string()), "{said}");
+        for expected in [
+            quote!(
+                const NAME: &'static str = "chat message";
+            ),
+            quote!(
+                type Ack = (bool, Vec<u8>);
+            ),
+        ] {
+            assert!(said.contains(&expected.to_string()), "{expected}: {said}");
+        }
         let said = expanded(quote!(
             enum Direction {
                 Left,
@@ -163,6 +276,102 @@ mod tests {
             "{said}"
         );
         assert!(said.contains(":: fanfare :: typed :: NoAck"), "{said}");
+    }
+
+    #[test]
+    fn arguments_have_names() {
+        for (item, expected) in [
+            (
+                quote!(
+                    struct Say {
+                        text: String,
+                    }
+                ),
+                ":: Arguments :: WHOLE",
+            ),
+            (
+                quote!(
+                    #[event(arguments(say))]
+                    struct Say {
+                        text: String,
+                    }
+                ),
+                ":: Arguments :: whole (& [\"say\"])",
+            ),
+            (
+                quote!(
+                    struct Say;
+                ),
+                ":: Arguments :: fields (& [])",
+            ),
+            (
+                quote!(
+                    struct SayIt(String);
+                ),
+                ":: Arguments :: fields (& [\"say_it\"])",
+            ),
+            (
+                quote!(
+                    struct Say(u8, u8);
+                ),
+                ":: Arguments :: fields (& [\"arg0\" , \"arg1\"])",
+            ),
+            (
+                quote!(
+                    #[event(arguments(id, r#type))]
+                    struct Say(u8, u8);
+                ),
+                ":: Arguments :: fields (& [\"id\" , \"type\"])",
+            ),
+        ] {
+            let said = expanded(item);
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+    }
+
+    #[test]
+    fn rules_are_found_by_their_attributes() {
+        for item in [
+            quote!(
+                struct Say(#[garde(ascii)] String);
+            ),
+            quote!(
+                struct Say<T> {
+                    #[garde(dive)]
+                    text: T,
+                }
+            ),
+            quote!(
+                enum Say {
+                    Nothing,
+                    Text(#[garde(ascii)] String),
+                }
+            ),
+            quote!(
+                #[garde(allow_unvalidated)]
+                struct Say {
+                    text: String,
+                }
+            ),
+        ] {
+            let said = expanded(item);
+            assert!(said.contains("typed :: check_rules (self"), "{said}");
+        }
+        // Without attributes, `Validate` may be implemented by hand.
+        let said = expanded(quote!(
+            #[event(ack = (A, B))]
+            struct Say(String);
+        ));
+        assert_eq!(said.matches(". check ()").count(), 3, "{said}");
+        assert!(
+            said.contains("value : & ack . 1 , argument : 1usize"),
+            "{said}"
+        );
+        let said = expanded(quote!(
+            #[event(ack = T)]
+            struct Say<T>(T);
+        ));
+        assert_eq!(said.matches(". check ()").count(), 0, "{said}");
     }
 
     #[test]
@@ -200,7 +409,23 @@ mod tests {
                     #[event(names = "a")]
                     struct New;
                 ),
-                "`name = \\\"…\\\"`, `ack = Type` and `crate = path`",
+                "`name = \\\"…\\\"`, `ack = Type`, `arguments(…)` and `crate = path`",
+            ),
+            (
+                quote!(
+                    #[event(arguments(a))]
+                    struct New(u8, u8);
+                ),
+                "`New` has 2 arguments, and 1 are named",
+            ),
+            (
+                quote!(
+                    #[event(arguments(a, b))]
+                    struct New {
+                        c: u8,
+                    }
+                ),
+                "`New` has 1 argument, and 2 are named",
             ),
             (
                 quote!(

@@ -1,4 +1,4 @@
-//! What packets cost: `cargo bench -p fanfare-protocol`.
+//! Cost of encoding and decoding packets: `cargo bench -p fanfare-protocol`.
 
 use std::hint::black_box;
 
@@ -39,7 +39,7 @@ struct Message {
     text: String,
 }
 
-/// Type, namespace, id; then the whole packet, its arguments found but not deserialized.
+/// Decodes the type, the namespace and the id, then whole packets, with arguments located but not deserialized.
 fn packets(c: &mut Criterion) {
     let limits = Limits::default();
     let mut group = c.benchmark_group("parse header");
@@ -54,7 +54,7 @@ fn packets(c: &mut Criterion) {
     group.finish();
 }
 
-/// From arguments to the types of a handler.
+/// Deserializes arguments into the types of a handler.
 fn arguments(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode arguments");
     let json = r#"[{"room":"lobby","from":"somebody","text":"hello everybody, how are you?"}]"#;
@@ -77,7 +77,7 @@ fn arguments(c: &mut Criterion) {
     group.finish();
 }
 
-/// An event with a struct, an acknowledgement with a text.
+/// Encodes an event with a struct and an acknowledgement with a text.
 fn encode(c: &mut Criterion) {
     let message = Message {
         room: "lobby".to_owned(),
@@ -100,7 +100,7 @@ fn encode(c: &mut Criterion) {
     });
 }
 
-/// The bodies of long-polling, with so many packets.
+/// Encodes and decodes long-polling payloads with the given number of packets.
 fn payloads(c: &mut Criterion) {
     let (_, text) = PACKETS[0];
     for packets in [1, 16] {

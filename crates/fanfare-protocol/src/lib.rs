@@ -1,17 +1,19 @@
 //! Engine.IO and Socket.IO without I/O.
 //!
-//! This crate holds everything about the two protocols that needs no socket, no clock and no runtime: packets,
-//! payloads, the arguments of events, limits. Servers and clients are built on top of it.
+//! This crate holds all parts of the two protocols that need no socket, no clock and no runtime: packets, payloads, the
+//! arguments of events, limits. Servers and clients are built on top of it.
 //!
 //! - [`engine`]: Engine.IO 4 (and 3, for Socket.IO v2 clients): packets, long-polling payloads, the open packet,
 //!   error codes, close reasons.
 //! - [`socket`]: Socket.IO protocol 5 (and 4, for the same old clients): packets, event arguments, binary attachments.
-//! - [`msgpack`]: the binary packet form of `socket.io-msgpack-parser`.
+//! - [`msgpack`]: the binary packet encoding of `socket.io-msgpack-parser`.
 //! - [`recovery`]: the log of connection state recovery.
 //! - [`typed`]: events as types, which the compiler checks.
-//! - [`Limits`]: what a peer may cost, in one place.
+//! - [`EncodedEvent`]: an event that is encoded once, for clients and for the servers of a cluster.
+//! - [`Limits`]: the resources that a peer may use, in one place.
+//! - [`Escaped`]: a peer's text, escaped for logs.
 //!
-//! Nothing here panics on what a peer sends, and nothing allocates for a text event up to the handler's own types.
+//! No input from a peer causes a panic, and decoding a text event allocates nothing before the handler's own types.
 
 #![forbid(unsafe_code)]
 
@@ -22,10 +24,17 @@ pub mod recovery;
 pub mod socket;
 pub mod typed;
 
+mod deadline;
+mod encoded;
+mod escaped;
 mod limits;
+mod setters;
 mod value;
 
+pub use deadline::{deadline, finite};
+pub use encoded::{EncodedEvent, EncodedValue};
 pub use engine::CloseReason;
+pub use escaped::Escaped;
 #[cfg(feature = "macros")]
 pub use fanfare_macros::{Contract, TypedEvent};
 pub use limits::Limits;

@@ -1,4 +1,4 @@
-//! Values whose types are not known: JSON and binary.
+//! Dynamically typed values: JSON and binary.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use bytes::Bytes;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Anything that an event can carry: what JSON has, and binary.
+/// Dynamic value that an event can carry: any JSON value, or binary.
 ///
-/// For code that hands arguments on without knowing them. Where types are known, use them.
+/// For code that forwards arguments without knowing their types. Where types are known, use them.
 ///
 /// ```
 /// # use fanfare_protocol::Value;
@@ -25,18 +25,21 @@ pub enum Value {
     Bool(bool),
     /// A number.
     Number(serde_json::Number),
+    /// A number that JSON lacks: not a number, or infinite. MessagePack has them; in JSON they are `null`, as with
+    /// `JSON.stringify`.
+    NonFinite(f64),
     /// A text.
     String(String),
     /// A list.
     Array(Vec<Value>),
     /// Names and values, in their order.
     Object(Vec<(String, Value)>),
-    /// Bytes, which travel as an attachment.
+    /// Bytes, which are sent as an attachment.
     Binary(Bytes),
 }
 
 impl Value {
-    /// The text, if it is one.
+    /// Returns the text, if it is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -45,7 +48,7 @@ impl Value {
         }
     }
 
-    /// The bytes, if it is binary.
+    /// Returns the bytes, if it is binary.
     #[must_use]
     pub fn as_binary(&self) -> Option<&Bytes> {
         match self {
@@ -54,7 +57,7 @@ impl Value {
         }
     }
 
-    /// The value of this name, if it is an object that has it; of several the last, as in JavaScript.
+    /// Returns the member of this name, if it is an object that has it; of several the last, as in JavaScript.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         match self {
@@ -74,6 +77,7 @@ impl Serialize for Value {
             Self::Null => serializer.serialize_unit(),
             Self::Bool(value) => serializer.serialize_bool(*value),
             Self::Number(value) => value.serialize(serializer),
+            Self::NonFinite(value) => serializer.serialize_f64(*value),
             Self::String(value) => serializer.serialize_str(value),
             Self::Array(values) => serializer.collect_seq(values),
             Self::Object(entries) => serializer.collect_map(entries.iter().map(|(n, v)| (n, v))),
@@ -121,9 +125,8 @@ impl<'de> Visitor<'de> for Anything {
         Ok(Value::Number(value.into()))
     }
 
-    /// What JSON cannot express (not a number, infinite) is `null`, as `JSON.stringify` has it.
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(serde_json::Number::from_f64(value).map_or(Value::Null, Value::Number))
+        Ok(serde_json::Number::from_f64(value).map_or(Value::NonFinite(value), Value::Number))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

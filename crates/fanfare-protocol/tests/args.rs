@@ -1,4 +1,4 @@
-//! From the handler's types to the wire and back.
+//! Round trips of arguments: from the handler's types to the wire and back.
 
 #![allow(clippy::unwrap_used)]
 
@@ -198,7 +198,7 @@ fn an_error_says_which_argument_and_where() {
             .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "argument 1 at list[1].text: invalid type: integer `5`, expected a string"
+        "argument 1 at list[1].text: invalid type: integer, expected a string"
     );
     assert_eq!(
         decode::<(u8, String)>("[1]").unwrap_err().to_string(),
@@ -216,7 +216,7 @@ fn an_error_says_which_argument_and_where() {
     );
     assert_eq!(
         decode::<u8>("[300]").unwrap_err().to_string(),
-        "argument 0: invalid value: integer `300`, expected u8"
+        "argument 0: invalid value: integer, expected u8"
     );
 }
 
@@ -233,7 +233,7 @@ fn strings_are_the_same_with_and_without_escapes_elsewhere() {
     assert_eq!(decode(r#"["plain",1]"#), Ok((json!("plain"), 1)));
     assert_eq!(
         decode::<u8>(r#"["7"]"#).unwrap_err().to_string(),
-        "argument 0: invalid type: string \"7\", expected u8"
+        "argument 0: invalid type: string of 1 byte, expected u8"
     );
 }
 
@@ -329,12 +329,18 @@ fn a_value_shows_the_placeholder_of_an_attachment() {
     )
     .unwrap_err();
     assert_eq!(error.path, "room");
-    assert_eq!(error.message, "invalid type: byte array, expected a string");
+    assert_eq!(
+        error.message,
+        "invalid type: byte array of 1 byte, expected a string"
+    );
 }
 
 #[test]
 fn placeholders_cannot_lie() {
-    let illegal = |json: &str| binary::<Value>(json, &[b"x"]).unwrap_err().to_string();
+    let illegal = |json: &str| {
+        let error = binary::<AllArgs<Value>>(json, &[b"x"]).unwrap_err();
+        error.to_string()
+    };
     assert_eq!(
         illegal(r#"["e",1,{"_placeholder":true,"num":1}]"#),
         "argument 1: illegal attachments: number 1 of 1"
@@ -344,11 +350,7 @@ fn placeholders_cannot_lie() {
         assert!(illegal(&json).contains("illegal attachments"), "{num}");
     }
     assert!(illegal(r#"["e",{"_placeholder":true}]"#).contains("without number"));
-    assert!(
-        illegal(r#"["e",[{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]]"#)
-            .contains("used twice")
-    );
-    // Not a placeholder, and no attachment referred to: both fine.
+    // Not a placeholder, and an unused attachment: both are accepted.
     assert_eq!(
         binary(r#"["e",{"_placeholder":1,"num":0}]"#, &[b"x"]),
         Ok(json!({"_placeholder": 1, "num": 0}))

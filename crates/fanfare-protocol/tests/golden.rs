@@ -1,4 +1,5 @@
-//! What the official JavaScript packages write, and what they accept. The data come from `tests/golden/generate.js`.
+//! Packets that the official JavaScript packages write, and those that they accept. The data come from
+//! `tests/golden/generate.js`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -50,13 +51,13 @@ impl Described {
     }
 }
 
-/// A golden file. Read straight into types, for a `Value` would forget the order of members.
+/// Loads a golden file, directly into types, because a `Value` would lose the order of members.
 fn load<T: DeserializeOwned>(name: &str) -> T {
     let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Our packet must say what theirs says.
+/// Checks that our packet has the same contents as theirs.
 #[track_caller]
 fn assert_same(packet: &Packet<'_>, expected: &Described) {
     assert_eq!(packet.namespace(), expected.nsp);
@@ -182,7 +183,7 @@ fn socket_packets_encoded_by_node_are_read_and_written_the_same() {
 #[derive(Deserialize)]
 struct Decoded {
     input: String,
-    /// Absent if Node throws, `None` if it waits for attachments.
+    /// Absent if Node throws, `None` if Node waits for attachments.
     #[serde(default, deserialize_with = "some")]
     packet: Option<Option<Described>>,
 }
@@ -191,14 +192,14 @@ fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Desc
     Option::deserialize(deserializer).map(Some)
 }
 
-/// What Node lets pass and we do not. No client writes it, and none of it reaches a handler there.
+/// Whether Node accepts the packet and we do not. No client writes such a packet, and none reaches a handler in Node.
 fn stricter_than_node(input: &str, packet: &Described) -> bool {
-    // Nothing at all is a CONNECT to Node.
+    // An empty text is a CONNECT to Node.
     let empty = input.is_empty();
     // An event or acknowledgement without data, or an acknowledgement without id.
     let hollow = matches!(packet.kind, 2 | 3) && packet.data.is_none();
     let no_id = packet.kind == 3 && packet.id.is_none();
-    // `Number(" ")` is 0, so white space passes for digits.
+    // `Number(" ")` is 0, so white space counts as digits.
     let blank_id = input
         .chars()
         .skip(1)
@@ -225,7 +226,7 @@ fn socket_packets_are_accepted_and_refused_as_node_does() {
             (None, Ok(packet)) => panic!("Node refuses {input:?}: {packet:?}"),
             (Some(None), Ok(None)) => waiting += 1,
             (Some(Some(theirs)), Ok(Some(packet))) => {
-                // Infinity is no JSON, and we say so when it is asked for.
+                // Infinity is not valid JSON, and decoding it reports so.
                 if !input.contains("e999") {
                     assert_same(&packet, &theirs);
                 }
@@ -272,7 +273,7 @@ fn msgpack_packets_of_node_are_read() {
         let decoded = msgpack::decode(encoded.bytes(), &limits).unwrap();
         assert_same(&decoded, &packet);
 
-        // Ours in turn says the same. The order of members differs, so bytes cannot be compared.
+        // Our encoding has the same contents in turn. The order of members differs, so bytes cannot be compared.
         let mut out = Vec::new();
         match packet.kind {
             0 => match (packet.member("sid"), packet.member("pid")) {
@@ -451,7 +452,7 @@ fn engine_payloads_of_revision_3() {
         packets.iter().for_each(|packet| encoder.packet(packet));
         assert_eq!(&out, binary.bytes());
 
-        // The forms for what is encoded already.
+        // Functions for packets that are encoded already.
         let (mut text_out, mut binary_out) = (Vec::new(), Vec::new());
         for packet in &packets {
             let mut raw = Vec::new();
@@ -491,7 +492,7 @@ fn engine_payloads_of_revision_3() {
     } in golden.decoded
     {
         match input {
-            // A length that cuts a character in half: Node makes half a character of it.
+            // A length that splits a character: Node makes half a character of it.
             Any::Text(input) if input == "2:4😀" => {
                 assert!(v3::decode_text_payload(&input).all(|packet| packet.is_err()));
             }

@@ -1,4 +1,4 @@
-//! Socket.IO packets as they stand on the wire.
+//! Socket.IO packets on the wire.
 
 #![allow(clippy::unwrap_used)]
 

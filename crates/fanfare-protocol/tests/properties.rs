@@ -1,4 +1,4 @@
-//! What holds for every input.
+//! Properties that hold for every input.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// Text that is JSON rather often.
+/// Returns a strategy for text that is often JSON.
 fn jsonish() -> impl Strategy<Value = String> {
     let token = prop_oneof![
         6 => prop::sample::select(vec![
@@ -52,7 +52,7 @@ fn json(depth: u32) -> impl Strategy<Value = Value> {
     })
 }
 
-/// Any argument, bytes included.
+/// Returns a strategy for any argument, bytes included.
 fn argument() -> impl Strategy<Value = Any> {
     let leaf = prop_oneof![
         Just(Any::Null),
@@ -99,7 +99,7 @@ proptest! {
         prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{} {:?} {:?}", json, ours, theirs);
         if let (Ok(ours), Ok(theirs)) = (ours, theirs) {
             prop_assert_eq!(ours.len(), theirs.len());
-            // Lone surrogates are readable; only numbers may be too large.
+            // Lone surrogates can be decoded; only numbers may be too large.
             let values = ours.decode::<AllArgs<Value>>();
             prop_assert!(values.is_ok() || json.contains("e400") || values.unwrap_err().message.contains("out of range"), "{}", json);
             let kept = ours.to_buf();
@@ -139,7 +139,7 @@ proptest! {
         let json = Value::from(vec![Value::from(text.as_str()), Value::from(1)]).to_string();
         let args = Args::from_json(&json, 128).unwrap();
         prop_assert_eq!(args.decode::<(String, u8)>().unwrap(), (text.clone(), 1));
-        // One control character anywhere inside spoils it.
+        // One control character anywhere inside makes it invalid.
         let mut chars: Vec<char> = text.chars().filter(|&c| c >= ' ' && c != '"' && c != '\\').collect();
         let at = at.index(chars.len() + 1);
         chars.insert(at, control.into());
@@ -207,7 +207,7 @@ proptest! {
                 Err(bytes) => EnginePacket::binary(bytes),
             })
             .collect();
-        // Revision 4 separates packets with a character that texts must not have; JSON never does.
+        // Protocol 4 separates packets with a character that texts must not have; JSON never does.
         let separable = packets.iter().all(|packet| packet.data.as_text().is_none_or(|text| !text.contains('\u{1e}')));
         if separable {
             let mut out = Vec::new();
@@ -296,7 +296,7 @@ fn receive<'a>(
     }
 }
 
-/// Deserialises whatever there is.
+/// Deserialises all contents of a packet.
 fn read(packet: &Packet<'_>) {
     let args = match packet {
         Packet::Event(event) => &event.args,
@@ -322,7 +322,7 @@ fn read(packet: &Packet<'_>) {
 }
 
 proptest! {
-    /// Strings by value take a way of their own; it leads to the same JSON.
+    /// Strings by value take a separate code path, which must write the same JSON.
     #[test]
     fn strings_are_written_as_serde_json_writes_them(plain in prop_oneof![0usize..100, 1000usize..1100, 2000usize..2100], text in "(?s)[ -~\"\\\\\u{0}-\u{20}é]{0,40}|.{0,40}") {
         let text = "-".repeat(plain) + &text;

@@ -1,15 +1,16 @@
 //! The server's session against a model of the official client, in virtual time.
 //!
-//! `every_order_of_events` walks through all orders in which requests, answers, frames, emits and the clock can
-//! follow each other; the random tests go further with more messages, and with faults.
+//! `every_order_of_events` enumerates all orders of requests, answers, frames, emits and timers; the random tests go
+//! further with more messages, and with faults.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use fanfare_protocol::engine::CloseReason;
 use fanfare_protocol::engine::session::{
-    Actions, Lane, Received, Refused, Revision, Session, SessionConfig, Stage, Tail, TransportKind,
+    Actions, Received, Session, SessionConfig, SessionRejection, Stage, Tail,
 };
+use fanfare_protocol::engine::{Protocol, Transport};
 use proptest::prelude::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +39,7 @@ impl Packet {
     }
 }
 
-/// The driver of a session, as the engine is one.
+/// Driver of a session, as the engine is one.
 #[derive(Clone, Debug)]
 struct Server {
     now: Instant,
@@ -51,7 +52,7 @@ struct Server {
     websocket: bool,
 }
 
-/// Everything, the network included.
+/// State of the whole simulation, the network included.
 #[derive(Clone, Debug)]
 struct World {
     server: Server,
@@ -71,7 +72,7 @@ struct World {
     get_up: bool,
     get_down: Option<Vec<Packet>>,
     post_up: Option<Vec<Packet>>,
-    /// The server has begun to read the POST.
+    /// Packets of the POST that the server has started to read.
     post_begun: Option<Vec<Packet>>,
     post_down: bool,
     up: VecDeque<Packet>,
@@ -83,7 +84,7 @@ struct World {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Probe {
     None,
-    /// The client has asked for a WebSocket; the server has not seen it.
+    /// The client has requested a WebSocket; the server has not seen it.
     Asked,
     Attached,
     Gone,
@@ -118,7 +119,7 @@ impl World {
             server: Server {
                 now,
                 times,
-                session: Session::new(now, TransportKind::Polling, Revision::V4, &times),
+                session: Session::new(now, Transport::Polling, Protocol::V4, &times),
                 queue: Vec::new(),
                 emitted: 0,
                 got: Vec::new(),
@@ -173,7 +174,7 @@ impl World {
         add(self.post_down && !self.dead, Event::PostDown);
         add(!self.dead && self.probe == Probe::None, Event::AskUpgrade);
         add(self.probe == Probe::Asked, Event::Attach);
-        // What a new WebSocket brings waits for the end of the POST: the driver's part of the contract.
+        // Input of a new WebSocket waits for the end of the POST: the driver's part of the contract.
         let held = self.server.websocket && self.server.session.post_under_way();
         add(
             !self.up.is_empty() && self.probe == Probe::Attached && !held,
@@ -226,7 +227,7 @@ impl World {
                     Err((refused, actions)) => {
                         assert_ne!(
                             refused,
-                            Refused::Overlap,
+                            SessionRejection::Overlap,
                             "an official client never has two GETs"
                         );
                         self.get_down = Some(vec![Packet::Close]);
@@ -248,7 +249,7 @@ impl World {
                     Err((refused, actions)) => {
                         assert_ne!(
                             refused,
-                            Refused::Overlap,
+                            SessionRejection::Overlap,
                             "an official client never has two POSTs"
                         );
                         self.act(actions);
@@ -258,7 +259,7 @@ impl World {
             }
             Event::PostEnd => {
                 for packet in self.post_begun.take().expect("enabled") {
-                    self.server_got(Lane::Polling, packet);
+                    self.server_got(Transport::Polling, packet);
                 }
                 self.server.session.post_done();
                 self.post_down = true;
@@ -285,7 +286,7 @@ impl World {
             Event::FrameUp => {
                 let packet = self.up.pop_front().expect("enabled");
                 if self.server.websocket {
-                    self.server_got(Lane::WebSocket, packet);
+                    self.server_got(Transport::WebSocket, packet);
                 } else {
                     let (now, times) = (self.server.now, self.server.times);
                     let actions = self
@@ -357,7 +358,7 @@ impl World {
         self.act(actions);
     }
 
-    /// The client's own moves: none depends on the network.
+    /// Makes the client's moves that do not depend on the network.
     fn client_turn(&mut self) {
         if self.dead {
             return;
@@ -393,7 +394,7 @@ impl World {
         }
     }
 
-    fn server_got(&mut self, lane: Lane, packet: Packet) {
+    fn server_got(&mut self, lane: Transport, packet: Packet) {
         let (now, times) = (self.server.now, self.server.times);
         let actions = self
             .server
@@ -435,7 +436,7 @@ impl World {
         if actions.contains(Actions::CLOSE_PROBE) {
             self.probe = Probe::Gone;
             self.up.clear();
-            // What is on its way to the client still arrives, and then the end of the stream.
+            // Data in flight to the client still arrives, and then the end of the stream.
             if !self.on_websocket {
                 self.down.clear();
                 self.upgrading = false;
@@ -461,6 +462,7 @@ impl World {
                 Tail::Nothing => {}
                 Tail::Noop => packets.push(Packet::Noop),
                 Tail::Close => packets.push(Packet::Close),
+                Tail::Refused => {}
             }
             assert!(!packets.is_empty(), "an answer says something");
             if !self.dead {
@@ -471,7 +473,7 @@ impl World {
         }
     }
 
-    /// What holds at every moment.
+    /// Checks the invariants.
     fn check(&self) {
         let in_order = |got: &[u32]| got.iter().enumerate().all(|(i, &n)| n == i as u32);
         assert!(in_order(&self.got), "the client got {:?}", self.got);
@@ -543,7 +545,7 @@ fn run(world: &mut World, choices: &[u16], faults: bool) {
         let Some(&event) = events.get(usize::from(choice) % events.len().max(1)) else {
             break;
         };
-        // Faults are rarer than work.
+        // Faults are rarer than other moves.
         let fault = matches!(
             event,
             Event::LoseProbe | Event::ServerClose | Event::ServerDiscard | Event::ClientGone
@@ -562,7 +564,7 @@ proptest! {
     fn long_runs_lose_nothing(up in 0..12u32, down in 0..12u32, choices in prop::collection::vec(any::<u16>(), 0..400)) {
         let mut world = World::new(up, down, 20);
         run(&mut world, &choices, false);
-        // Whatever is left happens in some order.
+        // The remaining moves happen in some order.
         for _ in 0..1000 {
             let Some(&event) = world.enabled(false).first() else { break };
             world.step(event);
@@ -577,7 +579,7 @@ proptest! {
     fn faults_end_in_exactly_one_close(up in 0..6u32, down in 0..6u32, choices in prop::collection::vec(any::<u16>(), 0..300)) {
         let mut world = World::new(up, down, 20);
         run(&mut world, &choices, true);
-        // A client that is gone or silent is found out in the end, whatever state it left.
+        // The server detects a client that is gone or silent in the end, in any state.
         world.dead = true;
         world.get_up = false;
         world.post_up = None;
@@ -592,6 +594,7 @@ proptest! {
 
 // Single rules.
 
+#[derive(Clone)]
 struct Fixture {
     now: Instant,
     times: SessionConfig,
@@ -599,7 +602,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn new(transport: TransportKind, revision: Revision) -> Fixture {
+    fn new(transport: Transport, revision: Protocol) -> Fixture {
         let (now, times) = (Instant::now(), SessionConfig::default());
         Fixture {
             now,
@@ -614,10 +617,7 @@ impl Fixture {
     }
 
     fn packet(&mut self, packet: Received) -> Actions {
-        let lane = match self.session.transport() {
-            TransportKind::Polling => Lane::Polling,
-            TransportKind::WebSocket => Lane::WebSocket,
-        };
+        let lane = self.session.transport();
         self.session.packet(self.now, lane, packet, &self.times)
     }
 
@@ -625,7 +625,7 @@ impl Fixture {
         self.session.probe_packet(self.now, packet, &self.times)
     }
 
-    fn attach(&mut self) -> Result<(), Refused> {
+    fn attach(&mut self) -> Result<(), SessionRejection> {
         self.session.attach_probe(self.now, &self.times)
     }
 }
@@ -634,7 +634,7 @@ const SEC: Duration = Duration::from_secs(1);
 
 #[test]
 fn pings_after_the_interval_and_times_out_without_a_pong() {
-    let mut f = Fixture::new(TransportKind::WebSocket, Revision::V4);
+    let mut f = Fixture::new(Transport::WebSocket, Protocol::V4);
     assert_eq!(f.session.next_deadline(), Some(f.now + 25 * SEC));
     assert!(f.after(24 * SEC).is_empty());
     assert!(f.after(SEC).contains(Actions::PING | Actions::FLUSH));
@@ -649,7 +649,7 @@ fn pings_after_the_interval_and_times_out_without_a_pong() {
 
 #[test]
 fn a_pong_starts_the_next_interval() {
-    let mut f = Fixture::new(TransportKind::WebSocket, Revision::V4);
+    let mut f = Fixture::new(Transport::WebSocket, Protocol::V4);
     assert!(f.after(25 * SEC).contains(Actions::PING));
     f.now += 19 * SEC;
     assert_eq!(f.packet(Received::Pong), Actions::RESCHEDULE);
@@ -659,18 +659,87 @@ fn a_pong_starts_the_next_interval() {
 }
 
 #[test]
+fn a_paused_session_is_pinged_on_and_misses_no_pong() {
+    let mut f = Fixture::new(Transport::WebSocket, Protocol::V4);
+    assert!(f.after(25 * SEC).contains(Actions::PING));
+    // Its pong will stay unread.
+    f.session.pause(f.now + 10 * SEC, &f.times);
+    assert!(!f.session.is_timed());
+    assert!(f.after(24 * SEC).is_empty());
+    assert!(f.after(SEC).contains(Actions::PING));
+    f.session.resume(f.now, &f.times);
+    // Both pongs are read late; then the heartbeat continues normally.
+    assert_eq!(f.packet(Received::Pong), Actions::RESCHEDULE);
+    assert_eq!(f.packet(Received::Pong), Actions::RESCHEDULE);
+    assert!(f.after(25 * SEC).contains(Actions::PING));
+    assert!(f.after(20 * SEC).contains(Actions::CLOSED));
+    assert_eq!(f.session.reason(), CloseReason::PingTimeout);
+    assert!(!f.session.starved());
+}
+
+#[test]
+fn a_session_that_is_paused_for_too_long_is_closed() {
+    for revision in [Protocol::V3, Protocol::V4] {
+        let mut f = Fixture::new(Transport::WebSocket, revision);
+        let _ = f.after(20 * SEC);
+        f.session.pause(f.now, &f.times);
+        let _ = f.after(44 * SEC);
+        assert_eq!(f.session.stage(), Stage::Open);
+        // Pausing again does not prolong it.
+        f.session.pause(f.now, &f.times);
+        assert_eq!(f.session.next_deadline(), Some(f.now + SEC));
+        assert!(f.after(SEC).contains(Actions::CLOSED));
+        assert_eq!(f.session.reason(), CloseReason::ForcedClose);
+        assert!(f.session.starved());
+    }
+}
+
+/// Official clients wait for the answer to their POST, which a pause holds back, before they send `upgrade`.
+#[test]
+fn an_upgrade_has_its_time_again_after_a_pause() {
+    for probe_first in [true, false] {
+        let mut f = Fixture::new(Transport::Polling, Protocol::V4);
+        if probe_first {
+            f.attach().unwrap();
+        }
+        f.session.pause(f.now, &f.times);
+        if !probe_first {
+            f.attach().unwrap();
+        }
+        assert!(f.probe(Received::Probe).contains(Actions::PROBE_PONG));
+        assert!(!f.after(20 * SEC).contains(Actions::CLOSE_PROBE));
+        f.session.resume(f.now, &f.times);
+        let mut late = f.clone();
+        assert!(!f.after(9 * SEC).contains(Actions::CLOSE_PROBE));
+        assert!(f.probe(Received::Upgrade).contains(Actions::SWITCH));
+        assert!(late.after(10 * SEC).contains(Actions::CLOSE_PROBE));
+    }
+}
+
+#[test]
+fn a_client_of_revision_3_has_its_time_again_after_a_pause() {
+    let mut f = Fixture::new(Transport::WebSocket, Protocol::V3);
+    f.session.pause(f.now, &f.times);
+    let _ = f.after(44 * SEC);
+    f.session.resume(f.now, &f.times);
+    assert!(f.after(44 * SEC).is_empty());
+    assert!(f.after(SEC).contains(Actions::CLOSED));
+    assert_eq!(f.session.reason(), CloseReason::PingTimeout);
+}
+
+#[test]
 fn heartbeats_in_the_wrong_direction_are_errors() {
-    let mut f = Fixture::new(TransportKind::WebSocket, Revision::V4);
+    let mut f = Fixture::new(Transport::WebSocket, Protocol::V4);
     assert!(f.packet(Received::Ping).contains(Actions::CLOSED));
     assert_eq!(f.session.reason(), CloseReason::TransportError);
-    let mut f = Fixture::new(TransportKind::WebSocket, Revision::V3);
+    let mut f = Fixture::new(Transport::WebSocket, Protocol::V3);
     assert!(f.packet(Received::Pong).contains(Actions::CLOSED));
     assert_eq!(f.session.reason(), CloseReason::TransportError);
 }
 
 #[test]
 fn revision_3_clients_ping_and_are_missed_when_they_do_not() {
-    let mut f = Fixture::new(TransportKind::WebSocket, Revision::V3);
+    let mut f = Fixture::new(Transport::WebSocket, Protocol::V3);
     assert!(f.after(44 * SEC).is_empty());
     assert!(f.packet(Received::Ping).contains(Actions::PONG));
     assert!(f.after(44 * SEC).is_empty());
@@ -680,29 +749,29 @@ fn revision_3_clients_ping_and_are_missed_when_they_do_not() {
 
 #[test]
 fn overlapping_requests_close_the_session() {
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(f.session.get().is_ok());
     let (refused, actions) = f.session.get().unwrap_err();
-    assert_eq!(refused, Refused::Overlap);
+    assert_eq!(refused, SessionRejection::Overlap);
     assert!(actions.contains(Actions::CLOSED | Actions::ANSWER));
     assert_eq!(f.session.reason(), CloseReason::TransportError);
-    let answer = f.session.answer(true).unwrap();
+    let answer = f.session.answer(false).unwrap();
     assert!(!answer.packets && answer.tail == Tail::Close && answer.actions.is_empty());
 
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(f.session.post().is_ok());
-    assert_eq!(f.session.post().unwrap_err().0, Refused::Overlap);
+    assert_eq!(f.session.post().unwrap_err().0, SessionRejection::Overlap);
     assert_eq!(f.session.stage(), Stage::Closed);
-    assert_eq!(f.session.get().unwrap_err().0, Refused::Closed);
+    assert_eq!(f.session.get().unwrap_err().0, SessionRejection::Closed);
 }
 
 #[test]
 fn requests_given_up_close_the_session() {
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(f.session.get_lost().is_empty(), "there is none");
     assert!(f.session.get().is_ok());
     assert!(f.session.get_lost().contains(Actions::CLOSED));
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(f.session.post().is_ok());
     assert!(f.session.post_lost().contains(Actions::CLOSED));
     assert_eq!(f.session.reason(), CloseReason::TransportError);
@@ -710,7 +779,7 @@ fn requests_given_up_close_the_session() {
 
 #[test]
 fn a_close_packet_releases_the_get_with_a_noop() {
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(f.session.get().is_ok());
     assert!(f.session.post().is_ok());
     assert!(
@@ -726,15 +795,135 @@ fn a_close_packet_releases_the_get_with_a_noop() {
 }
 
 #[test]
+fn what_was_emitted_before_the_end_is_the_answer_of_the_get_that_waits() {
+    for end in [Received::Close, Received::Invalid] {
+        let mut f = Fixture::new(Transport::Polling, Protocol::V4);
+        assert!(f.session.get().is_ok());
+        assert!(f.packet(end).contains(Actions::CLOSED | Actions::ANSWER));
+        let answer = f.session.answer(true).unwrap();
+        assert!(answer.packets && answer.tail == Tail::Nothing);
+        assert!(f.session.answer(false).is_none());
+    }
+}
+
+#[test]
+fn a_get_that_is_lost_before_its_turn_ends_the_session_for_the_other() {
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
+    assert!(!f.session.get_is_early());
+    assert!(f.session.get().is_ok());
+    assert!(f.session.get_is_early());
+    let lost = f.session.early_get_lost();
+    assert!(lost.contains(Actions::CLOSED | Actions::ANSWER));
+    assert_eq!(f.session.reason(), CloseReason::TransportError);
+    assert_eq!(f.session.answer(false).unwrap().tail, Tail::Refused);
+}
+
+#[test]
+fn a_get_may_have_overtaken_the_upgrade_once_the_probe_was_answered() {
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
+    assert_eq!(f.attach(), Ok(()));
+    assert!(!f.session.get_is_early());
+    assert_eq!(f.probe(Received::Probe), Actions::PROBE_PONG);
+    assert!(f.session.get_is_early());
+    assert!(f.probe(Received::Upgrade).contains(Actions::SWITCH));
+    assert!(!f.session.get_is_early());
+    assert_eq!(
+        f.session.get().unwrap_err().0,
+        SessionRejection::TransportMismatch
+    );
+}
+
+#[test]
+fn what_arrives_after_the_deadline_finds_a_closed_session() {
+    let times = SessionConfig::default();
+    for revision in [Protocol::V4, Protocol::V3] {
+        let mut f = Fixture::new(Transport::Polling, revision);
+        let pings = f.after(25 * SEC);
+        assert_eq!(pings.contains(Actions::PING), revision == Protocol::V4);
+        assert!(f.session.is_timed());
+        assert!(f.session.expire(f.now + 20 * SEC - SEC / 1000).is_empty());
+        // No tick has occurred.
+        f.now += 20 * SEC;
+        let beat = match revision {
+            Protocol::V4 => Received::Pong,
+            Protocol::V3 => Received::Ping,
+        };
+        let mut other = f.session.clone();
+        assert!(f.packet(beat).contains(Actions::CLOSED));
+        assert_eq!(f.session.reason(), CloseReason::PingTimeout);
+        assert!(other.attach_probe(f.now, &times).is_ok());
+        let upgraded = other.probe_packet(f.now, Received::Upgrade, &times);
+        assert!(upgraded.contains(Actions::CLOSED));
+    }
+}
+
+#[test]
+fn a_late_ping_takes_little_of_the_time_for_its_pong() {
+    let mut f = Fixture::new(Transport::WebSocket, Protocol::V4);
+    let due = f.now + 25 * SEC;
+    assert!(f.session.next_is_ping());
+    // A coarse timer.
+    assert!(f.after(25 * SEC + SEC / 16).contains(Actions::PING));
+    assert_eq!(f.session.next_deadline(), Some(due + 20 * SEC));
+    assert!(!f.session.next_is_ping());
+    // A process that was suspended.
+    let mut f = Fixture::new(Transport::WebSocket, Protocol::V4);
+    assert!(f.after(200 * SEC).contains(Actions::PING));
+    assert_eq!(f.session.next_deadline(), Some(f.now + 20 * SEC * 7 / 8));
+}
+
+#[test]
+fn the_longest_times_are_never() {
+    let times = SessionConfig {
+        ping_interval: Duration::MAX,
+        ping_timeout: Duration::MAX,
+        upgrade_timeout: Duration::MAX,
+        noop_interval: Duration::MAX,
+        close_timeout: Duration::MAX,
+    };
+    let year = 365 * 24 * 3600 * SEC;
+    for revision in [Protocol::V3, Protocol::V4] {
+        let now = Instant::now();
+        let mut session = Session::new(now, Transport::Polling, revision, &times);
+        assert_eq!(session.attach_probe(now, &times), Ok(()));
+        assert_eq!(
+            session.probe_packet(now, Received::Probe, &times),
+            Actions::PROBE_PONG
+        );
+        assert!(session.tick(now + year, &times).is_empty());
+        assert!(
+            session
+                .close(now, false, true, &times)
+                .contains(Actions::FLUSH)
+        );
+        assert!(session.tick(now + year, &times).is_empty());
+        assert_eq!(session.stage(), Stage::Closing);
+    }
+    let times = SessionConfig {
+        ping_interval: SEC,
+        ..times
+    };
+    let now = Instant::now();
+    let mut session = Session::new(now, Transport::WebSocket, Protocol::V4, &times);
+    assert!(session.tick(now + SEC, &times).contains(Actions::PING));
+    assert!(session.tick(now + year, &times).is_empty());
+    assert!(
+        session
+            .packet(now + year, Transport::WebSocket, Received::Pong, &times)
+            .contains(Actions::RESCHEDULE)
+    );
+}
+
+#[test]
 fn an_invalid_packet_is_a_parse_error() {
-    let mut f = Fixture::new(TransportKind::WebSocket, Revision::V4);
+    let mut f = Fixture::new(Transport::WebSocket, Protocol::V4);
     assert!(f.packet(Received::Invalid).contains(Actions::CLOSED));
     assert_eq!(f.session.reason(), CloseReason::ParseError);
 }
 
 #[test]
 fn a_waiting_get_is_ended_every_100_ms_during_an_upgrade() {
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(f.attach().is_ok());
     assert!(f.after(SEC).is_empty(), "not before the probe");
     assert_eq!(f.probe(Received::Probe), Actions::PROBE_PONG);
@@ -750,9 +939,13 @@ fn a_waiting_get_is_ended_every_100_ms_during_an_upgrade() {
 
 #[test]
 fn an_upgrade_that_takes_too_long_ends_and_may_be_tried_again() {
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(f.attach().is_ok());
-    assert_eq!(f.attach(), Err(Refused::Upgrading), "one at a time");
+    assert_eq!(
+        f.attach(),
+        Err(SessionRejection::Upgrading),
+        "one at a time"
+    );
     assert!(f.after(Duration::from_millis(9_999)).is_empty());
     assert_eq!(f.after(Duration::from_millis(1)), Actions::CLOSE_PROBE);
     assert_eq!(f.session.stage(), Stage::Open);
@@ -770,20 +963,26 @@ fn an_upgrade_that_takes_too_long_ends_and_may_be_tried_again() {
         f.probe(Received::Upgrade)
             .contains(Actions::SWITCH | Actions::FLUSH)
     );
-    assert_eq!(f.attach(), Err(Refused::Upgrading), "never twice");
-    assert_eq!(f.session.get().unwrap_err().0, Refused::TransportMismatch);
-    assert_eq!(f.session.post().unwrap_err().0, Refused::TransportMismatch);
+    assert_eq!(f.attach(), Err(SessionRejection::Upgrading), "never twice");
+    assert_eq!(
+        f.session.get().unwrap_err().0,
+        SessionRejection::TransportMismatch
+    );
+    assert_eq!(
+        f.session.post().unwrap_err().0,
+        SessionRejection::TransportMismatch
+    );
 }
 
 #[test]
 fn a_websocket_session_takes_no_probe() {
-    let mut f = Fixture::new(TransportKind::WebSocket, Revision::V4);
-    assert_eq!(f.attach(), Err(Refused::Upgrading));
+    let mut f = Fixture::new(Transport::WebSocket, Protocol::V4);
+    assert_eq!(f.attach(), Err(SessionRejection::Upgrading));
 }
 
 #[test]
 fn a_post_and_a_get_in_flight_survive_the_switch() {
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(f.session.get().is_ok());
     assert!(f.session.post().is_ok());
     assert!(f.attach().is_ok());
@@ -800,7 +999,7 @@ fn a_post_and_a_get_in_flight_survive_the_switch() {
     assert!(f.session.post_under_way());
     assert_eq!(
         f.session
-            .packet(f.now, Lane::Polling, Received::Message, &f.times),
+            .packet(f.now, Transport::Polling, Received::Message, &f.times),
         Actions::DELIVER
     );
     f.session.post_done();
@@ -809,7 +1008,7 @@ fn a_post_and_a_get_in_flight_survive_the_switch() {
 
 #[test]
 fn a_ping_under_way_during_the_switch_is_waited_for_anew() {
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(f.after(25 * SEC).contains(Actions::PING));
     f.now += 15 * SEC;
     assert!(f.attach().is_ok());
@@ -821,7 +1020,7 @@ fn a_ping_under_way_during_the_switch_is_waited_for_anew() {
 
 #[test]
 fn close_waits_for_the_queue_and_for_a_get() {
-    let mut f = Fixture::new(TransportKind::WebSocket, Revision::V4);
+    let mut f = Fixture::new(Transport::WebSocket, Protocol::V4);
     let actions = f.session.close(f.now, false, true, &f.times);
     assert!(actions.contains(Actions::FLUSH) && !actions.contains(Actions::CLOSED));
     assert!(f.packet(Received::Message).is_empty());
@@ -832,7 +1031,7 @@ fn close_waits_for_the_queue_and_for_a_get() {
     );
     assert_eq!(f.session.reason(), CloseReason::ForcedClose);
 
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(
         !f.session
             .close(f.now, false, false, &f.times)
@@ -848,12 +1047,12 @@ fn close_waits_for_the_queue_and_for_a_get() {
     assert!(answer.actions.contains(Actions::CLOSED));
 
     // The client need not fetch the rest.
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     let _ = f.session.close(f.now, false, true, &f.times);
     assert!(f.packet(Received::Close).contains(Actions::CLOSED));
     assert_eq!(f.session.reason(), CloseReason::ForcedClose);
 
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(
         !f.session
             .close(f.now, false, false, &f.times)
@@ -866,14 +1065,14 @@ fn close_waits_for_the_queue_and_for_a_get() {
 
 #[test]
 fn a_discarding_close_is_immediate() {
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(f.session.get().is_ok());
     assert!(
         f.session
             .close(f.now, true, true, &f.times)
             .contains(Actions::CLOSED | Actions::ANSWER)
     );
-    let answer = f.session.answer(true).unwrap();
+    let answer = f.session.answer(false).unwrap();
     assert_eq!((answer.packets, answer.tail), (false, Tail::Close));
     assert!(
         f.session.close(f.now, true, true, &f.times).is_empty(),
@@ -883,7 +1082,7 @@ fn a_discarding_close_is_immediate() {
 
 #[test]
 fn closing_during_an_upgrade_takes_the_first_way_out() {
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(f.attach().is_ok());
     assert!(f.probe(Received::Probe).contains(Actions::PROBE_PONG));
     assert!(
@@ -901,7 +1100,7 @@ fn closing_during_an_upgrade_takes_the_first_way_out() {
             .contains(Actions::CLOSED | Actions::CLOSE_WEBSOCKET)
     );
 
-    let mut f = Fixture::new(TransportKind::Polling, Revision::V4);
+    let mut f = Fixture::new(Transport::Polling, Protocol::V4);
     assert!(f.attach().is_ok());
     assert!(
         f.session

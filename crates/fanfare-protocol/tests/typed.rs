@@ -1,4 +1,4 @@
-//! Events with types, from the value to the wire and back.
+//! Typed events, from the value to the wire and back.
 
 #![cfg(feature = "macros")]
 #![allow(clippy::unwrap_used)]
@@ -47,7 +47,7 @@ struct Picture(String, Bytes, Bytes);
 #[derive(Debug, PartialEq, Serialize, Deserialize, TypedEvent)]
 struct Pair<T>(T, T);
 
-/// Only sent: it borrows.
+/// Event that is only sent, so it may borrow.
 #[derive(Serialize, TypedEvent)]
 struct Borrowed<'a> {
     text: &'a str,

@@ -1,11 +1,11 @@
-//! What the codec costs: `cargo bench -p fanfare-websocket`.
+//! Benchmarks of the codec: `cargo bench -p fanfare-websocket`.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fanfare_websocket::{Decoded, Decoder, DecoderConfig, Event, OpCode, Role, deflate, frame};
 
-/// Decodes all frames of `bytes`, in a buffer that is filled anew each time as by a read.
+/// Decodes all frames of `bytes`, in a buffer that is refilled each time as by a read.
 fn decode_all(decoder: &mut Decoder, bytes: &[u8], buffer: &mut [u8]) -> usize {
     let buffer = &mut buffer[..bytes.len()];
     buffer.copy_from_slice(bytes);
@@ -21,7 +21,7 @@ fn decode_all(decoder: &mut Decoder, bytes: &[u8], buffer: &mut [u8]) -> usize {
     sum
 }
 
-/// Masked messages: `count` of `len` bytes each.
+/// Measures the decoding of masked messages: `count` of `len` bytes each.
 fn decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
     let texts = [20, 60, 120, 1000].map(|len| ("16 texts", OpCode::Text, len, 16));
@@ -41,7 +41,7 @@ fn decode(c: &mut Criterion) {
             b.iter(|| decode_all(&mut decoder, black_box(&bytes), &mut buffer));
         });
     }
-    // What of the above is filling the buffer.
+    // The part of the above that fills the buffer.
     for len in [500, 1 << 20] {
         let (bytes, mut buffer) = (vec![b'x'; len], vec![0; len]);
         group.throughput(Throughput::Bytes(len as u64));
@@ -55,7 +55,8 @@ fn decode(c: &mut Criterion) {
     group.finish();
 }
 
-/// A frame of so many bytes, written where it is to stand; 1.7 kB compressed and framed, once for all recipients.
+/// Measures the encoding of a frame of this length, written in place; and of 1.7 kB, compressed and framed once for all
+/// recipients.
 fn encode(c: &mut Criterion) {
     let mut group = c.benchmark_group("encode");
     for len in [20, 120, 1000] {

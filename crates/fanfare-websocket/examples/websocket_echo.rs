@@ -2,7 +2,7 @@
 //!
 //!     cargo run -p fanfare-websocket --features tokio --example websocket_echo -- 127.0.0.1:9001
 //!
-//! With `--deflate` it compresses, if the client wants that.
+//! With `--deflate` it compresses, if the client offers that.
 
 use std::{env, error::Error};
 
@@ -16,12 +16,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for argument in env::args().skip(1) {
         match argument.as_str() {
             "--deflate" => {
-                options.permessage_deflate = Some(deflate::Config {
+                options.permessage_deflate = Some(
                     // The smallest messages, for some 300 KB of memory per connection.
-                    server_no_context_takeover: false,
-                    client_no_context_takeover: false,
-                    ..deflate::Config::default()
-                });
+                    deflate::Config::new()
+                        .server_no_context_takeover(false)
+                        .client_no_context_takeover(false),
+                );
             }
             _ => address = argument,
         }

@@ -1,19 +1,19 @@
-//! Why a connection is closed: [`CloseCode`] and [`CloseFrame`] (RFC 6455, section 7.4).
+//! Reasons for which a connection is closed: [`CloseCode`] and [`CloseFrame`] (RFC 6455, section 7.4).
 
 use std::{borrow::Cow, fmt};
 
-/// The status code of a close frame (RFC 6455, section 7.4).
+/// Status code of a close frame (RFC 6455, section 7.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(pub u16);
 
 impl CloseCode {
     /// 1000: the purpose of the connection is fulfilled.
     pub const NORMAL: CloseCode = CloseCode(1000);
-    /// 1001: the server goes down, or the browser leaves the page.
+    /// 1001: the server shuts down, or the browser leaves the page.
     pub const GOING_AWAY: CloseCode = CloseCode(1001);
     /// 1002: the peer broke the protocol.
     pub const PROTOCOL_ERROR: CloseCode = CloseCode(1002);
-    /// 1003: a kind of data that cannot be accepted.
+    /// 1003: the endpoint cannot accept this kind of data.
     pub const UNSUPPORTED_DATA: CloseCode = CloseCode(1003);
     /// 1005: the close frame had no code. Never on the wire.
     pub const NO_STATUS: CloseCode = CloseCode(1005);
@@ -25,18 +25,18 @@ impl CloseCode {
     pub const POLICY_VIOLATION: CloseCode = CloseCode(1008);
     /// 1009: the message is too big.
     pub const TOO_BIG: CloseCode = CloseCode(1009);
-    /// 1010: the client wanted an extension which the server did not negotiate.
+    /// 1010: the client requires an extension that the server did not negotiate.
     pub const EXTENSION_REQUIRED: CloseCode = CloseCode(1010);
     /// 1011: an unexpected condition in the server.
     pub const INTERNAL_ERROR: CloseCode = CloseCode(1011);
-    /// 1012: the server restarts; come back a little later.
+    /// 1012: the server restarts; reconnect a little later.
     pub const SERVICE_RESTART: CloseCode = CloseCode(1012);
-    /// 1013: the server is overloaded; come back later.
+    /// 1013: the server is overloaded; reconnect later.
     pub const TRY_AGAIN_LATER: CloseCode = CloseCode(1013);
-    /// 1014: a gateway got a bad answer from the server behind it.
+    /// 1014: a gateway got an invalid response from the server behind it.
     pub const BAD_GATEWAY: CloseCode = CloseCode(1014);
 
-    /// Whether a close frame may carry this code: those of RFC 6455 and the IANA registry that are meant for the
+    /// Whether a close frame may carry this code: the codes of RFC 6455 and the IANA registry that are meant for the
     /// wire, and 3000–4999 for libraries and applications.
     #[inline]
     pub const fn is_sendable(self) -> bool {
@@ -68,17 +68,17 @@ impl fmt::Debug for CloseCode {
     }
 }
 
-/// The payload of a close frame that has one.
+/// Payload of a close frame that has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame<'a> {
-    /// Why the connection ends.
+    /// Status code of the close.
     pub code: CloseCode,
-    /// The same for humans: UTF-8 of at most 123 bytes on the wire, often empty.
+    /// Reason in words: UTF-8 of at most 123 bytes on the wire, often empty.
     pub reason: Cow<'a, str>,
 }
 
 impl<'a> CloseFrame<'a> {
-    /// A frame of this code and reason.
+    /// Creates a frame with this code and reason.
     pub fn new(code: CloseCode, reason: impl Into<Cow<'a, str>>) -> CloseFrame<'a> {
         CloseFrame {
             code,
@@ -86,7 +86,7 @@ impl<'a> CloseFrame<'a> {
         }
     }
 
-    /// The same, owning its reason.
+    /// Converts into a frame that owns its reason.
     pub fn into_owned(self) -> CloseFrame<'static> {
         CloseFrame {
             code: self.code,
@@ -95,7 +95,7 @@ impl<'a> CloseFrame<'a> {
     }
 }
 
-/// The longest prefix of `reason` that fits into a close frame (123 bytes) and is UTF-8.
+/// Returns the longest prefix of `reason` that fits into a close frame (123 bytes) and is UTF-8.
 pub(crate) fn truncated(reason: &str) -> &str {
     let mut end = reason.len().min(123);
     while !reason.is_char_boundary(end) {

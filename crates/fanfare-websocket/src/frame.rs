@@ -1,7 +1,7 @@
-//! Writing frames (RFC 6455, section 5.2), and walking frames we wrote ourselves.
+//! Encoding of frames (RFC 6455, section 5.2), and iteration over our own frames.
 //!
-//! A server's frames are not masked, so one encoded frame can be shared by every connection: [`prepare`] makes such
-//! a frame. [`begin`] and [`finish`] put a frame around a payload that is serialised straight into the output.
+//! A server's frames are not masked, so one encoded frame can be shared by every connection: [`prepare`] makes such a
+//! frame. [`begin`] and [`finish`] put a frame around a payload that is serialised straight into the output.
 
 use std::ops::Range;
 
@@ -9,10 +9,10 @@ use bytes::Bytes;
 
 use crate::{CloseCode, OpCode, close, mask};
 
-/// The longest frame header: two bytes, a 64-bit length and a masking key.
+/// Maximum length of a frame header in bytes: two bytes, a 64-bit length and a masking key.
 pub const MAX_HEADER: usize = 14;
 
-/// What [`begin`] reserves: enough for payloads of up to 125 bytes.
+/// Number of bytes that [`begin`] reserves: enough for payloads of up to 125 bytes.
 const RESERVED: usize = 2;
 
 /// Writes the header of an unmasked, final frame into `buf` and returns its length: 2, 4 or 10.
@@ -35,7 +35,7 @@ pub fn header(buf: &mut [u8; 10], opcode: OpCode, rsv1: bool, len: usize) -> usi
     }
 }
 
-/// How long the header of an unmasked frame is for a payload of `len` bytes: 2, 4 or 10.
+/// Returns the length of the header of an unmasked frame for a payload of `len` bytes: 2, 4 or 10.
 #[inline]
 pub const fn header_len(len: usize) -> usize {
     match len {
@@ -45,7 +45,7 @@ pub const fn header_len(len: usize) -> usize {
     }
 }
 
-/// Appends one unmasked, final frame: what a server sends.
+/// Appends one unmasked, final frame, as a server sends it.
 #[inline]
 pub fn encode_into(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
     encode_rsv_into(out, opcode, false, payload);
@@ -61,7 +61,7 @@ pub fn encode_rsv_into(out: &mut Vec<u8>, opcode: OpCode, rsv1: bool, payload: &
     out.extend_from_slice(payload);
 }
 
-/// Appends one masked, final frame: what a client sends. See [`mask::random_key`] for the key.
+/// Appends one masked, final frame, as a client sends it. See [`mask::random_key`] for the key.
 #[inline]
 pub fn encode_masked_into(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8], key: [u8; 4]) {
     encode_masked_rsv_into(out, opcode, false, payload, key);
@@ -86,8 +86,8 @@ pub fn encode_masked_rsv_into(
     mask::apply(&mut out[start..], key);
 }
 
-/// The payload of a close frame: the code and as much of the reason as fits into 125 bytes. Empty if the code may
-/// not be sent (see [`CloseCode::is_sendable`]), as for [`CloseCode::NO_STATUS`].
+/// Returns the payload of a close frame: the code and as much of the reason as fits into 125 bytes. Empty if the code
+/// may not be sent (see [`CloseCode::is_sendable`]), as for [`CloseCode::NO_STATUS`].
 pub fn close_payload(code: CloseCode, reason: &str) -> Vec<u8> {
     if !code.is_sendable() {
         return Vec::new();
@@ -99,7 +99,7 @@ pub fn close_payload(code: CloseCode, reason: &str) -> Vec<u8> {
     payload
 }
 
-/// One unmasked, final frame as shared bytes: encoded once, sent to any number of connections.
+/// Encodes one unmasked, final frame as shared bytes: encoded once, sent to any number of connections.
 pub fn prepare(opcode: OpCode, payload: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(header_len(payload.len()) + payload.len());
     encode_into(&mut out, opcode, payload);
@@ -116,9 +116,9 @@ pub fn begin(out: &mut Vec<u8>) -> usize {
     start
 }
 
-/// Finishes the unmasked, final frame begun at `start` by [`begin`]: everything after it is the payload.
+/// Finishes the unmasked, final frame that [`begin`] began at `start`: everything after it is the payload.
 ///
-/// A payload of more than 125 bytes is moved up by two or eight bytes to make room for its length.
+/// A payload of more than 125 bytes is moved up by two or eight bytes to make space for its length.
 ///
 /// # Panics
 ///
@@ -144,7 +144,7 @@ fn finish_long(out: &mut Vec<u8>, start: usize, opcode: OpCode, len: usize) {
     out[start..start + n].copy_from_slice(&head[..n]);
 }
 
-/// Finishes the frame begun at `start` by [`begin`] as a masked one: what a client sends.
+/// Finishes the frame that [`begin`] began at `start` as a masked one, as a client sends it.
 ///
 /// # Panics
 ///
@@ -164,11 +164,11 @@ pub fn finish_masked(out: &mut Vec<u8>, start: usize, opcode: OpCode, key: [u8; 
     mask::apply(&mut out[start + n + 4..], key);
 }
 
-/// Reads the frame at the beginning of `bytes`, as [`encode_into`], [`prepare`] or [`finish`] wrote it: its opcode,
-/// where its payload lies, and where the frame ends.
+/// Parses the frame at the beginning of `bytes`, as [`encode_into`], [`prepare`] or [`finish`] wrote it: returns its
+/// opcode, the range of its payload, and the end of the frame.
 ///
 /// `None` if `bytes` is empty or does not begin with a whole, unmasked frame that is final and not compressed. This
-/// is for walking our own frames again; what a peer sent goes through [`Decoder`](crate::Decoder).
+/// is for iterating over our own frames; input of a peer goes through [`Decoder`](crate::Decoder).
 #[inline]
 pub fn parse_unmasked(bytes: &[u8]) -> Option<(OpCode, Range<usize>, usize)> {
     let (&first, &second) = (bytes.first()?, bytes.get(1)?);

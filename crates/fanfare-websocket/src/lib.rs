@@ -1,11 +1,11 @@
 //! WebSocket (RFC 6455) with permessage-deflate (RFC 7692) as a sans-IO codec, and with a small tokio `WebSocket` on
 //! top (feature `tokio`).
 //!
-//! The codec does no input or output and knows no runtime:
+//! The codec does no I/O and depends on no runtime:
 //!
 //! - [`handshake`] checks and answers opening handshakes ([`ServerHandshake`]) and makes them ([`ClientHandshake`]);
-//! - [`Decoder`] decodes frames in place from a buffer the caller lends, and owns no memory while idle;
-//! - [`frame`] writes frames, also once for many connections ([`frame::prepare`]);
+//! - [`Decoder`] decodes frames in place from a buffer that the caller lends, and owns no memory while idle;
+//! - [`frame`] encodes frames, also once for many connections ([`frame::prepare`]);
 //! - [`deflate`] compresses and decompresses messages.
 
 #![forbid(unsafe_code)]

@@ -5,10 +5,10 @@ use std::{
     hash::{BuildHasher, Hasher, RandomState},
 };
 
-/// Masks or unmasks `data` in place: the two are the same.
+/// Masks or unmasks `data` in place: both are the same operation.
 #[inline]
 pub fn apply(data: &mut [u8], key: [u8; 4]) {
-    // Native order on both sides: the key's bytes meet the data's bytes in memory order, whatever the machine.
+    // Native order on both sides: the key's bytes meet the data's bytes in memory order, on every machine.
     let word = u32::from_ne_bytes(key);
     let wide = (u64::from(word) << 32) | u64::from(word);
     let (chunks, rest) = data.as_chunks_mut::<8>();
@@ -24,10 +24,9 @@ pub fn apply(data: &mut [u8], key: [u8; 4]) {
     }
 }
 
-/// A fresh masking key from the system's random source, by way of a small buffer per thread.
+/// Returns a fresh masking key from the system's random source, through a small buffer per thread.
 ///
-/// RFC 6455 wants keys that nobody can foretell: they keep a page from choosing what its bytes look like to a
-/// proxy on the way.
+/// RFC 6455 requires unpredictable keys: they prevent a page from choosing the bytes that a proxy on the way sees.
 pub fn random_key() -> [u8; 4] {
     const KEYS: usize = 128;
     struct Pool {
@@ -47,7 +46,7 @@ pub fn random_key() -> [u8; 4] {
     })
 }
 
-/// Random bytes of the system; should it refuse, those of the standard library's seeded hasher.
+/// Fills `out` with random bytes of the system, or of the standard library's seeded hasher if the system fails.
 pub(crate) fn fill_random(out: &mut [u8]) {
     if getrandom::fill(out).is_err() {
         for chunk in out.chunks_mut(8) {

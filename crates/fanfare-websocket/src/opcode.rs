@@ -1,16 +1,16 @@
-//! What a frame is ([`OpCode`]) and which end of the connection reads it ([`Role`]).
+//! Kinds of frames ([`OpCode`]) and ends of a connection ([`Role`]).
 
-/// The kind of a frame (RFC 6455, section 5.2).
+/// Kind of a frame (RFC 6455, section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum OpCode {
-    /// Continues the fragmented message that is under way.
+    /// Continues the fragmented message that is in progress.
     Continuation = 0x0,
     /// A message, or its first fragment, of UTF-8 text.
     Text = 0x1,
     /// A message, or its first fragment, of bytes.
     Binary = 0x2,
-    /// The start or the answer of the closing handshake.
+    /// Starts or answers the closing handshake.
     Close = 0x8,
     /// Asks for a [`OpCode::Pong`] with the same payload.
     Ping = 0x9,
@@ -19,7 +19,7 @@ pub enum OpCode {
 }
 
 impl OpCode {
-    /// The opcode of these four bits, or `None` if RFC 6455 reserves them.
+    /// Returns the opcode of these four bits, or `None` if RFC 6455 reserves them.
     #[inline]
     pub const fn from_bits(bits: u8) -> Option<OpCode> {
         Some(match bits {
@@ -46,7 +46,7 @@ impl OpCode {
     }
 }
 
-/// Which end of the connection we are: it says whose frames are masked (RFC 6455, section 5.1).
+/// Our end of the connection, which determines whose frames are masked (RFC 6455, section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Reads masked frames, writes unmasked ones.

@@ -1,4 +1,4 @@
-//! The codec against tungstenite: whatever one writes, cut into whatever pieces, the other reads.
+//! Comparison of the codec with tungstenite: each reads what the other writes, cut into arbitrary pieces.
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{
     protocol::{Role as TheirRole, frame::CloseFrame, frame::coding::CloseCode},
 };
 
-/// An event that owns what it carries.
+/// An event that owns its content.
 #[derive(Clone, Debug, PartialEq)]
 enum Got {
     Text(String),
@@ -25,7 +25,7 @@ enum Got {
     Close(Option<(u16, String)>),
 }
 
-/// Feeds `bytes` in pieces that end at `cuts`, as a server or client would: keeping what is incomplete.
+/// Feeds `bytes` in pieces that end at `cuts`, as a server or client would, and keeps what is incomplete.
 fn decode(
     role: Role,
     config: DecoderConfig,
@@ -73,7 +73,7 @@ fn decode(
     Ok(got)
 }
 
-/// A stream that reads what it was given and collects what is written.
+/// A stream that reads given input and collects what is written.
 struct Stream {
     input: Cursor<Vec<u8>>,
     output: Vec<u8>,
@@ -109,7 +109,7 @@ fn theirs(role: TheirRole, input: Vec<u8>) -> WebSocket<Stream> {
     )
 }
 
-/// What tungstenite reads: `Err` if it refuses.
+/// Reads with tungstenite: `Err` if it rejects the input.
 fn their_reading(role: TheirRole, input: &[u8]) -> Result<Vec<Got>, tungstenite::Error> {
     let mut websocket = theirs(role, input.to_vec());
     let mut got = Vec::new();
@@ -119,7 +119,7 @@ fn their_reading(role: TheirRole, input: &[u8]) -> Result<Vec<Got>, tungstenite:
             Ok(Message::Binary(bytes)) => got.push(Got::Binary(bytes.to_vec())),
             Ok(Message::Ping(bytes)) => got.push(Got::Ping(bytes.to_vec())),
             Ok(Message::Pong(bytes)) => got.push(Got::Pong(bytes.to_vec())),
-            // Its way to say that it did not like the close frame.
+            // The way in which tungstenite reports an invalid close frame.
             Ok(Message::Close(Some(close))) if close.reason == "Protocol violation" => {
                 return Err(tungstenite::Error::ConnectionClosed);
             }
@@ -159,7 +159,7 @@ fn ours(message: &Message) -> Got {
     }
 }
 
-/// One frame in all its parts, not all of which go together.
+/// One frame in all its parts, some of which are inconsistent.
 #[derive(Clone, Debug)]
 struct Wild {
     fin: bool,
@@ -248,8 +248,8 @@ proptest! {
         prop_assert_eq!(their_reading(role, &out).unwrap(), expected);
     }
 
-    /// Frames that do not go together, bad UTF-8, reserved opcodes, bad close codes: we refuse what tungstenite
-    /// refuses, read what it reads, and how the bytes are cut changes nothing.
+    /// Inconsistent frames, bad UTF-8, reserved opcodes, bad close codes: we reject what tungstenite rejects, read what
+    /// it reads, and the way in which the bytes are cut changes nothing.
     #[test]
     fn judges_wild_frames_as_tungstenite_does(frames in vec(wild(), 1..6), cuts in vec(any::<Index>(), 0..12)) {
         let bytes = wild_bytes(&frames);
@@ -263,7 +263,7 @@ proptest! {
         }
     }
 
-    /// Bytes that are not even frames: no panic, and no difference by cutting.
+    /// Bytes that are not even frames: no panic, and the same result for every way of cutting.
     #[test]
     fn takes_any_bytes(bytes in vec(any::<u8>(), 0..200), cuts in vec(any::<Index>(), 0..12), compressed in any::<bool>()) {
         let params = deflate::Params {

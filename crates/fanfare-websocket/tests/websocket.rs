@@ -1,4 +1,4 @@
-//! The tokio `WebSocket`: against itself, against raw bytes, and against tungstenite.
+//! The tokio `WebSocket` against itself, against raw bytes, and against tungstenite.
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
@@ -22,7 +22,7 @@ const KEY: [u8; 4] = [1, 2, 3, 4];
 
 type Pair = (WebSocket<DuplexStream>, WebSocket<DuplexStream>);
 
-/// A server and a client, connected.
+/// Connects a server and a client.
 async fn pair_with(server: &Options, client: &Options) -> Pair {
     let (a, b) = duplex(64 << 10);
     let uri = "ws://example.test/path?query".parse().unwrap();
@@ -37,7 +37,7 @@ async fn pair() -> Pair {
     pair_with(&Options::default(), &Options::default()).await
 }
 
-/// A server, and the raw stream of its client.
+/// Makes a server, and the raw stream of its client.
 fn raw(buffer: usize) -> (WebSocket<DuplexStream>, DuplexStream) {
     let (a, b) = duplex(buffer);
     (
@@ -75,7 +75,7 @@ async fn echoes_messages_of_every_size() {
             let bytes = Bytes::from((0..size).map(|i| (i * i) as u8).collect::<Vec<u8>>());
             client.feed(text.as_str()).unwrap();
             client.feed(bytes.clone()).unwrap();
-            // Receiving writes what was fed: with more than the stream holds, neither side may wait for the other.
+            // Receiving also writes what was fed: with more than the stream holds, neither side may wait for the other.
             let answers = [
                 client.recv().await.unwrap().unwrap(),
                 client.recv().await.unwrap().unwrap(),
@@ -502,13 +502,13 @@ async fn the_client_learns_why_it_was_refused() {
     ));
 }
 
-/// Node and many proxies refuse in chunks, and keep the connection open.
+/// Node and many proxies reject in chunks, and keep the connection open.
 #[tokio::test]
 async fn a_refusal_in_chunks_is_read_to_its_end() {
     let chunks = "4\r\nno c\r\nA;x=y\r\nookie, no \r\n5\r\nentry\r\n0\r\n\r\n";
     for (body, expected) in [
         (chunks, "no cookie, no entry"),
-        // What never ends does not hold up the status.
+        // A body without an end does not delay the status.
         ("4\r\nno c\r\nA\r\nook", "no cook"),
         ("nonsense\r\n", ""),
     ] {

@@ -1,5 +1,5 @@
-//! What the server costs, in this process and on one thread: `cargo bench -p fanfare --bench server`. Writes to sockets
-//! are real, so the kernel's part is in the figures of emits.
+//! Cost of the server, in this process and on one thread: `cargo bench -p fanfare --bench server`. Writes to sockets
+//! are real, so the figures of emits include the kernel.
 
 mod fixture;
 
@@ -11,7 +11,7 @@ use fixture::{Fixture, text_frames};
 
 const TEXT: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// A server whose sockets are all in `room` and, by turns, in `even` or `odd`.
+/// Starts a server whose sockets are all in `room` and alternately in `even` or `odd`.
 fn in_rooms(clients: usize) -> Fixture {
     let fixture = Fixture::new(clients);
     for (number, socket) in fixture.io.of("/").sockets().iter().enumerate() {
@@ -23,7 +23,7 @@ fn in_rooms(clients: usize) -> Fixture {
 
 fn rooms(c: &mut Criterion) {
     let mut group = c.benchmark_group("rooms");
-    // A room of one comes and goes, among so many others.
+    // A room with one member is created and deleted among many others.
     for others in [0, 100, 10_000] {
         let fixture = Fixture::new(1);
         let socket = fixture.socket();
@@ -35,7 +35,7 @@ fn rooms(c: &mut Criterion) {
             });
         });
     }
-    // Whom the operators mean, each once.
+    // The selection of recipients, each once.
     for clients in [10, 200] {
         let fixture = in_rooms(clients);
         group.bench_function(BenchmarkId::new("to(even).to(odd)", clients), |b| {
@@ -48,7 +48,7 @@ fn rooms(c: &mut Criterion) {
     group.finish();
 }
 
-/// Does something over and over; the clients read what came of it in between.
+/// Repeats an operation; the clients read the resulting data in between.
 fn drained(b: &mut Bencher<'_>, fixture: &RefCell<Fixture>, mut work: impl FnMut()) {
     b.iter_batched(
         || fixture.borrow_mut().drain(),
@@ -59,7 +59,7 @@ fn drained(b: &mut Bencher<'_>, fixture: &RefCell<Fixture>, mut work: impl FnMut
 
 fn outbox(c: &mut Criterion) {
     let mut group = c.benchmark_group("outbox");
-    // One write to each of so many.
+    // One write to each of many recipients.
     for clients in [1, 10, 200] {
         let fixture = RefCell::new(Fixture::new(clients));
         group.bench_function(BenchmarkId::new("broadcast", clients), |b| {
@@ -83,7 +83,7 @@ fn outbox(c: &mut Criterion) {
     group.finish();
 }
 
-/// Sixteen events that arrive together, to a handler that takes them, and to one that acknowledges them.
+/// Measures sixteen events that arrive together, to a handler that takes them, and to one that acknowledges them.
 fn events(c: &mut Criterion) {
     let mut group = c.benchmark_group("events");
     for (name, start) in [
@@ -101,5 +101,27 @@ fn events(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, rooms, outbox, events);
+/// A client on long-polling: a GET that finds a packet, and a POST with an event.
+fn polling(c: &mut Criterion) {
+    let mut group = c.benchmark_group("polling");
+    let fixture = Fixture::new(0);
+    let mut clients = fixture.polling(1);
+    let (get, packet) = ([clients[0].get()], format!("42[\"msg\",\"{TEXT}\"]"));
+    group.bench_function("GET", |b| {
+        b.iter(|| {
+            let _ = fixture.enter(|io| io.emit("msg", black_box(TEXT)));
+            fixture.send_gets(&mut clients, &get);
+            fixture.take_answers(&mut clients, &packet);
+        });
+    });
+    let post = [clients[0].post(&format!("42[\"event\",\"{TEXT}\"]"))];
+    group.bench_function("POST", |b| {
+        b.iter(|| fixture.post(&mut clients, &post));
+    });
+    let handled = fixture.events();
+    assert!(handled > 0, "events came with POST");
+    group.finish();
+}
+
+criterion_group!(benches, rooms, outbox, events, polling);
 criterion_main!(benches);

@@ -2,25 +2,24 @@
 
 use std::time::Duration;
 
-use fanfare::{
-    Ack, AckError, AckSender, BroadcastAckError, Data, EventError, Namespace, Socket, SocketIo,
-};
+use fanfare::ack::{AckSender, BroadcastAckError};
+use fanfare::{Ack, AckError, Data, EventError, Namespace, Socket, SocketIo};
 
-/// The return value acknowledges the event; `Err` reaches the client as `{"error": {"message": "…"}}`.
+/// Acknowledges with its return value; `Err` reaches the client as `{"error": {"message": "…"}}`.
 async fn divide(Data((a, b)): Data<(i64, i64)>) -> Result<Ack<i64>, EventError> {
     a.checked_div(b)
         .map(Ack)
         .ok_or_else(|| EventError::new(format!("cannot divide {a} by {b}")))
 }
 
-/// An `AckSender` answers before the handler has ended.
+/// Answers with an `AckSender` before the handler has returned.
 async fn slow(Data(text): Data<String>, ack: AckSender) -> Result<(), EventError> {
     ack.send((true, text.len()))?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     Ok(())
 }
 
-/// Asks one client. Every acknowledgement has a deadline and fails when the client goes.
+/// Asks one client. Every acknowledgement has a deadline and fails when the client disconnects.
 async fn greet(socket: Socket) -> Result<(), EventError> {
     match socket
         .timeout(Duration::from_secs(5))
@@ -34,12 +33,15 @@ async fn greet(socket: Socket) -> Result<(), EventError> {
     Ok(())
 }
 
-/// Asks everyone in a room and counts the votes; at the deadline those that did come.
+/// Asks all sockets in a room and counts the votes; at the deadline, those that have arrived.
 async fn vote(
     socket: Socket,
     Data(question): Data<String>,
 ) -> Result<Ack<(usize, usize)>, EventError> {
-    let jury = socket.nsp().to("jury").timeout(Duration::from_secs(10));
+    let jury = socket
+        .namespace()
+        .to("jury")
+        .timeout(Duration::from_secs(10));
     let votes = match jury.emit_with_ack::<bool>("vote", &question).await {
         Ok(votes) => votes,
         Err(BroadcastAckError::Timeout { responses, .. }) => responses,
@@ -61,6 +63,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .ack_timeout(Duration::from_secs(20))
         .build()?;
     println!("listening on http://127.0.0.1:3000");
-    fanfare::serve("127.0.0.1:3000", io).await?;
+    fanfare::serve(io).bind("127.0.0.1:3000").await?;
     Ok(())
 }

@@ -1,8 +1,11 @@
-//! Inside an axum application: the routes are axum's, `/socket.io/` is Fanfare's, and handlers of one can use the
+//! Inside an axum application: axum serves the routes, Fanfare serves `/socket.io/`, and handlers of one can use the
 //! other.
 
-use axum::extract::State;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, State};
 use axum::routing::{get, post};
+use fanfare::proxy::Peer;
 use fanfare::{Namespace, Socket, SocketIo};
 
 async fn notify(State(io): State<SocketIo>, body: String) -> String {
@@ -16,7 +19,14 @@ async fn notify(State(io): State<SocketIo>, body: String) -> String {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let main = Namespace::new("/")
         .on_connect(async |socket: Socket| println!("{} connected", socket.id()));
-    let io = SocketIo::builder().namespace(main).build()?;
+    let io = SocketIo::builder()
+        .namespace(main)
+        // Axum provides the address of the client as an extension.
+        .peer(|extensions| {
+            let info = extensions.get::<ConnectInfo<SocketAddr>>()?;
+            Some(Peer::Address(info.0))
+        })
+        .build()?;
 
     let app = axum::Router::new()
         .route(
@@ -25,9 +35,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         )
         .route("/notify", post(notify))
         .layer(io.layer())
-        .with_state(io);
+        .with_state(io)
+        .into_make_service_with_connect_info::<SocketAddr>();
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let listener = fanfare::serve::bind("127.0.0.1:3000").await?;
     println!("listening on http://127.0.0.1:3000");
     axum::serve(listener, app).await?;
     Ok(())

@@ -12,12 +12,12 @@ struct Picture {
 }
 
 async fn picture(socket: Socket, Data(picture): Data<Picture>) -> Result<Ack<usize>, EmitError> {
-    // Encoded once, attachments included, whatever the number of recipients.
+    // Encoded once, attachments included, regardless of the number of recipients.
     socket.broadcast().emit("picture", &picture)?;
     Ok(Ack(picture.data.len()))
 }
 
-/// Bytes can also be an argument of their own, in acknowledgements too.
+/// Takes bytes as an argument, and returns them in an acknowledgement.
 async fn reverse(Data(bytes): Data<Bytes>) -> Ack<Bytes> {
     Ack(bytes.iter().rev().copied().collect())
 }
@@ -32,6 +32,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .max_payload(5_000_000)
         .build()?;
     println!("listening on http://127.0.0.1:3000");
-    fanfare::serve("127.0.0.1:3000", io).await?;
+    fanfare::serve(io).bind("127.0.0.1:3000").await?;
     Ok(())
 }

@@ -34,7 +34,7 @@ async fn enter(socket: Socket, Data(name): Data<String>) -> Result<Ack<usize>, E
     }
     socket.extensions().insert(Nickname(name.to_owned()));
     socket.broadcast().emit("entered", name)?;
-    Ok(Ack(socket.nsp().len()))
+    Ok(Ack(socket.namespace().len()))
 }
 
 async fn say(socket: Socket, Data(new): Data<NewMessage>) -> Result<Ack<u64>, EventError> {
@@ -42,8 +42,8 @@ async fn say(socket: Socket, Data(new): Data<NewMessage>) -> Result<Ack<u64>, Ev
     let at = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)?
         .as_secs();
-    // Everyone, the sender included, gets the same bytes, encoded once.
-    socket.nsp().emit(
+    // Everyone, including the sender, gets the same bytes, encoded once.
+    socket.namespace().emit(
         "message",
         &Message {
             from: &from,
@@ -55,7 +55,7 @@ async fn say(socket: Socket, Data(new): Data<NewMessage>) -> Result<Ack<u64>, Ev
 }
 
 async fn typing(socket: Socket) -> Result<(), EventError> {
-    // Nobody misses it if a slow connection does not get this one.
+    // Losing this event on a slow connection does no harm.
     socket
         .broadcast()
         .volatile()
@@ -65,7 +65,7 @@ async fn typing(socket: Socket) -> Result<(), EventError> {
 
 async fn left(socket: Socket, reason: DisconnectReason) -> Result<(), EventError> {
     if let Ok(name) = nickname(&socket) {
-        socket.nsp().emit("left", (name, reason.as_str()))?;
+        socket.namespace().emit("left", (name, reason.as_str()))?;
     }
     Ok(())
 }
@@ -79,6 +79,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .on_disconnect(left);
     let io = SocketIo::builder().namespace(chat).build()?;
     println!("listening on http://127.0.0.1:3000, namespace /chat");
-    fanfare::serve("127.0.0.1:3000", io).await?;
+    fanfare::serve(io).bind("127.0.0.1:3000").await?;
     Ok(())
 }

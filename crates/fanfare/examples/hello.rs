@@ -15,6 +15,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let io = SocketIo::builder().namespace(hello).build()?;
     println!("listening on http://127.0.0.1:3000");
-    fanfare::serve("127.0.0.1:3000", io).await?;
+    fanfare::serve(io).bind("127.0.0.1:3000").await?;
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! Middlewares: who may join a namespace, and an extractor of one's own.
+//! Middlewares that admit clients to a namespace, and a custom extractor.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use fanfare::extract::{FromContext, Rejection};
-use fanfare::handler::{HasSocket, Moment};
+use fanfare::handler::{HandlerKind, HasSocket};
 use fanfare::{Ack, ConnectError, Data, EventError, Handshake, Namespace, Socket, SocketIo, State};
 
 #[derive(Debug, serde::Deserialize)]
@@ -14,11 +14,11 @@ struct Auth {
 
 type Users = Arc<HashMap<&'static str, &'static str>>;
 
-/// The user behind the socket; every handler can take it.
+/// The user of the socket; every handler can take it.
 #[derive(Debug, Clone)]
 struct User(&'static str);
 
-impl<M: Moment> FromContext<M> for User {
+impl<M: HandlerKind<Socket = Socket>> FromContext<M> for User {
     fn from_context(cx: &M::Context<'_>) -> Result<Self, Rejection> {
         let user = cx.socket().extensions().get();
         user.ok_or_else(|| Rejection::Other(EventError::new("nobody is logged in")))
@@ -59,6 +59,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .state(users)
         .build()?;
     println!("listening on http://127.0.0.1:3000, namespace /private");
-    fanfare::serve("127.0.0.1:3000", io).await?;
+    fanfare::serve(io).bind("127.0.0.1:3000").await?;
     Ok(())
 }

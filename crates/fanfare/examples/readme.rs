@@ -11,5 +11,5 @@ async fn say(socket: Socket, Data(text): Data<String>) -> Result<Ack<&'static st
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let chat = Namespace::new("/chat").on("say", say);
     let io = SocketIo::builder().namespace(chat).build()?;
-    Ok(fanfare::serve("127.0.0.1:3000", io).await?)
+    Ok(fanfare::serve(io).bind("127.0.0.1:3000").await?)
 }

@@ -1,4 +1,4 @@
-//! Rooms: join, leave, send to some and not to others, and see who is where.
+//! Rooms: join, leave, send to some sockets and not to others, and list the members.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn leave(socket: Socket, Data(room): Data<String>) -> Ack<Vec<String>> {
 }
 
 async fn say(socket: Socket, Data((room, text)): Data<(String, String)>) -> Result<(), EmitError> {
-    // Those in the room but not those who muted it; the sender is left out by `socket.to`.
+    // Recipients: members of the room except those who muted it; `socket.to` excludes the sender.
     socket
         .to(&room)
         .except(format!("{room}:muted"))
@@ -25,7 +25,7 @@ async fn say(socket: Socket, Data((room, text)): Data<(String, String)>) -> Resu
 }
 
 async fn leaving(socket: Socket) -> Result<(), EmitError> {
-    // The rooms are still there in `on_disconnecting`.
+    // The socket is still in its rooms in `on_disconnecting`.
     socket.to(socket.rooms()).emit("left", socket.id())?;
     Ok(())
 }
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         for n in 0u64.. {
             ticks.tick().await;
-            // Whoever cannot take it now gets the next one.
+            // A recipient that cannot take it now gets the next one.
             if let Err(error) = clock.to("clock").volatile().emit("tick", n) {
                 eprintln!("no tick: {error}");
             }
@@ -52,6 +52,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
 
     println!("listening on http://127.0.0.1:3000");
-    fanfare::serve("127.0.0.1:3000", io).await?;
+    fanfare::serve(io).bind("127.0.0.1:3000").await?;
     Ok(())
 }

@@ -1,14 +1,16 @@
-//! Events as types: the server and a client of one contract, which the compiler checks on both sides.
+//! Typed events: the server and a client of one contract, which the compiler checks on both sides.
 //!
-//! In a browser it is as ever: `io("http://127.0.0.1:3000/chat").emitWithAck("say", { room: "lobby", text: "hello" })`.
+//! Browsers use the ordinary API: `io("http://127.0.0.1:3000/chat").emitWithAck("say", { room: "lobby", text: "hello"
+//! })`.
 
 use std::time::Duration;
 
-use fanfare::{Namespace, SocketIo, Typed};
+use fanfare::typed::Typed;
+use fanfare::{Namespace, SocketIo};
 
-/// What both sides know. In an application this is a crate of its own.
+/// Types that both sides share. In an application this is a separate crate.
 mod contract {
-    use fanfare::{Contract, TypedEvent};
+    use fanfare::typed::{Contract, TypedEvent};
     use serde::{Deserialize, Serialize};
 
     /// `say`, with one argument, an object; acknowledged by a number.
@@ -23,12 +25,12 @@ mod contract {
     #[derive(Serialize, Deserialize, TypedEvent)]
     pub(crate) struct Said(pub(crate) u64, pub(crate) String);
 
-    /// `still there?`, without arguments; acknowledged by the name of whoever is.
+    /// `still there?`, without arguments; acknowledged with the name of the user.
     #[derive(Serialize, Deserialize, TypedEvent)]
     #[event(name = "still there?", ack = String)]
     pub(crate) struct StillThere;
 
-    /// The namespace `/chat`: what clients send there, and what the server.
+    /// The namespace `/chat`, with the events of clients and of the server.
     #[derive(Contract)]
     #[contract(namespace = "/chat", from_clients(Say), from_server(Said, StillThere))]
     pub(crate) struct Chat;
@@ -36,18 +38,18 @@ mod contract {
 use contract::{Chat, Said, Say, StillThere};
 
 mod server {
-    use fanfare::typed::TypedSocket;
-    use fanfare::{Ack, EmitError, Typed};
+    use fanfare::typed::{Typed, TypedSocket};
+    use fanfare::{Ack, EmitError};
 
     use super::{Chat, Said, Say};
 
-    /// Which event it is, the parameter says; with what it is acknowledged, the event does.
+    /// Handles the event of its parameter; the event's type determines the acknowledgement.
     pub(crate) async fn say(
         socket: TypedSocket<Chat>,
         Typed(say): Typed<Say>,
     ) -> Result<Ack<u64>, EmitError> {
         let id = 1;
-        socket.nsp().to(&say.room).emit(&Said(id, say.text))?;
+        socket.namespace().to(&say.room).emit(&Said(id, say.text))?;
         Ok(Ack(id))
     }
 }
@@ -59,7 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .on_event(server::say);
     let io = SocketIo::builder().namespace(chat).build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    let serving = tokio::spawn(fanfare::serve_listener(listener, io.clone()));
+    let serving = tokio::spawn(fanfare::serve(io.clone()).listener(listener));
     println!("listening on http://127.0.0.1:3000");
 
     let client = fanfare_client::connect("http://127.0.0.1:3000")
@@ -71,8 +73,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         room: "lobby".into(),
         text: "hello".into(),
     };
-    let answer = client.emit_with_ack(&hello);
-    let id: u64 = answer.timeout(Duration::from_secs(5)).await?;
+    let patient = client.timeout(Duration::from_secs(5));
+    let id: u64 = patient.emit_with_ack(&hello).await?;
     println!("client: what was said has the number {id}");
 
     let everyone = io.typed::<Chat>().timeout(Duration::from_secs(5));

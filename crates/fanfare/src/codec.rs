@@ -1,21 +1,23 @@
-//! How packets are written and read: as JSON, as MessagePack, or in a form of the application's own.
+//! Encoding and decoding of packets: as JSON, as MessagePack, or by a custom parser.
 
 use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engine::{PreparedBuf, Protocol};
+use fanfare_engine::{MessageBuilder, Protocol};
 use fanfare_protocol::socket::{
     self, AllArgs, Args, DecodeError, Decoder, EncodeError, IntoArgs, JsonArgs, Packet, PacketType,
     decode_args, v4,
 };
-use fanfare_protocol::{Limits, Value, msgpack};
+use fanfare_protocol::{EncodedEvent, Escaped, Limits, Value, msgpack};
 use serde::Serialize;
 
+use crate::contain::contain;
+use crate::log_target;
 use crate::parser::{MsgpackParser, Parser, ParserDecoder, ParserError, RawPacket};
 
-/// The form of a server's packets.
+/// Encoding of a server's packets.
 #[derive(Clone, Default)]
 pub(crate) enum Codec {
     #[default]
@@ -37,14 +39,16 @@ impl Codec {
         match self {
             Self::Json => Decoding::Json(Decoder::default()),
             Self::Msgpack => Decoding::Msgpack,
-            Self::Custom(parser) => Decoding::Custom(parser.decoder()),
+            Self::Custom(parser) => Decoding::Custom(
+                contain("parser", || parser.decoder()).unwrap_or_else(|| Box::new(Broken)),
+            ),
         }
     }
 
     #[inline]
     pub(crate) fn write_event<A: IntoArgs>(
         &self,
-        buf: &mut PreparedBuf,
+        buf: &mut MessageBuilder,
         namespace: &str,
         ack: Option<u64>,
         event: &str,
@@ -58,11 +62,37 @@ impl Codec {
                 msgpack::encode_event(out, namespace, ack, event, args)
             }),
             Self::Custom(parser) => {
-                if socket::is_reserved_event(event) {
-                    return Err(EncodeError::ReservedEvent(event.to_owned()));
+                let data = Some(Value::Array(event_values(event, args)?));
+                custom(&**parser, buf, PacketType::Event, namespace, ack, data)
+            }
+        }
+    }
+
+    /// Writes an event that is encoded already. `last`: one more argument, a text.
+    pub(crate) fn write_shared(
+        &self,
+        buf: &mut MessageBuilder,
+        namespace: &str,
+        ack: Option<u64>,
+        event: &EncodedEvent,
+        last: Option<&str>,
+    ) -> Result<(), EncodeError> {
+        match self {
+            Self::Json => {
+                buf.text(|out| event.write_text(out, namespace, ack, last));
+                for attachment in event.data().attachments() {
+                    buf.binary(attachment);
                 }
-                let mut data = vec![Value::String(event.to_owned())];
-                data.extend(values(args)?);
+                Ok(())
+            }
+            Self::Msgpack => binary(buf, |out| {
+                event.write_msgpack(out, namespace, ack, last);
+                Ok(())
+            }),
+            Self::Custom(parser) => {
+                let values = event.values();
+                let mut data = values.map_err(|error| not_serializable(error.to_string()))?;
+                data.extend(last.map(|last| Value::String(last.to_owned())));
                 let data = Some(Value::Array(data));
                 custom(&**parser, buf, PacketType::Event, namespace, ack, data)
             }
@@ -72,7 +102,7 @@ impl Codec {
     #[inline]
     pub(crate) fn write_ack<A: IntoArgs>(
         &self,
-        buf: &mut PreparedBuf,
+        buf: &mut MessageBuilder,
         namespace: &str,
         id: u64,
         args: &A,
@@ -89,10 +119,10 @@ impl Codec {
         }
     }
 
-    /// Clients of Socket.IO v2 are told no ids.
+    /// Writes the reply to a CONNECT packet; clients of Socket.IO v2 get no ids.
     pub(crate) fn write_connect_reply(
         &self,
-        buf: &mut PreparedBuf,
+        buf: &mut MessageBuilder,
         protocol: Protocol,
         namespace: &str,
         sid: &str,
@@ -102,7 +132,7 @@ impl Codec {
         match self {
             Self::Json if old => buf.text(|out| v4::encode_connect_reply(out, namespace)),
             Self::Json => buf.text(|out| socket::encode_connect_reply(out, namespace, sid, pid)),
-            Self::Msgpack if old => complain(binary(buf, |out| {
+            Self::Msgpack if old => log_encode_error(binary(buf, |out| {
                 msgpack::encode_connect(out, namespace, None::<&()>)
             })),
             Self::Msgpack => {
@@ -115,15 +145,15 @@ impl Codec {
                 entries.extend(pid.map(|pid| ("pid".to_owned(), Value::String(pid.to_owned()))));
                 let data = (!old).then_some(Value::Object(entries));
                 let written = custom(&**parser, buf, PacketType::Connect, namespace, None, data);
-                complain(written);
+                log_encode_error(written);
             }
         }
     }
 
-    /// What the middlewares of a client of Socket.IO v2 refused it with: the error's data, else its message.
+    /// Writes the rejection of a client of Socket.IO v2: the error's data, else its message.
     pub(crate) fn write_error(
         &self,
-        buf: &mut PreparedBuf,
+        buf: &mut MessageBuilder,
         namespace: &str,
         message: &str,
         data: Option<&serde_json::Value>,
@@ -152,12 +182,12 @@ impl Codec {
                 })
             }
         };
-        complain(written);
+        log_encode_error(written);
     }
 
     pub(crate) fn write_connect_error(
         &self,
-        buf: &mut PreparedBuf,
+        buf: &mut MessageBuilder,
         namespace: &str,
         message: &str,
         data: Option<&impl Serialize>,
@@ -185,10 +215,10 @@ impl Codec {
                 )
             }
         };
-        complain(written);
+        log_encode_error(written);
     }
 
-    pub(crate) fn write_disconnect(&self, buf: &mut PreparedBuf, namespace: &str) {
+    pub(crate) fn write_disconnect(&self, buf: &mut MessageBuilder, namespace: &str) {
         match self {
             Self::Json => buf.text(|out| socket::encode_disconnect(out, namespace)),
             Self::Msgpack => {
@@ -196,7 +226,7 @@ impl Codec {
                 msgpack::encode_disconnect(&mut out, namespace);
                 buf.binary(&out);
             }
-            Self::Custom(parser) => complain(custom(
+            Self::Custom(parser) => log_encode_error(custom(
                 &**parser,
                 buf,
                 PacketType::Disconnect,
@@ -208,7 +238,7 @@ impl Codec {
     }
 }
 
-/// Whether JavaScript takes it for true: Node sends the message of an error whose data is not.
+/// Whether JavaScript considers the value truthy: Node sends the message of an error whose data is not.
 fn is_truthy(value: &serde_json::Value) -> bool {
     match value {
         serde_json::Value::Null => false,
@@ -219,16 +249,16 @@ fn is_truthy(value: &serde_json::Value) -> bool {
     }
 }
 
-/// A packet without the arguments of the application could not be written.
-fn complain(written: Result<(), EncodeError>) {
+/// Logs that a packet without arguments of the application could not be written.
+fn log_encode_error(written: Result<(), EncodeError>) {
     if let Err(error) = written {
-        tracing::error!(%error, "a packet could not be written");
+        tracing::error!(target: log_target::CONNECTION, error = %Escaped(error), "a packet could not be written");
     }
 }
 
 #[inline]
 fn with_attachments(
-    buf: &mut PreparedBuf,
+    buf: &mut MessageBuilder,
     encode: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> Result<(), EncodeError>,
 ) -> Result<(), EncodeError> {
     let mut attachments = Vec::new();
@@ -240,7 +270,7 @@ fn with_attachments(
 }
 
 fn binary(
-    buf: &mut PreparedBuf,
+    buf: &mut MessageBuilder,
     encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
 ) -> Result<(), EncodeError> {
     let mut out = Vec::with_capacity(128);
@@ -251,7 +281,7 @@ fn binary(
 
 fn custom(
     parser: &dyn Parser,
-    buf: &mut PreparedBuf,
+    buf: &mut MessageBuilder,
     kind: PacketType,
     namespace: &str,
     id: Option<u64>,
@@ -264,22 +294,33 @@ fn custom(
         data,
     };
     let mut messages = crate::parser::Messages::default();
-    parser
-        .encode(&packet, &mut messages)
-        .map_err(|error| EncodeError::NotSerializable {
-            argument: 0,
-            message: error.to_string(),
-        })?;
+    contain("parser", || parser.encode(&packet, &mut messages))
+        .unwrap_or_else(|| Err(ParserError::new("the parser panicked")))
+        .map_err(|error| not_serializable(error.to_string()))?;
     messages.write(buf);
     Ok(())
 }
 
-/// Arguments as values.
-fn values<A: IntoArgs>(args: &A) -> Result<Vec<Value>, EncodeError> {
-    let failed = |message: String| EncodeError::NotSerializable {
+/// Returns the name of an event and its arguments, as values.
+fn event_values<A: IntoArgs>(event: &str, args: &A) -> Result<Vec<Value>, EncodeError> {
+    if socket::is_reserved_event(event) {
+        return Err(EncodeError::ReservedEvent(event.to_owned()));
+    }
+    let mut data = vec![Value::String(event.to_owned())];
+    data.extend(values(args)?);
+    Ok(data)
+}
+
+fn not_serializable(message: String) -> EncodeError {
+    EncodeError::NotSerializable {
         argument: 0,
         message,
-    };
+    }
+}
+
+/// Returns arguments as values.
+fn values<A: IntoArgs>(args: &A) -> Result<Vec<Value>, EncodeError> {
+    let failed = not_serializable;
     let (mut json, mut attachments) = (vec![b'['], Vec::new());
     args.write(&mut JsonArgs::new(&mut json, &mut attachments, false))?;
     json.push(b']');
@@ -291,12 +332,17 @@ fn values<A: IntoArgs>(args: &A) -> Result<Vec<Value>, EncodeError> {
     Ok(values)
 }
 
-/// Reads the packets of one connection.
+/// Decoder of the packets of one connection.
 pub(crate) enum Decoding {
     Json(Decoder),
     Msgpack,
     Custom(Box<dyn ParserDecoder>),
 }
+
+/// Stands in for a decoder that could not be created: rejects everything.
+struct Broken;
+
+impl ParserDecoder for Broken {}
 
 impl fmt::Debug for Decoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -318,7 +364,7 @@ impl fmt::Debug for Codec {
     }
 }
 
-/// Why something that arrived is no packet.
+/// Reason for which a message is not a packet.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Malformed {
     #[error(transparent)]
@@ -336,7 +382,7 @@ impl Malformed {
     }
 }
 
-/// What a custom parser has read, in the form in which everything else understands it: as JSON and attachments.
+/// Packet from a custom parser, translated to JSON and attachments, as all other code expects it.
 #[derive(Debug)]
 pub(crate) struct Translated {
     text: String,
@@ -391,14 +437,14 @@ impl Translated {
         Ok(Self { text, attachments })
     }
 
-    /// Hands the packet over. It is checked against the limits like any other.
+    /// Passes the packet on. It is checked against the limits like any other.
     pub(crate) fn read(
         &self,
         limits: &Limits,
         f: impl FnOnce(Packet<'_>),
     ) -> Result<(), Malformed> {
         let mut limits = limits.clone();
-        limits.max_attachments = usize::MAX; // they were inside, and their length is bounded by the message
+        limits.max_attachments = usize::MAX; // they are part of the message, whose length is bounded
         let mut decoder = Decoder::default();
         if let Some(packet) = decoder.text(&self.text, &limits)? {
             f(packet);

@@ -1,39 +1,47 @@
-//! Events as prepared messages.
+//! Events as encoded messages.
 
-use bytes::Bytes;
-use fanfare_engine::Prepared;
+use fanfare_engine::EncodedMessage;
+use fanfare_protocol::EncodedEvent;
 use fanfare_protocol::socket::{EncodeError, IntoArgs};
 
 use crate::codec::Codec;
 
-/// The text of an event, and its attachments.
-pub(crate) fn event_text<A: IntoArgs>(
-    namespace: &str,
+/// Encodes an event for clients, other nodes and listeners, in the form that the codec needs first.
+pub(crate) fn shared_event<A: IntoArgs>(
+    codec: &Codec,
     event: &str,
     args: &A,
-) -> Result<(Vec<u8>, Vec<Bytes>), EncodeError> {
-    let (mut text, mut attachments) = (Vec::new(), Vec::new());
-    fanfare_protocol::socket::encode_event(
-        &mut text,
-        namespace,
-        None,
-        event,
-        args,
-        &mut attachments,
-    )?;
-    Ok((text, attachments))
+) -> Result<EncodedEvent, EncodeError> {
+    match codec {
+        Codec::Json | Codec::Custom(_) => EncodedEvent::new(event, args),
+        Codec::Msgpack => EncodedEvent::new_msgpack(event, args),
+    }
 }
 
-/// An event, encoded once for any number of recipients.
+/// Puts an encoded event into a packet. `last`: one more argument, the position for recovery.
+pub(crate) fn packet(
+    codec: &Codec,
+    namespace: &str,
+    ack: Option<u64>,
+    event: &EncodedEvent,
+    last: Option<&str>,
+) -> Result<EncodedMessage, EncodeError> {
+    let mut result = Ok(());
+    let message =
+        EncodedMessage::build(|buf| result = codec.write_shared(buf, namespace, ack, event, last));
+    result.map(|()| message)
+}
+
+/// Encodes an event once for any number of recipients.
 pub(crate) fn encode_event<A: IntoArgs>(
     codec: &Codec,
     namespace: &str,
     ack: Option<u64>,
     event: &str,
     args: &A,
-) -> Result<Prepared, EncodeError> {
+) -> Result<EncodedMessage, EncodeError> {
     let mut result = Ok(());
     let message =
-        Prepared::build(|buf| result = codec.write_event(buf, namespace, ack, event, args));
+        EncodedMessage::build(|buf| result = codec.write_event(buf, namespace, ack, event, args));
     result.map(|()| message)
 }

@@ -1,21 +1,23 @@
-//! Errors.
+//! Errors of sending, of joining rooms and of building a server.
 
 use fanfare_engine::SendError;
 use fanfare_protocol::socket::EncodeError;
 
-/// Why an event was not sent.
+use crate::adapter::PublishOutcome;
+
+/// Reason for which an event was not sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
     /// The arguments cannot be serialized, or the name is reserved.
     #[error(transparent)]
     NotSerializable(#[from] EncodeError),
-    /// The outbox of the connection is full: its reader is too slow.
+    /// The outbox of the connection is full: the client is a slow consumer.
     #[error(
         "the outbox of the connection is full: {pending} bytes are waiting, the limit is {limit}"
     )]
     Full {
-        /// Bytes that wait to be written.
+        /// Number of bytes that wait to be written.
         pending: usize,
         /// The limit, in bytes.
         limit: usize,
@@ -23,6 +25,29 @@ pub enum EmitError {
     /// The socket is disconnected.
     #[error("the socket is disconnected")]
     Disconnected,
+    /// The log of the adapter, through which the events to clients that can be recovered are sent, did not accept the
+    /// event. It was not sent.
+    #[error("{0}")]
+    NotLogged(PublishOutcome),
+    /// The event named too many rooms to send to or to exclude. Nothing was sent.
+    #[error(transparent)]
+    TooManyRooms(#[from] TooManyRooms),
+}
+
+/// One call named more rooms than [`Limits::max_rooms_per_call`](crate::Limits::max_rooms_per_call).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{rooms} rooms in one call, the limit is {limit}")]
+#[non_exhaustive]
+pub struct TooManyRooms {
+    /// Number of names in the call.
+    pub rooms: usize,
+    /// The limit.
+    pub limit: usize,
+}
+
+impl TooManyRooms {
+    /// Label under which the error is counted.
+    pub(crate) const CAUSE: &str = "too_many_rooms_per_call";
 }
 
 impl From<SendError> for EmitError {
@@ -34,16 +59,16 @@ impl From<SendError> for EmitError {
     }
 }
 
-/// Why rooms were not joined.
+/// Reason for which rooms were not joined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
     /// The name of a room is too long.
     #[error("the name of the room \"{room}…\" has {len} bytes, the limit is {limit}")]
     RoomTooLong {
-        /// How the name begins.
+        /// Beginning of the name.
         room: String,
-        /// Its length, in bytes.
+        /// Length of the name, in bytes.
         len: usize,
         /// The limit, in bytes.
         limit: usize,
@@ -51,11 +76,14 @@ pub enum JoinError {
     /// The socket would be in too many rooms.
     #[error("the socket would be in {rooms} rooms, the limit is {limit}")]
     TooManyRooms {
-        /// So many it would be in.
+        /// Number of rooms that the socket would be in.
         rooms: usize,
         /// The limit.
         limit: usize,
     },
+    /// More rooms in one call than [`Limits::max_rooms_per_call`](crate::Limits::max_rooms_per_call).
+    #[error(transparent)]
+    TooManyAtOnce(#[from] TooManyRooms),
 }
 
 impl JoinError {
@@ -67,16 +95,17 @@ impl JoinError {
         }
     }
 
-    /// The label under which it is counted.
+    /// Returns the label under which the error is counted.
     pub(crate) const fn cause(&self) -> &'static str {
         match self {
             Self::RoomTooLong { .. } => "room_too_long",
             Self::TooManyRooms { .. } => "too_many_rooms",
+            Self::TooManyAtOnce(_) => TooManyRooms::CAUSE,
         }
     }
 }
 
-/// Why a server could not be built.
+/// Reason for which a server could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -97,31 +126,47 @@ pub enum BuildError {
     OtherContract {
         /// The namespace of the handler.
         namespace: String,
-        /// The contract that the handler names.
+        /// Contract that the handler names.
         taken: &'static str,
-        /// That of the namespace.
+        /// Contract of the namespace.
         own: &'static str,
     },
     /// A namespace was added twice.
     #[error("namespace {0:?} was added twice")]
     DuplicateNamespace(String),
+    /// No client can request a namespace of this name.
+    #[error("the namespace {name:?} cannot be used: {reason}")]
+    InvalidNamespace {
+        /// Name of the namespace.
+        name: String,
+        /// Problem with the name.
+        reason: String,
+    },
+    /// A pattern of namespaces cannot be used.
+    #[error("the pattern {pattern:?} cannot be used: {reason}")]
+    InvalidPattern {
+        /// Pattern of the namespace.
+        pattern: String,
+        /// Problem with the pattern.
+        reason: String,
+    },
     /// The files of the browser client cannot be served.
     #[error("cannot serve the client from {}: {message}", dir.display())]
     ClientFiles {
         /// The directory.
         dir: std::path::PathBuf,
-        /// What is wrong.
+        /// Description of the problem.
         message: String,
     },
-    /// An option cannot be used.
+    /// The value of an option is invalid.
     #[error("the option `{option}` cannot be used: {value}")]
     InvalidOption {
-        /// Its name.
+        /// Name of the option.
         option: &'static str,
-        /// What it was given.
+        /// Value that was given.
         value: String,
     },
-    /// An event name that the protocol keeps for itself.
+    /// The event name is reserved by the protocol.
     #[error("\"{0}\" is a reserved event name")]
     ReservedEvent(String),
 }

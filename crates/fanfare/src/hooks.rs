@@ -1,20 +1,21 @@
-//! What an application has to say about requests and connections, below the namespaces.
+//! Hooks of the application for requests and connections, below the namespaces.
 
 use std::fmt;
 use std::future::Future;
 
-use fanfare_engine::{AllowFuture, ConnectionError, GenerateIdFuture, Handshake};
+use fanfare_engine::{AllowFuture, ConnectionError, GenerateIdFuture, HandshakeRequest};
 use http::HeaderMap;
 
-use crate::conn::{Conn, ConnEvent};
+use crate::engine::{EngineConnection, EngineConnectionEvent};
+use crate::server::IoInner;
 
-type AllowRequest = dyn Fn(&Handshake) -> AllowFuture + Send + Sync;
-type GenerateId = dyn Fn(&Handshake) -> GenerateIdFuture + Send + Sync;
-type Headers = dyn Fn(&mut HeaderMap, &Handshake) + Send + Sync;
+type AllowRequest = dyn Fn(&HandshakeRequest) -> AllowFuture + Send + Sync;
+type GenerateId = dyn Fn(&HandshakeRequest) -> GenerateIdFuture + Send + Sync;
+type Headers = dyn Fn(&mut HeaderMap, &HandshakeRequest) + Send + Sync;
 type OnConnectionError = dyn Fn(&ConnectionError<'_>) + Send + Sync;
-type OnConnEvent = dyn Fn(&Conn, ConnEvent<'_>) + Send + Sync;
+type OnConnEvent = dyn Fn(&EngineConnection, EngineConnectionEvent<'_>) + Send + Sync;
 
-/// The functions that the builder was given.
+/// Functions that were given to the builder.
 #[derive(Default)]
 pub(crate) struct Hooks {
     allow_request: Option<Box<AllowRequest>>,
@@ -28,7 +29,7 @@ pub(crate) struct Hooks {
 impl Hooks {
     pub(crate) fn set_allow_request<F, Fut, E>(&mut self, decide: F)
     where
-        F: Fn(Handshake) -> Fut + Send + Sync + 'static,
+        F: Fn(HandshakeRequest) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<String>,
     {
@@ -40,7 +41,7 @@ impl Hooks {
 
     pub(crate) fn set_generate_id<F, Fut, E>(&mut self, generate: F)
     where
-        F: Fn(Handshake) -> Fut + Send + Sync + 'static,
+        F: Fn(HandshakeRequest) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<String, E>> + Send + 'static,
         E: fmt::Display,
     {
@@ -52,14 +53,14 @@ impl Hooks {
 
     pub(crate) fn set_initial_headers(
         &mut self,
-        hook: impl Fn(&mut HeaderMap, &Handshake) + Send + Sync + 'static,
+        hook: impl Fn(&mut HeaderMap, &HandshakeRequest) + Send + Sync + 'static,
     ) {
         self.initial_headers = Some(Box::new(hook));
     }
 
     pub(crate) fn set_headers(
         &mut self,
-        hook: impl Fn(&mut HeaderMap, &Handshake) + Send + Sync + 'static,
+        hook: impl Fn(&mut HeaderMap, &HandshakeRequest) + Send + Sync + 'static,
     ) {
         self.headers = Some(Box::new(hook));
     }
@@ -73,26 +74,42 @@ impl Hooks {
 
     pub(crate) fn set_conn_event(
         &mut self,
-        hook: impl Fn(&Conn, ConnEvent<'_>) + Send + Sync + 'static,
+        hook: impl Fn(&EngineConnection, EngineConnectionEvent<'_>) + Send + Sync + 'static,
     ) {
         self.conn_event = Some(Box::new(hook));
     }
 
-    pub(crate) fn allow_request(&self, request: &Handshake) -> Option<AllowFuture> {
+    pub(crate) fn allow_request(&self, request: &HandshakeRequest) -> Option<AllowFuture> {
         self.allow_request.as_ref().map(|decide| decide(request))
     }
 
-    pub(crate) fn generate_id(&self, request: &Handshake) -> Option<GenerateIdFuture> {
+    pub(crate) fn generate_id(&self, request: &HandshakeRequest) -> Option<GenerateIdFuture> {
         self.generate_id.as_ref().map(|generate| generate(request))
     }
 
-    pub(crate) fn headers(&self, headers: &mut HeaderMap, request: &Handshake, initial: bool) {
+    /// Whether [`headers`](Self::headers) may add something.
+    pub(crate) fn adds_headers(&self, initial: bool) -> bool {
+        self.headers.is_some() || (initial && self.initial_headers.is_some())
+    }
+
+    /// Calls the hooks for response headers; returns `false` if one of them has panicked.
+    pub(crate) fn headers(
+        &self,
+        io: &IoInner,
+        headers: &mut HeaderMap,
+        request: &HandshakeRequest,
+        initial: bool,
+    ) -> bool {
+        let mut made = true;
         if let (true, Some(hook)) = (initial, &self.initial_headers) {
-            hook(headers, request);
+            made &= io
+                .contain("initial_headers", || hook(headers, request))
+                .is_some();
         }
-        if let Some(hook) = &self.headers {
-            hook(headers, request);
+        if let (true, Some(hook)) = (made, &self.headers) {
+            made &= io.contain("headers", || hook(headers, request)).is_some();
         }
+        made
     }
 
     pub(crate) fn connection_error(&self, error: &ConnectionError<'_>) {
@@ -101,14 +118,14 @@ impl Hooks {
         }
     }
 
-    /// Whether somebody listens to the events of connections.
+    /// Whether the application listens to the events of connections.
     #[inline]
     pub(crate) fn watches_conns(&self) -> bool {
         self.conn_event.is_some()
     }
 
     #[cold]
-    pub(crate) fn conn_event(&self, conn: &Conn, event: ConnEvent<'_>) {
+    pub(crate) fn conn_event(&self, conn: &EngineConnection, event: EngineConnectionEvent<'_>) {
         if let Some(hook) = &self.conn_event {
             hook(conn, event);
         }

@@ -7,34 +7,41 @@ use std::sync::Arc;
 
 use fanfare_protocol::socket::{ArgWriter, EncodeError, IntoArgs};
 
-const RAW: usize = 15;
-const TEXT: usize = 20;
-const BATCH: usize = 16;
+const RAW_ID_BYTES: usize = 15;
+const TEXT_ID_BYTES: usize = 20;
+const IDS_PER_RANDOM_READ: usize = 16;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// The public, ephemeral id of a [`Socket`](crate::Socket): 20 characters of `[A-Za-z0-9_-]`, new with every
 /// connection that is not recovered.
 ///
-/// It is never the Engine.IO session id: knowing it gives no hold on its owner's transport. The exception are clients of
-/// Socket.IO v2 (see [`allow_eio3`](crate::SocketIoBuilder::allow_eio3)), which make their ids themselves: the session
-/// id in the main namespace, `/chat#` and the session id in others.
+/// It is never the Engine.IO session id: a peer that knows it gains no access to its owner's transport. The exception
+/// are clients of Socket.IO v2 with [`eio3_transport_ids`](crate::SocketIoBuilder::eio3_transport_ids), which have the
+/// ids that they assign themselves: the session id in the main namespace, `/chat#` and the session id in others.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(Repr);
 
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Repr {
-    Random([u8; TEXT]),
-    /// Of a v2 client.
+    Random([u8; TEXT_ID_BYTES]),
+    /// Id of a v2 client.
     Derived(Arc<str>),
 }
 
 impl SocketId {
-    /// A random id: 15 bytes of the system's secure source.
+    /// Returns a random id: 15 bytes from the system's secure source.
     pub(crate) fn random() -> Self {
         Self(Repr::Random(encode(&random_bytes())))
     }
 
-    /// The id that a client of Socket.IO v2 gives itself in a namespace, from its session id.
+    /// Returns the id of a session that another node has stored, if it is one.
+    pub(crate) fn of_session(text: &str) -> Option<Self> {
+        let text: [u8; TEXT_ID_BYTES] = text.as_bytes().try_into().ok()?;
+        let valid = text.iter().all(|byte| ALPHABET.contains(byte));
+        valid.then_some(Self(Repr::Random(text)))
+    }
+
+    /// Returns the id that a client of Socket.IO v2 assigns itself in a namespace, from its session id.
     pub(crate) fn derived(namespace: &str, sid: &str) -> Self {
         Self(Repr::Derived(match namespace {
             "/" => sid.into(),
@@ -42,18 +49,18 @@ impl SocketId {
         }))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            // The bytes come from ALPHABET alone, so this cannot fail.
+            // All bytes come from ALPHABET, so this cannot fail.
             Repr::Random(text) => std::str::from_utf8(text).unwrap_or_default(),
             Repr::Derived(text) => text,
         }
     }
 }
 
-fn encode(raw: &[u8; RAW]) -> [u8; TEXT] {
-    let mut text = [0; TEXT];
+fn encode(raw: &[u8; RAW_ID_BYTES]) -> [u8; TEXT_ID_BYTES] {
+    let mut text = [0; TEXT_ID_BYTES];
     for (bytes, out) in raw.chunks_exact(3).zip(text.chunks_exact_mut(4)) {
         let bits = u32::from(bytes[0]) << 16 | u32::from(bytes[1]) << 8 | u32::from(bytes[2]);
         for (i, c) in out.iter_mut().enumerate() {
@@ -63,14 +70,14 @@ fn encode(raw: &[u8; RAW]) -> [u8; TEXT] {
     text
 }
 
-/// One system call serves several ids: connecting is a hot path.
-fn random_bytes() -> [u8; RAW] {
+/// Returns random bytes; one system call serves several ids, because connecting is a hot path.
+fn random_bytes() -> [u8; RAW_ID_BYTES] {
     struct Pool {
-        bytes: [u8; RAW * BATCH],
+        bytes: [u8; RAW_ID_BYTES * IDS_PER_RANDOM_READ],
         used: usize,
     }
     thread_local! {
-        static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; RAW * BATCH], used: RAW * BATCH }) };
+        static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; RAW_ID_BYTES * IDS_PER_RANDOM_READ], used: RAW_ID_BYTES * IDS_PER_RANDOM_READ }) };
     }
     POOL.with_borrow_mut(|pool| {
         if pool.used == pool.bytes.len() {
@@ -81,9 +88,9 @@ fn random_bytes() -> [u8; RAW] {
             getrandom::fill(&mut pool.bytes).expect("the system has a source of random bytes");
             pool.used = 0;
         }
-        let mut raw = [0; RAW];
-        raw.copy_from_slice(&pool.bytes[pool.used..pool.used + RAW]);
-        pool.used += RAW;
+        let mut raw = [0; RAW_ID_BYTES];
+        raw.copy_from_slice(&pool.bytes[pool.used..pool.used + RAW_ID_BYTES]);
+        pool.used += RAW_ID_BYTES;
         raw
     })
 }
@@ -151,8 +158,9 @@ mod tests {
 
     #[test]
     fn ids_differ_across_pool_refills() {
-        let ids: std::collections::HashSet<_> =
-            (0..BATCH * 3).map(|_| SocketId::random()).collect();
-        assert_eq!(ids.len(), BATCH * 3);
+        let ids: std::collections::HashSet<_> = (0..IDS_PER_RANDOM_READ * 3)
+            .map(|_| SocketId::random())
+            .collect();
+        assert_eq!(ids.len(), IDS_PER_RANDOM_READ * 3);
     }
 }

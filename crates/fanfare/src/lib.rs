@@ -15,105 +15,150 @@
 //!             Ok::<_, fanfare::EmitError>(Ack("delivered"))
 //!         });
 //!     let io = SocketIo::builder().namespace(chat).build()?;
-//!     fanfare::serve("127.0.0.1:3000", io).await?;
+//!     fanfare::serve(io).bind("127.0.0.1:3000").await?;
 //!     Ok(())
 //! }
 //! ```
 //!
-//! In a browser, `io("http://127.0.0.1:3000/chat")` of the official `socket.io-client` is all there is to it.
+//! In a browser, `io("http://127.0.0.1:3000/chat")` of the official `socket.io-client` connects to it.
 //!
 //! # Where to find what
 //!
-//! | | |
-//! |---|---|
-//! | behaviour | [`Namespace`]: middlewares, handlers of events, of connections and of disconnections; [`Namespace::pattern`] for names with parameters |
-//! | handlers | async functions of [extractors](extract); what they may be and return: [`handler`] |
-//! | one client | [`Socket`]: [`emit`](Socket::emit), [`emit_with_ack`](Socket::emit_with_ack), [`join`](Socket::join), [`data`](Socket::data), [`extensions`](Socket::extensions) |
-//! | many clients | [`BroadcastOperator`]: [`to`](BroadcastOperator::to), [`except`](BroadcastOperator::except), [`volatile`](BroadcastOperator::volatile), [`emit_with_ack`](BroadcastOperator::emit_with_ack), from [`SocketIo`], [`NamespaceHandle`] or [`Socket`] |
-//! | events as types | [`typed`]: names, arguments and acknowledgements that the compiler checks, per namespace |
-//! | the server | [`SocketIo::builder`]; [`serve`] runs alone, [`block_on`] on a runtime made for it, [`serve_connection`] takes a stream of any kind, [`SocketIo::service`] and [`SocketIo::layer`] mount into axum, hyper and anything made of `tower` services |
-//! | bounds | [`Limits`] is what a client can cost, [`SlowConsumer`] what becomes of one that does not read, [`Admission`] and [`RateLimits`] who may come in and send how much |
-//! | lost connections | [`ConnectionStateRecovery`], [`Socket::recovery`] |
-//! | several servers | [`Adapter`] |
-//! | going away | [`SocketIo::close`], [`SocketIo::drain`] |
-//! | errors | [`EmitError`], [`AckError`], [`JoinError`], [`BuildError`], [`ConnectError`], [`EventError`]; [`DisconnectReason`] |
+//! The root has what a first program needs. Everything else is in the module of its subject:
 //!
-//! A guide from the first line to production is `docs/guide.md` of the repository; runnable programs are in
+//! | to | type | and more of it |
+//! |---|---|---|
+//! | declare behaviour | [`Namespace`]: [`on`](Namespace::on), [`on_connect`](Namespace::on_connect), [`middleware`](Namespace::middleware), [`pattern`](Namespace::pattern) | [`namespace`]: parameters, room events |
+//! | write handlers | [`Data`], [`State`], [`Extension`], [`Handshake`], [`Params`]; [`Ack`], [`EventError`], [`ConnectError`] | [`extract`] and [`handler`]: extractors of your own, what a handler takes and returns |
+//! | talk to one client | [`Socket`]: [`emit`](Socket::emit), [`emit_with_ack`](Socket::emit_with_ack), [`join`](Socket::join), [`data`](Socket::data), [`extensions`](Socket::extensions) | [`socket`]: listeners, events on their way out |
+//! | talk to many clients | [`BroadcastOperator`]: [`to`](BroadcastOperator::to), [`except`](BroadcastOperator::except), [`volatile`](BroadcastOperator::volatile), from [`SocketIo`], [`NamespaceHandle`] or [`Socket`] | [`broadcast`]: room names, reports |
+//! | wait for answers | [`AckError`] | [`ack`]: the futures, answers by hand |
+//! | pass any arguments | [`AllArgs`], [`Value`] | [`args`]: types that are the arguments of an event |
+//! | have events checked by the compiler | | [`typed`]: names, arguments and acknowledgements as types |
+//! | configure the server | [`SocketIo::builder`], [`SocketIoBuilder`] | [`engine`]: transports, heartbeat, WebSocket compression; [`http`]: CORS, cookies, compression |
+//! | serve it alone | [`serve()`] | [`mod@serve`]: timeouts, TLS, streams of your own; [`runtime`]: a fair Tokio runtime |
+//! | mount it | [`SocketIo::service`], [`SocketIo::layer`] | [`service`]: for axum, hyper and anything made of `tower` services |
+//! | put it behind a proxy | | [`proxy`]: trusted proxies, the PROXY protocol |
+//! | bound what clients cost | [`Limits`] | [`limits`]: admission, rates, clients that do not read |
+//! | resume lost connections | [`Socket::recovery`] | [`recovery`] |
+//! | run several servers as one | | [`adapter`] |
+//! | speak another encoding | | [`parser`]: MessagePack, encodings of your own |
+//! | shut down, observe | [`SocketIo::close`], [`SocketIo::drain`], [`SocketIo::stats`] | [`server`]: their reports |
+//! | handle errors | [`EmitError`], [`JoinError`], [`AckError`], [`BuildError`]; [`DisconnectReason`] | |
+//!
+//! `docs/guide.md` of the repository is a guide from the first line to production; runnable programs are in
 //! `crates/fanfare/examples`.
 //!
 //! # Features
 //!
-//! - `macros` (off): `#[fanfare::debug_handler]`, which makes the compiler say what is wrong with a handler;
+//! - `rt-multi-thread` (on): `runtime::block_on`, which needs the multi-threaded runtime of Tokio.
+//! - `macros` (off): `#[fanfare::debug_handler]`, which makes the compiler explain errors in a handler;
 //!   `#[derive(TypedEvent)]` and `#[derive(Contract)]`.
+//! - `export` (off): TypeScript declarations and AsyncAPI documents of contracts, [`typed::export`].
+//! - `validation` (off): checks the rules of `garde` on typed events, acknowledgements and [`Valid`](extract::Valid)
+//!   arguments that arrive.
+//! - `brotli` (off): `br` for bodies that are compressed on the fly.
+//! - `client-files` (off): `serve_embedded_client`, the browser client embedded in the program.
 
 #![forbid(unsafe_code)]
 
-mod ack;
-mod adapter;
-mod broadcast;
-mod bundles;
+pub mod ack;
+pub mod adapter;
+mod begun;
+pub mod broadcast;
 mod client;
+mod client_files;
+mod clock;
 mod codec;
-mod conn;
+mod contain;
+mod disconnect_reason;
 mod encode;
+pub mod engine;
 mod error;
 pub mod extract;
-mod guard;
 pub mod handler;
 mod hooks;
 mod id;
-mod io;
-mod namespace;
+pub mod limits;
+mod log_target;
+pub mod namespace;
 pub mod parser;
-mod reason;
-mod recovery;
+pub mod recovery;
 mod rooms;
-mod runtime;
-mod serve;
-mod service;
-mod socket;
+#[cfg(feature = "rt-multi-thread")]
+pub mod runtime;
+pub mod serve;
+pub mod server;
+pub mod service;
+pub mod socket;
 mod stats;
+mod type_map;
 pub mod typed;
 
-pub use ack::{AckError, AckFuture, AckSender, BroadcastAckError, BroadcastAckFuture};
-pub use adapter::{
-    Adapter, AdapterError, BoxFuture, Cluster, ClusterFlags, ClusterMessage, ClusterOptions,
-    ClusterResponse, FetchSocketsError, HandshakeData, Peers, RemoteSocket, ServerEvent,
-    ServerSideEmitError, SocketData,
-};
-pub use broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
-pub use conn::{Conn, ConnEvent};
+pub use ack::future::AckError;
+pub use broadcast::operator::BroadcastOperator;
+pub use disconnect_reason::DisconnectReason;
 pub use error::{BuildError, EmitError, JoinError};
-pub use extract::{Data, Handshake, State};
-pub use fanfare_engine::{
-    CloseReason, Config, ConnectionError, Cookie, Cors, CorsOrigin, ForwardedHeader,
-    Handshake as HandshakeRequest, HttpCompression, HttpRefusal, NetworkError, Networks,
-    PerMessageDeflate, Protocol, RemoteAddr, SameSite, Secure, ServeOptions, SlowConsumer,
-    Transports, TrustedProxies,
-};
+pub use extract::extension::Extension;
+pub use extract::handshake::Handshake;
+pub use extract::params::Params;
+pub use extract::state::State;
+pub use fanfare_core::{Ack, ConnectError, Data, EventError};
 #[cfg(feature = "macros")]
-pub use fanfare_macros::{
-    ContractOfServer as Contract, TypedEventOfServer as TypedEvent, debug_handler,
-};
-pub use fanfare_protocol::engine::ErrorCode;
-pub use fanfare_protocol::socket::{AllArgs, ArgsError, EncodeError, IntoArgs};
+pub use fanfare_macros::debug_handler;
+pub use fanfare_protocol::socket::AllArgs;
 pub use fanfare_protocol::{Limits, Value};
-pub use guard::{Admission, Excess, RateLimits};
-pub use handler::{Ack, ConnectError, EventError};
 pub use id::SocketId;
-pub use io::{DrainReport, SocketIo, SocketIoBuilder};
-pub use namespace::{Namespace, NamespaceHandle, ParentNamespace, RoomEvent, RoomEvents};
-pub use reason::DisconnectReason;
-pub use recovery::{ConnectionStateRecovery, RecoveryFailure, RecoveryOutcome};
-pub use runtime::block_on;
-pub use serve::{serve, serve_connection, serve_connection_with, serve_listener, serve_with};
-pub use service::{Layered, LayeredBody, SocketIoFuture, SocketIoLayer, SocketIoService};
-pub use socket::{Extensions, ListenerId, OutgoingEvent, Socket, SocketEmitter};
-pub use stats::Snapshot as Stats;
-pub use typed::{Contract, NoAck, Typed, TypedEvent};
+pub use namespace::builder::Namespace;
+pub use namespace::running::NamespaceHandle;
+pub use server::builder::SocketIoBuilder;
+pub use server::handle::SocketIo;
+pub use socket::extensions::Extensions;
+pub use socket::handle::Socket;
 
-/// The programs of the guide and of the readme compile.
+/// Serves Socket.IO alone, without a framework: `serve(io).bind("0.0.0.0:3000").await`.
+///
+/// The returned [`Serve`](serve::Serve) takes options, then an address, a listener or a connection.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// let io = fanfare::SocketIo::builder().build()?;
+/// fanfare::serve(io).bind("127.0.0.1:3000").await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn serve(io: SocketIo) -> serve::Serve {
+    serve::Serve::new(io)
+}
+
+/// Arguments of events: what [`emit`](Socket::emit) takes.
+///
+/// There are two types for arguments of any shape. [`Value`] is one argument with its binary parts in place.
+/// [`serde_json::Value`] is meant where only JSON can be: [`Socket::data`], [`extract::Event`], the data of an
+/// [`EventError`].
+pub mod args {
+    pub use fanfare_protocol::socket::{ArgsError, EncodeError, IntoArgs};
+}
+
+/// HTTP: permissions of browsers on other origins, cookies, compression, and what is rejected below Engine.IO.
+pub mod http {
+    pub use fanfare_engine::{
+        Cookie, CookiePriority, Cors, CorsOrigin, HttpCompression, HttpRejection, SameSite,
+    };
+}
+
+/// Load balancers in front of the server, and the addresses of the clients behind them.
+pub mod proxy {
+    pub use fanfare_engine::{
+        ForwardedHeader, NetworkError, Networks, Peer, RemoteAddr, Secure, TrustedProxies,
+    };
+}
+
+/// Documents whose programs are compiled as tests: the guide and the readme.
 #[cfg(doctest)]
-#[cfg_attr(feature = "macros", doc = include_str!("../../../docs/guide.md"))]
+#[cfg_attr(
+    all(feature = "export", feature = "macros", feature = "validation"),
+    doc = include_str!("../../../docs/guide.md")
+)]
 #[doc = include_str!("../../../README.md")]
 pub struct Documents;

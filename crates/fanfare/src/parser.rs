@@ -1,16 +1,16 @@
-//! Packets in a form of one's own: Node's `parser` option.
+//! Custom encodings of packets: Node's `parser` option.
 
 use std::fmt;
 
-use fanfare_engine::PreparedBuf;
+use fanfare_engine::MessageBuilder;
 use fanfare_protocol::socket::{AllArgs, Packet, PacketType};
 use fanfare_protocol::{Limits, Value, msgpack};
 
-/// Writes and reads Socket.IO packets: Node's `parser` option. Client and server must use the same.
+/// Encodes and decodes Socket.IO packets: Node's `parser` option. Client and server must use the same.
 ///
 /// Without one, packets are JSON, which is the fastest here; [`MsgpackParser`] is compatible with
-/// `socket.io-msgpack-parser` of npm. One of your own sees each packet as a [`RawPacket`], which costs a detour
-/// through [`Value`].
+/// `socket.io-msgpack-parser` of npm. A custom parser gets each packet as a [`RawPacket`], at the cost of a conversion
+/// to [`Value`].
 ///
 /// ```
 /// use fanfare::parser::{Messages, Parser, ParserDecoder, ParserError, RawPacket};
@@ -45,30 +45,30 @@ use fanfare_protocol::{Limits, Value, msgpack};
 /// # Ok::<(), fanfare::BuildError>(())
 /// ```
 pub trait Parser: Send + Sync + 'static {
-    /// Writes a packet as one or more messages.
+    /// Encodes a packet as one or more messages.
     ///
     /// # Errors
-    /// If the packet cannot be written in this form; the sender gets it as `EmitError::NotSerializable`.
+    /// If the packet cannot be represented in this encoding; the sender gets it as `EmitError::NotSerializable`.
     fn encode(&self, packet: &RawPacket, out: &mut Messages) -> Result<(), ParserError>;
 
-    /// The decoder of a new connection.
+    /// Returns the decoder of a new connection.
     fn decoder(&self) -> Box<dyn ParserDecoder>;
 }
 
-/// Reads the messages of one connection. It must bound what it keeps: `limits` says how.
+/// Decodes the messages of one connection. It must bound the data that it buffers, as `limits` specifies.
 ///
 /// An error closes the connection, and is counted as `malformed`.
 pub trait ParserDecoder: Send + 'static {
-    /// Takes a text message; gives a packet if it is complete.
+    /// Decodes a text message; returns a packet if it is complete.
     ///
     /// # Errors
-    /// If it is none. By default always: a parser may know only one kind of message.
+    /// If the message is not a packet. By default always, because a parser may support only one kind of message.
     fn text(&mut self, text: &str, limits: &Limits) -> Result<Option<RawPacket>, ParserError> {
         let _ = (text, limits);
         Err(ParserError::new("a text message where none is expected"))
     }
 
-    /// Takes a binary message, likewise.
+    /// Decodes a binary message; returns a packet if it is complete.
     ///
     /// # Errors
     /// As [`text`](Self::text).
@@ -81,35 +81,35 @@ pub trait ParserDecoder: Send + 'static {
 /// A packet as Node's parsers see it: `{type, nsp, id, data}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawPacket {
-    /// The type. The binary types do not occur: bytes stand where they are, as [`Value::Binary`].
+    /// Type of the packet. The binary types do not occur: bytes appear in place, as [`Value::Binary`].
     pub kind: PacketType,
-    /// The name of the namespace.
+    /// Name of the namespace.
     pub namespace: String,
-    /// The id of the acknowledgement.
+    /// Id of the acknowledgement.
     pub id: Option<u64>,
-    /// Of an event the array of its name and its arguments, of an acknowledgement the array of its arguments, else an
+    /// Content: the array of name and arguments of an event, the array of arguments of an acknowledgement, else an
     /// object or nothing.
     pub data: Option<Value>,
 }
 
-/// Why a parser gave up.
+/// Reason for which a parser failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct ParserError(String);
 
 impl ParserError {
-    /// An error with this text.
+    /// Creates an error with this text.
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
 
-    /// An error of something else.
+    /// Creates an error from another one.
     pub fn from_error(error: impl fmt::Display) -> Self {
         Self(error.to_string())
     }
 }
 
-/// Takes the messages that a packet is written as.
+/// Collects the messages that a packet is encoded as.
 #[derive(Debug, Default)]
 pub struct Messages(Vec<Message>);
 
@@ -130,7 +130,7 @@ impl Messages {
         self.0.push(Message::Binary(data.into()));
     }
 
-    pub(crate) fn write(&self, buf: &mut PreparedBuf) {
+    pub(crate) fn write(&self, buf: &mut MessageBuilder) {
         for message in &self.0 {
             match message {
                 Message::Text(text) => buf.text(|out| out.extend_from_slice(text.as_bytes())),
@@ -140,10 +140,10 @@ impl Messages {
     }
 }
 
-/// Packets as MessagePack, compatible with `socket.io-msgpack-parser` of npm.
+/// Encoding of packets as MessagePack, compatible with `socket.io-msgpack-parser` of npm.
 ///
-/// Clients: `io(url, { parser: require("socket.io-msgpack-parser") })`. Bytes need no attachments, numbers are shorter;
-/// browsers read JSON faster, though. The server itself uses it without the detour through [`RawPacket`].
+/// Clients: `io(url, { parser: require("socket.io-msgpack-parser") })`. Bytes need no attachments, and numbers are
+/// shorter; browsers parse JSON faster, though. The server uses it without the conversion to [`RawPacket`].
 ///
 /// ```
 /// use fanfare::SocketIo;

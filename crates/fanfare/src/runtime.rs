@@ -1,17 +1,17 @@
-//! A runtime for servers.
+//! Tokio runtime for servers.
 
 use tokio::runtime::Builder;
 
-/// How often a worker looks into the queue that all workers share: every second time it takes a task.
+/// Interval at which a worker polls the queue that all workers share, in tasks: every second time it takes a task.
 ///
-/// A worker's own queue holds 256 tasks; when more connections than that have something to say at once, the rest go to
-/// the shared queue, which Tokio empties one task at a time and, by default, the more seldom the shorter the tasks are.
-/// A server under load never gets through its own queue, and those others wait.
+/// A worker's local queue holds 256 tasks; when more connections than that are active at once, the rest go to the
+/// shared queue, which Tokio polls one task at a time and, by default, the less often the shorter the tasks are. A
+/// server under load never empties its local queue, and the tasks in the shared queue wait.
 const SHARED_QUEUE_INTERVAL: u32 = 2;
 
 /// Runs a server to its end on a multi-threaded Tokio runtime that is fair to many connections.
 ///
-/// It is what `#[tokio::main]` makes, with one setting changed
+/// It equals the runtime of `#[tokio::main]` with one setting changed
 /// ([`global_queue_interval`](Builder::global_queue_interval)): when more than 256 connections are active at once, none
 /// of them waits much longer than the others. Nothing else depends on it: every function of this crate works on any
 /// Tokio runtime with I/O and time enabled.
@@ -21,16 +21,16 @@ const SHARED_QUEUE_INTERVAL: u32 = 2;
 ///
 /// async fn server() -> Result<(), Box<dyn std::error::Error>> {
 ///     let io = SocketIo::builder().build()?;
-///     Ok(fanfare::serve("127.0.0.1:3000", io).await?)
+///     Ok(fanfare::serve(io).bind("127.0.0.1:3000").await?)
 /// }
 ///
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
-///     fanfare::block_on(server())?
+///     fanfare::runtime::block_on(server())?
 /// }
 /// ```
 ///
 /// # Errors
-/// If the threads, or what they wait with, cannot be had from the system.
+/// If the system cannot provide the threads or the I/O driver.
 ///
 /// # Panics
 /// When called from within a runtime.

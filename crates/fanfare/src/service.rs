@@ -1,14 +1,16 @@
-//! Mounting the server: as a `tower` service, as a layer, or alone.
+//! The server as a `tower` service or layer, to mount it in axum, hyper and anything made of services.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use fanfare_engine::{EngineBody, EngineFuture, EngineService, RemoteAddr, Secure, TrustedProxies};
+pub use fanfare_engine::EngineBody;
+use fanfare_engine::{EngineFuture, EngineService, Peer, Secure, TrustedProxies};
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -16,7 +18,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::client::Dispatcher;
-use crate::io::SocketIo;
+use crate::clock;
+use crate::limits::PER_ADDRESS;
+use crate::log_target;
+use crate::server::SocketIo;
 
 /// The server as a service, see [`SocketIo::service`]. Requests outside its path are answered with 404.
 #[derive(Debug, Clone)]
@@ -31,7 +36,7 @@ impl SocketIoService {
         Self { io, engine }
     }
 
-    /// The server.
+    /// Returns the server.
     pub fn io(&self) -> &SocketIo {
         &self.io
     }
@@ -52,49 +57,120 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let io = &self.io.0;
+        if let Some(peer_of) = &io.peer_of
+            && let Some(peer) = io
+                .contain("peer", || peer_of(request.extensions()))
+                .flatten()
+        {
+            peer.insert(request.extensions_mut());
+        }
         if let Some(proxies) = &io.proxies {
             believe(proxies, &mut request);
         }
         if self.engine.matches(request.uri().path()) {
             let answer = match &io.bundles {
-                Some(bundles) => bundles.answer(self.engine.engine().config(), &request),
+                Some(bundles) => {
+                    let config = self.engine.engine().config();
+                    // The application's function that decides on the origin may panic.
+                    io.contain("cors", || bundles.answer(config, &request))
+                        .unwrap_or_else(|| Some(internal_error()))
+                }
                 None => None,
             };
-            if let Some(answer) = answer.or_else(|| refusal(&self.io, &request)) {
+            if let Some(answer) = answer {
                 return SocketIoFuture(State::Ready(Some(Box::new(answer))));
+            }
+            if let Err((cause, address)) = admit(&self.io, &request) {
+                let waiting = match cause {
+                    PER_ADDRESS => io.admission.wait(address),
+                    _ => None,
+                };
+                let Some(waiting) = waiting else {
+                    let answer = refusal(&self.io, cause, address);
+                    return SocketIoFuture(State::Ready(Some(Box::new(answer))));
+                };
+                let io = self.io.clone();
+                let asking = async move {
+                    let answer = waiting.ask(&io.0.admission).await;
+                    answer.map_err(|cause| Box::new(refusal(&io, cause, address)))
+                };
+                return SocketIoFuture(State::Waiting(Box::new(Late {
+                    asking: Box::pin(asking),
+                    engine: self.engine.clone(),
+                    request: Some(request),
+                })));
             }
         }
         SocketIoFuture(State::Engine(self.engine.call(request)))
     }
 }
 
-/// Replaces the address of a proxy by the one that it speaks for.
+/// Replaces the address of a proxy by the client's address that it provides.
 fn believe<B>(proxies: &TrustedProxies, request: &mut Request<B>) {
-    let Some(&RemoteAddr(peer)) = request.extensions().get() else {
+    let Some(peer) = Peer::of(request.extensions()) else {
         return;
     };
-    let (client, secure) = proxies.client(peer, request.headers());
-    request.extensions_mut().insert(RemoteAddr(client));
+    let (client, secure) = proxies.client_of(peer, request.headers());
+    if let Some(client) = client {
+        client.insert(request.extensions_mut());
+    }
     if let Some(secure) = secure {
         request.extensions_mut().insert(Secure(secure));
     }
 }
 
-/// The answer to a handshake that is not let in.
-fn refusal<B>(io: &SocketIo, request: &Request<B>) -> Option<Response<EngineBody>> {
-    if !EngineService::<Dispatcher>::is_handshake(request) {
-        return None;
+fn internal_error() -> Response<EngineBody> {
+    let mut response = Response::new(EngineBody::default());
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response
+}
+
+/// Logs once that an option needs the address of the peer, and it is not known.
+#[cold]
+fn warn_missing_address_once(io: &SocketIo) {
+    if io.0.without_address.swap(true, Ordering::Relaxed) {
+        return;
     }
-    let address = request.extensions().get::<RemoteAddr>().map(|a| a.0.ip());
-    let cause = if !io.is_ready() {
-        "draining"
-    } else if io.clients_count() >= io.0.limits.max_connections {
-        "connections"
-    } else {
-        io.0.door.ask(address, Instant::now()).err()?
+    let option = match io.0.proxies {
+        Some(_) => "trusted_proxies",
+        None => "connections_per_address",
     };
+    tracing::error!(
+        target: log_target::CONNECTION,
+        option,
+        "this has no effect: the HTTP server does not tell the address of the peer. With axum use \
+        `into_make_service_with_connect_info::<SocketAddr>()` and `SocketIoBuilder::peer`, by a Unix socket \
+        `.peer(|_| Some(Peer::Unix))`; elsewhere insert a `RemoteAddr` into the extensions of each request"
+    );
+}
+
+/// Checks whether a request is admitted, as all are that open no connection; the error is the cause and the address.
+fn admit<B>(io: &SocketIo, request: &Request<B>) -> Result<(), (&'static str, Option<IpAddr>)> {
+    if !EngineService::<Dispatcher>::is_handshake(request) {
+        return Ok(());
+    }
+    let peer = Peer::of(request.extensions());
+    let address = peer.and_then(Peer::address).map(|address| address.ip());
+    if (peer.is_none() && io.0.proxies.is_some())
+        || (address.is_none() && io.0.admission.counts_addresses())
+    {
+        warn_missing_address_once(io);
+    }
+    let admitted = if !io.is_ready() {
+        Err("draining")
+    } else if io.clients_count() >= io.0.limits.max_connections {
+        Err("connections")
+    } else {
+        io.0.admission.ask(address, clock::now())
+    };
+    admitted.map_err(|cause| (cause, address))
+}
+
+/// Returns the response to a handshake that is rejected.
+fn refusal(io: &SocketIo, cause: &'static str, address: Option<IpAddr>) -> Response<EngineBody> {
     io.0.stats.refused(cause);
     tracing::debug!(
+        target: log_target::CONNECTION,
         address = address.map(tracing::field::display),
         cause,
         "handshake refused"
@@ -111,18 +187,29 @@ fn refusal<B>(io: &SocketIo, request: &Request<B>) -> Option<Response<EngineBody
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    let after = io.0.door.retry_after;
+    let after = io.0.admission.retry_after;
     let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
     headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    Some(response)
+    response
 }
 
-/// The answer of a [`SocketIoService`].
+/// Future of a [`SocketIoService`].
 pub struct SocketIoFuture<B>(State<B>);
 
 enum State<B> {
     Engine(EngineFuture<Dispatcher, B>),
+    Waiting(Box<Late<B>>),
     Ready(Option<Box<Response<EngineBody>>>),
+}
+
+/// Result of waiting for admission; the error is the response to a rejected handshake.
+type Admitted = Result<(), Box<Response<EngineBody>>>;
+
+/// A handshake that waits to be admitted or rejected.
+struct Late<B> {
+    asking: Pin<Box<dyn Future<Output = Admitted> + Send>>,
+    engine: EngineService<Dispatcher>,
+    request: Option<Request<B>>,
 }
 
 // The future of the engine needs no pinning.
@@ -131,13 +218,26 @@ impl<B> Unpin for SocketIoFuture<B> {}
 impl<B> Future for SocketIoFuture<B>
 where
     B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Send,
 {
     type Output = Result<Response<EngineBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            State::Engine(future) => Pin::new(future).poll(cx),
-            State::Ready(answer) => Poll::Ready(Ok(*answer.take().unwrap_or_default())),
+        loop {
+            match &mut self.0 {
+                State::Engine(future) => return Pin::new(future).poll(cx),
+                State::Ready(answer) => {
+                    return Poll::Ready(Ok(*answer.take().unwrap_or_default()));
+                }
+                State::Waiting(late) => {
+                    let answer = ready!(late.asking.as_mut().poll(cx));
+                    self.0 = match (answer, late.request.take()) {
+                        (Ok(()), Some(request)) => State::Engine(late.engine.call(request)),
+                        (Ok(()), None) => State::Ready(None),
+                        (Err(refusal), _) => State::Ready(Some(refusal)),
+                    };
+                }
+            }
         }
     }
 }
@@ -208,12 +308,12 @@ where
     }
 }
 
-/// The body of an answer from behind a [`SocketIoLayer`].
+/// Body of a response from a service below a [`SocketIoLayer`].
 #[derive(Debug)]
 pub enum LayeredBody<R> {
-    /// From Socket.IO.
+    /// Body of a Socket.IO response.
     SocketIo(EngineBody),
-    /// From the service inside.
+    /// Body of a response of the inner service.
     Inner(R),
 }
 

@@ -1,6 +1,6 @@
-//! What the compiler says of handlers that are none: the messages are part of the API.
+//! Compiler messages for invalid handlers: the messages are part of the API.
 //!
-//! Each case is a small program that the compiler that made this test sees as well, with the same build of the crate.
+//! Each case is a small program that is compiled by the compiler of this test, with the same build of the crate.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A program that is right; with the macro, if that is there.
+/// A valid program; with the macro, if that is available.
 const GOOD: &str = r#"
     #[derive(serde::Serialize)] struct Said(String);
     async fn say(socket: Socket, Data(text): Data<String>) -> Result<Ack<usize>, EmitError> {
@@ -34,7 +34,7 @@ fn rustc(libraries: &Libraries, program: &str) -> Result<(), String> {
     let source = folder.join("main.rs");
     std::fs::write(
         &source,
-        format!("#![allow(unused)]\nuse fanfare::*;\n{program}"),
+        format!("#![allow(unused)]\nuse fanfare::{{ack::AckSender, typed::*, *}};\n{program}"),
     )
     .unwrap();
     let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
@@ -67,14 +67,17 @@ struct Libraries {
     serde: PathBuf,
 }
 
-/// The newest that the compiler takes together.
+/// Returns the newest builds that the compiler accepts together.
 fn libraries() -> &'static Libraries {
     static LIBRARIES: OnceLock<Libraries> = OnceLock::new();
     LIBRARIES.get_or_init(|| {
-        let program = match cfg!(feature = "macros") {
+        let mut program = match cfg!(feature = "macros") {
             true => GOOD.replace("async fn", "#[fanfare::debug_handler] async fn"),
             false => GOOD.to_owned(),
         };
+        if cfg!(feature = "export") {
+            program += "use fanfare::typed::export::TypeScript;";
+        }
         let mut said = String::new();
         for fanfare in built("fanfare") {
             for serde in built("serde") {
@@ -92,7 +95,7 @@ fn libraries() -> &'static Libraries {
     })
 }
 
-/// The builds of a crate beside this test, the newest first.
+/// Returns the builds of a crate beside this test, the newest first.
 fn built(name: &str) -> Vec<PathBuf> {
     let test = std::env::current_exe().unwrap();
     let prefix = format!("lib{name}-");
@@ -109,7 +112,7 @@ fn built(name: &str) -> Vec<PathBuf> {
     found.into_iter().rev().map(|(_, path)| path).collect()
 }
 
-/// The program is refused, and the compiler says all of this.
+/// Asserts that the compiler rejects the program with all of these messages.
 #[track_caller]
 fn says(program: &str, expected: &[&str]) {
     let said = rustc(libraries(), program).expect_err("the program compiles");
@@ -182,19 +185,19 @@ fn a_value_that_cannot_be_returned() {
 }
 
 #[test]
-fn an_extractor_of_another_moment() {
+fn an_extractor_of_another_kind() {
     says(
         r#"fn main() { let _ = Namespace::new("/").on("say", async |reason: DisconnectReason| {}); }"#,
         &[
             "is not a handler for `OnEvent`",
-            "for disconnections there is `DisconnectReason`",
+            "handlers of disconnections take `DisconnectReason`",
         ],
     );
     says(
         r#"fn main() { let _ = Namespace::new("/").on_connect(async |ack: AckSender| {}); }"#,
         &[
             "is not a handler for `OnConnect`",
-            "extractors for connections take `Data<T>` from the client's `auth`",
+            "handlers of connections take `Data<T>` from the client's `auth`",
         ],
     );
 }
@@ -308,7 +311,7 @@ mod debug_handler {
 
 #[cfg(feature = "macros")]
 mod typed {
-    /// Two events, one for each way, one that is in no contract, and the contract.
+    /// Source of two events, one for each direction, one that is in no contract, and the contract.
     const TYPES: &str = r#"
         use fanfare::typed::TypedSocket;
         use serde::{Deserialize, Serialize};
@@ -323,7 +326,7 @@ mod typed {
         super::says(&format!("{TYPES}{program}"), expected);
     }
 
-    /// The derive says this at the place that is written between arrows.
+    /// Asserts that the derive reports this at the place that is marked between arrows.
     #[track_caller]
     fn says_there(program: &str, expected: &str) {
         let (before, rest) = program.split_once('→').unwrap();
@@ -430,6 +433,26 @@ mod typed {
     }
 
     #[test]
+    fn arguments_that_are_not_there() {
+        says_there(
+            "#[derive(TypedEvent)] #[event(arguments(→a←, b))] struct Two(u8, u8, u8);",
+            "`Two` has 3 arguments, and 2 are named",
+        );
+    }
+
+    #[cfg(feature = "export")]
+    #[test]
+    fn an_exported_event_without_a_schema() {
+        says(
+            "fn main() { fanfare::typed::export::TypeScript::of::<Chat>(); }",
+            &[
+                "the trait bound `Say: schemars::JsonSchema` is not satisfied",
+                "required for `Chat` to implement `VisitEvents<SchemaCollector>`",
+            ],
+        );
+    }
+
+    #[test]
     fn an_event_by_name_where_there_is_a_contract() {
         says(
             "fn main() { let _ = Namespace::typed::<Chat>().on(\"say\", async || {}); }",
@@ -479,7 +502,7 @@ mod typed {
         );
         says_there(
             "#[derive(TypedEvent)] #[event(→nam← = \"x\")] struct X;",
-            "an event has `name = \"…\"`, `ack = Type` and `crate = path`, and nothing else",
+            "an event has `name = \"…\"`, `ack = Type`, `arguments(…)` and `crate = path`, and nothing else",
         );
         says_there(
             "#[derive(Contract)] #[contract(→clients←(Say))] struct C;",

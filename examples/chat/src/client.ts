@@ -1,8 +1,9 @@
 // The chat without its looks: one socket, the room it is in, and what still has to be sent.
 import type { Socket } from "socket.io-client";
-import { ask, problem, socket, type Problem, type Reply } from "@web/connection.ts";
+import { ask, problem, socket, type Problem } from "@web/connection.ts";
 import type { Identity } from "@web/identity.ts";
-import type { ClientEvents, Joined, Message, Outgoing, Room, ServerEvents, User, Welcome } from "../events.ts";
+import type { Auth, ClientToServer, Joined, Message, Outgoing, Rejection, Room, ServerToClient, User, Welcome } from "../events.d.ts";
+import type { OutgoingPicture } from "./pictures.ts";
 
 /** A message as this page knows it. */
 export interface Entry {
@@ -22,6 +23,8 @@ export interface View {
   welcome(welcome: Welcome): void;
   rooms(rooms: Room[], current: string): void;
   people(people: User[]): void;
+  /** The connection was lost: who is where is no longer known. */
+  offline(): void;
   typing(people: User[]): void;
   /** Another room, or the same one after a reconnection. */
   history(room: string, entries: Entry[]): void;
@@ -39,9 +42,10 @@ const KEPT = 300;
 const FIRST_ROOM = "lobby";
 
 export class ChatClient {
-  readonly socket: Socket<ServerEvents, ClientEvents> = socket("/chat");
+  readonly socket: Socket<ServerToClient, ClientToServer> = socket("/chat");
   readonly #view: View;
   #me: User | undefined;
+  #welcomed = false;
   #rooms = new Map<string, Room>();
   #people = new Map<string, User>();
   #typing = new Map<string, { user: User; timer: ReturnType<typeof setTimeout> }>();
@@ -61,6 +65,7 @@ export class ChatClient {
     });
     socket.on("welcome", (welcome) => {
       this.#me = welcome.me;
+      this.#welcomed = true;
       view.welcome(welcome);
       this.#setRooms(welcome.rooms);
       void this.#return();
@@ -93,8 +98,14 @@ export class ChatClient {
       if (message.room === this.#room) this.#notTyping(message.author);
       this.#put({ key: message.id, message, state: "delivered" });
     });
-    socket.on("disconnect", () => {
+    socket.on("disconnect", (reason) => {
       for (const { user } of this.#typing.values()) this.#notTyping(user);
+      view.offline();
+      // Two people chose the same name in the same moment, and this is the second.
+      if (!this.#welcomed && reason === "io server disconnect") {
+        view.refused(problem("taken", "Somebody else took this name just now. Please choose another.").error);
+      }
+      this.#welcomed = false;
     });
   }
 
@@ -103,7 +114,7 @@ export class ChatClient {
   }
 
   connect(identity: Identity): void {
-    this.socket.auth = identity;
+    this.socket.auth = identity satisfies Auth;
     this.socket.connect();
   }
 
@@ -118,9 +129,9 @@ export class ChatClient {
       if (!this.socket.connected) return done(problem("offline", "Not connected. Try again in a moment.").error);
       // The reply is used in the callback and not after an `await`, which continues later: events that arrive together
       // with the acknowledgement, such as `joined`, would be handled before it.
-      this.socket.timeout(ACK_TIMEOUT).emit("join", { room }, (error: Error | null, reply: Reply<Joined>) => {
+      this.socket.timeout(ACK_TIMEOUT).emit("join", { room }, (error: Error | null, reply: Joined | Rejection) => {
         if (error) return done(problem("timeout", "No answer from the server.").error);
-        if (reply.error) return done(reply.error);
+        if ("error" in reply) return done(reply.error);
         this.#joined(reply);
         done(undefined);
       });
@@ -134,7 +145,7 @@ export class ChatClient {
   }
 
   /** Sends `message` to the current room. It shows at once; its state tells what became of it. */
-  send(text: string, picture?: Outgoing["picture"]): void {
+  send(text: string, picture?: OutgoingPicture): void {
     const me = this.#me;
     if (!me) return;
     this.#saidTyping = 0;
@@ -171,8 +182,8 @@ export class ChatClient {
 
   /** The bytes of a picture that only the history mentions. */
   async picture(id: string): Promise<ArrayBuffer | undefined> {
-    const reply = await ask<{ data: ArrayBuffer }>(this.socket, () => this.socket.timeout(ACK_TIMEOUT).emitWithAck("picture", { id }));
-    return reply.error ? undefined : reply.data;
+    const reply = await ask(this.socket, ACK_TIMEOUT, "picture", { id });
+    return "error" in reply ? undefined : reply.data;
   }
 
   async #deliver(nonce: string): Promise<void> {
@@ -181,9 +192,9 @@ export class ChatClient {
     this.#update(outgoing.message, { state: "sending" });
     if (!this.socket.connected) return; // `#joined` sends it
     outgoing.inFlight = true;
-    const reply = await ask<{ message: Message }>(this.socket, () => this.socket.timeout(ACK_TIMEOUT).emitWithAck("message", outgoing.message));
+    const reply = await ask(this.socket, ACK_TIMEOUT, "message", outgoing.message);
     outgoing.inFlight = false;
-    if (!reply.error) {
+    if (!("error" in reply)) {
       this.#outgoing.delete(nonce);
       // The history of a room joined meanwhile may hold it already.
       this.#entries.get(outgoing.message.room)?.delete(reply.message.id);

@@ -4,7 +4,7 @@ import { keepTransport, showConnection } from "@web/connection.ts";
 import { avatar, bytes, count, find, h, icon } from "@web/dom.ts";
 import { current, forget, Gate, type Identity } from "@web/identity.ts";
 import { themeButton } from "@web/theme.ts";
-import type { Room, User, Welcome } from "../events.ts";
+import type { Room, User, Welcome } from "../events.d.ts";
 import { ChatClient, type View } from "./client.ts";
 import { MessageList } from "./messages.ts";
 import { type OutgoingPicture, pictureOf, prepare } from "./pictures.ts";
@@ -59,8 +59,8 @@ const view: View = {
           "button",
           { type: "button", class: "room", "data-room": room.name, "aria-current": room.name === currentRoom ? "true" : undefined, click: () => void enter(room.name) },
           h("span", { class: "room-name", dir: "auto" }, room.name),
-          news > 0 && h("span", { class: "badge" }, String(Math.min(news, 99)), h("span", { class: "visually-hidden" }, " unread")),
-          h("span", { class: "room-people" }, h("span", { "aria-hidden": "true" }, String(room.people)), h("span", { class: "visually-hidden" }, count(room.people, "person", "people"))),
+          news > 0 && h("span", { class: "badge", title: count(news, "unread message") }, `${news > 99 ? "99+" : news} new`),
+          people(room.people),
         );
         if (room.name === focused) queueMicrotask(() => button.focus({ preventScroll: true }));
         return h("li", {}, button);
@@ -73,7 +73,14 @@ const view: View = {
     find("#room-name").textContent = currentRoom;
     document.title = `${currentRoom} · Chat · Fanfare`;
   },
+  offline() {
+    chat.classList.add("is-offline");
+    find("#room-facts").textContent = "Offline";
+    find("#people-title").textContent = "Here when the connection was lost";
+  },
   people(people) {
+    chat.classList.remove("is-offline");
+    find("#people-title").textContent = "Here now";
     find("#room-facts").textContent = `${count(people.length, "person", "people")} here`;
     find("#people").replaceChildren(
       ...people.map((user) =>
@@ -96,6 +103,13 @@ const view: View = {
     messages.put(entry);
   },
 };
+
+/** How many people are in a room, with a picture that says so. */
+function people(number: number): HTMLElement {
+  const element = h("span", { class: "room-people", title: `${count(number, "person", "people")} here` });
+  element.append(icon("person"), h("span", { "aria-hidden": "true" }, String(number)), h("span", { class: "visually-hidden" }, count(number, "person", "people")));
+  return element;
+}
 
 const client = new ChatClient(view);
 const messages = new MessageList({

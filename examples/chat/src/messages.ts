@@ -1,6 +1,6 @@
 // The list of messages.
 import { avatar, bytes, count, find, h, icon, time } from "@web/dom.ts";
-import type { Picture, User } from "../events.ts";
+import type { Picture, User } from "../events.d.ts";
 import type { Entry } from "./client.ts";
 
 /** Messages of one author closer than this, in milliseconds, stand together under one name. */
@@ -35,8 +35,9 @@ export class MessageList {
       this.#toEnd();
       this.#log.focus({ preventScroll: true });
     });
-    // A smaller window (a phone's keyboard) must not hide the newest message.
-    new ResizeObserver(() => this.#atEnd && this.#toEnd()).observe(this.#log);
+    // A smaller window (a phone's keyboard) must not hide the newest message, nor may anything that grows later.
+    const growth = new ResizeObserver(() => this.#atEnd && this.#toEnd());
+    for (const element of [this.#log, this.#list]) growth.observe(element);
     this.#visible = new IntersectionObserver((changes) => {
       for (const { isIntersecting, target } of changes) {
         if (!isIntersecting) continue;

@@ -1,8 +1,9 @@
 // Pictures on their way out: checked against the server's limit, and made smaller when they exceed it.
 import { bytes } from "@web/dom.ts";
-import type { Outgoing } from "../events.ts";
+import type { Upload } from "../events.d.ts";
 
-export type OutgoingPicture = NonNullable<Outgoing["picture"]>;
+/** A picture to send, with the type by which this page displays it. */
+export type OutgoingPicture = Upload & { type: string; data: Uint8Array };
 
 export const TYPES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 

@@ -1,6 +1,6 @@
 // The inbox: what came, what was read, the badge.
 import { find, h, icon, time } from "@web/dom.ts";
-import type { Notification } from "../events.ts";
+import type { Notification } from "../events.d.ts";
 
 const KEPT = 100;
 

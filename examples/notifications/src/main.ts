@@ -1,11 +1,11 @@
 import "@web/base.css";
 import "./style.css";
 import type { Socket } from "socket.io-client";
-import { ask, keepTransport, showConnection, socket as makeSocket, type Reply } from "@web/connection.ts";
+import { ask, keepTransport, showConnection, socket as makeSocket } from "@web/connection.ts";
 import { count, find, h } from "@web/dom.ts";
 import { current, forget, Gate, type Identity } from "@web/identity.ts";
 import { themeButton } from "@web/theme.ts";
-import type { Audience, ClientEvents, Level, Notification, Receipt, Request, ServerEvents, Target } from "../events.ts";
+import type { Audience, Auth, ClientToServer, Level, Request, ServerToClient, Target } from "../events.d.ts";
 import { Inbox } from "./inbox.ts";
 import { toast } from "./toasts.ts";
 
@@ -15,7 +15,7 @@ keepTransport();
 const ACK_TIMEOUT = 15_000;
 
 const app = find("#app");
-const socket: Socket<ServerEvents, ClientEvents> = makeSocket("/notifications");
+const socket: Socket<ServerToClient, ClientToServer> = makeSocket("/notifications");
 let me = "";
 let inbox: Inbox | undefined;
 
@@ -36,6 +36,10 @@ socket.on("notification", (notification, ack) => {
   if (inbox?.add(notification)) toast(notification, (id) => inbox?.read(id));
 });
 socket.on("audience", showAudience);
+socket.on("disconnect", () => {
+  // Who is there is no longer known.
+  if (audience) showAudience(audience);
+});
 
 const gate = new Gate(enter);
 let connectionShown = false;
@@ -44,7 +48,7 @@ function enter(identity: Identity): void {
   me = identity.name;
   find("#me").textContent = me;
   inbox = new Inbox(me);
-  socket.auth = { user: me };
+  socket.auth = { user: me } satisfies Auth;
   socket.connect();
   if (!connectionShown) showConnection(socket as never);
   connectionShown = true;
@@ -70,15 +74,16 @@ try {
 }
 
 async function subscribe(): Promise<void> {
-  const request = { topics: [...followed] };
-  const reply = await ask<{ topics: string[]; inbox: Notification[] }>(socket, () =>
-    socket.timeout(ACK_TIMEOUT).emitWithAck("subscribe", request),
-  );
-  if (reply.error) return; // the connection was lost: the next one subscribes again
+  const reply = await ask(socket, ACK_TIMEOUT, "subscribe", { topics: [...followed] });
+  if ("error" in reply) return; // the connection was lost: the next one subscribes again
   for (const notification of reply.inbox.toSorted((a, b) => a.at - b.at)) inbox?.add(notification);
 }
 
+let audience: Audience | undefined;
+
 function showAudience(next: Audience): void {
+  audience = next;
+  const followers = (subscribers: number) => (socket.connected ? count(subscribers, "follower") : "offline");
   const boxes = find("#topics");
   if (boxes.querySelectorAll("input").length !== next.topics.length) {
     boxes.replaceChildren(
@@ -92,7 +97,7 @@ function showAudience(next: Audience): void {
       ),
     );
   }
-  options("#topic", next.topics.map(({ name, subscribers }) => [name, `${name} (${count(subscribers, "follower")})`]));
+  options("#topic", next.topics.map(({ name, subscribers }) => [name, `${name} (${followers(subscribers)})`]));
   options("#user", next.users.map((user) => [user, user === me ? `${user} (you)` : user]));
 }
 
@@ -165,14 +170,16 @@ sender.addEventListener("submit", async (event) => {
   titleProblem.textContent = what.title ? "" : "Please write a title.";
   if (!what.title) return title.focus();
   button.disabled = true;
+  receipt.dataset["outcome"] = "";
   receipt.textContent = "Sending…";
-  const reply = await notify(what);
+  const reply = await ask(socket, ACK_TIMEOUT, "notify", what);
   button.disabled = false;
   receipt.textContent = "";
-  if (reply.error) {
+  if ("error" in reply) {
     problem.textContent = reply.error.message;
     return;
   }
+  receipt.dataset["outcome"] = reply.recipients > 0 && reply.delivered === reply.recipients ? "received" : "pending";
   receipt.textContent =
     reply.recipients === 0 ? "Nobody is connected there: stored for later."
     : `Received by ${reply.delivered} of ${count(reply.recipients, "connection")}.`;
@@ -181,10 +188,6 @@ sender.addEventListener("submit", async (event) => {
   drawCommand();
   title.focus();
 });
-
-function notify(what: Request): Promise<Reply<Receipt>> {
-  return ask<Receipt>(socket, () => socket.timeout(ACK_TIMEOUT).emitWithAck("notify", what));
-}
 
 find("#copy").addEventListener("click", async (event) => {
   const copy = event.currentTarget as HTMLButtonElement;

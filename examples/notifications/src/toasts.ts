@@ -1,6 +1,6 @@
 // Toasts: short-lived, never more than a few, and they wait while somebody looks at them.
 import { find, h, icon } from "@web/dom.ts";
-import type { Notification } from "../events.ts";
+import type { Notification } from "../events.d.ts";
 import { address, LEVEL_ICON, LEVEL_NAME } from "./inbox.ts";
 
 const LASTS = 7000;

@@ -6,7 +6,10 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 /** Milliseconds after which something expected counts as missing. */
-export const DEADLINE = Number(process.env.DEADLINE || 10_000);
+export const DEADLINE = Number(process.env.DEADLINE || 60_000);
+
+/** The same for the start of a server's process: how long that takes on a busy machine says nothing about the server. */
+const STARTUP = Number(process.env.STARTUP || 60_000);
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -53,8 +56,14 @@ export class Fixture {
       return { code, signal };
     });
     createInterface({ input: child.stdout }).on("line", (line) => fixture.#record(JSON.parse(line)));
-    const { port: bound, features } = await fixture.observed({ type: "listening" });
-    return Object.assign(fixture, { port: bound, features, url: `http://127.0.0.1:${bound ?? 80}` });
+    try {
+      const { port: bound, features } = await fixture.observed({ type: "listening" }, STARTUP);
+      return Object.assign(fixture, { port: bound, features, url: `http://127.0.0.1:${bound ?? 80}` });
+    } catch (error) {
+      // This process would not end before it does.
+      await fixture.stop("SIGKILL");
+      throw error;
+    }
   }
 
   #record(observation) {
@@ -68,7 +77,7 @@ export class Fixture {
   }
 
   /** The first observation, past or future, with these members. */
-  observed(members) {
+  observed(members, deadline = DEADLINE) {
     const [found] = this.matching(members);
     if (found) return Promise.resolve(found);
     return new Promise((resolve, reject) => {
@@ -84,7 +93,7 @@ export class Fixture {
           reject(new Error(`no ${JSON.stringify(members)}: ${why}\n${tail}\n${this.#stderr}`));
         },
       };
-      const timer = setTimeout(() => waiting.fail(`nothing for ${DEADLINE} ms`), DEADLINE);
+      const timer = setTimeout(() => waiting.fail(`nothing for ${deadline} ms`), deadline);
       const done = () => {
         clearTimeout(timer);
         this.#waiting.delete(waiting);

@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
-DEADLINE = float(os.environ.get("DEADLINE", "10000")) / 1000
+DEADLINE = float(os.environ.get("DEADLINE", "60000")) / 1000
 
 
 def command():

@@ -6,7 +6,7 @@ import * as msgpack from "socket.io-msgpack-parser";
 const OPTIONS = [
   "path", "pingInterval", "pingTimeout", "upgradeTimeout", "connectTimeout", "maxHttpBufferSize", "transports",
   "allowUpgrades", "allowEIO3", "cors", "cookie", "perMessageDeflate", "httpCompression", "connectionStateRecovery",
-  "parser", "serveClient", "initialPacket", "addTrailingSlash", "hooks",
+  "parser", "serveClient", "initialPacket", "addTrailingSlash", "hooks", "usualLimits",
 ];
 const FEATURES = [
   "eio3", "msgpack", "recovery", "dynamic", "cookie", "cors", "deflate", "httpCompression", "fetchSockets",
@@ -185,6 +185,11 @@ const step = (name) => async (socket, next) => {
 io.on("connection", serve);
 io.of("/chat").on("connection", (socket) => {
   socket.emit("welcome", { nsp: "/chat", id: socket.id });
+  serve(socket);
+});
+io.of("/burst").on("connection", (socket) => {
+  const [count, size] = socket.handshake.auth.burst;
+  for (let n = 0; n < count; n += 1) socket.emit("burst", n, "x".repeat(size));
   serve(socket);
 });
 io.of("/auth").use((socket, next) => {

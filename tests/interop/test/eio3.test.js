@@ -106,6 +106,47 @@ matrix("eio3", { clients: ["v2"] }, (kind) => {
 
 for (const transport of ["polling", "websocket", "upgrade"]) {
   const kind = new Kind("v2", transport);
+  test(`${kind.name}: public ids that are not the session's`, needs("eio3", "randomIds"), async (t) => {
+    const server = await fixture(t, kind, { randomIds: true });
+    const socket = kind.socket(t, "/", {}, server);
+    await event(socket, "connect");
+    const [id] = await ask(socket, "rooms");
+    await kind.opened(socket);
+    assert.deepEqual(await ask(socket, "rooms"), [id], "the upgrade changes nothing");
+    // What the client calls its id is the session's, which is known to nobody else.
+    assert.equal(socket.id, socket.io.engine.id);
+    assert.notEqual(id, socket.id);
+    const chat = kind.also(t, socket, "/chat");
+    const [welcome] = await event(chat, "welcome");
+    assert.deepEqual(await ask(chat, "rooms"), [welcome.id]);
+    assert.equal(chat.id, `/chat#${socket.id}`);
+    assert.ok(![id, chat.id, socket.id].includes(welcome.id));
+
+    // The server's id is an address, the client's is not.
+    const other = await kind.open(t, "/", {}, server);
+    const secrets = collect(socket, "secret");
+    const tell = (to, text) => ask(other, "emit", { to: [to] }, "secret", [text]);
+    await tell(socket.id, "to nobody");
+    await tell(id, "psst");
+    assert.deepEqual(await ask(socket, "join", ["room"]), ["room"]);
+    await tell("room", "everyone");
+    await secrets.until(2);
+    assert.deepEqual([...secrets], [["psst"], ["everyone"]]);
+    assert.equal(await ask(chat, "echo-ack", "chat"), "chat");
+
+    const [gone, back] = [event(socket, "disconnect"), event(socket, "reconnect")];
+    socket.io.engine.close();
+    await gone;
+    await back;
+    const [next] = await ask(socket, "rooms");
+    assert.equal(socket.id, socket.io.engine.id);
+    assert.ok(![id, socket.id].includes(next));
+    await tell(id, "to nobody");
+    await tell(next, "again");
+    await secrets.until(3);
+    assert.deepEqual(secrets[2], ["again"]);
+  });
+
   test(`${kind.name}: a server with connection state recovery`, old, async (t) => {
     const server = await fixture(t, kind, { connectionStateRecovery: {} });
     const [a, b] = [await kind.open(t, "/", {}, server), await kind.open(t, "/", {}, server)];

@@ -50,3 +50,18 @@ for (const round of [1, 2, 3]) {
     }));
   });
 }
+
+for (const [count, size, way] of [[200, 10_000, "upgrade"], [5000, 10, "upgrade"], [5000, 10, "polling"]]) {
+  test(`${way}: ${count} events of ${size} letters, sent as a client connects, arrive under the usual limits`, async (t) => {
+    const kind = new Kind("v4", way);
+    const server = await fixture(t, kind, { usualLimits: true });
+    const socket = kind.socket(t, "/burst", { auth: { burst: [count, size] } }, server);
+    const reasons = collect(socket, "disconnect");
+    const burst = collect(socket, "burst");
+    await burst.until(count);
+    assert.deepEqual(reasons.map(([reason]) => reason), []);
+    assert.equal(await ask(socket, "echo-ack", "still here"), "still here");
+    assert.deepEqual(burst.map(([n, text]) => [n, text.length]), Array.from({ length: count }, (_, n) => [n, size]));
+    assert.deepEqual(reasons.map(([reason]) => reason), []);
+  });
+}

@@ -1,18 +1,18 @@
-//! Charts as SVG.
+//! Latency and throughput charts as SVG.
 
 use super::stats::Latencies;
 
-/// A drawing: text keeps its size on the screen only if the drawing is about as wide as it is shown.
+/// Dimensions of a drawing. Text keeps its size on the screen only if the drawing is about as wide as it is shown.
 #[derive(Clone, Copy)]
 struct Size {
     class: &'static str,
     width: f64,
     height: f64,
-    /// Labels of the x axis for which there is room.
+    /// Number of x-axis labels that fit.
     labels: usize,
 }
 
-/// For desktops and phones; the page shows the one that fits.
+/// Sizes for desktops and for phones; the page shows the one that fits.
 const SIZES: [Size; 2] = [
     Size {
         class: "wide",
@@ -36,7 +36,7 @@ const RIGHT: f64 = 16.0;
 /// Name, colour class, points.
 pub(super) type Curve = (&'static str, &'static str, Vec<(f64, f64)>);
 
-/// A chart of curves over time, from zero to `right`.
+/// Draws curves over time, from zero to `right`.
 pub(super) fn figure(title: &str, unit: &str, curves: &[Curve], right: f64) -> String {
     let points = || {
         curves
@@ -55,12 +55,12 @@ pub(super) fn figure(title: &str, unit: &str, curves: &[Curve], right: f64) -> S
     draw(title, unit, curves, (0.0, right), ticks)
 }
 
-/// Latency by percentile: each step to the right is a tenth of what was left.
+/// Draws latency by percentile: each step to the right is a tenth of the remaining share.
 pub(super) fn percentiles(title: &str, histogram: &Latencies) -> String {
     if histogram.len() < 10 {
         return String::new();
     }
-    // As many nines as there are values to tell them apart.
+    // As many nines as the number of values can resolve.
     let nines = (histogram.len() as f64).log10().min(5.0);
     let points: Vec<(f64, f64)> = (0..=200)
         .map(|i| {
@@ -79,7 +79,7 @@ pub(super) fn percentiles(title: &str, histogram: &Latencies) -> String {
             (4.0, "99.99 %"),
             (5.0, "99.999 %"),
         ];
-        // The second one is close to the first, the last one long.
+        // The second label is close to the first, and the last one is long.
         let room = size.labels >= all.len();
         all.into_iter()
             .filter(|(x, _)| *x <= nines && (room || ![0.301, 5.0].contains(x)))
@@ -107,7 +107,7 @@ fn draw(
         .into_iter()
         .map(|size| svg(title, curves, span, &ticks(size), size))
         .collect();
-    // A single curve has its name in the title.
+    // The title already names a single curve.
     let legend: String = curves
         .iter()
         .filter(|_| curves.len() > 1)
@@ -149,7 +149,7 @@ fn svg(
         );
     }
     for (value, label) in ticks {
-        // At the right edge there is no room for the second half.
+        // At the right edge the second half of a centred label would be clipped.
         let anchor = if x(*value) > width - RIGHT - 8.0 {
             "end"
         } else {
@@ -167,7 +167,7 @@ fn svg(
             .map(|(px, py)| format!("{:.1},{:.1}", x(*px), y(*py)))
             .collect();
         let path = path.join(" ");
-        // Under a single curve there is room for an area.
+        // Under a single curve the area can be filled.
         if let ([(first, _), .., (last, _)], 1) = (points.as_slice(), curves.len()) {
             svg += &format!(
                 "<polygon class=\"area {class}\" points=\"{:.1},{floor} {path} {:.1},{floor}\"/>",
@@ -182,9 +182,9 @@ fn svg(
     )
 }
 
-/// Round numbers from zero to one that is not below `high`.
+/// Returns round numbers from zero to the first that is at least `high`.
 fn up_to(high: f64) -> Vec<f64> {
-    // A curve on the ground needs a ceiling.
+    // A curve of zeros still needs an axis with a height.
     let high = if high > 0.0 { high } else { 1.0 };
     let mut lines = steps(0.0, high, 4);
     if let [.., before, last] = lines.as_slice()
@@ -198,7 +198,7 @@ fn up_to(high: f64) -> Vec<f64> {
     lines
 }
 
-/// Round numbers from `low` to at least `high`.
+/// Returns round numbers from `low` to at least `high`.
 fn steps(low: f64, high: f64, about: usize) -> Vec<f64> {
     let raw = ((high - low) / about as f64).max(1e-9);
     let magnitude = 10f64.powf(raw.log10().floor());

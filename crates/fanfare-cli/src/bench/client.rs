@@ -13,15 +13,15 @@ use tokio::time::timeout;
 use crate::net::{Dialer, Stream};
 use crate::target::Target;
 
-/// Bytes read at a time.
-const CHUNK: usize = 8 << 10;
+/// Size of one read, in bytes.
+const CHUNK_BYTES: usize = 8 << 10;
 
-/// Why there is no connection.
+/// Reason for which there is no connection.
 #[derive(Debug)]
 pub(super) enum ConnectError {
-    /// Nothing usable answered.
+    /// The server could not be reached, or its answer is unusable.
     Failed(String),
-    /// The server refused the namespace.
+    /// The server rejected the connection to the namespace.
     Refused(String),
     /// The server speaks only Engine.IO 3.
     Old,
@@ -37,16 +37,16 @@ impl std::fmt::Display for ConnectError {
     }
 }
 
-/// What arrives, besides pings, which are answered.
+/// Packet received from the server. Pings are answered before they are returned.
 #[derive(Debug, PartialEq)]
 pub(super) enum Packet<'a> {
     /// A Socket.IO packet, without the Engine.IO type.
     Text(&'a str),
     /// An attachment.
     Binary(&'a [u8]),
-    /// A ping was answered.
+    /// A ping that was answered.
     Ping,
-    /// The server closes.
+    /// The server closes the connection.
     Close,
 }
 
@@ -56,13 +56,13 @@ pub(super) struct Client {
     decoder: Decoder,
     input: BytesMut,
     out: Vec<u8>,
-    /// The packet that was last returned; its memory is used again.
+    /// Packet that was returned last; its memory is reused.
     packet: Vec<u8>,
-    /// The namespace as it stands in packets: empty, or `/chat,`.
+    /// Namespace as written in packets: empty, or `/chat,`.
     pub(super) prefix: String,
 }
 
-/// How to connect.
+/// Settings for connecting to the server.
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) dialer: Dialer,
@@ -71,7 +71,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// The namespace as it stands in packets.
+    /// Returns the namespace as written in packets.
     pub(super) fn prefix(&self) -> String {
         match self.target.namespace.as_str() {
             "/" => String::new(),
@@ -79,7 +79,7 @@ impl Connector {
         }
     }
 
-    /// The packet that joins the namespace, with the Engine.IO type.
+    /// Returns the packet that joins the namespace, with the Engine.IO type.
     pub(super) fn connect_packet(&self) -> String {
         let auth = self
             .target
@@ -134,7 +134,7 @@ impl Connector {
     }
 }
 
-/// Reads the answer to the upgrade; returns what came behind it.
+/// Reads the answer to the upgrade; returns the bytes that followed it.
 async fn answer(io: &mut Stream) -> Result<BytesMut, ConnectError> {
     let mut input = BytesMut::with_capacity(1024);
     loop {
@@ -176,7 +176,7 @@ impl Client {
                     Packet::Text(text) if text.starts_with(&refused) => {
                         return Err(ConnectError::Refused(text[refused.len()..].to_owned()));
                     }
-                    // Servers of v1 and v2 join everybody to the main namespace unasked, and give no id.
+                    // Servers of v1 and v2 join every client to the main namespace unasked, and send no id.
                     Packet::Text("0") => return Err(ConnectError::Old),
                     Packet::Text(text) if text.starts_with(&joined) => return Ok(()),
                     Packet::Close => {
@@ -199,7 +199,7 @@ impl Client {
         frame::encode_masked_into(&mut self.out, OpCode::Binary, bytes, mask::random_key());
     }
 
-    /// Writes what is queued.
+    /// Writes the queued packets.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         if !self.out.is_empty() {
             self.io.write_all(&self.out).await?;
@@ -209,16 +209,16 @@ impl Client {
         Ok(())
     }
 
-    /// Reads what is there. Cancellation-safe.
+    /// Reads the available bytes. Cancellation-safe.
     pub(super) async fn fill(&mut self) -> io::Result<()> {
-        self.input.reserve(CHUNK);
+        self.input.reserve(CHUNK_BYTES);
         match self.io.read_buf(&mut self.input).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),
         }
     }
 
-    /// The next packet of what was read.
+    /// Returns the next packet among the bytes read.
     pub(super) fn next(&mut self) -> io::Result<Option<Packet<'_>>> {
         let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
         enum Kind {
@@ -285,7 +285,7 @@ impl Client {
         }
     }
 
-    /// Closes as a client does.
+    /// Leaves the namespace and closes the connection.
     pub(super) async fn close(mut self) {
         self.send_text(format!("41{}", self.prefix).as_bytes());
         frame::encode_masked_into(
@@ -297,7 +297,7 @@ impl Client {
         let _ = timeout(Duration::from_secs(1), self.flush()).await;
     }
 
-    /// Reads and throws away, until the server has closed (`true`) or nothing comes for a while.
+    /// Reads and discards until the server has closed (`true`) or nothing arrives for a while.
     pub(super) async fn was_cut(mut self) -> bool {
         loop {
             self.input.clear();

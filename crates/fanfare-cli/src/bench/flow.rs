@@ -1,20 +1,20 @@
-//! How much of what was published has arrived: the window of fan-outs.
+//! Flow control of fan-outs: the window of published messages that have not arrived everywhere.
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Shared by the publisher and the receivers.
+/// Window shared by the publisher and the receivers.
 #[derive(Debug)]
 pub(super) struct Flow {
     state: Mutex<State>,
-    /// Told when the window may have opened.
+    /// Notified when the window may have opened.
     pub(super) progress: Notify,
     window: u64,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Per stream: receivers, and messages published.
+    /// Number of receivers and of published messages, per stream.
     streams: Vec<(u64, u64)>,
     expected: u64,
     settled: u64,
@@ -36,7 +36,7 @@ impl Flow {
         }
     }
 
-    /// A receiver takes part in these streams.
+    /// Adds a receiver of these streams.
     pub(super) fn join(&self, streams: &[u32]) {
         let mut state = self.state.lock();
         for stream in streams {
@@ -44,7 +44,7 @@ impl Flow {
         }
     }
 
-    /// A receiver is gone; `received` tells what it got of each of its streams.
+    /// Removes a receiver; `received` is the number of messages that it got of each of its streams.
     pub(super) fn leave(&self, received: impl Iterator<Item = (u32, u64)>) {
         let mut state = self.state.lock();
         for (stream, got) in received {
@@ -57,7 +57,7 @@ impl Flow {
         self.progress.notify_one();
     }
 
-    /// Publishes on a stream if the window is open: the message's number.
+    /// Publishes on a stream if the window is open; returns the message's number.
     pub(super) fn publish(&self, stream: u32) -> Option<u64> {
         let mut state = self.state.lock();
         let (receivers, published) = state.streams[stream as usize];
@@ -71,7 +71,7 @@ impl Flow {
         Some(published)
     }
 
-    /// So many messages arrived.
+    /// Records the arrival of `messages` messages.
     pub(super) fn settle(&self, messages: u64) {
         let mut state = self.state.lock();
         state.settled += messages;
@@ -81,7 +81,7 @@ impl Flow {
         }
     }
 
-    /// Deliveries that are still due.
+    /// Returns the number of outstanding deliveries.
     pub(super) fn outstanding(&self) -> u64 {
         let state = self.state.lock();
         state.expected.saturating_sub(state.settled)
@@ -103,7 +103,7 @@ mod tests {
         );
         flow.settle(2);
         assert_eq!((flow.publish(0), flow.publish(0)), (Some(2), None));
-        // One receiver had one of the three messages.
+        // The receiver had got one of the three messages.
         flow.leave(std::iter::once((0, 1)));
         assert_eq!(flow.outstanding(), 2);
         assert_eq!(

@@ -1,12 +1,12 @@
-//! What is sent, and how it is recognised: `<sequence>:<nanoseconds>:<stream>:xxxx…`.
+//! Format of the messages sent, `<sequence>:<nanoseconds>:<stream>:xxxx…`, and verification of those received.
 
 use std::collections::BTreeSet;
 
-/// A message that arrived.
+/// Message received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Received {
     pub(super) sequence: u64,
-    /// When it was sent (or due), in nanoseconds since the start.
+    /// Time at which it was sent (or due), in nanoseconds since the start.
     pub(super) sent: u64,
     pub(super) stream: u32,
 }
@@ -18,7 +18,7 @@ pub(super) fn write(out: &mut Vec<u8>, sequence: u64, sent: u64, stream: u32, le
     out.resize((start + len).max(out.len()), b'x');
 }
 
-/// Reads a message; `None` if a single byte is not as it was sent.
+/// Reads a message; returns `None` if a single byte differs from what was sent.
 pub(super) fn read(bytes: &[u8], len: usize) -> Option<Received> {
     if bytes.len() != len {
         return None;
@@ -34,18 +34,18 @@ pub(super) fn read(bytes: &[u8], len: usize) -> Option<Received> {
     })
 }
 
-/// What one client has of one stream.
+/// Messages of one stream that one client has received.
 #[derive(Debug, Default)]
 pub(super) struct Track {
     next: u64,
     gaps: BTreeSet<u64>,
 }
 
-/// How a message fits.
+/// Position of a message relative to those received before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     Next,
-    /// A later one came before.
+    /// Message that arrives after a later one.
     Late,
     Duplicate,
 }
@@ -63,7 +63,7 @@ impl Track {
         }
     }
 
-    /// Messages that came.
+    /// Returns the number of messages received.
     pub(super) fn received(&self) -> u64 {
         self.next - self.gaps.len() as u64
     }

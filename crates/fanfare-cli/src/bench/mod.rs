@@ -1,4 +1,4 @@
-//! `fanfare bench`: a load generator that verifies what it gets.
+//! `fanfare bench`: a load generator that verifies every message it receives.
 
 mod chart;
 mod client;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::exit::{Code, Failure, Outcome};
-use crate::out;
+use crate::out::{self, Text};
 use crate::target::Server;
 use crate::values::{duration, some_duration};
 
@@ -62,11 +62,11 @@ pub(crate) struct Bench {
     #[command(flatten)]
     server: Server,
 
-    /// What to do.
+    /// Scenario to run.
     #[arg(value_enum, default_value_t = Scenario::Echo)]
     scenario: Scenario,
 
-    /// Clients.
+    /// Number of clients.
     #[arg(short, long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
 
@@ -74,11 +74,11 @@ pub(crate) struct Bench {
     #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     window: Option<u32>,
 
-    /// How long to measure.
+    /// Duration of the measurement.
     #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = some_duration)]
     duration: Duration,
 
-    /// How long to run before measuring.
+    /// Duration of the warm-up before the measurement.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     warmup: Duration,
 
@@ -98,7 +98,7 @@ pub(crate) struct Bench {
     #[arg(long)]
     binary: bool,
 
-    /// Rooms.
+    /// Number of rooms.
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rooms: u32,
 
@@ -110,7 +110,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "NUMBER|SHARE", default_value = "0")]
     stalled: String,
 
-    /// How long an answer may take before it counts as lost.
+    /// Time after which a missing answer counts as lost.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_duration)]
     timeout: Duration,
 
@@ -131,7 +131,7 @@ pub(crate) struct Bench {
     quiet: bool,
 }
 
-/// What to do.
+/// Scenario to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
     /// Connect and close.
@@ -162,12 +162,12 @@ impl Scenario {
 }
 
 impl Bench {
-    /// Emits in flight. With a rate, the window must not slow the emits down.
+    /// Returns the number of emits in flight. With a rate, the window must not slow the emits down.
     fn window(&self) -> u32 {
         self.window.unwrap_or(if self.rate == 0 { 1 } else { 1000 })
     }
 
-    /// Clients that never read.
+    /// Returns the number of clients that never read.
     fn stalled(&self) -> Result<u32, Failure> {
         let wrong = || {
             Failure::usage(format!(
@@ -210,7 +210,7 @@ pub(crate) async fn run(args: Bench) -> Outcome {
             Failure::new(Code::Failed, format!("cannot write {}", file.display())).because(error)
         })
     };
-    // Better now than after the run.
+    // A file that cannot be written is reported before the run, not after it.
     for file in args.html.iter().chain(&args.json) {
         if file.as_os_str() != "-" {
             write(file, String::new())?;
@@ -221,12 +221,11 @@ pub(crate) async fn run(args: Bench) -> Outcome {
     if let Some(file) = &args.html {
         write(file, page::html(&args, &outcome, &json))?;
     }
-    let text = serde_json::to_string_pretty(&json).unwrap_or_default();
     match &args.json {
-        Some(file) if file.as_os_str() == "-" => out::line(&text),
+        Some(file) if file.as_os_str() == "-" => out::line(&Text::pretty_json(&json)),
         file => {
             if let Some(file) = file {
-                write(file, text)?;
+                write(file, format!("{json:#}"))?;
             }
             out::line(&report::text(&args, &outcome));
         }

@@ -1,4 +1,4 @@
-//! The results as a page with charts that needs no other file.
+//! Results as an HTML page with charts, in one self-contained file.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use super::{Bench, Scenario};
 
 const STYLE: &str = include_str!("page.css");
 
-/// The page.
+/// Renders the page.
 pub(super) fn html(args: &Bench, outcome: &Outcome, json: &Value) -> String {
     let title = format!("{} on {}", args.scenario.name(), args.server.url);
     let data = serde_json::to_string_pretty(json).unwrap_or_default();
@@ -62,7 +62,7 @@ fn badge(outcome: &Outcome) -> String {
     )
 }
 
-/// What was done, in one sentence.
+/// Describes the run in one sentence.
 fn about(args: &Bench, outcome: &Outcome) -> String {
     let plural = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let mut parts = vec![plural(args.connections.into(), "client")];
@@ -92,7 +92,7 @@ fn about(args: &Bench, outcome: &Outcome) -> String {
     parts.join(", ")
 }
 
-/// The figures that one looks for first.
+/// Renders the headline figures.
 fn tiles(args: &Bench, outcome: &Outcome) -> String {
     let rate = |count| number(per_second(count, outcome));
     let mut tiles = match args.scenario {
@@ -116,7 +116,7 @@ fn tiles(args: &Bench, outcome: &Outcome) -> String {
         .collect()
 }
 
-/// With a thin space between thousands.
+/// Formats a number with a thin space between thousands.
 fn number(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut out = String::new();
@@ -137,7 +137,7 @@ fn charts(args: &Bench, outcome: &Outcome) -> String {
         .collect();
     let begin = measured.first().map_or(0.0, |row| row.at - row.length);
     let end = measured.last().map_or(0.0, |row| row.at);
-    // A value is one of an interval: it stands in its middle.
+    // A value covers an interval and is drawn in its middle.
     let middle = |row: &Row| row.at - row.length / 2.0 - begin;
     let points = |value: fn(&Row) -> f64| -> Vec<(f64, f64)> {
         measured
@@ -172,7 +172,7 @@ fn charts(args: &Bench, outcome: &Outcome) -> String {
     let median = delivered(|spread| spread.p50);
     let late = delivered(|spread| spread.p99);
     let latency = [("median", "a", median), ("99th percentile", "b", late)];
-    // Rows come seldom; how it began is known better.
+    // Rows are few, and the start is known exactly.
     let mut clients = vec![(0.0, 0.0)];
     let started = outcome.starting.as_secs_f64();
     let rows = outcome.rows.iter();
@@ -187,7 +187,7 @@ fn charts(args: &Bench, outcome: &Outcome) -> String {
         charts += &chart::figure(title, unit, &latency, end - begin);
         charts += &chart::percentiles("Latency by percentile, in milliseconds", &outcome.latencies);
     }
-    // Connections that only come and go say nothing by their number.
+    // In this scenario connections open and close all the time: their number is meaningless.
     if args.scenario != Scenario::Connect {
         let unit = "seconds since the start";
         let curve = ("clients", "a", clients);
@@ -196,7 +196,7 @@ fn charts(args: &Bench, outcome: &Outcome) -> String {
     charts
 }
 
-/// Latencies by percentile; upright, so that a phone has room for it.
+/// Renders latencies by percentile; upright, so that the table fits on a phone.
 fn percentiles(outcome: &Outcome) -> String {
     let columns: Vec<(&str, &Latencies)> = [
         ("latency", &outcome.latencies),
@@ -229,7 +229,7 @@ fn percentiles(outcome: &Outcome) -> String {
     format!("<table><tr><th></th>{head}</tr>{rows}</table>\n")
 }
 
-/// The lines of the summary that are not shown elsewhere.
+/// Renders the lines of the summary that are not shown elsewhere.
 fn rows(args: &Bench, outcome: &Outcome) -> String {
     lines(args, outcome)
         .into_iter()

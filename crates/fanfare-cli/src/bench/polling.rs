@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use ::http::Method;
+use fanfare_protocol::deadline;
 use fanfare_protocol::engine::Opened;
 use tokio::time::timeout;
 
@@ -13,7 +14,7 @@ use super::message;
 use super::workers::{Phase, Shared, acknowledged};
 use crate::net::http::{self, Connection};
 
-/// Between two packets of a body.
+/// Separator between two packets of a body.
 const SEPARATOR: char = '\u{1e}';
 
 struct Session {
@@ -107,7 +108,7 @@ impl Session {
         }
     }
 
-    /// Posts and polls at the same time.
+    /// Posts `body` and polls at the same time.
     async fn exchange(&mut self, shared: &Shared, body: String) -> Result<String, String> {
         let (post, get) = (
             self.request(shared, Method::POST, body),
@@ -125,7 +126,7 @@ impl Session {
     }
 }
 
-/// `polling`: one emit after the other.
+/// Runs the scenario `polling`: one emit after the other.
 pub(super) async fn polling(shared: Arc<Shared>, number: usize) {
     let began = Instant::now();
     let opened = {
@@ -162,7 +163,7 @@ pub(super) async fn polling(shared: Arc<Shared>, number: usize) {
         } else {
             due
         };
-        due += shared.interval;
+        due = deadline(due, shared.interval);
         let sent = at
             .saturating_duration_since(shared.stats.started)
             .as_nanos() as u64;
@@ -184,7 +185,7 @@ pub(super) async fn polling(shared: Arc<Shared>, number: usize) {
     let _ = timeout(shared.patience, session.post(&shared, "1".to_owned())).await;
 }
 
-/// One emit and its ack.
+/// Sends one emit and waits for its acknowledgement.
 async fn one(
     shared: &Shared,
     session: &mut Session,

@@ -1,4 +1,4 @@
-//! Whether the server does what a scenario needs.
+//! Check that the server implements the events of a scenario.
 
 use std::time::Duration;
 
@@ -7,11 +7,12 @@ use tokio::time::timeout;
 use super::Scenario;
 use super::client::{Client, ConnectError, Connector, Packet};
 use crate::exit::{Code, Failure};
+use crate::net;
 
-/// How long one answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of one answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connects once and tries the scenario's events.
+/// Connects once and tries the events of the scenario.
 pub(super) async fn check(connector: &Connector, scenario: Scenario) -> Result<(), Failure> {
     let origin = connector.target.origin();
     let mut client = match connector.connect().await {
@@ -42,8 +43,8 @@ pub(super) async fn check(connector: &Connector, scenario: Scenario) -> Result<(
                 Code::Unreachable,
                 format!("cannot connect to {origin} by WebSocket"),
             )
-            .because(why)
-            .fix(format!("`fanfare doctor {origin}` finds out what is wrong")));
+            .fix(net::fix(&why, &origin))
+            .because(why));
         }
     };
     let prefix = client.prefix.clone();
@@ -79,14 +80,14 @@ pub(super) async fn check(connector: &Connector, scenario: Scenario) -> Result<(
         };
         client.send_text(packet.as_bytes());
         if !matches!(
-            timeout(PATIENCE, expect(&mut client, &expected)).await,
+            timeout(PROBE_TIMEOUT, expect(&mut client, &expected)).await,
             Ok(Ok(()))
         ) {
             return Err(Failure::new(
                 Code::Lost,
                 format!("the server does not handle the event `{event}` as the scenario needs"),
             )
-            .because(format!("{answer} did not come within {PATIENCE:?}"))
+            .because(format!("{answer} did not come within {PROBE_TIMEOUT:?}"))
             .fix(
                 "give it the handlers that `fanfare bench --help` lists, or run Fanfare's: \
                      cargo run --release -p fanfare --example bench_server",

@@ -1,6 +1,6 @@
 //! Memory and CPU of the server's process, from `/proc`.
 
-/// A look at a process.
+/// Resource usage of a process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Usage {
     /// Resident memory, in bytes.
@@ -12,7 +12,7 @@ pub(super) struct Usage {
 /// Clock ticks per second in `/proc`: 100 on every Linux in use.
 const TICKS: f64 = 100.0;
 
-/// Looks at a process; `None` if it cannot be seen.
+/// Reads the usage of a process; returns `None` if `/proc` does not show it.
 pub(super) fn usage(pid: u32) -> Option<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in parentheses, may contain anything.

@@ -1,4 +1,4 @@
-//! The results: as text and JSON.
+//! Results as text and as JSON.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::run::Outcome;
 use super::screen::Row;
 use super::stats::Latencies;
 use super::{Bench, Scenario};
-use crate::style;
+use crate::out::{self, Text};
 
 const QUANTILES: [(&str, f64); 8] = [
     ("p50", 0.5),
@@ -38,7 +38,7 @@ pub(super) fn per_second(count: u64, outcome: &Outcome) -> f64 {
     (rate * 10.0).round() / 10.0
 }
 
-/// Everything, for programs. Times are microseconds unless the name says otherwise.
+/// Returns all results as JSON. Times are microseconds unless the name says otherwise.
 pub(super) fn json(args: &Bench, outcome: &Outcome) -> Value {
     let errors: serde_json::Map<String, Value> = outcome
         .errors
@@ -117,7 +117,7 @@ pub(super) fn milliseconds(micros: u64) -> String {
     }
 }
 
-/// Name and value of each line of the summary.
+/// Returns name and value of each line of the summary.
 pub(super) fn lines(args: &Bench, outcome: &Outcome) -> Vec<(String, String)> {
     let what = match args.scenario {
         Scenario::Connect => "connects",
@@ -221,17 +221,62 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
     format!("FAILED: {}{first}", counts.join(", "))
 }
 
-/// The summary for people.
-pub(super) fn text(args: &Bench, outcome: &Outcome) -> String {
-    let style = style::out();
-    let mut text = style.bold(format!("{} on {}", args.scenario.name(), args.server.url));
+/// Column at which the values of the summary begin.
+const INDENT: usize = 14;
+
+/// Returns the summary as text for people.
+pub(super) fn text(args: &Bench, outcome: &Outcome) -> Text {
+    let style = out::style();
+    let head = format!("{} on {}", args.scenario.name(), args.server.url);
+    let mut text = style.bold(head);
+    let room = out::columns().map_or(usize::MAX, |columns| columns.saturating_sub(INDENT));
     for (name, value) in lines(args, outcome) {
-        let value = match name.as_str() {
-            "verified" if outcome.errors.total() > 0 => style.bad(value),
-            "verified" => style.good(value),
-            _ => value,
-        };
-        text.push_str(&format!("\n  {} {value}", style.dim(format!("{name:<11}"))));
+        text.new_line(2);
+        text.push(style.dim(format!("{name:<11}")));
+        for (i, part) in wrap(&value, room).into_iter().enumerate() {
+            if i == 0 {
+                text.push(" ");
+            } else {
+                text.new_line(INDENT);
+            }
+            text.push(match name.as_str() {
+                "verified" if outcome.errors.total() > 0 => style.bad(part),
+                "verified" => style.good(part),
+                _ => part,
+            });
+        }
     }
     text
+}
+
+/// Wraps `value` to lines of at most `room` characters, at double spaces if there are any, else between words.
+fn wrap(value: &str, room: usize) -> Vec<Text> {
+    if !value.contains("  ") {
+        return Text::of(value).wrapped(room);
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for part in value.split("  ") {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 2 + part.chars().count() <= room => {
+                line.push_str("  ");
+                line.push_str(part);
+            }
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    lines.into_iter().map(Text::of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_broken_between_their_parts() {
+        let value = "p50 0.10 ms  p90 0.20 ms  max 10 ms";
+        assert_eq!(wrap(value, 80), [Text::of(value)]);
+        let lines = ["p50 0.10 ms", "p90 0.20 ms", "max 10 ms"].map(Text::of);
+        assert_eq!(wrap(value, 15), lines);
+        assert_eq!(wrap("one two three", 8), ["one two", "three"].map(Text::of));
+    }
 }

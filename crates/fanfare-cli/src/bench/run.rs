@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use fanfare_protocol::deadline;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -18,10 +19,10 @@ use crate::exit::Failure;
 use crate::net::{Dialer, Tls};
 use crate::target::Target;
 
-/// Handshakes at a time while starting.
-const OPENING: usize = 64;
+/// Maximum number of concurrent handshakes while starting.
+const MAX_OPENING_CONNECTIONS: usize = 64;
 
-/// What came out.
+/// Results of a run.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) started: u64,
@@ -38,11 +39,11 @@ pub(super) struct Outcome {
     pub(super) latencies: Latencies,
     pub(super) connects: Latencies,
     pub(super) rows: Vec<Row>,
-    /// Before the clients, with them, at the end.
+    /// Usage of the server's process before the clients connect, with them connected, and at the end.
     pub(super) usage: Option<[Usage; 3]>,
 }
 
-/// Runs it.
+/// Runs the benchmark.
 pub(super) async fn run(args: &Bench, target: Target, stalled: u32) -> Result<Outcome, Failure> {
     let tls = Tls::new(args.server.ca.as_deref(), args.server.insecure)?;
     let dialer = Dialer::new(&target, &tls, args.timeout);
@@ -75,7 +76,7 @@ pub(super) async fn run(args: &Bench, target: Target, stalled: u32) -> Result<Ou
         opening: Semaphore::new(if args.scenario == Scenario::Connect {
             args.connections as usize
         } else {
-            OPENING
+            MAX_OPENING_CONNECTIONS
         }),
         scenario: args.scenario,
         window: args.window(),
@@ -94,9 +95,13 @@ pub(super) async fn run(args: &Bench, target: Target, stalled: u32) -> Result<Ou
     let connected = shared.stats.connected.load(Relaxed);
     let with_clients = args.pid.and_then(usage);
     let _ = phase.send(Phase::Run);
-    screen.until("warmup", Instant::now() + args.warmup).await;
+    screen
+        .until("warmup", deadline(Instant::now(), args.warmup))
+        .await;
     let measuring = screen.begin();
-    screen.until("measure", measuring + args.duration).await;
+    screen
+        .until("measure", deadline(measuring, args.duration))
+        .await;
     let measured = measuring.elapsed();
     let operations = shared.stats.operations.load(Relaxed);
     shared.stats.counting.store(false, Relaxed);
@@ -121,7 +126,7 @@ pub(super) async fn run(args: &Bench, target: Target, stalled: u32) -> Result<Ou
         measured,
         starting,
         operations,
-        // Those whose latency was recorded: a delivery at the very end is in both or in neither.
+        // Only deliveries with a recorded latency, so that one at the very end is in both figures or in neither.
         deliveries: all.len(),
         reordered: stats.reordered.load(Relaxed),
         errors: stats.errors(),
@@ -144,7 +149,7 @@ fn look(pid: u32) -> Result<Usage, Failure> {
     })
 }
 
-/// Starts the clients, and waits until they are connected.
+/// Starts the clients and waits until they are connected.
 async fn start(
     args: &Bench,
     shared: &Arc<Shared>,
@@ -155,7 +160,10 @@ async fn start(
     let began = Instant::now();
     for number in 0..args.connections {
         if args.ramp > 0 && args.scenario != Scenario::Connect {
-            let due = began + Duration::from_secs_f64(f64::from(number) / f64::from(args.ramp));
+            let due = deadline(
+                began,
+                Duration::from_secs_f64(f64::from(number) / f64::from(args.ramp)),
+            );
             screen.until("start", due).await;
         }
         if screen.is_stopped() {
@@ -177,9 +185,9 @@ async fn start(
     if args.scenario == Scenario::Connect {
         return;
     }
-    let limit = Instant::now()
-        + args.timeout.max(Duration::from_secs(5))
-        + Duration::from_millis(u64::from(args.connections) * 20);
+    let patience = args.timeout.max(Duration::from_secs(5));
+    let each = Duration::from_millis(20);
+    let limit = deadline(Instant::now(), patience + each * args.connections);
     loop {
         let done = shared.stats.ready.load(Relaxed)
             + shared.stats.errors.refused.load(Relaxed)
@@ -187,8 +195,6 @@ async fn start(
         if done >= u64::from(args.connections) || Instant::now() > limit || screen.is_stopped() {
             break;
         }
-        screen
-            .until("start", Instant::now() + Duration::from_millis(20))
-            .await;
+        screen.until("start", deadline(Instant::now(), each)).await;
     }
 }

@@ -1,6 +1,5 @@
-//! What is seen while it runs, and the series behind it.
+//! Progress display of a run, and the time series behind it.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -12,9 +11,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use super::Bench;
 use super::stats::{Latencies, latencies};
 use super::workers::Shared;
-use crate::style;
+use crate::out::{self, Text};
 
-/// Latencies of one interval, in microseconds.
+/// Latency percentiles of one interval, in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spread {
     pub(super) p50: u64,
@@ -22,48 +21,48 @@ pub(super) struct Spread {
     pub(super) max: u64,
 }
 
-/// One interval.
+/// Figures of one interval.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    /// Its end, in seconds since the start of the run.
+    /// End of the interval, in seconds since the start of the run.
     pub(super) at: f64,
-    /// Its length in seconds.
+    /// Length of the interval, in seconds.
     pub(super) length: f64,
     pub(super) phase: &'static str,
     pub(super) connected: u64,
     pub(super) operations: f64,
     pub(super) deliveries: f64,
-    /// `None` if nothing was delivered.
+    /// Latencies; `None` if nothing was delivered.
     pub(super) latency: Option<Spread>,
     pub(super) errors: u64,
 }
 
-/// The progress bar, the live table, and the rows behind it.
+/// Progress bar, live table, and the rows behind it.
 pub(super) struct Screen {
     shared: Arc<Shared>,
     bar: ProgressBar,
     table: bool,
     lines: usize,
     pub(super) rows: Vec<Row>,
-    /// Of the measuring.
+    /// Latencies of the whole measurement.
     pub(super) total: Latencies,
     last: Instant,
     last_operations: u64,
     last_deliveries: u64,
     every: Duration,
-    /// Ctrl-C was pressed.
+    /// Whether Ctrl-C was pressed.
     stop: watch::Receiver<bool>,
 }
 
 impl Screen {
     pub(super) fn new(args: &Bench, shared: Arc<Shared>) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = out::is_error_terminal();
         let bar = if terminal && !args.quiet {
             ProgressBar::new(1000)
         } else {
             ProgressBar::hidden()
         };
-        if let Ok(style) = ProgressStyle::with_template("{msg:8} [{bar:40}] {elapsed}") {
+        if let Ok(style) = ProgressStyle::with_template("{msg:8} [{wide_bar}] {elapsed}") {
             bar.set_style(style.progress_chars("=> "));
         }
         let every = if args.duration < Duration::from_secs(5) {
@@ -86,7 +85,7 @@ impl Screen {
         }
     }
 
-    /// Shows progress until then, or until Ctrl-C.
+    /// Shows progress until `end`, or until Ctrl-C.
     pub(super) async fn until(&mut self, phase: &'static str, end: Instant) {
         let begin = Instant::now();
         self.bar.set_message(phase);
@@ -113,12 +112,12 @@ impl Screen {
         }
     }
 
-    /// Whether Ctrl-C was pressed.
+    /// Returns whether Ctrl-C was pressed.
     pub(super) fn is_stopped(&self) -> bool {
         *self.stop.borrow()
     }
 
-    /// Begins to measure: what was counted so far is no longer. Returns when that was.
+    /// Begins to measure: resets all counters. Returns the time of the reset.
     pub(super) fn begin(&mut self) -> Instant {
         self.shared.stats.restart();
         self.total.reset();
@@ -129,7 +128,7 @@ impl Screen {
 
     fn row(&mut self, phase: &'static str) {
         let length = self.last.elapsed().as_secs_f64();
-        // Whatever is left between two phases is not worth a row.
+        // A remainder between two phases is too short for a row.
         if length < self.every.as_secs_f64() / 4.0 {
             return;
         }
@@ -163,50 +162,35 @@ impl Screen {
     }
 
     fn print(&mut self, row: &Row) {
-        let style = style::err();
+        let columns = out::error_columns();
         if self.lines.is_multiple_of(20) {
-            let head = line([
-                "s",
-                "phase",
-                "clients",
-                "ops/s",
-                "deliveries/s",
-                "p50 ms",
-                "p99 ms",
-                "max ms",
-                "errors",
-            ]);
-            self.line(style.bold(head));
+            let head = HEADS.map(str::to_owned);
+            out::above(&self.bar, &out::error_style().bold(line(&head, columns)));
         }
         self.lines += 1;
         let ms = |take: fn(Spread) -> u64| match row.latency {
             Some(spread) => format!("{:.2}", take(spread) as f64 / 1000.0),
             None => "-".to_owned(),
         };
-        let text = line([
-            &format!("{:.1}", row.at),
-            row.phase,
-            &row.connected.to_string(),
-            &format!("{:.0}", row.operations),
-            &format!("{:.0}", row.deliveries),
-            &ms(|spread| spread.p50),
-            &ms(|spread| spread.p99),
-            &ms(|spread| spread.max),
-            &row.errors.to_string(),
-        ]);
-        self.line(if row.errors > 0 {
-            style.bad(text)
-        } else {
-            text
-        });
-    }
-
-    fn line(&self, text: String) {
-        if self.bar.is_hidden() {
-            eprintln!("{text}");
-        } else {
-            self.bar.println(text);
-        }
+        let cells = [
+            format!("{:.1}", row.at),
+            row.phase.to_owned(),
+            row.connected.to_string(),
+            format!("{:.0}", row.operations),
+            format!("{:.0}", row.deliveries),
+            ms(|spread| spread.p50),
+            ms(|spread| spread.p99),
+            ms(|spread| spread.max),
+            row.errors.to_string(),
+        ];
+        let text = line(&cells, columns);
+        out::above(
+            &self.bar,
+            &match row.errors {
+                0 => Text::of(text),
+                _ => out::error_style().bad(text),
+            },
+        );
     }
 
     pub(super) fn finish(&self) {
@@ -214,7 +198,7 @@ impl Screen {
     }
 }
 
-/// The first Ctrl-C ends the run early, the second one the program.
+/// Watches for Ctrl-C: the first one ends the run early, the second one the program.
 fn ctrl_c() -> watch::Receiver<bool> {
     let (sender, stop) = watch::channel(false);
     tokio::spawn(async move {
@@ -223,27 +207,71 @@ fn ctrl_c() -> watch::Receiver<bool> {
             let _ = tokio::signal::ctrl_c().await;
             std::process::exit(130);
         }
-        // Without signals nobody stops it; the receivers must not take the end of the sender for one.
+        // Without signal support nothing stops the run, and receivers must not mistake a dropped sender for a stop.
         sender.closed().await;
     });
     stop
 }
 
-/// A line of the table: it has to fit into 80 columns.
-fn line(
-    [
-        at,
-        phase,
-        clients,
-        operations,
-        deliveries,
-        p50,
-        p99,
-        max,
-        errors,
-    ]: [&str; 9],
-) -> String {
-    format!(
-        "{at:>6} {phase:<7} {clients:>8} {operations:>8} {deliveries:>12} {p50:>8} {p99:>8} {max:>8} {errors:>6}"
-    )
+/// Columns of the table: their headings, and thereby their widths.
+const HEADS: [&str; 9] = [
+    "s",
+    "phase",
+    "clients",
+    "ops/s",
+    "deliveries/s",
+    "p50 ms",
+    "p99 ms",
+    "max ms",
+    "errors",
+];
+const WIDTHS: [usize; 9] = [6, 7, 8, 8, 12, 8, 8, 8, 6];
+/// Columns that are dropped in a narrow terminal, in the order in which they go.
+const DISPENSABLE: [usize; 6] = [1, 7, 5, 2, 3, 8];
+
+/// Formats a line of the table that fits into `columns` columns.
+fn line(cells: &[String; 9], columns: Option<usize>) -> String {
+    let mut shown: Vec<usize> = (0..cells.len()).collect();
+    let width = |shown: &[usize]| shown.iter().map(|at| WIDTHS[*at] + 1).sum::<usize>() - 1;
+    for gone in DISPENSABLE {
+        if columns.is_some_and(|columns| width(&shown) > columns) {
+            shown.retain(|at| *at != gone);
+        }
+    }
+    let cells: Vec<String> = shown
+        .into_iter()
+        .map(|at| {
+            let (cell, width) = (&cells[at], WIDTHS[at]);
+            // The only column of words; the others are numbers.
+            if at == 1 {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            }
+        })
+        .collect();
+    cells.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_fit_into_narrow_terminals() {
+        let heads = HEADS.map(str::to_owned);
+        assert_eq!(
+            line(&heads, None),
+            line(&heads, Some(80)),
+            "all fit into 80"
+        );
+        for columns in 30..=80 {
+            let line = line(&heads, Some(columns));
+            assert!(line.chars().count() <= columns, "{columns}: {line}");
+            for kept in ["s", "deliveries/s", "p99 ms"] {
+                assert!(line.contains(kept), "{columns}: {line}");
+            }
+        }
+        assert!(line(&heads, Some(60)).contains("errors"));
+    }
 }

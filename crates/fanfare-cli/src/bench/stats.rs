@@ -6,35 +6,35 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
-/// Histograms that clients share, so that they seldom wait for each other.
+/// Number of histograms that the clients share, so that they seldom wait for each other.
 const SHARDS: usize = 16;
 
-/// Latencies in microseconds, three digits exact.
+/// Latencies in microseconds, with three significant digits.
 pub(super) type Latencies = Histogram<u64>;
 
 pub(super) fn latencies() -> Latencies {
-    // The bounds are constants that fit.
+    // The bounds are valid constants.
     Histogram::new_with_bounds(1, 600_000_000, 3)
         .unwrap_or_else(|_| Histogram::new(3).expect("three digits are allowed"))
 }
 
-/// What went wrong.
+/// Error counters.
 #[derive(Debug, Default)]
 pub(super) struct Errors {
-    /// Connections that could not be made.
+    /// Connections that failed to open.
     pub(super) refused: AtomicU64,
-    /// Connections that ended before their time.
+    /// Connections that ended early.
     pub(super) dropped: AtomicU64,
-    /// Messages or acks that never came.
+    /// Messages or acknowledgements that never arrived.
     pub(super) missing: AtomicU64,
     pub(super) duplicate: AtomicU64,
-    /// Not the bytes that were sent.
+    /// Messages whose bytes differ from those sent.
     pub(super) corrupt: AtomicU64,
-    /// In a client that is not in the room.
+    /// Messages that reached a client outside of the room.
     pub(super) misrouted: AtomicU64,
 }
 
-/// [`Errors`], counted.
+/// Snapshot of [`Errors`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ErrorCounts {
     pub(super) refused: u64,
@@ -62,16 +62,16 @@ impl ErrorCounts {
     }
 }
 
-/// What all clients count.
+/// Counters shared by all clients.
 #[derive(Debug)]
 pub(super) struct Stats {
     pub(super) started: Instant,
-    /// Until the measuring is over.
+    /// Whether events count; `false` once the measurement is over.
     pub(super) counting: AtomicBool,
     shards: Vec<Mutex<Latencies>>,
     connects: Mutex<Latencies>,
     pub(super) connected: AtomicU64,
-    /// Clients that are ready to begin.
+    /// Number of clients that are ready to begin.
     pub(super) ready: AtomicU64,
     pub(super) operations: AtomicU64,
     pub(super) deliveries: AtomicU64,
@@ -99,12 +99,12 @@ impl Stats {
         }
     }
 
-    /// Nanoseconds since the start.
+    /// Returns nanoseconds since the start.
     pub(super) fn now(&self) -> u64 {
         self.started.elapsed().as_nanos() as u64
     }
 
-    /// A message or ack arrived at this client.
+    /// Records a message or acknowledgement that arrived at `client`.
     pub(super) fn delivered(&self, client: usize, sent: u64) {
         if self.counting.load(Relaxed) {
             let micros = self.now().saturating_sub(sent) / 1000;
@@ -121,7 +121,7 @@ impl Stats {
         }
     }
 
-    /// Counts from zero again: what was warmup is over.
+    /// Resets all counters at the end of the warm-up.
     pub(super) fn restart(&self) {
         drop(self.drain());
         self.operations.store(0, Relaxed);
@@ -139,7 +139,7 @@ impl Stats {
         self.connected.fetch_sub(1, Relaxed);
     }
 
-    /// Keeps the first error for the summary.
+    /// Counts an error, and keeps the first one for the summary.
     pub(super) fn fail(&self, counter: &AtomicU64, why: impl FnOnce() -> String) {
         counter.fetch_add(1, Relaxed);
         let mut first = self.first_error.lock();
@@ -152,7 +152,7 @@ impl Stats {
         self.first_error.lock().clone()
     }
 
-    /// Takes what the shards have.
+    /// Takes the latencies out of all shards.
     pub(super) fn drain(&self) -> Latencies {
         let mut all = latencies();
         for shard in &self.shards {

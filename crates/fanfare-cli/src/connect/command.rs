@@ -1,29 +1,29 @@
-//! The lines that can be typed.
+//! Commands of the interactive session.
 
 use std::time::Duration;
 
 use crate::exit::Failure;
-use crate::values::{Datum, duration, parse_line};
+use crate::values::{ArgValue, duration, parse_line};
 
-/// One line.
+/// Parsed line of input.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     /// Emits an event.
     Emit {
         event: String,
-        args: Vec<Datum>,
+        args: Vec<ArgValue>,
         volatile: bool,
     },
     /// Emits an event and shows its acknowledgement.
-    Ack { event: String, args: Vec<Datum> },
+    Ack { event: String, args: Vec<ArgValue> },
     /// Acknowledges an event of the server.
-    Reply { number: u64, args: Vec<Datum> },
+    Reply { number: u64, args: Vec<ArgValue> },
     /// Waits for an event.
     Expect {
         event: String,
         patience: Option<Duration>,
     },
-    /// Waits.
+    /// Waits for a time.
     Sleep(Duration),
     /// Disconnects, keeping the session open.
     Disconnect,
@@ -33,11 +33,11 @@ pub(crate) enum Command {
     Info,
     /// Shows the commands.
     Help,
-    /// Ends.
+    /// Ends the session.
     Quit,
 }
 
-/// The commands, with what they take and what they do.
+/// Commands with their arguments and descriptions.
 pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ("emit", "EVENT [ARG…]", "emit an event"),
     (
@@ -68,7 +68,7 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ("quit", "", "disconnect and end (also Ctrl-D)"),
 ];
 
-/// The help text.
+/// Returns the help text.
 pub(crate) fn help() -> String {
     let mut text = String::new();
     for (name, takes, does) in COMMANDS {
@@ -82,7 +82,7 @@ pub(crate) fn help() -> String {
     text
 }
 
-/// Reads a line; `None` if it is empty or a comment.
+/// Parses a line; returns `None` if it is empty or a comment.
 pub(crate) fn parse(line: &str) -> Result<Option<Command>, Failure> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
@@ -90,11 +90,11 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, Failure> {
     }
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let usage = |takes: &str| Failure::usage(format!("`{name}` needs {takes}"));
-    let event = || -> Result<(String, Vec<Datum>), Failure> {
+    let event = || -> Result<(String, Vec<ArgValue>), Failure> {
         let mut values = parse_line(rest)?.into_iter();
         let event = match values.next() {
             None => return Err(usage("the name of an event")),
-            Some(Datum::Plain(serde_json::Value::String(name))) => name,
+            Some(ArgValue::Plain(serde_json::Value::String(name))) => name,
             Some(other) => other.to_json().to_string(),
         };
         Ok((event, values.collect()))
@@ -131,7 +131,7 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, Failure> {
             let (event, args) = event()?;
             let patience = match args.first() {
                 None => None,
-                Some(Datum::Plain(serde_json::Value::String(text))) => Some(time(text)?),
+                Some(ArgValue::Plain(serde_json::Value::String(text))) => Some(time(text)?),
                 Some(other) => Some(time(&other.to_json().to_string())?),
             };
             Command::Expect { event, patience }
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn lines_are_commands_with_values() {
         assert_eq!(parse("  # a comment").unwrap(), None);
-        let one = Datum::Plain(1.into());
+        let one = ArgValue::Plain(1.into());
         let emit = |event: &str, volatile| Command::Emit {
             event: event.to_owned(),
             args: vec![one.clone()],

@@ -1,9 +1,10 @@
-//! The line editor: history, completion of commands and of events seen, hints.
+//! Line editor: history, hints, and completion of commands and of event names seen.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use rustyline::completion::Completer;
@@ -12,17 +13,17 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
-use rustyline::{ColorMode, Config, Context, Editor, ExternalPrinter, Helper};
+use rustyline::{ColorMode, Config, Context, Editor, Helper};
 use tokio::sync::mpsc;
 
 use super::command::COMMANDS;
 use crate::exit::{Code, Failure};
-use crate::style;
+use crate::out::{self, Printer, is_unsafe};
 
-/// Event names that completion offers. At most so many are kept.
+/// Maximum number of event names kept for completion.
 const MAX_EVENTS: usize = 500;
 
-/// The names of events that were seen.
+/// Names of events seen in the session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     events: Arc<Mutex<BTreeSet<String>>>,
@@ -39,6 +40,8 @@ impl Known {
 
 struct Completion {
     known: Known,
+    /// Whether the line holds any text.
+    half_typed: Arc<AtomicBool>,
 }
 
 impl Completer for Completion {
@@ -63,15 +66,11 @@ fn complete(known: &Known, line: &str) -> (usize, Vec<String>) {
             .map(|(name, ..)| format!("{name} "))
             .collect(),
         "emit" | "ack" | "volatile" | "expect" => {
-            let quote = |name: &String| match name.contains(char::is_whitespace) {
-                true => serde_json::Value::from(name.as_str()).to_string(),
-                false => name.clone(),
-            };
-            known
-                .events
-                .lock()
+            let events = known.events.lock();
+            events
                 .iter()
-                .map(|name| format!("{} ", quote(name)))
+                .filter_map(|name| quoted(name))
+                .map(|name| format!("{name} "))
                 .collect()
         }
         _ => Vec::new(),
@@ -85,20 +84,45 @@ fn complete(known: &Known, line: &str) -> (usize, Vec<String>) {
     )
 }
 
+/// Returns an event's name as it is typed; `None` if it holds characters that must not reach the line, which the editor
+/// prints verbatim.
+fn quoted(name: &str) -> Option<String> {
+    if name.contains(is_unsafe) {
+        return None;
+    }
+    let plain = !name.is_empty()
+        && !name.contains(char::is_whitespace)
+        && !name.starts_with(['{', '[', '"', '@']);
+    Some(match plain {
+        true => name.to_owned(),
+        false => serde_json::Value::from(name).to_string(),
+    })
+}
+
 impl Hinter for Completion {
     type Hint = String;
+
+    /// Shows no hint, but is called on every change of the line.
+    fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        self.half_typed.store(!line.is_empty(), Relaxed);
+        None
+    }
 }
 
 impl Highlighter for Completion {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
-        Cow::Owned(style::out().bold(prompt))
+        // The prompt is a literal of this program.
+        match out::style().is_on() {
+            true => Cow::Owned(format!("\x1b[1m{prompt}\x1b[0m")),
+            false => Cow::Borrowed(prompt),
+        }
     }
 }
 
 impl Validator for Completion {}
 impl Helper for Completion {}
 
-/// What is typed.
+/// Input from the editor.
 #[derive(Debug)]
 pub(crate) enum Typed {
     Line(String),
@@ -106,10 +130,7 @@ pub(crate) enum Typed {
     End,
 }
 
-/// Prints above the line that is being edited.
-pub(crate) type Printer = Box<dyn ExternalPrinter + Send>;
-
-/// Starts the editor on a thread of its own.
+/// Starts the editor on a separate thread.
 pub(crate) fn start(
     known: &Known,
     history: Option<PathBuf>,
@@ -122,7 +143,7 @@ pub(crate) fn start(
         .because(error)
         .fix("pipe the commands in: echo 'emit hello' | fanfare connect …")
     };
-    let color = if style::out().is_on() {
+    let color = if out::style().is_on() {
         ColorMode::Enabled
     } else {
         ColorMode::Disabled
@@ -132,11 +153,13 @@ pub(crate) fn start(
         .color_mode(color)
         .build();
     let mut editor: Editor<Completion, FileHistory> = Editor::with_config(config).map_err(wrong)?;
+    let half_typed = Arc::new(AtomicBool::new(false));
     editor.set_helper(Some(Completion {
         known: known.clone(),
+        half_typed: half_typed.clone(),
     }));
     if let Some(file) = &history {
-        // There is none before the first session.
+        // There is no history before the first session.
         let _ = editor.load_history(file);
     }
     let printer = editor.create_external_printer().map_err(wrong)?;
@@ -146,6 +169,8 @@ pub(crate) fn start(
             let typed = match editor.readline("> ") {
                 Ok(line) => Typed::Line(line),
                 Err(ReadlineError::Signal(rustyline::error::Signal::Resize)) => continue,
+                // Ctrl-C: as in a shell, it discards the line, not the session.
+                Err(ReadlineError::Interrupted) if half_typed.swap(false, Relaxed) => continue,
                 Err(_) => Typed::End,
             };
             if let Some(file) = &history {
@@ -157,10 +182,10 @@ pub(crate) fn start(
             }
         }
     });
-    Ok((lines, Box::new(printer)))
+    Ok((lines, Printer::new(printer)))
 }
 
-/// Where the history is kept: `$FANFARE_HISTORY`, or `fanfare/history` in the user's folder for state.
+/// Path of the history file: `$FANFARE_HISTORY`, or `fanfare/history` in the user's state directory.
 pub(crate) fn history_file() -> Option<PathBuf> {
     if let Some(file) = std::env::var_os("FANFARE_HISTORY") {
         return (!file.is_empty()).then(|| file.into());
@@ -184,6 +209,8 @@ mod tests {
         let known = Known::default();
         known.add("message");
         known.add("two words");
+        // Terminal control characters never get into the line.
+        known.add("\u{1b}[2J");
         assert_eq!(complete(&known, "em"), (0, vec!["emit ".to_owned()]));
         assert_eq!(
             complete(&known, "emit me"),
@@ -194,5 +221,6 @@ mod tests {
             (4, vec!["\"two words\" ".to_owned()])
         );
         assert_eq!(complete(&known, "emit message x").1, Vec::<String>::new());
+        assert_eq!(complete(&known, "emit ").1, ["message ", "\"two words\" "]);
     }
 }

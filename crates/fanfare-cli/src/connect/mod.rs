@@ -8,20 +8,20 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use fanfare_protocol::deadline;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::mpsc;
-use tokio::time::{Instant as Deadline, timeout_at};
+use tokio::time::{Instant as Deadline, timeout, timeout_at};
 
 use self::command::Command;
-use self::editor::{Known, Printer, Typed};
-use crate::emit::ask_failure;
+use self::editor::{Known, Typed};
+use crate::emit::{REASON_TIMEOUT, ask_failure};
 use crate::exit::{Code, Failure, Outcome};
-use crate::out;
-use crate::session::{AskError, Note, Reply, Session, SessionOptions};
-use crate::style::{self, Style};
-use crate::values::{Datum, duration, pretty};
+use crate::out::{self, Printer, Shown, Style, Text, text};
+use crate::session::{AskError, Reply, Session, SessionEvent, SessionOptions};
+use crate::values::{ArgValue, duration, pretty};
 
-/// Events of the server that may wait to be acknowledged; the oldest are forgotten.
+/// Maximum number of events whose acknowledgement is pending; beyond it the oldest are forgotten.
 const MAX_REPLIES: usize = 1000;
 
 /// Options of `fanfare connect`.
@@ -49,17 +49,17 @@ pub(crate) struct Connect {
     #[command(flatten)]
     session: SessionOptions,
 
-    /// How long `ack` and `expect` wait.
+    /// Time that `ack` and `expect` wait.
     #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     timeout: Duration,
 
-    /// Do not keep a history of what is typed.
+    /// Do not keep a history of typed lines.
     #[arg(long)]
     no_history: bool,
 }
 
 pub(crate) async fn run(args: Connect) -> Outcome {
-    let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let interactive = std::io::stdin().is_terminal() && out::is_terminal();
     let session = Session::open(&args.session, true)?;
     let known = Known::default();
     if interactive {
@@ -70,7 +70,7 @@ pub(crate) async fn run(args: Connect) -> Outcome {
         };
         let (lines, printer) = editor::start(&known, history)?;
         let mut console = Console::new(&args, &session, known, Output::Terminal(printer));
-        console.say(&format!(
+        console.say(text!(
             "connecting to {}{} (help: commands, Ctrl-D: quit)",
             session.target().origin(),
             session.target().namespace
@@ -83,27 +83,39 @@ pub(crate) async fn run(args: Connect) -> Outcome {
     }
 }
 
+/// Explains that nothing can be sent without a connection.
+fn not_connected(left: Option<&str>) -> String {
+    match left {
+        Some(reason) => format!("not connected any more: {reason}"),
+        None => "there is no connection".to_owned(),
+    }
+}
+
 enum Output {
     Terminal(Printer),
     Plain,
 }
 
-/// The state of a session.
+/// State of a session.
 struct Console {
     handle: crate::session::Handle,
     known: Known,
     output: Output,
     style: Style,
     patience: Duration,
-    /// Events that no `expect` has asked for yet.
+    /// Events that no `expect` has consumed yet.
     recent: VecDeque<String>,
+    /// Reason of the disconnection, if only `connect` connects again.
+    left: Option<String>,
+    /// Reason of the last disconnection, if it happened after the last command began.
+    last_reason: Option<String>,
     replies: BTreeMap<u64, Reply>,
     next_reply: u64,
     started: Instant,
 }
 
-/// What a background `ack` found.
-type Answer = (String, Duration, Result<Vec<Datum>, AskError>);
+/// Result of an `ack` in the background.
+type Answer = (String, Duration, Result<Vec<ArgValue>, AskError>);
 
 impl Console {
     fn new(args: &Connect, session: &Session, known: Known, output: Output) -> Self {
@@ -111,98 +123,121 @@ impl Console {
             handle: session.handle(),
             known,
             output,
-            style: style::out(),
+            style: out::style(),
             patience: args.timeout,
             recent: VecDeque::new(),
+            left: None,
+            last_reason: None,
             replies: BTreeMap::new(),
             next_reply: 1,
             started: Instant::now(),
         }
     }
 
-    fn line(&mut self, text: String) {
+    fn line(&mut self, text: &Text) {
         match &mut self.output {
-            Output::Terminal(printer) => {
-                let _ = printer.print(format!("{text}\n"));
-            }
-            Output::Plain => out::line(&text),
+            Output::Terminal(printer) => printer.line(text),
+            Output::Plain => out::line(text),
         }
     }
 
-    fn say(&mut self, text: &str) {
+    fn say(&mut self, text: impl Shown) {
         let mark = self.style.dim("--");
-        self.line(format!("{mark} {text}"));
+        self.line(&text!("{} {}", mark, Text::of(text)));
     }
 
     fn complain(&mut self, failure: &Failure) {
         let mark = self.style.bad("!!");
-        self.line(format!("{mark} {}", failure.text()));
+        self.line(&text!("{} {}", mark, failure.text()));
     }
 
-    /// Shows what happened.
-    fn show(&mut self, note: Note) {
+    /// Prints an event of the session.
+    fn show(&mut self, note: SessionEvent) {
         let style = self.style;
         match note {
-            Note::Connected {
+            SessionEvent::Connected {
                 id,
                 recovered,
                 transport,
             } => {
+                self.left = None;
                 let again = if recovered {
                     ", nothing was missed"
                 } else {
                     ""
                 };
                 let took = self.started.elapsed();
-                let text = format!("as {id} over {transport}{again} ({} ms)", took.as_millis());
-                self.say(&format!("{} {text}", style.good("connected")));
+                self.say(text!(
+                    "{} as {} over {}{} ({} ms)",
+                    style.good("connected"),
+                    id,
+                    transport,
+                    again,
+                    took.as_millis()
+                ));
             }
-            Note::Refused { message, data } => {
+            SessionEvent::Refused { message, data } => {
                 let data = data
-                    .map(|data| format!(" {}", data.pretty(style)))
+                    .map(|data| text!(" {}", data.pretty(style)))
                     .unwrap_or_default();
                 let hint = match &*message {
                     "Invalid namespace" => "the namespace is the URL's path, or -n NAME",
                     _ => "`connect` tries again",
                 };
-                self.say(&format!(
-                    "{} {message}{data} ({hint})",
-                    style.bad("refused by the server:")
+                self.say(text!(
+                    "{} {}{} ({})",
+                    style.bad("refused by the server:"),
+                    message,
+                    data,
+                    hint
                 ));
             }
-            Note::Failed(why) => self.say(&format!("{} {why}", style.bad("cannot connect:"))),
-            Note::Disconnected { reason, reconnects } => {
+            SessionEvent::Opened => {}
+            SessionEvent::Closed(why) => self.say(text!(
+                "{} {}, before the namespace was joined (another parser? --parser msgpack)",
+                style.warn("closed by the server:"),
+                why
+            )),
+            SessionEvent::Failed(why) => {
+                let hint = match why.contains("the server's certificate") {
+                    true => " (--ca FILE trusts one, -k any)",
+                    false => "",
+                };
+                self.say(text!("{} {}{}", style.bad("cannot connect:"), why, hint));
+            }
+            SessionEvent::Disconnected { reason, reconnects } => {
                 let more = if reconnects {
                     ""
                 } else {
                     " (`connect` connects again)"
                 };
                 self.started = Instant::now();
-                self.say(&format!("{} {reason}{more}", style.warn("disconnected:")));
+                self.say(text!("{} {}{}", style.warn("disconnected:"), reason, more));
+                self.left = (!reconnects).then(|| reason.clone());
+                self.last_reason = Some(reason);
             }
-            Note::Retry { attempt, delay } => {
-                self.say(&format!(
-                    "{} in {:.1} s",
-                    style.warn(format!("attempt {attempt}")),
-                    delay.as_secs_f64()
-                ));
+            SessionEvent::Retry { attempt, delay } => {
+                let seconds = format!("{:.1}", delay.as_secs_f64());
+                let attempt = style.warn(text!("attempt {}", attempt));
+                self.say(text!("{} in {} s", attempt, seconds));
             }
-            Note::Upgraded(transport) => self.say(&format!("upgraded to {transport}")),
-            Note::Legacy => self.say(
+            SessionEvent::Upgraded(transport) => self.say(text!("upgraded to {}", transport)),
+            SessionEvent::Legacy => self.say(
                 "the server speaks Engine.IO 3 (Socket.IO v1 or v2); connecting again with that",
             ),
-            Note::Lagged(lost) => self.say(&format!(
-                "{lost} events were lost: they came faster than they were shown"
+            SessionEvent::Lagged(lost) => self.say(text!(
+                "{} events were lost: they came faster than they were shown",
+                lost
             )),
-            Note::Event(event) => {
+            SessionEvent::Event(event) => {
                 self.known.add(&event.name);
                 self.recent.push_back(event.name.clone());
                 if self.recent.len() > MAX_REPLIES {
                     self.recent.pop_front();
                 }
-                let mut text = format!("{} {}", style.good("<-"), style.name(&event.name));
+                let mut text = text!("{} {}", style.good("<-"), style.name(&event.name));
                 if !event.args.is_empty() {
-                    text = format!("{text} {}", pretty(&event.args, style));
+                    text = text!("{} {}", text, pretty(&event.args, style));
                 }
                 if let Some(reply) = event.reply {
                     let number = self.next_reply;
@@ -211,29 +246,27 @@ impl Console {
                     if self.replies.len() > MAX_REPLIES {
                         self.replies.pop_first();
                     }
-                    text = format!(
-                        "{text} {}",
-                        style.dim(format!("(wants an answer: reply {number} …)"))
-                    );
+                    let hint = text!("(wants an answer: reply {} …)", number);
+                    text = text!("{} {}", text, style.dim(hint));
                 }
-                self.line(text);
+                self.line(&text);
             }
         }
     }
 
-    fn answer(&mut self, event: &str, took: Duration, answer: &[Datum]) {
+    fn answer(&mut self, event: &str, took: Duration, answer: &[ArgValue]) {
         let style = self.style;
-        let head = format!("{} {}", style.good("->"), style.name(event));
+        let head = text!("{} {}", style.good("->"), style.name(event));
         let body = if answer.is_empty() {
             style.dim("(no arguments)")
         } else {
             pretty(answer, style)
         };
         let took = style.dim(format!("({:.1} ms)", took.as_secs_f64() * 1000.0));
-        self.line(format!("{head} {body} {took}"));
+        self.line(&text!("{} {} {}", head, body, took));
     }
 
-    /// What both modes do at once.
+    /// Executes the commands that are the same in both modes.
     async fn common(&mut self, command: Command) -> Result<(), Failure> {
         match command {
             Command::Emit {
@@ -242,7 +275,14 @@ impl Console {
                 volatile,
             } => {
                 self.known.add(&event);
-                self.handle.emit(&event, args, volatile)
+                self.handle.emit(&event, args, volatile)?;
+                if self.left.is_some() {
+                    self.say(match volatile {
+                        true => "not connected: it is dropped",
+                        false => "not connected: it waits for `connect`",
+                    });
+                }
+                Ok(())
             }
             Command::Reply { number, args } => match self.replies.remove(&number) {
                 Some(reply) => reply.send(args),
@@ -254,22 +294,23 @@ impl Console {
                 Ok(())
             }
             Command::Connect => {
+                self.left = None;
                 self.started = Instant::now();
                 self.handle.connect()
             }
             Command::Info => {
                 for (name, value) in self.handle.info() {
-                    self.say(&format!("{name}: {value}"));
+                    self.say(text!("{}: {}", name, value));
                 }
                 Ok(())
             }
             Command::Help => {
                 for line in command::help().lines() {
-                    self.line(line.to_owned());
+                    self.line(&Text::of(line));
                 }
                 Ok(())
             }
-            // The two modes wait in their own ways.
+            // Each mode waits in its own way.
             Command::Ack { .. } | Command::Expect { .. } | Command::Sleep(_) | Command::Quit => {
                 Ok(())
             }
@@ -284,7 +325,7 @@ impl Console {
         let (answers, mut answered) = mpsc::channel::<Answer>(64);
         loop {
             tokio::select! {
-                // An acknowledgement comes behind the events that came before it.
+                // An acknowledgement is shown after the events that arrived before it.
                 biased;
                 note = session.next() => match note {
                     Some(note) => self.show(note),
@@ -317,8 +358,8 @@ impl Console {
                 }
             }
         }
-        // A server that does not answer must not keep us here.
-        let _ = tokio::time::timeout(Duration::from_secs(2), self.handle.disconnect()).await;
+        // A server that does not answer must not delay the end.
+        let _ = timeout(Duration::from_secs(2), self.handle.disconnect()).await;
         Ok(Code::Ok)
     }
 
@@ -349,22 +390,48 @@ impl Console {
             };
             result.map_err(|failure| failure.at(format!("line {number} `{}`", line.trim())))?;
         }
+        self.all_sent(&mut session).await?;
         self.handle.disconnect().await;
-        while let Ok(Some(note)) =
-            tokio::time::timeout(Duration::from_millis(50), session.next()).await
-        {
-            if matches!(note, Note::Event(_)) {
+        while let Ok(Some(note)) = timeout(Duration::from_millis(50), session.next()).await {
+            if matches!(note, SessionEvent::Event(_)) {
                 self.show(note);
             }
         }
         Ok(Code::Ok)
     }
 
-    /// Shows a note; a refusal ends the script.
-    fn tell(&mut self, note: Option<Note>, session: &Session) -> Result<(), Failure> {
+    /// Waits until everything emitted has been sent. Anything that can no longer be sent is a failure.
+    async fn all_sent(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let (handle, patience) = (self.handle.clone(), self.patience);
+        let leaving = timeout(patience, handle.flushed());
+        tokio::pin!(leaving);
+        while self.left.is_none() || self.handle.waiting() == 0 {
+            tokio::select! {
+                biased;
+                note = session.next() => self.tell(note, session)?,
+                _ = &mut leaving => break,
+            }
+        }
+        match self.handle.waiting() {
+            0 => Ok(()),
+            waiting => {
+                let what = format!(
+                    "{waiting} emitted event{} never sent",
+                    if waiting == 1 { " was" } else { "s were" }
+                );
+                let why = self.left.clone();
+                Err(Failure::new(Code::Lost, what).because(not_connected(why.as_deref())))
+            }
+        }
+    }
+
+    /// Prints an event of the session; a rejection ends the script.
+    fn tell(&mut self, note: Option<SessionEvent>, session: &Session) -> Result<(), Failure> {
         match note {
             None => Err(Failure::new(Code::Lost, "the connection is closed")),
-            Some(Note::Refused { message, data }) => Err(session.refused(&message, data.as_ref())),
+            Some(SessionEvent::Refused { message, data }) => {
+                Err(session.refused(&message, data.as_ref()))
+            }
             Some(note) => {
                 self.show(note);
                 Ok(())
@@ -372,11 +439,36 @@ impl Console {
         }
     }
 
+    /// Completes a connection failure with its reason, which is about to arrive.
+    async fn reason_of(&mut self, failure: Failure, session: &mut Session) -> Failure {
+        if failure.code() != Code::Lost {
+            return failure;
+        }
+        let deadline = after(REASON_TIMEOUT);
+        while self.last_reason.is_none()
+            && let Ok(Some(note)) = timeout_at(deadline, session.next()).await
+        {
+            self.show(note);
+        }
+        match self.last_reason.take() {
+            Some(reason) => failure.because(reason),
+            None => failure,
+        }
+    }
+
     async fn step(&mut self, command: Command, session: &mut Session) -> Result<(), Failure> {
         match command {
+            Command::Ack { event, .. } if self.left.is_some() => {
+                let what = format!("the event `{event}` cannot be acknowledged");
+                let why = not_connected(self.left.as_deref());
+                Err(Failure::new(Code::Lost, what)
+                    .because(why)
+                    .fix("`connect` connects again"))
+            }
             Command::Ack { event, args } => {
                 let (handle, patience, started) =
                     (self.handle.clone(), self.patience, Instant::now());
+                self.last_reason = None;
                 let asking = handle.ask(&event, args, patience);
                 tokio::pin!(asking);
                 loop {
@@ -384,7 +476,13 @@ impl Console {
                         biased;
                         note = session.next() => self.tell(note, session)?,
                         result = &mut asking => {
-                            let answer = result.map_err(|error| ask_failure(error, &event, patience))?;
+                            let answer = match result {
+                                Ok(answer) => answer,
+                                Err(error) => {
+                                    let failure = ask_failure(error, &event, patience);
+                                    return Err(self.reason_of(failure, session).await);
+                                }
+                            };
                             self.answer(&event, started.elapsed(), &answer);
                             return Ok(());
                         }
@@ -393,9 +491,9 @@ impl Console {
             }
             Command::Expect { event, patience } => {
                 let patience = patience.unwrap_or(self.patience);
-                let deadline = Deadline::now() + patience;
+                let deadline = after(patience);
                 loop {
-                    // It may have come while the line before was done.
+                    // The event may have arrived during the previous command.
                     if let Some(at) = self.recent.iter().position(|name| *name == event) {
                         self.recent.drain(..=at);
                         return Ok(());
@@ -405,8 +503,8 @@ impl Console {
                         return Err(Failure::new(Code::Timeout, what));
                     };
                     let left = match &note {
-                        // Ours may be told late, after the line that connects again.
-                        Some(Note::Disconnected {
+                        // Our own disconnection may be reported late, after the line that connects again.
+                        Some(SessionEvent::Disconnected {
                             reason,
                             reconnects: false,
                         }) if reason != "io client disconnect" => Some(reason.clone()),
@@ -420,7 +518,7 @@ impl Console {
                 }
             }
             Command::Sleep(time) => {
-                let deadline = Deadline::now() + time;
+                let deadline = after(time);
                 while let Ok(note) = timeout_at(deadline, session.next()).await {
                     self.tell(note, session)?;
                 }
@@ -429,4 +527,8 @@ impl Console {
             other => self.common(other).await,
         }
     }
+}
+
+fn after(time: Duration) -> Deadline {
+    Deadline::from_std(deadline(Instant::now(), time))
 }

@@ -1,8 +1,8 @@
-//! The pages: built by `web/`, embedded in the binary.
+//! Web pages of the demo: built by `web/`, embedded in the binary.
 
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, REFERRER_POLICY, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
@@ -10,25 +10,29 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-/// What to do when there are no pages.
+/// Instruction printed when the pages were not built.
 pub(crate) const NOT_BUILT: &str =
     "run `cargo xtask demo`, or `npm ci && npm run build` in web/ and build again";
+
+/// Page for unknown paths.
+const NOT_FOUND: &str = "404.html";
 
 #[derive(Debug, RustEmbed)]
 #[folder = "dist"]
 #[allow_missing = true]
 struct Files;
 
-/// Scripts, styles and connections come from here only; pictures of the chat are `blob:` addresses.
+/// Content security policy: scripts, styles and connections come from this origin only; pictures of the chat are
+/// `blob:` URLs.
 const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' blob:; object-src 'none'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// Whether the pages are there.
+/// Returns whether the pages are embedded.
 pub(crate) fn built() -> bool {
     Files::get("index.html").is_some()
 }
 
-/// Answers requests for pages and their parts.
+/// Answers requests for pages and assets.
 pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let head = method == Method::HEAD;
     if !head && method != Method::GET {
@@ -47,7 +51,7 @@ pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Respo
         file => file.to_owned(),
     };
     let Some(plain) = Files::get(&name) else {
-        return missing(path, uri.query());
+        return missing(path, uri.query(), &headers, head);
     };
     let (file, encoding) = negotiate(&name, plain, &headers);
     let mut response = answer(&name, &file, encoding, &headers);
@@ -61,7 +65,7 @@ pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Respo
     response
 }
 
-/// Everything but the body.
+/// Builds a response without its body.
 fn answer(
     name: &str,
     file: &EmbeddedFile,
@@ -76,7 +80,7 @@ fn answer(
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let tag = format!("\"{tag}\"");
-    // Files in `assets/` have a hash of their content in their name.
+    // Names of files in `assets/` contain a hash of their content.
     let cache = if name.starts_with("assets/") {
         "public, max-age=31536000, immutable"
     } else {
@@ -108,7 +112,7 @@ fn answer(
     response
 }
 
-fn missing(path: &str, query: Option<&str>) -> Response {
+fn missing(path: &str, query: Option<&str>, headers: &HeaderMap, head: bool) -> Response {
     if !built() {
         let text = format!("The pages of the demo are not built: {NOT_BUILT}.\n");
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
@@ -119,10 +123,26 @@ fn missing(path: &str, query: Option<&str>) -> Response {
             return (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)]).into_response();
         }
     }
-    (StatusCode::NOT_FOUND, "There is nothing here. Start at /\n").into_response()
+    let page = headers.get_all(ACCEPT).iter().any(|accept| {
+        accept
+            .to_str()
+            .is_ok_and(|accept| accept.contains("text/html"))
+    });
+    let Some(plain) = Files::get(NOT_FOUND).filter(|_| page) else {
+        let text = "There is nothing here. Start at /\n";
+        return (StatusCode::NOT_FOUND, text).into_response();
+    };
+    let (file, encoding) = negotiate(NOT_FOUND, plain, headers);
+    // Without the request's headers: a browser can have no cached copy of this page.
+    let mut response = answer(NOT_FOUND, &file, encoding, &HeaderMap::new());
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    if !head {
+        *response.body_mut() = Body::from(file.data);
+    }
+    response
 }
 
-/// The smallest form of a file that the client accepts.
+/// Chooses the smallest encoding of a file that the client accepts.
 fn negotiate(
     name: &str,
     plain: EmbeddedFile,
@@ -138,7 +158,7 @@ fn negotiate(
     (plain, None)
 }
 
-/// Whether `Accept-Encoding` names `encoding`, and does not rule it out with `q=0` (RFC 9110, 12.5.3).
+/// Returns whether `Accept-Encoding` names `encoding` and does not exclude it with `q=0` (RFC 9110, 12.5.3).
 fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
     let values = headers.get_all(ACCEPT_ENCODING).iter();
     let mut items = values

@@ -15,8 +15,8 @@ use super::notifications::{self, Board};
 use super::problem::Problem;
 use super::{Started, assets};
 
-/// The longest body of `/api/notify`, in bytes.
-const BODY: usize = 64 * 1024;
+/// Maximum length of the body of `/api/notify`, in bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Clone)]
 struct App {
@@ -43,7 +43,7 @@ async fn status(State(app): State<App>) -> Response {
     json(StatusCode::OK, &app.started.status(&app.io))
 }
 
-/// Takes JSON whatever its content type says, so that `curl -d` needs no further option.
+/// Accepts JSON with any content type, so that `curl -d` needs no further option.
 async fn notify(State(app): State<App>, headers: HeaderMap, body: Body) -> Response {
     if is_foreign(&headers) {
         let problem = Problem::new(
@@ -52,10 +52,10 @@ async fn notify(State(app): State<App>, headers: HeaderMap, body: Body) -> Respo
         );
         return refuse(StatusCode::FORBIDDEN, &problem);
     }
-    let Ok(body) = to_bytes(body, BODY).await else {
+    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
         let problem = Problem::new(
             "too_large",
-            format!("The request has more than {BODY} bytes."),
+            format!("The request has more than {MAX_BODY_BYTES} bytes."),
         );
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, &problem);
     };
@@ -74,8 +74,8 @@ async fn notify(State(app): State<App>, headers: HeaderMap, body: Body) -> Respo
     }
 }
 
-/// Whether a browser sent this for a page that is not ours: such requests need no permission (the content type is that
-/// of a form), but they are not wanted.
+/// Returns whether a browser sent the request for a page of another origin: such requests need no CORS permission (the
+/// content type is that of a form), but are rejected.
 fn is_foreign(headers: &HeaderMap) -> bool {
     let text = |name| {
         headers
@@ -152,13 +152,21 @@ mod tests {
             (r#"{"title":"x","level":"loud"}"#, "loud"),
             (r#"{"title":"x","to":{"topic":"nonsense"}}"#, "deploys"),
             (r#"{"title":"x","to":{"planet":"Mars"}}"#, "planet"),
+            ("[5]", "title"),
+            ("\"x\"", "an object with a title"),
+            (r#"{"title":5}"#, "string"),
+            (r#"{"title":"x","level":5}"#, "expected value"),
+            (r#"{"title":"x","to":5}"#, "expected value"),
         ] {
             let (status, answer) = call(post(body)).await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
             let message = answer["error"]["message"].as_str().unwrap();
             assert!(message.contains(word), "{message}");
+            for name in ["struct", "enum", "variant identifier", "Request"] {
+                assert!(!message.contains(name), "names of Rust: {message}");
+            }
         }
-        let (status, _) = call(post(" ".repeat(BODY + 1))).await;
+        let (status, _) = call(post(" ".repeat(MAX_BODY_BYTES + 1))).await;
         assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     }
 

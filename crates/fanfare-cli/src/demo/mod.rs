@@ -8,26 +8,27 @@ mod http;
 mod notifications;
 mod problem;
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
+use fanfare::typed::{Contract, Typed, TypedEvent};
 use fanfare::{Ack, BuildError, Namespace, SocketIo, State};
-use serde::Serialize;
-use tokio::net::TcpListener;
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Code, Failure, Outcome};
+use crate::out::{self, text};
 use problem::Problem;
 
-/// How often the server looks whether a client is still there. Node's defaults (25 s and 20 s) suit production; in a
-/// demo a tab that vanished should leave the list of people soon.
+/// Interval of heartbeats, and their timeout. Node's defaults (25 s and 20 s) suit production; in a demo, a tab that
+/// vanished should leave the list of users soon.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a shutdown may take before the process ends all the same.
-const SHUTDOWN: Duration = Duration::from_secs(3);
+/// Time after which the process ends even if the shutdown has not finished.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Options of `fanfare demo`.
 #[derive(Debug, clap::Args)]
@@ -57,16 +58,29 @@ fn host(text: &str) -> Result<IpAddr, String> {
     }
 }
 
-/// What the index page and `GET /api/status` show.
+/// Contract of the main namespace, which the index page uses.
+#[derive(Contract)]
+#[contract(from_clients(GetStatus))]
+struct Index;
+
+/// Requests the status of the server.
+#[derive(Debug, Deserialize, TypedEvent)]
+#[event(name = "status", ack = Status)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct GetStatus;
+
+/// Status shown by the index page and by `GET /api/status`.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Status {
     version: &'static str,
-    /// Seconds.
+    /// Time since the start, in seconds.
     uptime: f64,
+    /// Number of connected clients.
     connections: usize,
 }
 
-/// When the server started.
+/// Time at which the server started.
 #[derive(Debug, Clone, Copy)]
 struct Started(Instant);
 
@@ -85,22 +99,23 @@ pub(crate) fn run(args: &Demo) -> Outcome {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(crate::style::err().is_on())
-        .with_writer(std::io::stderr)
+        .with_ansi(out::error_style().is_on())
+        .with_writer(out::logs)
         .init();
-    fanfare::block_on(serve(args)).map_err(failed("the runtime cannot be started"))?
+    fanfare::runtime::block_on(serve(args)).map_err(failed("the runtime cannot be started"))?
 }
 
-/// A failure of the system.
+/// Turns an error of the operating system into a failure.
 fn failed<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Failure {
     move |why| Failure::new(Code::Failed, what).because(why)
 }
 
-/// The Socket.IO server of the demo.
+/// Builds the Socket.IO server of the demo.
 fn server(started: Started, board: notifications::Board) -> Result<SocketIo, BuildError> {
-    let index = Namespace::new("/").on(
-        "status",
-        async |State(started): State<Started>, io: SocketIo| Ack(started.status(&io)),
+    let index = Namespace::typed::<Index>().on_event(
+        async |_: Typed<GetStatus>, State(started): State<Started>, io: SocketIo| {
+            Ack(started.status(&io))
+        },
     );
     SocketIo::builder()
         .namespace(index)
@@ -116,7 +131,7 @@ fn server(started: Started, board: notifications::Board) -> Result<SocketIo, Bui
 
 async fn serve(args: &Demo) -> Outcome {
     let address = SocketAddr::new(args.host, args.port);
-    let listener = TcpListener::bind(address)
+    let listener = fanfare::serve::bind(address)
         .await
         .map_err(|error| explain(address, &error))?;
     let started = Started(Instant::now());
@@ -125,10 +140,13 @@ async fn serve(args: &Demo) -> Outcome {
     let app = http::router(&io, started, board);
     let stop = signals().map_err(failed("signals cannot be received"))?;
 
-    let announced = listener.local_addr().and_then(announce);
-    announced.map_err(failed("the address cannot be printed"))?;
+    announce(
+        listener
+            .local_addr()
+            .map_err(failed("the address cannot be known"))?,
+    );
     let listener = listener.tap_io(|stream| {
-        // Small packets must not wait for each other. Failing to say so costs latency only.
+        // Small packets must not wait for each other. If the option cannot be set, only latency suffers.
         let _ = stream.set_nodelay(true);
     });
     let closing = {
@@ -145,13 +163,13 @@ async fn serve(args: &Demo) -> Outcome {
     });
     tokio::select! {
         result = serving => result.map_err(failed("the server failed"))?,
-        // Somebody who keeps a request open must not keep the process alive.
-        () = async { let _ = was_closed.await; tokio::time::sleep(SHUTDOWN).await } => {}
+        // A client that keeps a request open must not keep the process alive.
+        () = async { let _ = was_closed.await; tokio::time::sleep(SHUTDOWN_TIMEOUT).await } => {}
     }
     Ok(Code::Ok)
 }
 
-/// What is wrong with the address, and what to do.
+/// Explains why the address cannot be used, and how to fix it.
 fn explain(address: SocketAddr, error: &std::io::Error) -> Failure {
     let port = address.port();
     let failure = Failure::new(Code::Failed, format!("the demo cannot listen on {address}"));
@@ -175,8 +193,8 @@ fn explain(address: SocketAddr, error: &std::io::Error) -> Failure {
     }
 }
 
-/// Says where the demo is.
-fn announce(address: SocketAddr) -> std::io::Result<()> {
+/// Prints the addresses of the demo.
+fn announce(address: SocketAddr) {
     let everywhere = address.ip().is_unspecified();
     let host = match address.ip() {
         _ if everywhere => "localhost".to_owned(),
@@ -184,21 +202,21 @@ fn announce(address: SocketAddr) -> std::io::Result<()> {
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
     let url = format!("http://{host}:{}", address.port());
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "Fanfare demo    {url}/")?;
-    writeln!(out, "Chat            {url}/chat/")?;
-    writeln!(out, "Notifications   {url}/notifications/")?;
+    out::line(&text!("Fanfare demo    {}/", url));
+    out::line(&text!("Chat            {}/chat/", url));
+    out::line(&text!("Notifications   {}/notifications/", url));
     if everywhere {
-        writeln!(out, "Other machines reach it under this machine's address.")?;
+        out::line(&text!(
+            "Other machines reach it under this machine's address."
+        ));
     }
     if !assets::built() {
-        writeln!(out, "\nThe pages are not built: {}", assets::NOT_BUILT)?;
+        out::line(&text!("\nThe pages are not built: {}", assets::NOT_BUILT));
     }
-    writeln!(out, "\nCtrl-C stops it.")?;
-    out.flush()
+    out::line(&text!("\nCtrl-C stops it."));
 }
 
-/// Resolves when the process is asked to end.
+/// Completes when the process receives SIGINT or SIGTERM.
 #[cfg(unix)]
 fn signals() -> std::io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -212,7 +230,7 @@ fn signals() -> std::io::Result<impl Future<Output = ()> + Send> {
     })
 }
 
-/// Resolves when the process is asked to end.
+/// Completes when the process receives Ctrl-C.
 #[cfg(not(unix))]
 fn signals() -> std::io::Result<impl Future<Output = ()> + Send> {
     Ok(async {
@@ -220,7 +238,7 @@ fn signals() -> std::io::Result<impl Future<Output = ()> + Send> {
     })
 }
 
-/// Milliseconds since 1970.
+/// Returns milliseconds since 1970.
 fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| {
@@ -228,7 +246,7 @@ fn now() -> u64 {
     })
 }
 
-/// Ids that no other run of the server makes.
+/// Generator of ids that are unique across restarts of the server.
 #[derive(Debug)]
 struct Ids {
     run: String,
@@ -251,7 +269,7 @@ impl Ids {
     }
 }
 
-/// A name that people choose: trimmed, of 1 to `max` characters, without control characters.
+/// Validates a name: trimmed, 1 to `max` characters, without control characters.
 fn name<'a>(what: &str, name: &'a str, max: usize) -> Result<&'a str, Problem> {
     let name = name.trim();
     let length = name.chars().count();
@@ -306,6 +324,27 @@ mod tests {
     fn ids_differ() {
         let mut ids = Ids::default();
         assert_ne!(ids.next(), ids.next());
+    }
+
+    /// Declarations against which the front ends are checked, and the AsyncAPI document.
+    #[test]
+    fn the_front_ends_have_the_contracts() {
+        use fanfare::typed::export::{AsyncApi, TypeScript, assert_current};
+        let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/");
+        let file = |name| format!("{examples}{name}");
+        let (chat, notifications) = (
+            TypeScript::of::<chat::Chat>(),
+            TypeScript::of::<notifications::Notifications>(),
+        );
+        assert_current(file("events.d.ts"), &TypeScript::of::<Index>());
+        assert_current(file("chat/events.d.ts"), &chat);
+        assert_current(file("notifications/events.d.ts"), &notifications);
+        let document = AsyncApi::new("Fanfare demo", "1.0.0")
+            .description("The events of `fanfare demo`, see `examples/README.md`.")
+            .contract::<Index>()
+            .contract::<chat::Chat>()
+            .contract::<notifications::Notifications>();
+        assert_current(file("asyncapi.json"), &document);
     }
 
     #[test]

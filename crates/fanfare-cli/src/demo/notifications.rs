@@ -1,38 +1,39 @@
-//! Notifications: namespace `/notifications`. `examples/README.md` describes its events,
-//! `examples/notifications/events.ts` their types.
+//! Notifications: namespace `/notifications`. `examples/README.md` describes its events;
+//! `examples/notifications/events.d.ts` is generated from their types.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare::{
-    Ack, BroadcastAckError, BroadcastOperator, ConnectError, Data, EmitError, EventError,
-    Namespace, Socket, SocketIo, State,
-};
+use fanfare::ack::BroadcastAckError;
+use fanfare::typed::{Contract, Typed, TypedEvent, TypedOperator, TypedSocket};
+use fanfare::{Ack, ConnectError, Data, EmitError, EventError, Namespace, Socket, SocketIo, State};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::problem::Problem;
+use super::problem::{Form, Problem, rejection};
 use super::{Ids, name, now};
 
-const NAMESPACE: &str = "/notifications";
-
-/// What one may follow.
+/// Topics that a user can follow.
 const TOPICS: [&str; 3] = ["deploys", "incidents", "lunch"];
 
-/// Characters of a user's name, a title, a text.
-const NAME: usize = 24;
-const TITLE: usize = 120;
-const BODY: usize = 1000;
+/// Maximum lengths of a user's name, a title and a text, in characters.
+const MAX_NAME_CHARS: usize = 24;
+const MAX_TITLE_CHARS: usize = 120;
+const MAX_BODY_CHARS: usize = 1000;
 
-/// Notifications that are kept, and users that are listed.
-const KEPT: usize = 200;
-const LISTED: usize = 500;
+/// Maximum number of stored notifications, and of listed users.
+const MAX_STORED: usize = 200;
+const MAX_LISTED: usize = 500;
 
-/// How long a page may take to acknowledge.
+/// Maximum number of topics in one subscription; unknown topics are ignored.
+const MAX_FOLLOWED: usize = 100;
+
+/// Timeout of acknowledgements.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The notifications that are kept.
+/// Stored notifications.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Board(Arc<Mutex<Stored>>);
 
@@ -42,22 +43,34 @@ struct Stored {
     notifications: VecDeque<Notification>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+/// A notification. Pages acknowledge it, and the sender's receipt counts these acknowledgements.
+#[derive(Debug, Clone, Serialize, TypedEvent)]
+#[event(ack = ())]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Notification {
     id: String,
+    /// Time in milliseconds since 1970, by the server's clock.
     at: u64,
     title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "String"))]
     body: Option<String>,
     level: Level,
+    /// User who sent it; absent if it came over HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "String"))]
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Target"))]
     to: Option<Target>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(
+    rename_all = "lowercase",
+    expecting = "a level: info, success, warning or critical"
+)]
 enum Level {
     #[default]
     Info,
@@ -66,38 +79,52 @@ enum Level {
     Critical,
 }
 
-/// Whom a notification is for, if not for everyone.
+/// Recipients of a notification, if it is not for everyone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(
+    rename_all = "lowercase",
+    expecting = "an object with a topic or a user"
+)]
 enum Target {
     Topic(String),
     User(String),
 }
 
-/// What is to be sent.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Sends a notification; the body of `POST /api/notify` has the same form.
+#[derive(Debug, Deserialize, TypedEvent, Validate)]
+#[event(name = "notify", ack = Receipt)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object with a title")]
 pub(crate) struct Request {
+    #[garde(length(chars, min = 1, max = MAX_TITLE_CHARS))]
     title: String,
+    #[garde(length(chars, max = MAX_BODY_CHARS))]
     body: Option<String>,
+    #[garde(skip)]
     #[serde(default)]
     level: Level,
+    /// Recipients; everyone if absent.
+    #[garde(skip)]
     to: Option<Target>,
 }
 
-/// What became of it.
+/// Result of sending a notification.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Receipt {
     id: String,
+    /// Number of connections to which it was sent.
     recipients: usize,
+    /// Number of connections that acknowledged it in time.
     delivered: usize,
 }
 
-/// The user of a socket.
+/// User of a socket.
 #[derive(Debug, Clone)]
 struct User(String);
 
-/// Rooms of the Socket.IO server. The prefixes keep users, topics and the sockets' own rooms apart.
+/// Returns the Socket.IO room of a topic. The prefixes keep users, topics and the sockets' own rooms apart.
 fn topic_room(topic: &str) -> String {
     format!("topic:{topic}")
 }
@@ -106,22 +133,38 @@ fn user_room(user: &str) -> String {
     format!("user:{}", user.to_lowercase())
 }
 
-pub(crate) fn namespace() -> Namespace {
-    Namespace::new(NAMESPACE)
+/// Contract of the namespace.
+#[derive(Contract)]
+#[contract(
+    namespace = "/notifications",
+    auth = Auth,
+    from_clients(Subscribe, Request),
+    from_server(Audience, Notification)
+)]
+pub(super) struct Notifications;
+
+pub(crate) fn namespace() -> Namespace<Notifications> {
+    Namespace::typed::<Notifications>()
+        .ack_errors(rejection)
         .middleware(authenticate)
         .on_connect(welcome)
-        .on("subscribe", subscribe)
-        .on("notify", notify)
+        .on_event(subscribe)
+        .on_event(notify)
         .on_disconnect(goodbye)
 }
 
+/// Several connections may have the same user.
 #[derive(Debug, Deserialize)]
-struct Auth {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Auth {
     user: String,
 }
 
-async fn authenticate(socket: Socket, Data(auth): Data<Auth>) -> Result<(), ConnectError> {
-    let user = name("The name", &auth.user, NAME)?.to_owned();
+async fn authenticate(
+    socket: Socket,
+    Form(Data(auth)): Form<Data<Auth>>,
+) -> Result<(), ConnectError> {
+    let user = name("The name", &auth.user, MAX_NAME_CHARS)?.to_owned();
     socket.extensions().insert(User(user));
     Ok(())
 }
@@ -137,21 +180,24 @@ async fn goodbye(io: SocketIo) -> Result<(), EmitError> {
     tell_audience(&io)
 }
 
-#[derive(Debug, Serialize)]
+/// Connected users and topics, sent after the connection and after each change.
+#[derive(Debug, Serialize, TypedEvent)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Audience {
     users: BTreeSet<String>,
     topics: Vec<Topic>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Topic {
     name: &'static str,
     subscribers: usize,
 }
 
-/// Tells everyone who can be reached.
+/// Sends the reachable users and the topics to everyone.
 fn tell_audience(io: &SocketIo) -> Result<(), EmitError> {
-    let namespace = io.of(NAMESPACE);
+    let namespace = io.typed::<Notifications>();
     let sockets = namespace.sockets();
     let users = sockets
         .iter()
@@ -162,27 +208,32 @@ fn tell_audience(io: &SocketIo) -> Result<(), EmitError> {
         subscribers: rooms.get(&topic_room(name)).copied().unwrap_or(0),
     };
     let audience = Audience {
-        users: users.map(|User(user)| user).take(LISTED).collect(),
+        users: users.map(|User(user)| user).take(MAX_LISTED).collect(),
         topics: TOPICS.into_iter().map(topic).collect(),
     };
-    namespace.emit("audience", &audience)?;
+    namespace.emit(&audience)?;
     Ok(())
 }
 
-#[derive(Debug, Deserialize)]
+/// Replaces the topics of this connection. The answer has the notifications kept for this user and these topics.
+#[derive(Debug, Deserialize, TypedEvent, Validate)]
+#[event(ack = Subscribed)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Subscribe {
+    #[garde(length(max = MAX_FOLLOWED))]
     topics: BTreeSet<String>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Subscribed {
     topics: BTreeSet<String>,
     inbox: Vec<Notification>,
 }
 
 async fn subscribe(
-    socket: Socket,
-    Data(request): Data<Subscribe>,
+    socket: TypedSocket<Notifications>,
+    Typed(request): Typed<Subscribe>,
     State(board): State<Board>,
 ) -> Result<Ack<Subscribed>, EventError> {
     let Some(User(user)) = socket.extensions().get() else {
@@ -215,7 +266,7 @@ async fn subscribe(
 
 async fn notify(
     socket: Socket,
-    Data(request): Data<Request>,
+    Typed(request): Typed<Request>,
     State(board): State<Board>,
 ) -> Result<Ack<Receipt>, EventError> {
     let from = socket.extensions().get().map(|User(user)| user);
@@ -223,7 +274,7 @@ async fn notify(
     Ok(Ack(receipt))
 }
 
-/// Sends a notification, and waits until its recipients have acknowledged it or had their time.
+/// Sends a notification and waits until its recipients have acknowledged it or the timeout has passed.
 pub(crate) async fn send(
     io: &SocketIo,
     board: &Board,
@@ -236,20 +287,23 @@ pub(crate) async fn send(
         board.keep(notification.clone());
         notification
     };
-    let namespace = io.of(NAMESPACE);
-    let target: BroadcastOperator = match &notification.to {
+    let namespace = io.typed::<Notifications>();
+    let target: TypedOperator<Notifications> = match &notification.to {
         None => namespace.everyone(),
         Some(Target::Topic(topic)) => namespace.to(topic_room(topic)),
         Some(Target::User(user)) => namespace.to(user_room(user)),
     };
     let recipients = target.sockets().len();
-    let acks = target
-        .timeout(ACK_TIMEOUT)
-        .emit_with_ack::<()>("notification", &notification);
+    let acks = target.timeout(ACK_TIMEOUT).emit_with_ack(&notification);
     let delivered = match acks.await {
         Ok(answers) => answers.len(),
         Err(BroadcastAckError::Timeout { responses, .. }) => responses.len(),
-        Err(error) => return Err(Problem::new("failed", error.to_string())),
+        Err(_) => {
+            return Err(Problem::new(
+                "failed",
+                "The notification is kept, but could not be sent now.",
+            ));
+        }
     };
     Ok(Receipt {
         id: notification.id,
@@ -260,15 +314,15 @@ pub(crate) async fn send(
 
 impl Request {
     fn check(self, id: String, from: Option<String>) -> Result<Notification, Problem> {
-        let title = name("The title", &self.title, TITLE)?.to_owned();
+        let title = name("The title", &self.title, MAX_TITLE_CHARS)?.to_owned();
         let body = self
             .body
             .map(|body| body.trim().to_owned())
             .filter(|body| !body.is_empty());
         let length = body.as_ref().map_or(0, |body| body.chars().count());
-        if length > BODY {
+        if length > MAX_BODY_CHARS {
             return Err(Problem::invalid(format!(
-                "The text has {length} characters; the limit is {BODY}."
+                "The text has {length} characters; the limit is {MAX_BODY_CHARS}."
             )));
         }
         let to = match self.to {
@@ -279,7 +333,7 @@ impl Request {
                 )));
             }
             Some(Target::User(user)) => Some(Target::User(
-                name("The user's name", &user, NAME)?.to_owned(),
+                name("The user's name", &user, MAX_NAME_CHARS)?.to_owned(),
             )),
             other => other,
         };
@@ -298,14 +352,14 @@ impl Request {
 impl Stored {
     fn keep(&mut self, notification: Notification) {
         self.notifications.push_back(notification);
-        if self.notifications.len() > KEPT {
+        if self.notifications.len() > MAX_STORED {
             self.notifications.pop_front();
         }
     }
 }
 
 impl Notification {
-    /// Whether it belongs to the inbox of `user`, who follows `topics`.
+    /// Returns whether the notification belongs to the inbox of `user`, who follows `topics`.
     fn concerns(&self, user: &str, topics: &BTreeSet<String>) -> bool {
         match &self.to {
             None => true,
@@ -375,10 +429,10 @@ mod tests {
     #[test]
     fn the_board_is_bounded() {
         let mut board = Stored::default();
-        for n in 0..KEPT + 5 {
+        for n in 0..MAX_STORED + 5 {
             board.keep(request(&format!(r#"{{"title":"{n}"}}"#)).unwrap());
         }
-        assert_eq!(board.notifications.len(), KEPT);
+        assert_eq!(board.notifications.len(), MAX_STORED);
         assert_eq!(board.notifications[0].title, "5");
     }
 }

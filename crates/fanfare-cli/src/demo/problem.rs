@@ -1,11 +1,13 @@
-//! What the demo answers when it cannot do what was asked.
+//! Errors that the demo reports to its clients.
 
+use fanfare::extract::{FromContext, Rejection};
+use fanfare::handler::{HandlerKind, Requirements};
 use fanfare::{ConnectError, EventError};
 use serde_json::json;
 
-/// Why something was refused: a code for programs, a sentence for people.
+/// Reason of a rejection: a code for programs, a sentence for people.
 ///
-/// Acknowledgements carry it as `{error: {message, data: {code}}}`, refused connections as `connect_error`.
+/// Acknowledgements carry it as `{error: {message, data: {code}}}`, rejected connections as `connect_error`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     code: &'static str,
@@ -20,12 +22,12 @@ impl Problem {
         }
     }
 
-    /// Something in the request is wrong.
+    /// Returns the error for an invalid request.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new("invalid", message)
     }
 
-    /// A limit of the demo is reached.
+    /// Returns the error for a limit of the demo that is reached.
     pub(crate) fn full(message: impl Into<String>) -> Self {
         Self::new("full", message)
     }
@@ -36,6 +38,43 @@ impl Problem {
 
     pub(crate) fn message(&self) -> &str {
         &self.message
+    }
+}
+
+/// Returns the problem of a request of another type, or that breaks a rule: a sentence for people without names of Rust
+/// types.
+fn not_understood(why: &str) -> Problem {
+    Problem::invalid(format!(
+        "The server does not understand this request: {why}."
+    ))
+}
+
+/// Extractor that turns the rejections of another one into a [`Problem`].
+#[derive(Debug)]
+pub(crate) struct Form<T>(pub(crate) T);
+
+impl<M: HandlerKind, T: FromContext<M>> FromContext<M> for Form<T> {
+    const TAKES_DATA: bool = T::TAKES_DATA;
+
+    fn from_context(cx: &M::Context<'_>) -> Result<Self, Rejection> {
+        T::from_context(cx).map(Self).map_err(|error| {
+            let problem = not_understood(&error.public_message());
+            Rejection::Other(problem.into())
+        })
+    }
+
+    fn requirements(needs: &mut Requirements) {
+        T::requirements(needs);
+    }
+}
+
+/// Returns the acknowledgement of an event that is rejected: a [`Problem`], even if the arguments have another type.
+pub(crate) fn rejection(error: &EventError) -> EventError {
+    match (error.data(), error.message()) {
+        (Some(_), _) => error.clone(),
+        // A failure of the server, whose details are only logged.
+        (None, "internal error") => Problem::new("failed", "The server failed.").into(),
+        (None, why) => not_understood(why).into(),
     }
 }
 

@@ -1,12 +1,17 @@
-//! The lines that fix things, for the proxy that answers.
+//! Configuration lines that fix a finding, for the proxy that answers.
 
-/// A proxy, as its header `Server` gives it away.
+/// Formats the same option for Node's server and for Fanfare, ready to be copied.
+pub(super) fn both(node: &str, fanfare: &str) -> String {
+    format!("Node:\n  {node}\nFanfare:\n  {fanfare}")
+}
+
+/// Proxy, as identified by its header `Server`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Proxy {
     Nginx,
     Apache,
     Cloudflare,
-    /// Caddy passes upgrades on by itself.
+    /// Caddy forwards upgrades without configuration.
     Caddy,
     Unknown,
 }
@@ -54,7 +59,7 @@ impl Proxy {
     }
 
     pub(super) fn idle(self, seconds: u64) -> String {
-        let server = "or let the server ping more often: pingInterval below the proxy's timeout";
+        let server = "or let the server ping more often: pingInterval (Fanfare: ping_interval) below the proxy's timeout";
         match self {
             Self::Nginx | Self::Unknown => {
                 format!(
@@ -73,7 +78,7 @@ impl Proxy {
             Self::Apache => format!("Apache: LimitRequestBody {bytes}"),
             Self::Caddy => format!("Caddy: request_body {{ max_size {megabytes}MB }}"),
             Self::Cloudflare => format!(
-                "lower maxHttpBufferSize of the server below the proxy's limit of {bytes} bytes"
+                "lower maxHttpBufferSize of the server (Fanfare: max_payload) to the proxy's limit, below {bytes} bytes"
             ),
         }
     }

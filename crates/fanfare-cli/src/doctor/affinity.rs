@@ -1,15 +1,15 @@
-//! Whether all requests of a session reach the same server.
+//! Session affinity: whether all requests of a session reach the same server.
 
 use super::advice::Proxy;
 use super::probe::{Answer, Probe, Session};
 use super::report::Finding;
 
-/// Requests of one session, each over a connection of its own.
+/// Number of requests of one session, each over a separate connection.
 const REQUESTS: usize = 10;
 
 pub(super) struct Affinity {
     pub(super) finding: Finding,
-    /// Requests do land on different servers.
+    /// Whether requests reach different servers.
     pub(super) broken: bool,
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn check(probe: &Probe, first: &Session) -> Affinity {
     }
 }
 
-/// How many requests strayed, without and with cookies.
+/// Returns the number of requests that reached another server, without and with cookies.
 async fn strays(probe: &Probe) -> Option<(usize, usize)> {
     let bare = count(probe, false).await?;
     if bare == 0 {
@@ -66,7 +66,7 @@ async fn count(probe: &Probe, cookies: bool) -> Option<usize> {
         match response.status.as_u16() {
             200 => {}
             400 if response.text().contains("Session ID unknown") => lost += 1,
-            // The session ended, or something else is wrong: not our question.
+            // The session ended, or something else is wrong: other checks report it.
             _ => return None,
         }
     }

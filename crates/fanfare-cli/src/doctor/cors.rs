@@ -1,8 +1,9 @@
-//! CORS for given origins, over polling and WebSocket.
+//! CORS for the given origins, over polling and WebSocket.
 
 use ::http::Method;
 use bytes::Bytes;
 
+use super::advice::both;
 use super::probe::{NoWebSocket, Probe};
 use super::report::Finding;
 use crate::net::http::{self, Response};
@@ -89,7 +90,10 @@ async fn one(probe: &Probe, origin: &str) -> Finding {
             format!("{origin} may poll, but its WebSocket is refused"),
         )
         .because("the check of WebSocket origins has another list")
-        .fix("add the origin there, too (allowRequest, or the proxy's rules)");
+        .fix(format!(
+            "add the origin there, too (allowRequest, or the proxy's rules); with Fanfare \
+             `.origins([\"{origin}\"])` is one list for both"
+        ));
     }
     let credentials = get.header("access-control-allow-credentials") == "true";
     let more = if credentials {
@@ -119,7 +123,7 @@ fn judge(response: &Response, origin: &str) -> Option<Finding> {
         .filter_map(|value| value.to_str().ok())
         .collect();
     let credentials = response.header("access-control-allow-credentials") == "true";
-    let fix = format!("server: cors: {{ origin: [\"{origin}\"] }}");
+    let fix = allow(origin, false);
     match allowed.as_slice() {
         [] => Some(
             Finding::problem("cors", format!("{origin} is not allowed"))
@@ -130,7 +134,7 @@ fn judge(response: &Response, origin: &str) -> Option<Finding> {
         ["*"] if credentials => Some(
             Finding::problem("cors", format!("{origin} cannot use credentials"))
                 .because("Access-Control-Allow-Origin is `*` together with credentials, which browsers refuse")
-                .fix(format!("server: cors: {{ origin: [\"{origin}\"], credentials: true }}")),
+                .fix(allow(origin, true)),
         ),
         ["*"] => None,
         [one] if *one == origin => None,
@@ -141,6 +145,22 @@ fn judge(response: &Response, origin: &str) -> Option<Finding> {
         ),
         several => Some(twice(&several.join(", "))),
     }
+}
+
+/// Returns the configuration lines that allow an origin.
+fn allow(origin: &str, credentials: bool) -> String {
+    let (node, fanfare) = match credentials {
+        true => (
+            ", credentials: true",
+            ".cors(Cors::new().credentials(true))",
+        ),
+        false => ("", ""),
+    };
+    both(
+        &format!("cors: {{ origin: [\"{origin}\"]{node} }}"),
+        // For polling and WebSocket.
+        &format!("{fanfare}.origins([\"{origin}\"])"),
+    )
 }
 
 fn twice(values: &str) -> Finding {

@@ -1,4 +1,4 @@
-//! Idle timeouts of proxies, against the server's pings.
+//! Idle timeouts of proxies, compared with the server's ping interval.
 
 use std::time::{Duration, Instant};
 
@@ -10,24 +10,32 @@ use super::advice::Proxy;
 use super::probe::{Answer, Probe};
 use super::report::Finding;
 
-/// How late a ping may be.
-const SLACK: Duration = Duration::from_secs(5);
+/// Time by which a ping may be late.
+const IDLE_SLACK: Duration = Duration::from_secs(5);
 
-/// How silence ended.
+/// Longest ping interval that is waited for.
+const MAX_IDLE_PROBE: Duration = Duration::from_secs(600);
+
+/// End of a silence.
 enum Silence {
-    /// With the server's ping.
+    /// The server's ping arrived.
     Ping(Duration),
-    /// The connection was cut.
+    /// The connection was closed before a ping.
     Cut(Duration, String),
-    /// Nothing at all came.
+    /// Nothing arrived.
     Nothing,
-    /// The connection could not be made.
+    /// The connection failed to open.
     NotOpened,
 }
 
 /// Waits on a WebSocket and on a long poll, sending nothing, for the server's ping.
 pub(super) async fn check(probe: Probe, opened: Opened) -> Vec<Finding> {
-    let limit = opened.ping_interval + SLACK;
+    if opened.ping_interval > MAX_IDLE_PROBE {
+        let seconds = opened.ping_interval.as_secs();
+        let what = format!("the server pings only every {seconds} s, too long to wait for here");
+        return vec![Finding::skipped("idle", what)];
+    }
+    let limit = opened.ping_interval + IDLE_SLACK;
     let (websocket, polling) = tokio::join!(by_websocket(&probe, limit), by_polling(&probe, limit));
     let server = match probe.open().await {
         Ok(Answer::Session(session)) => session.response.header("server").to_owned(),
@@ -108,7 +116,7 @@ async fn by_polling(probe: &Probe, limit: Duration) -> Silence {
         Ok(response) if response.status == 200 && response.text().starts_with('2') => {
             Silence::Ping(started.elapsed())
         }
-        // A session that is unknown elsewhere is the business of another check.
+        // A session that is unknown to another server is reported by the affinity check.
         Ok(response) if response.status == 400 => Silence::NotOpened,
         Ok(response) if response.status == 200 => Silence::Ping(started.elapsed()),
         Ok(response) => Silence::Cut(

@@ -3,12 +3,12 @@
 use ::http::header::SET_COOKIE;
 use bytes::Bytes;
 
-use super::advice::Proxy;
+use super::advice::{Proxy, both};
 use super::probe::{Answer, Probe, Session};
 use super::report::Finding;
 
-/// The biggest body that is tried, in bytes.
-const MAX_TRIED: usize = 16 << 20;
+/// Largest body that is tried, in bytes.
+const MAX_PROBED_BYTES: usize = 16 << 20;
 
 pub(super) async fn check(probe: &Probe, session: &Session, broken: bool) -> Vec<Finding> {
     let payload = if broken {
@@ -24,7 +24,7 @@ pub(super) async fn check(probe: &Probe, session: &Session, broken: bool) -> Vec
     findings
 }
 
-/// Sends a body of so many bytes: a packet without meaning. `None` if nothing can be told.
+/// Sends a body of `bytes` bytes: a packet without meaning. Returns `None` if the result is inconclusive.
 async fn accepts(probe: &Probe, bytes: usize) -> Option<(bool, u16, String)> {
     let Ok(Answer::Session(session)) = probe.open().await else {
         return None;
@@ -36,7 +36,7 @@ async fn accepts(probe: &Probe, bytes: usize) -> Option<(bool, u16, String)> {
         .await
     {
         Ok(response) => response,
-        // A proxy may answer and close before the whole body was sent.
+        // A proxy may answer and close before the whole body has been sent.
         Err(error) => return Some((false, 0, error.to_string())),
     };
     Some((
@@ -54,7 +54,7 @@ async fn payload(probe: &Probe, session: &Session) -> Finding {
         );
     };
     let proxy = Proxy::from_header(session.response.header("server"));
-    let tried = limit.min(MAX_TRIED);
+    let tried = limit.min(MAX_PROBED_BYTES);
     match accepts(probe, tried).await {
         None => return Finding::warning("payload", "cannot be told: no session"),
         Some((true, ..)) => {
@@ -73,7 +73,7 @@ async fn payload(probe: &Probe, session: &Session) -> Finding {
         Some(_) => {}
     }
     let (mut passes, mut fails) = (1, tried);
-    // Five per cent are exact enough to recognise a setting.
+    // Five per cent are exact enough to recognise a configured limit.
     while fails - passes > passes / 20 + 64 {
         let middle = if fails > passes * 4 {
             passes * 4
@@ -146,12 +146,24 @@ fn cookies(probe: &Probe, session: &Session) -> Vec<Finding> {
             if cross_site && !lower.contains("secure") {
                 return Finding::problem("cookies", format!("browsers refuse the cookie `{name}`"))
                     .because("SameSite=None needs Secure")
-                    .fix("cookie: { sameSite: \"none\", secure: true }, over https");
+                    .fix(format!(
+                        "over https:\n{}",
+                        both(
+                            "cookie: { name: \"io\", sameSite: \"none\", secure: true }",
+                            r#".cookie(Cookie::new("io").same_site(SameSite::None).secure(true))"#,
+                        )
+                    ));
             }
             if probe.target.tls && !lower.contains("secure") {
                 return Finding::warning("cookies", format!("the cookie `{name}` lacks Secure"))
                     .because("it would also travel unencrypted")
-                    .fix("cookie: { secure: true } (or the balancer's setting)");
+                    .fix(format!(
+                        "the balancer's setting, or the server's:\n{}",
+                        both(
+                            "cookie: { name: \"io\", secure: true }",
+                            r#".cookie(Cookie::new("io").secure(true))"#,
+                        )
+                    ));
             }
             let text = if cross_site {
                 "also for pages of other sites"

@@ -1,4 +1,4 @@
-//! `fanfare doctor`: looks at a deployment from outside, and says what is wrong and how to fix it.
+//! `fanfare doctor`: checks a deployment from outside, and reports problems with their fixes.
 
 mod advice;
 mod affinity;
@@ -17,11 +17,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use self::probe::{Probe, Session};
+use self::reach::Reached;
 use self::report::{Finding, Level};
+use self::transports::Missing;
 use crate::exit::{Code, Outcome};
 use crate::net::{Dialer, Tls};
-use crate::out;
-use crate::style;
+use crate::out::{self, Text, text};
 use crate::target::Server;
 use crate::values::duration;
 
@@ -56,7 +57,7 @@ pub(crate) struct Doctor {
     #[arg(long, value_name = "ORIGIN")]
     origin: Vec<String>,
 
-    /// Leave out what takes long: the idle timeout.
+    /// Skip the slow check: the idle timeout.
     #[arg(short, long)]
     quick: bool,
 
@@ -68,12 +69,12 @@ pub(crate) struct Doctor {
     #[arg(long)]
     strict: bool,
 
-    /// How long one answer may take.
+    /// Timeout of one answer.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     timeout: Duration,
 }
 
-/// Collects findings, and shows them as they come.
+/// Collector of findings that shows them as they arrive.
 struct Book {
     findings: Vec<Finding>,
     silent: bool,
@@ -82,7 +83,7 @@ struct Book {
 impl Book {
     fn add(&mut self, finding: Finding) {
         if !self.silent {
-            out::line(&finding.show(style::out(), out::columns()));
+            out::line(&finding.show(out::style(), out::columns()));
         }
         self.findings.push(finding);
     }
@@ -90,12 +91,12 @@ impl Book {
 
 pub(crate) async fn run(args: Doctor) -> Outcome {
     let mut target = args.server.target()?;
-    // To a client the URL's path is a namespace, but none is joined here.
+    // For a client the URL's path is a namespace, but the doctor joins none.
     let path = target.namespace.trim_end_matches('/');
     if path.ends_with("/socket.io") {
         target.path = format!("{path}/");
     }
-    // The checks go on with a wrong certificate; it is a finding of its own.
+    // The checks go on with an invalid certificate; it is a finding by itself.
     let tls = Tls::new(args.server.ca.as_deref(), true)?;
     let dialer = Dialer::new(&target, &tls, args.timeout);
     let probe = Probe {
@@ -108,8 +109,8 @@ pub(crate) async fn run(args: Doctor) -> Outcome {
         silent: args.json,
     };
     if !args.json {
-        let style = style::out();
-        out::line(&format!(
+        let style = out::style();
+        out::line(&text!(
             "checking {}\n",
             style.bold(format!("{}{}", probe.target.origin(), probe.target.path))
         ));
@@ -118,11 +119,11 @@ pub(crate) async fn run(args: Doctor) -> Outcome {
     if args.json {
         let url = format!("{}{}", probe.target.origin(), probe.target.path);
         let report = report::json(&url, &book.findings, &server);
-        out::line(&serde_json::to_string_pretty(&report).unwrap_or_default());
+        out::line(&Text::pretty_json(&report));
     } else {
-        out::line(&format!(
+        out::line(&text!(
             "\n{}",
-            report::summary(&book.findings, style::out())
+            report::summary(&book.findings, out::style())
         ));
     }
     let worst = book
@@ -139,14 +140,20 @@ pub(crate) async fn run(args: Doctor) -> Outcome {
     })
 }
 
-/// All checks; returns what the server says of itself, and whether anything answered.
+/// Runs all checks; returns the server's handshake, and whether anything answered.
 async fn examine(args: &Doctor, probe: &Probe, tls: &Tls, book: &mut Book) -> (Value, bool) {
     let (findings, reached) = reach::check(probe, tls, args.server.insecure).await;
     findings.into_iter().for_each(|finding| book.add(finding));
-    if !reached {
-        return (Value::Null, false);
-    }
-    let (findings, session) = transports::polling(probe).await;
+    let (findings, session) = match reached {
+        Reached::Nothing => return (Value::Null, false),
+        // One cause is reported once.
+        Reached::Redirect => (Vec::new(), Err(Missing::Endpoint)),
+        Reached::Silent => (
+            vec![transports::nothing_there(probe, None).await],
+            Err(Missing::Endpoint),
+        ),
+        Reached::Http => transports::polling(probe).await,
+    };
     findings.into_iter().for_each(|finding| book.add(finding));
     let session = match session {
         Ok(session) => session,
@@ -158,7 +165,7 @@ async fn examine(args: &Doctor, probe: &Probe, tls: &Tls, book: &mut Book) -> (V
             return (Value::Null, true);
         }
     };
-    // It only waits, so it waits beside everything else.
+    // This check only waits, so it runs beside all others.
     let idle =
         (!args.quick).then(|| tokio::spawn(idle::check(probe.clone(), session.opened.clone())));
     let sticky = affinity::check(probe, &session).await;

@@ -1,4 +1,4 @@
-//! The doctor's instruments: sessions by polling and WebSocket, made by hand.
+//! Instruments of the doctor: sessions by polling and WebSocket, made step by step.
 
 use std::time::Duration;
 
@@ -13,51 +13,51 @@ use crate::net::http::{self, Response};
 use crate::net::{DialError, Dialer, Stream};
 use crate::target::Target;
 
-/// Where and how to look.
+/// Target of the checks, and the connections to it.
 #[derive(Clone)]
 pub(super) struct Probe {
     pub(super) target: Target,
     pub(super) dialer: Dialer,
-    /// How long an answer may take.
+    /// Timeout of an answer.
     pub(super) patience: Duration,
 }
 
-/// A session by polling.
+/// Session by polling.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) opened: Opened,
     pub(super) response: Response,
-    /// The cookies it set, as a browser would send them back.
+    /// Cookies that it set, as a browser would send them back.
     pub(super) cookies: String,
 }
 
-/// What answered instead of a session.
+/// Answer to a request for a session.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
-    /// A session of Engine.IO 4.
+    /// Session of Engine.IO 4.
     Session(Box<Session>),
-    /// A session of Engine.IO 3: the server ignored that we asked for 4.
+    /// Session of Engine.IO 3: the server ignored the request for revision 4.
     Old,
-    /// An error of Engine.IO.
+    /// Error of Engine.IO.
     Error {
         code: i64,
         message: String,
         response: Response,
     },
-    /// Something else.
+    /// Any other answer.
     Other(Response),
 }
 
-/// Why there is no WebSocket.
+/// Reason for which there is no WebSocket.
 #[derive(Debug)]
 pub(super) enum NoWebSocket {
     Dial(DialError),
-    /// Answered with an HTTP status.
+    /// Answer with an HTTP status other than 101.
     Status {
         status: u16,
         body: String,
     },
-    /// An answer that is no handshake.
+    /// Answer that is no handshake.
     Other(String),
 }
 
@@ -76,7 +76,7 @@ impl Probe {
         http::once(&self.dialer, request, self.patience).await
     }
 
-    /// POSTs packets to a session, over a new connection.
+    /// Posts packets to a session, over a new connection.
     pub(super) async fn post(
         &self,
         sid: &str,
@@ -93,19 +93,19 @@ impl Probe {
         http::once(&self.dialer, request, self.patience).await
     }
 
-    /// Asks for a session at `path`.
+    /// Requests a session at `path`.
     pub(super) async fn open_at(&self, path: &str) -> Result<Answer, http::Error> {
         let mut probe = self.clone();
         path.clone_into(&mut probe.target.path);
         probe.open().await
     }
 
-    /// Asks for a session.
+    /// Requests a session.
     pub(super) async fn open(&self) -> Result<Answer, http::Error> {
         Ok(read(self.get("EIO=4&transport=polling", &[]).await?))
     }
 
-    /// Opens a WebSocket; `sid` if it is to take over a session.
+    /// Opens a WebSocket; with `sid`, to upgrade that session.
     pub(super) async fn websocket(
         &self,
         sid: Option<&Session>,
@@ -148,7 +148,7 @@ impl Probe {
             })
     }
 
-    /// The next text of a WebSocket.
+    /// Returns the next text of a WebSocket.
     pub(super) async fn text(&self, socket: &mut WebSocket<Stream>) -> Option<String> {
         loop {
             match timeout(self.patience, socket.recv()).await {
@@ -160,11 +160,11 @@ impl Probe {
     }
 }
 
-/// Reads the answer to a handshake.
+/// Parses the answer to a handshake.
 pub(super) fn read(response: Response) -> Answer {
     let text = response.text().into_owned();
     if let Some(opened) = text.strip_prefix('0').and_then(|json| {
-        // Other packets may follow.
+        // Other packets may follow in the payload.
         Opened::parse(json.split('\u{1e}').next().unwrap_or_default()).ok()
     }) {
         let cookies = response.cookies();

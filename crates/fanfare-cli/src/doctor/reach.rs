@@ -8,10 +8,23 @@ use tokio::time::timeout;
 use super::probe::Probe;
 use super::report::Finding;
 use crate::net::http;
-use crate::net::{CertificateProblem, DialError, Tls};
+use crate::net::{CertificateProblem, DialError, Dialer, Tls};
 
-/// What was found, and whether the server answers HTTP.
-pub(super) async fn check(probe: &Probe, tls: &Tls, insecure: bool) -> (Vec<Finding>, bool) {
+/// Kind of server that answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// Nothing that can be checked.
+    Nothing,
+    /// Redirect to another URL.
+    Redirect,
+    /// HTTP server that does not answer this request.
+    Silent,
+    /// HTTP server.
+    Http,
+}
+
+/// Checks reachability; returns the findings and the kind of server.
+pub(super) async fn check(probe: &Probe, tls: &Tls, insecure: bool) -> (Vec<Finding>, Reached) {
     let target = &probe.target;
     let stream = match probe.dialer.tcp().await {
         Ok(stream) => stream,
@@ -44,7 +57,7 @@ pub(super) async fn check(probe: &Probe, tls: &Tls, insecure: bool) -> (Vec<Find
                         .because(error.to_string())
                         .fix(fix),
                 ],
-                false,
+                Reached::Nothing,
             );
         }
     };
@@ -56,7 +69,20 @@ pub(super) async fn check(probe: &Probe, tls: &Tls, insecure: bool) -> (Vec<Find
     let request = http::request(target, Method::GET, "EIO=4&transport=polling", Bytes::new());
     let response = match http::once(&probe.dialer, request, probe.patience).await {
         Ok(response) => response,
-        Err(error) => return (vec![no_http(probe, &error).await], false),
+        Err(error) => {
+            return match no_http(probe, tls, &error).await {
+                Some(finding) => (vec![finding], Reached::Nothing),
+                None => {
+                    let what = format!(
+                        "{address} answers HTTP, and keeps silent at {}",
+                        target.path
+                    );
+                    let mut findings = vec![Finding::ok("reach", what)];
+                    findings.extend(encryption(probe, tls, insecure));
+                    (findings, Reached::Silent)
+                }
+            };
+        }
     };
     let mut findings = Vec::new();
     let wrong_scheme = response.status == 400
@@ -78,94 +104,104 @@ pub(super) async fn check(probe: &Probe, tls: &Tls, insecure: bool) -> (Vec<Find
                 .to_owned(),
         )
         .fix(format!("use https://{}", target.authority()));
-        return (vec![finding], false);
+        return (vec![finding], Reached::Nothing);
     }
     if response.status.is_redirection() {
-        let to = response.header("location").to_owned();
-        let origin = to
-            .split("/socket.io")
-            .next()
-            .unwrap_or(&to)
-            .trim_end_matches('/')
-            .to_owned();
-        findings.push(
-            Finding::problem("reach", format!("{} redirects to {to}", target.origin()))
-                .because("WebSocket connections do not follow redirects, nor do preflight requests of browsers")
-                .fix(format!("connect to {origin} in the clients: io(\"{origin}\")")),
-        );
-        return (findings, true);
+        return (vec![redirect(probe, &response)], Reached::Redirect);
     }
     let took = response.took.as_millis();
     findings.push(Finding::ok(
         "reach",
         format!("{address} answers ({took} ms)"),
     ));
-    if target.tls {
-        findings.push(certificate(probe, tls, insecure));
-    } else if !is_local(&target.host) {
-        findings.push(
-            Finding::warning("tls", "the connection is not encrypted")
-                .because("pages served by https may not connect to http; some networks break plain WebSocket connections")
-                .fix("put the server behind a proxy with a certificate, and use https"),
-        );
-    }
-    (findings, true)
+    findings.extend(encryption(probe, tls, insecure));
+    (findings, Reached::Http)
 }
 
-async fn no_http(probe: &Probe, error: &http::Error) -> Finding {
+fn redirect(probe: &Probe, response: &http::Response) -> Finding {
+    let to = response.header("location");
+    let what = format!("{} redirects to {to}", probe.target.origin());
+    let finding = Finding::problem("reach", what).because(
+        "WebSocket connections do not follow redirects, nor do preflight requests of browsers",
+    );
+    let origin = to.split("/socket.io").next().unwrap_or(to);
+    let origin = origin.trim_end_matches('/');
+    if origin.contains("://") && origin != probe.target.origin() {
+        finding.fix(format!(
+            "connect to {origin} in the clients: io(\"{origin}\")"
+        ))
+    } else {
+        finding.fix(format!(
+            "let the server, or the proxy, answer {} itself: no login page, no added slash",
+            probe.target.path
+        ))
+    }
+}
+
+fn encryption(probe: &Probe, tls: &Tls, insecure: bool) -> Option<Finding> {
+    if probe.target.tls {
+        return Some(certificate(probe, tls, insecure));
+    }
+    (!is_local(&probe.target.host)).then(|| {
+        Finding::warning("tls", "the connection is not encrypted")
+            .because("pages served by https may not connect to http; some networks break plain WebSocket connections")
+            .fix("put the server behind a proxy with a certificate, and use https")
+    })
+}
+
+/// Returns the reason for which there is no answer by HTTP; `None` if other requests are answered.
+async fn no_http(probe: &Probe, tls: &Tls, error: &http::Error) -> Option<Finding> {
     let target = &probe.target;
+    let (plain, secure) = (
+        probe.dialer.with_tls(None),
+        probe.dialer.with_tls(Some(tls)),
+    );
     let authority = target.authority();
     if let (true, http::Error::Dial(DialError::Tls(_))) = (target.tls, error)
-        && speaks_http(probe).await
+        && speaks_http(probe, &plain).await
     {
-        return Finding::problem(
-            "reach",
-            format!("port {} speaks plain HTTP, not HTTPS", target.port),
-        )
-        .because("it answered a TLS handshake with plain text")
-        .fix(format!(
-            "use http://{authority}, or let the proxy listen with `ssl` on this port"
-        ));
+        let what = format!("port {} speaks plain HTTP, not HTTPS", target.port);
+        return Some(
+            Finding::problem("reach", what)
+                .because("it answered a TLS handshake with plain text")
+                .fix(format!(
+                    "use http://{authority}, or let the server or its proxy speak TLS on this port"
+                )),
+        );
     }
-    if !target.tls && speaks_tls(probe).await {
-        return Finding::problem(
-            "reach",
-            format!("port {} speaks HTTPS, not HTTP", target.port),
-        )
-        .because(error.to_string())
-        .fix(format!("use https://{authority}"));
+    if speaks_http(probe, &probe.dialer).await {
+        return None;
     }
-    Finding::problem("reach", format!("{authority} accepts connections, but gives no answer by HTTP"))
-        .because(error.to_string())
-        .fix("check that it is the port of the Socket.IO server or of its proxy, and that the server is not stuck")
+    if !target.tls && secure.dial().await.is_ok() {
+        let what = format!("port {} speaks HTTPS, not HTTP", target.port);
+        return Some(
+            Finding::problem("reach", what)
+                .because(format!(
+                    "a TLS handshake works, while HTTP does not: {error}"
+                ))
+                .fix(format!("use https://{authority}")),
+        );
+    }
+    let what = format!("{authority} accepts connections, but gives no answer by HTTP");
+    Some(
+        Finding::problem("reach", what)
+            .because(error.to_string())
+            .fix("check that it is the port of the Socket.IO server or of its proxy, and that the server is not stuck"),
+    )
 }
 
-async fn speaks_http(probe: &Probe) -> bool {
-    exchange(probe, b"GET / HTTP/1.0\r\n\r\n")
-        .await
-        .starts_with(b"HTTP/")
-}
-
-/// Whether something that is no TLS is answered with an alert.
-async fn speaks_tls(probe: &Probe) -> bool {
-    const ALERT: u8 = 21;
-    exchange(probe, b"GET / HTTP/1.0\r\n\r\n").await.first() == Some(&ALERT)
-}
-
-async fn exchange(probe: &Probe, bytes: &[u8]) -> Vec<u8> {
+/// Returns whether an invalid request is answered by HTTP: Node servers do not answer at paths that they do not serve,
+/// but do answer an invalid request.
+async fn speaks_http(probe: &Probe, dialer: &Dialer) -> bool {
     let exchange = async {
-        let mut tcp = probe.dialer.tcp().await.ok()?;
-        tcp.write_all(bytes).await.ok()?;
-        let mut answer = vec![0; 16];
-        let n = tcp.read(&mut answer).await.ok()?;
-        answer.truncate(n);
-        Some(answer)
+        let mut stream = dialer.dial().await.ok()?;
+        stream.write_all(b"NO REQUEST\r\n\r\n").await.ok()?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).await.ok()?;
+        Some(answer == *b"HTTP/")
     };
-    timeout(probe.patience, exchange)
-        .await
-        .ok()
-        .flatten()
-        .unwrap_or_default()
+    let answered = timeout(probe.patience, exchange).await;
+    answered.is_ok_and(|answered| answered == Some(true))
 }
 
 fn is_local(host: &str) -> bool {
@@ -184,29 +220,21 @@ fn certificate(probe: &Probe, tls: &Tls, insecure: bool) -> Finding {
             Finding::ok("tls", format!("the certificate is valid, {version}"))
         };
     };
-    let (what, fix) = match problem {
-        CertificateProblem::Expired => (
-            "the certificate has expired".to_owned(),
-            "renew it, and reload the proxy".to_owned(),
-        ),
-        CertificateProblem::NotYet => (
-            "the certificate is not valid yet".to_owned(),
-            "check the clocks of the server and of this machine".to_owned(),
-        ),
-        CertificateProblem::Name => (
-            format!("the certificate is not for {host}"),
-            format!("get one that names {host}, or connect with the name it has"),
-        ),
-        CertificateProblem::Issuer => (
-            "the certificate is signed by nobody who is trusted".to_owned(),
+    let what = problem.describe(host);
+    let fix = match problem {
+        CertificateProblem::Expired => "renew it, and reload the proxy".to_owned(),
+        CertificateProblem::NotYet => {
+            "check the clocks of the server and of this machine".to_owned()
+        }
+        CertificateProblem::Name => {
+            format!("get one that names {host}, or connect with the name it has")
+        }
+        CertificateProblem::Issuer => {
             "nginx: ssl_certificate must be the file with the whole chain (fullchain.pem)\n\
-             self-signed, for tests: --ca FILE here, `ca` in Node's clients"
-                .to_owned(),
-        ),
-        CertificateProblem::Other(why) => (
-            format!("the certificate is wrong: {why}"),
-            "replace it".to_owned(),
-        ),
+             self-signed, for tests: --ca FILE here, `ca` in Node's clients, `Tls::root_certificate` in Fanfare's"
+                .to_owned()
+        }
+        CertificateProblem::Other(_) => "replace it".to_owned(),
     };
     let finding = if insecure {
         Finding::warning("tls", what)

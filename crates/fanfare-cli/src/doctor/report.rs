@@ -1,21 +1,21 @@
-//! What the doctor found.
+//! Findings of the doctor.
 
 use serde_json::{Value, json};
 
-use crate::style::Style;
+use crate::out::{Style, Text, text};
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
-    /// As it should be.
+    /// Correct.
     Ok,
-    /// Good to know.
+    /// Information.
     Note,
-    /// It was not looked at, because something else is wrong.
+    /// Not checked, because something else is wrong.
     Skipped,
-    /// It works, and may hurt some users.
+    /// Works, but may affect some users.
     Warning,
-    /// It does not work.
+    /// Does not work.
     Problem,
 }
 
@@ -31,17 +31,17 @@ impl Level {
     }
 }
 
-/// One finding.
+/// Result of one check.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
-    /// Stable name of the check, as `websocket`.
+    /// Stable name of the check, such as `websocket`.
     pub(crate) check: &'static str,
     pub(crate) level: Level,
-    /// What was found, in one sentence.
+    /// Observation, in one sentence.
     pub(crate) what: String,
-    /// Why that matters, or how it was seen.
+    /// Consequence, or evidence.
     pub(crate) why: Option<String>,
-    /// Lines to change.
+    /// Configuration lines to change.
     pub(crate) fix: Option<String>,
 }
 
@@ -86,8 +86,8 @@ impl Finding {
         self
     }
 
-    /// For people. Prose is wrapped to fit into so many columns.
-    pub(crate) fn show(&self, style: Style, columns: Option<usize>) -> String {
+    /// Formats the finding for people. Prose is wrapped to `columns` columns.
+    pub(crate) fn show(&self, style: Style, columns: Option<usize>) -> Text {
         let mark = match self.level {
             Level::Ok => style.good("ok     "),
             Level::Note => style.dim("note   "),
@@ -95,64 +95,53 @@ impl Finding {
             Level::Warning => style.warn("WARNING"),
             Level::Problem => style.bad("PROBLEM"),
         };
-        let room = columns.map(|columns| columns - INDENT);
-        let gap = format!("\n{:INDENT$}", "");
-        let what = wrap(&self.what, room).join(&gap);
-        let mut text = format!("{mark} {:<12} {what}", self.check);
+        let room = columns.map(|columns| columns.saturating_sub(INDENT).max(20));
+        let mut text = text!("{} {:<12} ", mark, self.check);
+        for (i, line) in wrap(&self.what, room).iter().enumerate() {
+            if i > 0 {
+                text.new_line(INDENT);
+            }
+            text.push(line);
+        }
         let room = room.map(|room| room - 5);
-        let mut more = |head: &str, body: &str| {
-            for (i, line) in body.lines().enumerate() {
+        let mut more = |head: &'static str, line: &str| {
+            for (i, part) in wrap(line, room).iter().enumerate() {
+                text.new_line(INDENT);
                 let head = if i == 0 { head } else { "" };
-                let mut parts = wrap(line, room).into_iter();
-                let first = parts.next().unwrap_or_default();
-                text.push_str(&format!("{gap}{} {first}", style.dim(format!("{head:<4}"))));
-                for part in parts {
-                    text.push_str(&format!("{gap}     {part}"));
-                }
+                text.push(style.dim(format!("{head:<4} ")));
+                text.push(part);
             }
         };
         if let Some(why) = &self.why {
             more("why:", why);
         }
-        if let Some(fix) = &self.fix {
-            more("fix:", fix);
+        // Only the fix keeps its line breaks: it is written by us, while the rest may contain text of a peer.
+        for (i, line) in self.fix.iter().flat_map(|fix| fix.lines()).enumerate() {
+            more(if i == 0 { "fix:" } else { "" }, line);
         }
         text
     }
 
-    /// For programs.
+    /// Returns the finding as JSON.
     pub(crate) fn json(&self) -> Value {
         json!({ "check": self.check, "level": self.level.name(), "what": self.what, "why": self.why, "fix": self.fix })
     }
 }
 
-/// Where the text of a finding begins.
+/// Column at which the text of a finding begins.
 const INDENT: usize = 21;
 
-/// Lines of at most so many characters, if there are spaces. Indented ones are to be copied, and stay whole.
-fn wrap(text: &str, room: Option<usize>) -> Vec<String> {
-    let Some(room) = room.filter(|_| !text.starts_with(' ')) else {
-        return vec![text.to_owned()];
-    };
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let full = lines.last().is_some_and(|line| {
-            !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room
-        });
-        if full {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
+/// Wraps `text` to lines of at most `room` characters where there are spaces. Indented lines are to be copied, and stay
+/// whole.
+fn wrap(text: &str, room: Option<usize>) -> Vec<Text> {
+    let text_of = Text::of(text);
+    match room.filter(|_| !text.starts_with(' ')) {
+        Some(room) => text_of.wrapped(room),
+        None => vec![text_of],
     }
-    lines
 }
 
-/// Everything at once.
+/// Returns all findings as one JSON document.
 pub(crate) fn json(url: &str, findings: &[Finding], server: &Value) -> Value {
     let count = |level| {
         findings
@@ -170,8 +159,8 @@ pub(crate) fn json(url: &str, findings: &[Finding], server: &Value) -> Value {
     })
 }
 
-/// The last line.
-pub(crate) fn summary(findings: &[Finding], style: Style) -> String {
+/// Returns the last line.
+pub(crate) fn summary(findings: &[Finding], style: Style) -> Text {
     let count = |level| {
         findings
             .iter()
@@ -183,13 +172,13 @@ pub(crate) fn summary(findings: &[Finding], style: Style) -> String {
     let warnings_text = plural(warnings, "warning");
     match (problems, warnings) {
         (0, 0) => style.good("everything is as it should be"),
-        (0, _) => format!(
+        (0, _) => text!(
             "{}, {}",
             style.good("no problems"),
             style.warn(warnings_text)
         ),
         (_, 0) => style.bad(plural(problems, "problem")),
-        _ => format!(
+        _ => text!(
             "{}, {}",
             style.bad(plural(problems, "problem")),
             style.warn(warnings_text)
@@ -207,16 +196,27 @@ mod tests {
         let finding = Finding::problem("websocket", "word ".repeat(30).trim_end())
             .because("because ".repeat(20).trim_end())
             .fix(format!("nginx, in a block:\n{code}"));
-        let shown = finding.show(Style::plain(), Some(80));
-        let (copied, prose): (Vec<&str>, Vec<&str>) =
-            shown.lines().partition(|line| line.contains("proxy_set"));
-        assert!(prose.len() > 5, "{shown}");
+        let shown = lines(&finding, Some(80));
+        let (copied, prose): (Vec<&String>, Vec<&String>) =
+            shown.iter().partition(|line| line.contains("proxy_set"));
+        assert!(prose.len() > 5, "{shown:#?}");
         assert!(
             prose.iter().all(|line| line.chars().count() <= 80),
-            "{shown}"
+            "{shown:#?}"
         );
-        assert!(copied[0].ends_with(&code), "{shown}");
-        let whole = finding.show(Style::plain(), None);
-        assert_eq!(whole.lines().count(), 4, "{whole}");
+        assert!(copied[0].ends_with(&code), "{shown:#?}");
+        assert_eq!(lines(&finding, None).len(), 4);
+    }
+
+    fn lines(finding: &Finding, columns: Option<usize>) -> Vec<String> {
+        let text = finding.show(Style::plain(), columns);
+        text.as_str().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_others_say_makes_no_lines() {
+        let said = "418: \nok      path         fine";
+        let finding = Finding::problem("path", said).because(said);
+        assert_eq!(lines(&finding, None).len(), 2);
     }
 }

@@ -1,11 +1,15 @@
 //! Path, protocol, polling, WebSocket, upgrade.
 
-use super::advice::Proxy;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::advice::{Proxy, both};
 use super::probe::{Answer, NoWebSocket, Probe, Session};
 use super::report::Finding;
 use crate::net::http::Response;
 
-/// Where Socket.IO is found when it is not where it was looked for.
+/// Usual paths of the endpoint, tried if it is not at the given one.
 const OTHER_PATHS: &[&str] = &[
     "/socket.io/",
     "/api/socket.io/",
@@ -14,19 +18,22 @@ const OTHER_PATHS: &[&str] = &[
     "/engine.io/",
 ];
 
-/// Why there is no session by polling.
+/// Timeout of each of these paths.
+const OTHER_PATH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Reason for which there is no session by polling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
     /// There is no endpoint.
     Endpoint,
-    /// It speaks only Engine.IO 3.
+    /// The server speaks only Engine.IO 3.
     Old,
-    /// Polling is refused.
+    /// Polling is rejected.
     Refused,
 }
 
 impl Missing {
-    /// Why other checks are left out.
+    /// Returns the reason for which other checks are skipped.
     pub(super) fn needed(self) -> &'static str {
         match self {
             Self::Endpoint => "needs the endpoint",
@@ -36,7 +43,7 @@ impl Missing {
     }
 }
 
-/// Looks for the endpoint, and opens two sessions.
+/// Searches for the endpoint, and opens two sessions.
 pub(super) async fn polling(probe: &Probe) -> (Vec<Finding>, Result<Session, Missing>) {
     let path = &probe.target.path;
     let first = match probe.open().await {
@@ -62,7 +69,10 @@ pub(super) async fn polling(probe: &Probe) -> (Vec<Finding>, Result<Session, Mis
             findings.push(
                 Finding::problem("protocol", "the server speaks only Engine.IO 3 (Socket.IO v1 or v2)")
                     .because("clients of v3 and v4 cannot connect to it")
-                    .fix("upgrade the server to v4 (allowEIO3: true keeps the old clients), or use a client of v2"),
+                    .fix(format!(
+                        "upgrade the server to v4, or use a client of v2; what keeps the old clients:\n{}",
+                        both("allowEIO3: true", ".allow_eio3(true)")
+                    )),
             );
             return (findings, Err(Missing::Old));
         }
@@ -79,7 +89,7 @@ pub(super) async fn polling(probe: &Probe) -> (Vec<Finding>, Result<Session, Mis
             return (findings, Err(Missing::Refused));
         }
         Answer::Other(response) => {
-            let finding = nothing_there(probe, &response).await;
+            let finding = nothing_there(probe, Some(&response)).await;
             return (vec![finding], Err(Missing::Endpoint));
         }
     };
@@ -97,59 +107,97 @@ fn refused(code: i64, message: &str, response: &Response) -> Finding {
     let finding = Finding::problem("polling", format!("a handshake is refused: {message}"));
     match code {
         0 => finding
-            .because("the server's option `transports` leaves polling out")
-            .fix("transports: [\"polling\", \"websocket\"], or clients with transports: [\"websocket\"]"),
+            .because("the server's option `transports` leaves polling out, and the clients of browsers begin with it")
+            .fix(format!("clients: io(url, {{ transports: [\"websocket\"] }})\nor the server:\n{}", transports())),
         4 => finding.because("allowRequest, or a middleware, said no").fix("-H 'Authorization: …' or a cookie, if it wants credentials"),
         5 => finding
             .because("an old client was expected")
-            .fix("check the versions of server and client, and `allowEIO3`"),
-        _ => finding.because(format!("status {}, {}", response.status.as_u16(), response.text().trim())),
+            .fix(format!(
+                "check the versions of server and client, and what lets old ones in:\n{}",
+                both("allowEIO3: true", ".allow_eio3(true)")
+            )),
+        _ => finding
+            .because(format!("status {}, {}", response.status.as_u16(), response.text().trim()))
+            .fix("look into the server's log"),
     }
 }
 
-async fn nothing_there(probe: &Probe, response: &Response) -> Finding {
+/// Returns the configuration lines that enable both transports.
+fn transports() -> String {
+    both(
+        "transports: [\"polling\", \"websocket\"]",
+        ".transports([Transport::Polling, Transport::WebSocket])",
+    )
+}
+
+/// Explains that there is no endpoint; `response` is the answer, if there was one.
+pub(super) async fn nothing_there(probe: &Probe, response: Option<&Response>) -> Finding {
     let path = &probe.target.path;
-    let proxy = Proxy::from_header(response.header("server"));
-    let status = response.status.as_u16();
+    let status = response.map_or(0, |response| response.status.as_u16());
+    let answered = response.map_or("nothing at all".to_owned(), |response| {
+        response.status.to_string()
+    });
     if matches!(status, 502..=504) {
-        return Finding::problem("path", format!("the proxy cannot reach the server behind it: {}", response.status))
+        return Finding::problem("path", format!("the proxy cannot reach the server behind it: {answered}"))
             .because("the proxy itself answered")
             .fix("start the server; check address and port in the proxy (nginx: proxy_pass, upstream), and its error log");
     }
-    for other in OTHER_PATHS.iter().filter(|other| *other != path) {
-        if let Ok(Answer::Session(_) | Answer::Old | Answer::Error { .. }) =
-            probe.open_at(other).await
-        {
-            let bare = other.trim_end_matches('/');
-            return Finding::problem(
-                "path",
-                format!("nothing at {path}, but {other} is a Socket.IO endpoint"),
-            )
-            .because(format!("{path} answers {}", response.status))
+    if let Some(other) = elsewhere(probe).await {
+        let bare = other.trim_end_matches('/');
+        let what = format!("nothing at {path}, but {other} is a Socket.IO endpoint");
+        return Finding::problem("path", what)
+            .because(format!("{path} answers {answered}"))
             .fix(format!(
                 "clients: io(url, {{ path: \"{bare}\" }})\nor the server: path: \"{}\"",
                 path.trim_end_matches('/')
             ));
-        }
     }
     if matches!(status, 401 | 403) {
-        return Finding::problem("path", format!("{path} is forbidden: {}", response.status))
+        return Finding::problem("path", format!("{path} is forbidden: {answered}"))
             .because("something in front of the server wants credentials, or blocks us")
             .fix("-H 'Authorization: …', or let the proxy pass the path on without asking");
     }
-    let html = response.header("content-type").contains("html") && status == 200;
-    let what = format!("no Socket.IO endpoint at {path}");
-    let finding = Finding::problem("path", what).fix(format!(
-        "{}\nif the server has another path: --path PATH here, and `path` in the clients",
-        proxy.location(path)
+    let server = response.map_or("", |response| response.header("server"));
+    let finding = Finding::problem("path", format!("no Socket.IO endpoint at {path}"));
+    let other = "if the server has another path: --path PATH here, and `path` in the clients";
+    let Some(response) = response else {
+        return finding
+            .because("the server speaks HTTP, and keeps silent there: a Node server without pages does so where it serves nothing")
+            .fix(format!("{other}\nelse look whether the server is stuck"));
+    };
+    let finding = finding.fix(format!(
+        "{}\n{other}",
+        Proxy::from_header(server).location(path)
     ));
-    if html {
-        finding.because("a web page answers: the path falls through to the site or its index.html")
-    } else {
-        let text = response.text();
-        let start: String = text.trim().chars().take(60).collect();
-        finding.because(format!("the answer is {} {start}", response.status))
+    if response.header("content-type").contains("html") && status == 200 {
+        return finding
+            .because("a web page answers: the path falls through to the site or its index.html");
     }
+    let text = response.text();
+    let start: String = text.trim().chars().take(60).collect();
+    finding.because(format!("the answer is {answered} {start}"))
+}
+
+/// Searches for the endpoint at the usual paths.
+async fn elsewhere(probe: &Probe) -> Option<&'static str> {
+    let mut probe = probe.clone();
+    probe.patience = probe.patience.min(OTHER_PATH_TIMEOUT);
+    let mut asked = JoinSet::new();
+    for (at, path) in OTHER_PATHS.iter().enumerate() {
+        let probe = probe.clone();
+        if *path != probe.target.path {
+            asked.spawn(async move {
+                let answer = probe.open_at(path).await;
+                let found = matches!(
+                    answer,
+                    Ok(Answer::Session(_) | Answer::Old | Answer::Error { .. })
+                );
+                found.then_some((at, *path))
+            });
+        }
+    }
+    let found = asked.join_all().await.into_iter().flatten().min();
+    found.map(|(_, path)| path)
 }
 
 async fn protocol(probe: &Probe, session: &Session) -> Finding {
@@ -166,12 +214,12 @@ async fn protocol(probe: &Probe, session: &Session) -> Finding {
     let old = if old {
         "and 3 (clients v1 and v2)"
     } else {
-        "only: clients v1 and v2 are refused (allowEIO3)"
+        "only: clients v1 and v2 are refused (allowEIO3, allow_eio3)"
     };
     Finding::ok("protocol", format!("Engine.IO 4 {old}; {numbers}"))
 }
 
-/// Two handshakes must not be the same.
+/// Checks that two handshakes differ: equal ones come from a cache.
 async fn cached(probe: &Probe, session: &Session) -> Finding {
     match probe.open().await {
         Ok(Answer::Session(other)) if other.opened.sid == session.opened.sid => {
@@ -189,7 +237,7 @@ async fn cached(probe: &Probe, session: &Session) -> Finding {
 }
 
 async fn polling_works(probe: &Probe, session: &Session) -> Finding {
-    // A packet that means nothing: only the transport is wanted.
+    // A packet without meaning: only the transport is tested.
     match probe.post(&session.opened.sid, &session.cookies, "6").await {
         Ok(response) if response.status == 200 => Finding::ok(
             "polling",
@@ -226,7 +274,7 @@ fn websocket_failed(probe: &Probe, error: NoWebSocket, server: &str) -> Finding 
         NoWebSocket::Status { status: 400, body } if body.contains("Transport unknown") || body.contains("\"code\":0") => {
             Finding::problem("websocket", "the server refuses WebSocket")
                 .because("its option `transports` leaves websocket out")
-                .fix("transports: [\"polling\", \"websocket\"]")
+                .fix(transports())
         }
         NoWebSocket::Status { status: 400, body } if body.contains("Session ID unknown") => {
             Finding::problem("websocket", "the session is unknown to the server that got the upgrade")
@@ -245,14 +293,16 @@ fn websocket_failed(probe: &Probe, error: NoWebSocket, server: &str) -> Finding 
                 _ => finding.because(start).fix(fix),
             }
         }
-        NoWebSocket::Dial(error) => Finding::problem("websocket", "no connection").because(error.to_string()),
+        NoWebSocket::Dial(error) => Finding::problem("websocket", "no connection")
+            .because(error.to_string())
+            .fix("other requests were answered: look whether connections are limited, or the server ended meanwhile"),
         NoWebSocket::Other(why) => {
             Finding::problem("websocket", "no WebSocket connection").because(why).fix(fix)
         }
     }
 }
 
-/// WebSocket when there is no polling.
+/// Checks WebSocket when there is no polling.
 pub(super) async fn websocket_alone(probe: &Probe, missing: Missing) -> Finding {
     match probe.websocket(None, None, false).await {
         Ok(mut socket) => match probe.text(&mut socket).await {
@@ -260,15 +310,17 @@ pub(super) async fn websocket_alone(probe: &Probe, missing: Missing) -> Finding 
                 Missing::Old => Finding::ok("websocket", "works"),
                 _ => Finding::ok("websocket", "works, without polling"),
             },
-            _ => Finding::problem("websocket", "the WebSocket opens, but no session does"),
+            _ => Finding::problem("websocket", "the WebSocket opens, but no session does")
+                .because("the server did not send the first packet of a session")
+                .fix("check that it is a Socket.IO server of v3 or v4, and look into its log"),
         },
-        // One cause is enough.
+        // One cause is reported once.
         Err(_) if missing == Missing::Endpoint => Finding::skipped("websocket", missing.needed()),
         Err(error) => websocket_failed(probe, error, ""),
     }
 }
 
-/// WebSocket from the start, and as upgrade of a session. `broken` tells that there is no affinity.
+/// Checks WebSocket from the start, and as upgrade of a session. `broken` means that there is no affinity.
 pub(super) async fn websocket_and_upgrade(probe: &Probe, broken: bool) -> (Finding, Finding) {
     let server = match probe.open().await {
         Ok(Answer::Session(session)) => session.response.header("server").to_owned(),
@@ -307,7 +359,7 @@ async fn upgrade(probe: &Probe, broken: bool, server: &str) -> Finding {
     {
         return Finding::note(
             "upgrade",
-            "the server offers no upgrade (allowUpgrades, transports)",
+            "the server offers no upgrade (allowUpgrades, allow_upgrades; transports)",
         );
     }
     let mut socket = match probe.websocket(Some(&session), None, false).await {

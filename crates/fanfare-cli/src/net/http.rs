@@ -1,4 +1,4 @@
-//! HTTP/1.1 requests, one at a time, over connections that the caller decides on.
+//! HTTP/1.1 requests, one at a time, over connections that the caller controls.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ use tokio::time::timeout;
 use super::{DialError, Dialer};
 use crate::target::Target;
 
-/// The longest answer that is read, in bytes.
-const MAX_BODY: usize = 64 << 20;
+/// Maximum length of a response body, in bytes.
+const MAX_BODY_BYTES: usize = 64 << 20;
 
-/// An answer.
+/// Response to a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
@@ -26,12 +26,12 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// The body as text.
+    /// Returns the body as text.
     pub(crate) fn text(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// A header's value as text; empty if there is none.
+    /// Returns a header's value as text; empty if there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -39,7 +39,7 @@ impl Response {
             .unwrap_or_default()
     }
 
-    /// The cookies that it set, as a browser would send them back; empty if there are none.
+    /// Returns the cookies that the response set, as a browser would send them back; empty if there are none.
     pub(crate) fn cookies(&self) -> String {
         let cookies: Vec<&str> = self
             .headers
@@ -51,14 +51,14 @@ impl Response {
     }
 }
 
-/// Why there is no answer.
+/// Reason for which there is no response.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// No connection.
+    /// The connection failed to open.
     Dial(DialError),
-    /// The connection ended, or what came is not HTTP.
+    /// The connection ended, or the answer is not HTTP.
     Exchange(String),
-    /// Nothing came in time.
+    /// Nothing arrived in time.
     Timeout(Duration),
 }
 
@@ -72,30 +72,30 @@ impl std::fmt::Display for Error {
     }
 }
 
-/// A connection that carries one request after the other.
+/// Connection that carries one request after the other.
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
 }
 
 impl Connection {
-    /// Opens one.
+    /// Opens a connection.
     pub(crate) async fn open(dialer: &Dialer) -> Result<Self, Error> {
         let stream = dialer.dial().await.map_err(Error::Dial)?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Error::Exchange(describe(&error)))?;
-        // It ends with the sender.
+        // The driver ends when the sender is dropped.
         tokio::spawn(driver);
         Ok(Self { sender })
     }
 
-    /// Whether it is still open, as far as can be known.
+    /// Returns whether the connection still seems to be open.
     pub(crate) async fn is_usable(&mut self) -> bool {
         self.sender.ready().await.is_ok()
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole response.
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response, Error> {
         let started = Instant::now();
         let exchange = |error: &dyn std::error::Error| Error::Exchange(describe(error));
@@ -109,7 +109,7 @@ impl Connection {
             .await
             .map_err(|error| exchange(&error))?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_BODY)
+        let body = Limited::new(body, MAX_BODY_BYTES)
             .collect()
             .await
             .map_err(|error| exchange(&*error))?;
@@ -132,7 +132,7 @@ fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Makes a request to the engine with this query.
+/// Builds a request to the engine with this query.
 pub(crate) fn request(
     target: &Target,
     method: Method,
@@ -142,7 +142,7 @@ pub(crate) fn request(
     request_path(target, method, &target.request(query), body)
 }
 
-/// Makes a request of long-polling, whose body is text, with what [`Response::cookies`] gave.
+/// Builds a long-polling request, whose body is text, with the cookies of [`Response::cookies`].
 pub(crate) fn polling_request(
     target: &Target,
     method: Method,
@@ -160,7 +160,7 @@ pub(crate) fn polling_request(
     request
 }
 
-/// Makes a request to any path.
+/// Builds a request to any path.
 pub(crate) fn request_path(
     target: &Target,
     method: Method,
@@ -177,14 +177,14 @@ pub(crate) fn request_path(
     request
 }
 
-/// Adds what [`Response::cookies`] gave.
+/// Adds the cookies of [`Response::cookies`].
 pub(crate) fn add_cookies(headers: &mut HeaderMap, cookies: &str) {
     if let (false, Ok(value)) = (cookies.is_empty(), HeaderValue::from_str(cookies)) {
         headers.append(COOKIE, value);
     }
 }
 
-/// Sends a request over a connection of its own.
+/// Sends a request over a new connection.
 pub(crate) async fn once(
     dialer: &Dialer,
     request: Request<Full<Bytes>>,

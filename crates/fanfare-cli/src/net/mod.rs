@@ -1,4 +1,4 @@
-//! Connections for the doctor and the load generator, which look at each step of one.
+//! Connections of the doctor and the load generator, which need access to each step.
 
 pub(crate) mod http;
 mod tls;
@@ -14,14 +14,27 @@ pub(crate) use tls::{CertificateProblem, Tls};
 
 use crate::target::Target;
 
-/// A byte stream.
+/// Suggests a fix for a failure to connect whose text is `why`, instead of the general one, where the cause is known.
+pub(crate) fn fix(why: &str, origin: &str) -> String {
+    if why.contains("the server's certificate is not for") {
+        return "connect with a name that the certificate has; -k accepts any certificate, for tests"
+            .to_owned();
+    }
+    if why.contains("the server's certificate") {
+        return "--ca FILE trusts the certificate in a PEM file, also a self-signed one; -k accepts any, for tests"
+            .to_owned();
+    }
+    format!("`fanfare doctor {origin}` finds out what is wrong")
+}
+
+/// Byte stream.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
-/// A TCP or TLS stream.
+/// TCP or TLS stream.
 pub(crate) type Stream = Box<dyn Io>;
 
-/// Opens connections to one server.
+/// Opener of connections to one server.
 #[derive(Clone)]
 pub(crate) struct Dialer {
     host: String,
@@ -31,7 +44,7 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// For the target; `tls` is used if its URL says so.
+    /// Creates a dialer for the target; `tls` is used if its URL says so.
     pub(crate) fn new(target: &Target, tls: &Tls, timeout: Duration) -> Self {
         Self {
             host: target.host.clone(),
@@ -41,7 +54,15 @@ impl Dialer {
         }
     }
 
-    /// A TCP connection.
+    /// Returns a dialer for the same address, with TLS or without.
+    pub(crate) fn with_tls(&self, tls: Option<&Tls>) -> Self {
+        Self {
+            tls: tls.cloned(),
+            ..self.clone()
+        }
+    }
+
+    /// Opens a TCP connection.
     pub(crate) async fn tcp(&self) -> Result<TcpStream, DialError> {
         let connect = async {
             let mut last = None;
@@ -67,7 +88,7 @@ impl Dialer {
             .map_err(|_| DialError::Timeout(self.timeout))?
     }
 
-    /// A connection, with TLS if the URL asks for it.
+    /// Opens a connection, with TLS if the URL asks for it.
     pub(crate) async fn dial(&self) -> Result<Stream, DialError> {
         let tcp = self.tcp().await?;
         match &self.tls {
@@ -81,16 +102,16 @@ impl Dialer {
     }
 }
 
-/// Why there is no connection.
+/// Reason for which there is no connection.
 #[derive(Debug)]
 pub(crate) enum DialError {
     /// The name cannot be resolved.
     Name(String, io::Error),
-    /// TCP.
+    /// TCP failed.
     Tcp(io::Error),
-    /// TLS.
+    /// The TLS handshake failed.
     Tls(io::Error),
-    /// It took too long.
+    /// Connecting took too long.
     Timeout(Duration),
 }
 
@@ -112,7 +133,7 @@ impl std::fmt::Display for DialError {
                 )
             }
             Self::Tcp(error) => write!(f, "no TCP connection: {error}"),
-            Self::Tls(error) => write!(f, "no TLS connection: {error}"),
+            Self::Tls(error) => write!(f, "{error}"),
             Self::Timeout(after) => write!(f, "no answer within {after:?}"),
         }
     }

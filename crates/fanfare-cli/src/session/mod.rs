@@ -1,25 +1,27 @@
-//! A session with any Socket.IO server: with `fanfare-client`, and with the old protocol where a server speaks only that.
+//! Session with any Socket.IO server: by `fanfare-client`, or by the old protocol if the server speaks only that.
 
 mod legacy;
+mod limit;
 mod modern;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use clap::Args;
-use fanfare_client::AckSender;
+use clap::{Args, ValueEnum};
+use fanfare_client::ack::AckSender;
 use fanfare_protocol::socket::{AllArgs, Spread};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::exit::{Code, Failure};
+use crate::net;
 use crate::target::{Server, Target, TransportChoice};
-use crate::values::Datum;
+use crate::values::ArgValue;
 
-/// Notes that wait for a slow reader; the connection is read more slowly then.
-const NOTES: usize = 1024;
+/// Maximum number of events queued for a slow reader; beyond it the connection is read more slowly.
+const MAX_QUEUED_EVENTS: usize = 1024;
 
 /// Options of sessions.
 #[derive(Clone, Debug, Args)]
@@ -27,59 +29,76 @@ pub(crate) struct SessionOptions {
     #[command(flatten)]
     pub(crate) server: Server,
 
-    /// How to connect.
+    /// Transport to connect with.
     #[arg(long, value_enum, default_value_t = TransportChoice::Auto, help_heading = "Connection")]
     pub(crate) transport: TransportChoice,
 
-    /// The Engine.IO protocol: 4 (Socket.IO v3 and v4), 3 (Socket.IO v1 and v2), or found out.
+    /// Version of the Engine.IO protocol: 4 (Socket.IO v3 and v4), 3 (Socket.IO v1 and v2), or detected.
     #[arg(long, value_name = "3|4|auto", default_value = "auto", value_parser = ["3", "4", "auto"], help_heading = "Connection")]
     pub(crate) eio: String,
 
-    /// How long connecting may take.
+    /// Encoding of packets: `msgpack` if the server has the parser `socket.io-msgpack-parser`.
+    #[arg(long, value_enum, default_value_t = ParserChoice::Json, help_heading = "Connection")]
+    pub(crate) parser: ParserChoice,
+
+    /// Timeout of connecting.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = crate::values::duration, help_heading = "Connection")]
     pub(crate) connect_timeout: Duration,
 }
 
-/// What happens.
+/// Encoding of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ParserChoice {
+    /// The default of Socket.IO.
+    Json,
+    /// MessagePack.
+    Msgpack,
+}
+
+/// Event of a session.
 #[derive(Debug)]
-pub(crate) enum Note {
+pub(crate) enum SessionEvent {
+    /// The connection is open; the namespace is not joined yet.
+    Opened,
+    /// The connection ended before the namespace was joined.
+    Closed(String),
     /// The namespace was joined.
     Connected {
         id: String,
         recovered: bool,
         transport: String,
     },
-    /// The server refused.
+    /// The server rejected the connection to the namespace.
     Refused {
         message: String,
-        data: Option<Datum>,
+        data: Option<ArgValue>,
     },
     /// An attempt to connect failed; another may follow.
     Failed(String),
     /// The connection ended.
     Disconnected { reason: String, reconnects: bool },
-    /// An attempt was scheduled.
+    /// The next attempt was scheduled.
     Retry { attempt: u32, delay: Duration },
     /// The transport was upgraded.
     Upgraded(String),
-    /// The server speaks only the old protocol; the session goes on with that.
+    /// The server speaks only the old protocol, with which the session continues.
     Legacy,
-    /// An event.
+    /// The server emitted an event.
     Event(Incoming),
-    /// So many events were lost because they were not read fast enough.
+    /// This number of events was lost because they were not read fast enough.
     Lagged(u64),
 }
 
-/// An event of the server.
+/// Event from the server.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(crate) name: String,
-    pub(crate) args: Vec<Datum>,
-    /// To acknowledge it, if the server asks for that.
+    pub(crate) args: Vec<ArgValue>,
+    /// Sender of the acknowledgement, if the server asks for one.
     pub(crate) reply: Option<Reply>,
 }
 
-/// Acknowledges an event.
+/// Sender of an event's acknowledgement.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     Modern(AckSender),
@@ -88,7 +107,7 @@ pub(crate) enum Reply {
 
 impl Reply {
     /// Sends the acknowledgement.
-    pub(crate) fn send(self, args: Vec<Datum>) -> Result<(), Failure> {
+    pub(crate) fn send(self, args: Vec<ArgValue>) -> Result<(), Failure> {
         match self {
             Self::Modern(sender) => sender.send(Spread(AllArgs(args))).map_err(emit_failure),
             Self::Legacy(to) => to.send(args),
@@ -96,7 +115,7 @@ impl Reply {
     }
 }
 
-/// Why there was no acknowledgement.
+/// Reason for which there was no acknowledgement.
 #[derive(Debug)]
 pub(crate) enum AskError {
     Timeout,
@@ -109,31 +128,45 @@ enum Backend {
     Legacy(legacy::Legacy),
 }
 
-/// Emits. Cheap to clone.
+/// Emitter of events. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
     backend: Arc<Mutex<Backend>>,
     namespace: String,
+    /// Approximate length of the longest message emitted, in bytes.
+    longest: Arc<AtomicUsize>,
 }
 
-/// A session.
+/// Session with a server.
 pub(crate) struct Session {
     handle: Handle,
-    notes: mpsc::Receiver<Note>,
+    notes: mpsc::Receiver<SessionEvent>,
     target: Target,
     options: SessionOptions,
     may_be_old: Arc<AtomicBool>,
-    /// A note that says no good, and the look at whether that is because the server is old.
-    doubt: Option<(Note, Look)>,
+    /// Whether the connection is open and the namespace is not joined yet.
+    opened: bool,
+    /// Failure event held back, and the probe for its cause.
+    legacy_probe: Option<(SessionEvent, LegacyProbe)>,
 }
 
-type Look = Pin<Box<dyn Future<Output = bool> + Send>>;
+/// Probe for the cause of a failure.
+type LegacyProbe = Pin<Box<dyn Future<Output = Found> + Send>>;
+
+/// Result of a probe.
+enum Found {
+    /// The server speaks the old protocol.
+    Old,
+    /// The disconnection has this reason.
+    Reason(String),
+    Nothing,
+}
 
 impl Session {
-    /// Begins to connect. Without `reconnect`, the first failure is the last.
+    /// Starts connecting. Without `reconnect`, the first failure ends the session.
     pub(crate) fn open(options: &SessionOptions, reconnect: bool) -> Result<Self, Failure> {
         let target = options.server.target()?;
-        let (sender, notes) = mpsc::channel(NOTES);
+        let (sender, notes) = mpsc::channel(MAX_QUEUED_EVENTS);
         let may_be_old = Arc::new(AtomicBool::new(options.eio == "auto"));
         if may_be_old.load(Relaxed) {
             let look = legacy::look(
@@ -152,6 +185,7 @@ impl Session {
         let handle = Handle {
             backend: Arc::new(Mutex::new(backend)),
             namespace: target.namespace.clone(),
+            longest: Arc::default(),
         };
         Ok(Self {
             handle,
@@ -159,59 +193,91 @@ impl Session {
             target,
             options: options.clone(),
             may_be_old,
-            doubt: None,
+            opened: false,
+            legacy_probe: None,
         })
     }
 
-    /// The target.
+    /// Returns the target.
     pub(crate) fn target(&self) -> &Target {
         &self.target
     }
 
-    /// To emit while notes are awaited.
+    /// Returns a handle that emits while events are awaited.
     pub(crate) fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// What happens next; `None` when it is over. Cancellation-safe.
-    pub(crate) async fn next(&mut self) -> Option<Note> {
+    /// Returns the next event; `None` at the end of the session. Cancellation-safe.
+    pub(crate) async fn next(&mut self) -> Option<SessionEvent> {
         loop {
-            if let Some((_, look)) = &mut self.doubt {
-                let old = look.await;
-                let (note, _) = self.doubt.take()?;
-                return Some(if old && self.fall_back() {
-                    Note::Legacy
-                } else {
-                    note
+            if let Some((_, look)) = &mut self.legacy_probe {
+                let found = look.await;
+                let (note, _) = self.legacy_probe.take()?;
+                return Some(match (found, note) {
+                    (Found::Old, note) => match self.fall_back() {
+                        true => SessionEvent::Legacy,
+                        false => note,
+                    },
+                    (Found::Reason(reason), SessionEvent::Disconnected { reconnects, .. }) => {
+                        SessionEvent::Disconnected { reason, reconnects }
+                    }
+                    (_, note) => note,
                 });
             }
             let note = self.notes.recv().await?;
             let unknown = self.may_be_old.load(Relaxed);
             match &note {
-                Note::Connected { .. } => self.may_be_old.store(false, Relaxed),
-                // The client's own words, for want of the id that newer servers send.
-                Note::Failed(why) if unknown && why.contains("v2.x") && self.fall_back() => {
-                    return Some(Note::Legacy);
+                SessionEvent::Opened => {
+                    self.opened = true;
+                    continue;
                 }
-                Note::Legacy => {
+                SessionEvent::Connected { .. } => {
+                    self.opened = false;
+                    self.may_be_old.store(false, Relaxed);
+                }
+                // Matches the client's own text, because old servers send no id of the error.
+                SessionEvent::Failed(why)
+                    if unknown && why.contains("v2.x") && self.fall_back() =>
+                {
+                    return Some(SessionEvent::Legacy);
+                }
+                SessionEvent::Legacy => {
                     if unknown && self.fall_back() {
                         return Some(note);
                     }
                     continue;
                 }
-                // What a payload of the old protocol looks like to the new one, perhaps after a WebSocket that was
-                // refused; and such servers know nothing of `auth`.
-                Note::Failed(why)
+                // The new protocol sees a payload of the old one like this, perhaps after a rejected WebSocket; and
+                // such servers do not know `auth`.
+                SessionEvent::Failed(why)
                     if unknown
-                        && (why.starts_with("parse error")
+                        && (self.opened
+                            || why.starts_with("parse error")
                             || why.contains("Transport unknown")) =>
                 {
-                    self.doubt(note);
+                    self.probe_legacy(note);
                     continue;
                 }
-                Note::Refused { .. } if unknown => {
-                    self.doubt(note);
+                SessionEvent::Closed(_) => {
+                    self.opened = false;
+                    if unknown {
+                        self.probe_legacy(note);
+                        continue;
+                    }
+                }
+                SessionEvent::Refused { .. } if unknown => {
+                    self.probe_legacy(note);
                     continue;
+                }
+                SessionEvent::Disconnected { reason, .. } => {
+                    let longest = self.handle.longest.swap(0, Relaxed);
+                    if limit::may_be_the_cause(reason, longest) {
+                        let (target, options) = (self.target.clone(), self.options.clone());
+                        let look = limit::reason(target, options, reason.clone(), longest);
+                        self.legacy_probe = Some((note, Box::pin(look)));
+                        continue;
+                    }
                 }
                 _ => {}
             }
@@ -219,14 +285,21 @@ impl Session {
         }
     }
 
-    fn doubt(&mut self, note: Note) {
+    fn probe_legacy(&mut self, note: SessionEvent) {
         let look = legacy::is_old(self.target.clone(), self.options.clone());
-        self.doubt = Some((note, Box::pin(look)));
+        let look = async {
+            if look.await {
+                Found::Old
+            } else {
+                Found::Nothing
+            }
+        };
+        self.legacy_probe = Some((note, Box::pin(look)));
     }
 
-    /// Goes on with the old protocol; `false` if that has been done already.
+    /// Continues with the old protocol; returns `false` if the session already did.
     fn fall_back(&mut self) -> bool {
-        let (sender, notes) = mpsc::channel(NOTES);
+        let (sender, notes) = mpsc::channel(MAX_QUEUED_EVENTS);
         if !self.may_be_old.swap(false, Relaxed) {
             return false;
         }
@@ -239,16 +312,20 @@ impl Session {
     }
 
     /// Waits for the connection; the first failure ends it.
-    pub(crate) async fn connected(&mut self) -> Result<Note, Failure> {
-        let (origin, patience) = (self.target.origin(), self.options.connect_timeout);
+    pub(crate) async fn connected(&mut self) -> Result<SessionEvent, Failure> {
+        let patience = self.options.connect_timeout;
         let wait = async {
             while let Some(note) = self.next().await {
                 match note {
-                    Note::Connected { .. } => return Ok(note),
-                    Note::Refused { message, data } => {
+                    SessionEvent::Connected { .. } => return Ok(note),
+                    SessionEvent::Refused { message, data } => {
                         return Err(self.refused(&message, data.as_ref()));
                     }
-                    Note::Failed(why) => return Err(self.unreachable(&why)),
+                    SessionEvent::Closed(why) => return Err(self.not_joined(Code::Lost, &why)),
+                    SessionEvent::Failed(why) if self.opened => {
+                        return Err(self.not_joined(Code::Lost, &why));
+                    }
+                    SessionEvent::Failed(why) => return Err(self.unreachable(&why)),
                     _ => {}
                 }
             }
@@ -256,11 +333,28 @@ impl Session {
         };
         match tokio::time::timeout(patience, wait).await {
             Ok(result) => result,
-            Err(_) => Err(
-                Failure::new(Code::Unreachable, format!("cannot connect to {origin}"))
-                    .because(format!("no answer within {patience:?}"))
-                    .fix(format!("fanfare doctor {origin}")),
-            ),
+            Err(_) if self.opened => {
+                Err(self.not_joined(Code::Timeout, &format!("no answer within {patience:?}")))
+            }
+            Err(_) => Err(self.unreachable(&format!("no answer within {patience:?}"))),
+        }
+    }
+
+    /// Returns the failure for a server that answers without joining the namespace.
+    fn not_joined(&self, code: Code, why: &str) -> Failure {
+        let namespace = &self.target.namespace;
+        let what = format!(
+            "{} is connected to, but the namespace {namespace} did not answer",
+            self.target.origin()
+        );
+        let failure = Failure::new(code, what);
+        match code {
+            Code::Timeout => failure
+                .because(format!("{why}: a middleware of the namespace waits, or never calls next()"))
+                .fix("look into the server's log, or wait longer, with --connect-timeout 60s"),
+            _ => failure
+                .because(format!("{why}: the server does not understand the packet that joins it, or ends by itself"))
+                .fix("--parser msgpack if the server has that parser; else look into its log"),
         }
     }
 
@@ -271,11 +365,11 @@ impl Session {
             format!("cannot connect to {origin}{}", self.target.path),
         )
         .because(why)
-        .fix(format!("`fanfare doctor {origin}` finds out what is wrong"))
+        .fix(net::fix(why, &origin))
     }
 
-    /// The failure for a refusal.
-    pub(crate) fn refused(&self, message: &str, data: Option<&Datum>) -> Failure {
+    /// Returns the failure for a rejection.
+    pub(crate) fn refused(&self, message: &str, data: Option<&ArgValue>) -> Failure {
         let data = data
             .map(|data| format!(" ({})", data.to_json()))
             .unwrap_or_default();
@@ -306,18 +400,32 @@ impl Handle {
         self.backend.lock().clone()
     }
 
-    /// Emits an event; `volatile` ones are dropped while not connected.
+    fn weigh(&self, args: &[ArgValue]) {
+        let weight = args.iter().map(ArgValue::weight).sum();
+        self.longest.fetch_max(weight, Relaxed);
+    }
+
+    /// Returns the number of emitted events that have not been sent.
+    pub(crate) fn waiting(&self) -> usize {
+        match self.backend() {
+            Backend::Modern(socket) => socket.buffered().0,
+            Backend::Legacy(legacy) => legacy.status().waiting,
+        }
+    }
+
+    /// Emits an event; a `volatile` one is dropped while not connected.
     pub(crate) fn emit(
         &self,
         event: &str,
-        args: Vec<Datum>,
+        args: Vec<ArgValue>,
         volatile: bool,
     ) -> Result<(), Failure> {
+        self.weigh(&args);
         match self.backend() {
             Backend::Modern(socket) => {
                 let args = Spread(AllArgs(args));
                 let result = if volatile {
-                    socket.emit_volatile(event, args).map(drop)
+                    socket.volatile().emit(event, args)
                 } else {
                     socket.emit(event, args)
                 };
@@ -328,8 +436,10 @@ impl Handle {
         }
     }
 
-    /// Emits an event, and waits for room where [`emit`](Self::emit) fails: a pipe may be faster than the network.
-    pub(crate) async fn push(&self, event: &str, args: Vec<Datum>) -> Result<(), Failure> {
+    /// Emits an event, and waits while the queue is full, where [`emit`](Self::emit) fails: a pipe may be faster than
+    /// the network.
+    pub(crate) async fn push(&self, event: &str, args: Vec<ArgValue>) -> Result<(), Failure> {
+        self.weigh(&args);
         match self.backend() {
             Backend::Modern(socket) => loop {
                 match socket.emit(event, Spread(AllArgs(args.clone()))) {
@@ -343,13 +453,13 @@ impl Handle {
         }
     }
 
-    /// Waits until all that was emitted has left.
+    /// Waits until all emitted events have been sent.
     pub(crate) async fn flushed(&self) {
         match self.backend() {
             Backend::Modern(socket) => {
                 socket.flushed(Duration::MAX).await;
             }
-            // Disconnecting comes behind all that was emitted.
+            // Disconnecting happens after all queued events.
             Backend::Legacy(_) => {}
         }
     }
@@ -358,14 +468,15 @@ impl Handle {
     pub(crate) async fn ask(
         &self,
         event: &str,
-        args: Vec<Datum>,
+        args: Vec<ArgValue>,
         patience: Duration,
-    ) -> Result<Vec<Datum>, AskError> {
+    ) -> Result<Vec<ArgValue>, AskError> {
+        self.weigh(&args);
         match self.backend() {
             Backend::Modern(socket) => {
                 let request = socket
-                    .emit_with_ack::<AllArgs<Datum>>(event, Spread(AllArgs(args)))
-                    .timeout(patience);
+                    .timeout(patience)
+                    .emit_with_ack::<AllArgs<ArgValue>>(event, Spread(AllArgs(args)));
                 match request.await {
                     Ok(AllArgs(answer)) => Ok(answer),
                     Err(fanfare_client::AckError::Timeout) => Err(AskError::Timeout),
@@ -405,7 +516,7 @@ impl Handle {
         }
     }
 
-    /// What `info` shows.
+    /// Returns the lines of `info`.
     pub(crate) fn info(&self) -> Vec<(&'static str, String)> {
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let (id, transport, protocol, waiting, acks) = match self.backend() {

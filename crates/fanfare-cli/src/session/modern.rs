@@ -1,22 +1,22 @@
 //! Engine.IO 4, with `fanfare-client`.
 
-use fanfare_client::{
-    ConnectError, ManagerEvent, Socket, SocketEvent, Tls, Transport, TransportError,
-};
+use fanfare_client::event::{ManagerEvent, ManagerEvents, SocketEvent, TransportError};
+use fanfare_client::options::{Parser, Tls};
+use fanfare_client::{ConnectError, Socket, Transport};
 use fanfare_protocol::socket::AllArgs;
 use tokio::sync::mpsc::Sender;
 
-use super::{Incoming, Note, Reply, SessionOptions};
+use super::{Incoming, ParserChoice, Reply, SessionEvent, SessionOptions};
 use crate::exit::Failure;
 use crate::target::{Target, TransportChoice};
-use crate::values::Datum;
+use crate::values::ArgValue;
 
-/// Starts connecting; what happens goes to `notes`.
+/// Starts connecting; the events of the session go to `notes`.
 pub(super) fn start(
     target: &Target,
     options: &SessionOptions,
     reconnect: bool,
-    notes: Sender<Note>,
+    notes: Sender<SessionEvent>,
 ) -> Result<Socket, Failure> {
     let mut url = format!("{}/", target.origin());
     if !target.query.is_empty() {
@@ -32,6 +32,10 @@ pub(super) fn start(
         .namespace(&target.namespace)
         .path(&target.path)
         .transports(transports)
+        .parser(match options.parser {
+            ParserChoice::Json => Parser::Json,
+            ParserChoice::Msgpack => Parser::Msgpack,
+        })
         .upgrade(options.transport != TransportChoice::Polling)
         .connect_timeout(options.connect_timeout)
         .reconnection(reconnect);
@@ -60,22 +64,50 @@ pub(super) fn start(
     Ok(socket)
 }
 
-/// Turns the events of the socket and of its connection into notes.
-fn pump(socket: &Socket, notes: Sender<Note>) {
+/// Forwards events of the socket and of its connection as session events.
+fn pump(socket: &Socket, notes: Sender<SessionEvent>) {
     let mut events = socket.events();
     let manager = socket.manager().clone();
     let mut below = manager.events();
     tokio::spawn(async move {
+        // Whether the namespace is joined, and whether there is a connection on which it is not joined yet.
+        let (mut joined, mut opened) = (false, false);
+        let mut held = None;
         loop {
             let note = tokio::select! {
                 biased;
                 event = events.next() => match event {
-                    Some(event) => note(event, manager.transport()),
+                    Some(event) => {
+                        match &event {
+                            SocketEvent::Connect { .. } => (joined, opened) = (true, false),
+                            SocketEvent::Disconnect { .. } => (joined, opened) = (false, false),
+                            // Both streams can have events, and this one is polled first: the connection may have
+                            // opened before the error.
+                            SocketEvent::ConnectError(_) if !joined && !opened && held.is_none() => {
+                                held = waiting(&mut below).await;
+                                opened = matches!(held, Some(ManagerEvent::Open { .. }));
+                                if opened && notes.send(SessionEvent::Opened).await.is_err() {
+                                    break;
+                                }
+                                held = held.filter(|_| !opened);
+                            }
+                            _ => {}
+                        }
+                        note(event, manager.transport())
+                    }
                     None => break,
                 },
-                Some(event) = below.next() => match event {
-                    ManagerEvent::Upgrade { transport } => Some(Note::Upgraded(transport.to_string())),
-                    ManagerEvent::ReconnectScheduled { attempt, delay } => Some(Note::Retry { attempt, delay }),
+                Some(event) = next(&mut held, &mut below) => match event {
+                    ManagerEvent::Open { .. } if !joined => {
+                        opened = true;
+                        Some(SessionEvent::Opened)
+                    }
+                    ManagerEvent::Upgrade { transport } => Some(SessionEvent::Upgraded(transport.to_string())),
+                    ManagerEvent::ReconnectScheduled { attempt, delay } => Some(SessionEvent::Retry { attempt, delay }),
+                    // Once the namespace is joined, the socket reports this itself.
+                    ManagerEvent::Close { reason, .. } if std::mem::take(&mut opened) => {
+                        Some(SessionEvent::Closed(reason.to_string()))
+                    }
                     _ => None,
                 },
             };
@@ -88,14 +120,31 @@ fn pump(socket: &Socket, notes: Sender<Note>) {
     });
 }
 
-/// Says in plain words what the browser's client calls `xhr poll error` and the like.
+/// Returns the event that was held back, or the next one.
+async fn next(held: &mut Option<ManagerEvent>, events: &mut ManagerEvents) -> Option<ManagerEvent> {
+    match held.take() {
+        Some(event) => Some(event),
+        None => events.next().await,
+    }
+}
+
+/// Returns the next event if it has happened already.
+async fn waiting(events: &mut ManagerEvents) -> Option<ManagerEvent> {
+    tokio::select! {
+        biased;
+        event = events.next() => event,
+        () = std::future::ready(()) => None,
+    }
+}
+
+/// Explains the JavaScript client's terms, such as `xhr poll error`.
 fn explain(error: &TransportError) -> String {
     let more = error.description.as_deref().unwrap_or_default().trim();
     if more.contains("Connection refused") {
         return "connection refused: nothing listens there, or a firewall says no".to_owned();
     }
-    if more.contains("InvalidContentType") {
-        return "what answers does not speak TLS: is it http:// instead of https://?".to_owned();
+    if more.contains("does not speak TLS") {
+        return format!("{more}: is it http:// instead of https://?");
     }
     if more.contains("connection closed before message completed") {
         return "the server closed the connection in the handshake: is this the path of its endpoint?"
@@ -126,38 +175,42 @@ fn explain(error: &TransportError) -> String {
     }
 }
 
-fn note(event: SocketEvent, transport: Option<Transport>) -> Option<Note> {
+fn note(event: SocketEvent, transport: Option<Transport>) -> Option<SessionEvent> {
     Some(match event {
-        SocketEvent::Connect { id, recovered } => Note::Connected {
+        SocketEvent::Connect { id, recovered } => SessionEvent::Connected {
             id: id.to_string(),
             recovered,
             transport: transport.map_or("-".to_owned(), |transport| transport.to_string()),
         },
-        SocketEvent::ConnectError(ConnectError::Refused { message, data }) => Note::Refused {
-            message,
-            data: data.and_then(|data| serde_json::from_str(&data).ok()),
-        },
-        SocketEvent::ConnectError(ConnectError::Transport(error)) => Note::Failed(explain(&error)),
-        SocketEvent::ConnectError(error) => Note::Failed(error.to_string()),
-        SocketEvent::Disconnect { reason, .. } => Note::Disconnected {
+        SocketEvent::ConnectError(ConnectError::Refused { message, data }) => {
+            SessionEvent::Refused {
+                message,
+                data: data.and_then(|data| serde_json::from_str(&data).ok()),
+            }
+        }
+        SocketEvent::ConnectError(ConnectError::Transport(error)) => {
+            SessionEvent::Failed(explain(&error))
+        }
+        SocketEvent::ConnectError(error) => SessionEvent::Failed(error.to_string()),
+        SocketEvent::Disconnect { reason, .. } => SessionEvent::Disconnected {
             reason: reason.to_string(),
             reconnects: reason.reconnects(),
         },
         SocketEvent::Event(event) => {
-            let args = match event.data::<AllArgs<Datum>>() {
+            let args = match event.data::<AllArgs<ArgValue>>() {
                 Ok(AllArgs(args)) => args,
-                Err(error) => vec![Datum::Plain(
+                Err(error) => vec![ArgValue::Plain(
                     format!("unreadable arguments: {error}").into(),
                 )],
             };
             let reply = event.wants_ack().then(|| Reply::Modern(event.ack()));
-            Note::Event(Incoming {
+            SessionEvent::Event(Incoming {
                 name: event.name().to_owned(),
                 args,
                 reply,
             })
         }
-        SocketEvent::Lagged(lost) => Note::Lagged(lost),
+        SocketEvent::Lagged(lost) => SessionEvent::Lagged(lost),
         _ => return None,
     })
 }

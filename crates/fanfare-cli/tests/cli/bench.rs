@@ -169,7 +169,7 @@ fn the_warmup_is_shown_as_it_is_and_not_counted() {
         row["operations_per_second"].as_f64() > Some(50.0) && row["p50_us"].as_u64() > Some(0)
     });
     assert!(busy.count() >= 2, "{report:#}");
-    // Those of the warmup would be 300 more; a second's worth may be made up for what a busy machine has missed.
+    // The warm-up would add 300; up to a second's worth may catch up for time that a busy machine has missed.
     let most = 200.0 * (report["measured_seconds"].as_f64().unwrap() + 1.0);
     assert!((count(&report, "operations") as f64) < most, "{report:#}");
     let rows = ran.err.lines().filter(|line| line.contains("warmup"));

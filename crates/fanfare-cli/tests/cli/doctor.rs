@@ -1,4 +1,4 @@
-//! The doctor: Fanfare as it should be, and behind nginx with the classic mistakes.
+//! The doctor: Fanfare alone, and behind nginx with the classic mistakes.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,18 +8,18 @@ use serde_json::Value;
 
 use super::support::{DEADLINE, Node, Process, Server, run};
 
-/// nginx with one server per given body, each on a port of its own; ended when dropped.
+/// nginx with one server per configuration, each on a separate port; stopped when dropped.
 struct Nginx {
     ports: Vec<u16>,
     folder: PathBuf,
     _process: Process,
 }
 
-/// What makes WebSocket work.
+/// Directives that enable WebSocket.
 const UPGRADE: &str = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
 
 impl Nginx {
-    /// Starts it; `None`, with the reason printed, if there is no nginx.
+    /// Starts nginx; returns `None`, with the reason printed, if it is not installed.
     fn start(name: &str, upstreams: &str, servers: &[String]) -> Option<Self> {
         if Command::new("nginx").arg("-v").output().is_err() {
             println!("skipped: nginx is missing; install it, as with: apt-get install nginx-light");
@@ -28,7 +28,7 @@ impl Nginx {
         let folder =
             std::env::temp_dir().join(format!("fanfare-nginx-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        // Free a moment ago; nothing better can be had from a process that cannot tell its ports.
+        // These ports were free a moment ago; a process that cannot report its ports allows nothing better.
         let listeners: Vec<_> = servers
             .iter()
             .map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap())
@@ -82,7 +82,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // The master ends its workers when it is asked to, not when it is killed.
+        // The master stops its workers on SIGTERM, not when it is killed.
         if let Ok(pid) = std::fs::read_to_string(self.folder.join("pid")) {
             let _ = Command::new("kill").arg(pid.trim()).status();
         }
@@ -99,7 +99,7 @@ fn examine(args: &[&str], code: i32) -> Value {
     run(&all).expect(code).json()
 }
 
-/// The findings of a check: level, what, fix.
+/// Returns the findings of a check: level, what, fix.
 #[track_caller]
 fn found<'a>(report: &'a Value, check: &str) -> Vec<(&'a str, &'a str, &'a str)> {
     let text = |value: &'a Value| value.as_str().unwrap_or_default();
@@ -192,7 +192,7 @@ fn nothing_there_the_wrong_scheme_and_a_bad_address() {
         "path: \"/socket.io\"",
     );
     assert_eq!(report["problems"], 1, "one cause, one problem: {report:#}");
-    // The path may stand in the URL, too.
+    // The path may also be part of the URL.
     let report = examine(&[&format!("{}/api/socket.io/", server.url()), "--quick"], 1);
     assert_problem(
         &report,
@@ -202,11 +202,11 @@ fn nothing_there_the_wrong_scheme_and_a_bad_address() {
     );
 }
 
-/// nginx as it should be and with the mistakes that most people make, in front of `port`, or of two servers.
+/// Examines nginx, configured correctly and with the most common mistakes, in front of `port`, or of two servers.
 fn classic_mistakes(name: &str, port: u16, two: [u16; 2]) {
     let pass = format!("proxy_pass http://127.0.0.1:{port};");
     let servers = [
-        // As it should be.
+        // Correct.
         format!(
             "client_max_body_size 2m; location /socket.io/ {{ {pass} {UPGRADE} proxy_read_timeout 60s; }}"
         ),
@@ -214,7 +214,7 @@ fn classic_mistakes(name: &str, port: u16, two: [u16; 2]) {
         format!("location /socket.io/ {{ {pass} }}"),
         // Two servers without affinity.
         format!("location /socket.io/ {{ proxy_pass http://robin; {UPGRADE} }}"),
-        // An idle timeout below the ping interval, a limit of bodies below the server's.
+        // An idle timeout below the ping interval, and a body limit below the server's.
         format!(
             "client_max_body_size 100k; location /socket.io/ {{ {pass} {UPGRADE} proxy_read_timeout 1s; }}"
         ),
@@ -262,7 +262,7 @@ fn classic_mistakes(name: &str, port: u16, two: [u16; 2]) {
     );
     assert_ok(&report, &["path", "websocket"]);
 
-    // Ping interval and timeout, and some seconds.
+    // Ping interval and timeout, and a few seconds.
     let report = examine(&[&nginx.url(3)], 1);
     for what in [
         "a silent WebSocket is cut after 1",
@@ -304,9 +304,9 @@ fn nginx_that_leads_elsewhere() {
             "location /api/ {{ proxy_pass http://127.0.0.1:{}/; {UPGRADE} }}",
             server.port
         ),
-        // Nobody behind it.
+        // No server behind the proxy.
         "location /socket.io/ { proxy_pass http://127.0.0.1:1; }".to_owned(),
-        // A site that answers everything.
+        // A site that answers every path.
         "location / { default_type text/html; return 200 '<!doctype html><title>app</title>'; }"
             .to_owned(),
         // A redirect to https.
@@ -405,7 +405,7 @@ fn nginx_with_tls() {
     assert_problem(
         &report,
         "tls",
-        "the certificate is not for 127.0.0.1",
+        "certificate is not for 127.0.0.1",
         "get one that names",
     );
     let report = examine(&[&format!("http://localhost:{port}"), "--quick"], 3);

@@ -1,4 +1,4 @@
-//! Against Node's socket.io, of today, of v3 and of v2.
+//! Commands against Node's `socket.io` 4, 3 and 2.
 
 use super::support::{Node, Process, fanfare, run, run_with};
 

@@ -1,4 +1,4 @@
-//! What `cargo publish` takes along.
+//! Contents of the package that `cargo publish` uploads.
 
 use std::path::Path;
 use std::process::Command;

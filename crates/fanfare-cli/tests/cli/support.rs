@@ -1,19 +1,22 @@
-//! Servers to talk to, and the command itself.
+//! Servers for the tests, and the command itself.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanfare::{Ack, ConnectError, Data, EventError, Namespace, Socket, SocketIo};
+use fanfare::{
+    Ack, ConnectError, Data, EventError, Namespace, Socket, SocketIo, SocketIoBuilder, State,
+};
 use serde_json::Value;
 
-/// Nothing that is expected takes longer, on however busy a machine.
+/// Time within which everything expected happens, even on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A Fanfare server in this process; it ends when dropped.
+/// Fanfare server in this process; stopped when dropped.
 pub(crate) struct Server {
     pub(crate) port: u16,
     runtime: Option<tokio::runtime::Runtime>,
@@ -25,14 +28,22 @@ impl Server {
     }
 
     pub(crate) fn on_port(port: u16) -> Self {
+        Self::with(port, |builder| builder)
+    }
+
+    /// Starts a server with other options.
+    pub(crate) fn with(
+        port: u16,
+        options: impl FnOnce(SocketIoBuilder) -> SocketIoBuilder,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();
-        let io = io();
+        let io = io(options);
         let port = runtime.block_on(async move {
-            // The port of a server that has just ended may not be free at once.
+            // The port of a server that has just stopped may not be free at once.
             let begin = Instant::now();
             let listener = loop {
                 match tokio::net::TcpListener::bind(("127.0.0.1", port)).await {
@@ -42,7 +53,7 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             };
             let port = listener.local_addr().unwrap().port();
-            tokio::spawn(fanfare::serve_listener(listener, io));
+            tokio::spawn(fanfare::serve(io).listener(listener));
             port
         });
         Self {
@@ -63,6 +74,10 @@ impl Drop for Server {
         }
     }
 }
+
+/// Counter of numbers that arrive in order, from 0.
+#[derive(Clone, Debug, Default)]
+struct Count(Arc<AtomicU64>);
 
 async fn hello(socket: Socket) -> Result<(), EventError> {
     socket.emit(
@@ -88,26 +103,47 @@ async fn authenticate(Data(auth): Data<Option<Value>>) -> Result<(), ConnectErro
     }
 }
 
-/// The events of the tests, and those that `fanfare bench` needs.
-fn io() -> SocketIo {
+/// Builds a server with the events of the tests, and those that `fanfare bench` needs.
+fn io(options: impl FnOnce(SocketIoBuilder) -> SocketIoBuilder) -> SocketIo {
     let main = Namespace::new("/")
         .on_connect(hello)
         .on("echo", async |Data(value): Data<Value>| Ack(value))
         .on("bytes", async |Data(bytes): Data<Bytes>| Ack(bytes))
         .on("shout", async |io: SocketIo, Data(text): Data<String>| {
-            io.emit("shouted", &text).map(drop)
+            io.emit("shouted", &text)
         })
         .on("ask", ask)
+        // An event whose name and arguments the client chooses.
+        .on(
+            "repeat",
+            async |socket: Socket, Data(text): Data<String>| {
+                let value = serde_json::json!({ text.clone(): [text] });
+                socket.emit(&text, &value)
+            },
+        )
+        .on(
+            "repeat-to-all",
+            async |io: SocketIo, Data(text): Data<String>| io.emit(&text, &text),
+        )
+        .on(
+            "count",
+            async |State(count): State<Count>, Data(n): Data<u64>| {
+                let _ = count.0.compare_exchange(n, n + 1, Relaxed, Relaxed);
+            },
+        )
+        .on("counted", async |State(count): State<Count>| {
+            Ack(count.0.load(Relaxed))
+        })
         .on("kick", async |socket: Socket| {
             socket.disconnect(true);
         })
         .on(
             "broadcast",
-            async |io: SocketIo, Data(text): Data<String>| io.emit("msg", &text).map(drop),
+            async |io: SocketIo, Data(text): Data<String>| io.emit("msg", &text),
         )
         .on(
             "broadcast-binary",
-            async |io: SocketIo, Data(bytes): Data<Bytes>| io.emit("msg", &bytes).map(drop),
+            async |io: SocketIo, Data(bytes): Data<Bytes>| io.emit("msg", &bytes),
         )
         .on("join", async |socket: Socket, Data(room): Data<String>| {
             socket.join(room).unwrap();
@@ -116,22 +152,33 @@ fn io() -> SocketIo {
         .on(
             "toroom",
             async |io: SocketIo, Data((room, text)): Data<(String, String)>| {
-                io.to(room).emit("msg", &text).map(drop)
+                io.to(room).emit("msg", &text)
             },
         );
     let secret = Namespace::new("/secret").middleware(authenticate);
     let bare = Namespace::new("/bare");
-    SocketIo::builder()
+    // It rejects with the client's `auth`.
+    let echoes = Namespace::new("/refuses").middleware(async |Data(auth): Data<Value>| {
+        let text = auth["text"].as_str().unwrap_or_default();
+        Err::<(), _>(ConnectError::new(text).with_data(text))
+    });
+    let silent = Namespace::new("/silent").middleware(async || {
+        std::future::pending::<()>().await;
+        Ok::<_, ConnectError>(())
+    });
+    let builder = SocketIo::builder()
         .namespace(main)
         .namespace(secret)
         .namespace(bare)
+        .namespace(echoes)
+        .namespace(silent)
+        .state(Count::default())
         .ping_interval(Duration::from_secs(2))
-        .ping_timeout(Duration::from_secs(20))
-        .build()
-        .unwrap()
+        .ping_timeout(Duration::from_secs(20));
+    options(builder).build().unwrap()
 }
 
-/// The command, without colours and history from outside.
+/// Returns the command, without colours and history of the environment.
 pub(crate) fn fanfare(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
     command
@@ -142,7 +189,7 @@ pub(crate) fn fanfare(args: &[&str]) -> Command {
     command
 }
 
-/// What a command printed.
+/// Output and exit code of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -168,7 +215,7 @@ pub(crate) fn run(args: &[&str]) -> Ran {
     run_with(args, "")
 }
 
-/// Runs the command with something on standard input.
+/// Runs the command with standard input.
 pub(crate) fn run_with(args: &[&str], input: &str) -> Ran {
     let mut child = fanfare(args)
         .stdin(Stdio::piped())
@@ -177,7 +224,7 @@ pub(crate) fn run_with(args: &[&str], input: &str) -> Ran {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A command that does not read its input may be gone by now.
+    // A command that does not read its input may have ended by now.
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
     let (sender, done) = mpsc::channel();
@@ -199,7 +246,7 @@ pub(crate) fn run_with(args: &[&str], input: &str) -> Ran {
     }
 }
 
-/// A running process whose lines are awaited; killed when dropped.
+/// Running process whose output lines are awaited; killed when dropped.
 pub(crate) struct Process {
     child: Child,
     lines: mpsc::Receiver<String>,
@@ -230,24 +277,35 @@ impl Process {
         Self { child, lines }
     }
 
-    /// Its standard input, if that is a pipe.
+    /// Returns the process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Takes the standard input, if that is a pipe.
     pub(crate) fn input(&mut self) -> std::process::ChildStdin {
         self.child.stdin.take().unwrap()
     }
 
-    /// Presses Ctrl-C.
+    /// Sends SIGINT, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-INT", &id]).status();
+        self.signal("INT");
+    }
+
+    /// Sends a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.id().to_string()])
+            .status();
         assert!(sent.unwrap().success());
     }
 
-    /// Its exit code, once it has ended.
+    /// Waits for the process to end, and returns its exit code.
     pub(crate) fn code(&mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
-    /// Waits for a line that contains this.
+    /// Waits for a line that contains this text.
     #[track_caller]
     pub(crate) fn wait(&self, text: &str) -> String {
         let mut seen = Vec::new();
@@ -272,14 +330,14 @@ impl Drop for Process {
     }
 }
 
-/// A Node server of v2, v3 or v4; killed when dropped.
+/// Node server of v2, v3 or v4; killed when dropped.
 pub(crate) struct Node {
     child: Child,
     pub(crate) port: u16,
 }
 
 impl Node {
-    /// Starts it; `None`, with the reason printed, if Node.js or its packages are missing.
+    /// Starts it; returns `None`, with the reason printed, if Node.js or its packages are missing.
     pub(crate) fn start(version: &str, options: &str) -> Option<Self> {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/node");
         let missing = |why: &str| {

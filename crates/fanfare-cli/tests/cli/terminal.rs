@@ -1,7 +1,9 @@
 //! The interactive session, in a pseudo-terminal.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use rexpect::process::WaitStatus;
 use rexpect::session::{PtySession, spawn_command};
 
 use super::support::{DEADLINE, Node, Server, run};
@@ -18,7 +20,19 @@ fn session(url: &str, history: &str) -> PtySession {
     open(&["connect", url, "--color", "never"], history)
 }
 
-/// A folder of this test alone.
+/// Ends the session with Ctrl-D. Before the first prompt and between two of them the terminal swallows the key, so it is
+/// pressed until the session has ended.
+fn quit(terminal: &mut PtySession) {
+    let begin = Instant::now();
+    while terminal.process().status() == Some(WaitStatus::StillAlive) {
+        assert!(begin.elapsed() < DEADLINE, "the session goes on");
+        let _ = terminal.send_control('d'); // fails once the session has ended
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    terminal.exp_eof().unwrap();
+}
+
+/// Returns a folder for this test alone.
 fn folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("fanfare-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -36,7 +50,7 @@ fn a_session_in_a_terminal() {
         .exp_string("<- hello {\"from\":\"fanfare\"} <3 bytes: 01 02 03>")
         .unwrap();
 
-    // Events of others, while we type.
+    // Events of other clients, while a line is typed.
     terminal.send("ack ec").unwrap();
     terminal.flush().unwrap();
     run(&["emit", &server.url(), "shout", "from elsewhere"]).expect(0);
@@ -75,6 +89,63 @@ fn a_session_in_a_terminal() {
 }
 
 #[test]
+fn ctrl_c_gives_up_a_line_before_it_gives_up_the_session() {
+    let server = Server::start();
+    let mut terminal = session(&server.url(), "");
+    terminal.exp_string("-- connected as ").unwrap();
+    terminal.send("emit half").unwrap();
+    terminal.flush().unwrap();
+    terminal.exp_string("emit half").unwrap();
+    terminal.send_control('c').unwrap();
+    // Characters typed before the next prompt are lost.
+    terminal.exp_string("> ").unwrap();
+    terminal.send_line("ack echo whole").unwrap();
+    terminal.exp_string("-> echo \"whole\"").unwrap();
+    terminal.send_control('c').unwrap();
+    terminal.exp_eof().unwrap();
+}
+
+#[test]
+fn events_of_a_server_are_escaped_in_a_terminal() {
+    let server = Server::start();
+    let mut terminal = session(&server.url(), "");
+    terminal.exp_string("-- connected as ").unwrap();
+    terminal
+        .send_line(r#"emit repeat "\u001b]0;owned\u0007\n<- forged""#)
+        .unwrap();
+    terminal
+        .exp_string(r#"<- \u{1b}]0;owned\u{7}\n<- forged {"\u001b]0;owned\u0007\n<- forged":"#)
+        .unwrap();
+    terminal.send_line("quit").unwrap();
+    terminal.exp_eof().unwrap();
+}
+
+#[test]
+fn rows_of_a_bench_fit_into_a_narrow_terminal() {
+    let server = Server::start();
+    let bench = format!(
+        "stty cols 50 rows 40 && exec {} bench {} echo -c 2 -d 1s --warmup 0 --color never",
+        env!("CARGO_BIN_EXE_fanfare"),
+        server.url()
+    );
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &bench]).env("TERM", "xterm");
+    let mut terminal = spawn_command(command, Some(DEADLINE.as_millis() as u64)).unwrap();
+    let shown = terminal.exp_eof().unwrap();
+    assert!(shown.contains("verified"), "{shown}");
+    // The progress bar redraws within a line, which does not matter here.
+    for line in shown.lines().filter(|line| !line.contains('\u{1b}')) {
+        let width = line.trim_end().chars().count();
+        let url = line.contains("http://");
+        assert!(width <= 50 || url, "{width} columns: {line:?} in {shown}");
+    }
+    assert!(
+        shown.contains("deliveries/s") && shown.contains("p99 ms"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn a_history_is_there_in_the_next_session() {
     let server = Server::start();
     let folder = folder("history");
@@ -85,8 +156,7 @@ fn a_history_is_there_in_the_next_session() {
     terminal.send("\x1b[A\r").unwrap();
     terminal.flush().unwrap();
     terminal.exp_string("-> echo \"of yesterday\"").unwrap();
-    terminal.send_control('d').unwrap();
-    terminal.exp_eof().unwrap();
+    quit(&mut terminal);
 
     let mut terminal = open(
         &["connect", &server.url(), "--color", "never", "--no-history"],
@@ -95,8 +165,7 @@ fn a_history_is_there_in_the_next_session() {
     terminal.exp_string("-- connected as ").unwrap();
     terminal.send_line("ack echo secret").unwrap();
     terminal.exp_string("-> echo \"secret\"").unwrap();
-    terminal.send_control('d').unwrap();
-    terminal.exp_eof().unwrap();
+    quit(&mut terminal);
     let kept = std::fs::read_to_string(&history).unwrap();
     assert!(!kept.contains("secret"), "{kept}");
     std::fs::remove_dir_all(folder).unwrap();
@@ -108,8 +177,7 @@ fn a_terminal_gets_colours() {
     let mut terminal = open(&["connect", &server.url()], "");
     terminal.exp_string("\x1b[32mconnected\x1b[0m as ").unwrap();
     terminal.exp_string("\x1b[36mhello\x1b[0m").unwrap();
-    terminal.send_control('d').unwrap();
-    terminal.exp_eof().unwrap();
+    quit(&mut terminal);
 }
 
 #[test]
@@ -130,8 +198,7 @@ fn reconnection_is_shown() {
         .unwrap();
     terminal.send_line("connect").unwrap();
     terminal.exp_string("-- connected as ").unwrap();
-    terminal.send_control('d').unwrap();
-    terminal.exp_eof().unwrap();
+    quit(&mut terminal);
     drop(server);
 }
 
@@ -155,7 +222,7 @@ fn node_servers_of_every_version() {
         terminal.send_line("reply 1 green").unwrap();
         terminal.exp_string("<- answered \"green\"").unwrap();
 
-        // By us and by the server, and back again each time.
+        // By the client and by the server, with a reconnection each time.
         terminal.send_line("disconnect").unwrap();
         terminal
             .exp_string("-- disconnected: io client disconnect")
@@ -169,7 +236,7 @@ fn node_servers_of_every_version() {
         terminal.send_line("connect").unwrap();
         terminal.exp_string("-- connected as ").unwrap();
 
-        // It dies and is born again.
+        // The server is stopped and started again.
         let port = node.port;
         drop(node);
         terminal.exp_string("-- disconnected: transport").unwrap();

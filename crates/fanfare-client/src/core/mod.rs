@@ -1,8 +1,8 @@
-//! The state machine, carried out on tokio.
+//! Driver of the state machine on tokio.
 //!
-//! There is no central task: whoever has something for the state machine (a WebSocket that read, a request that was
-//! answered, an `emit`) locks it for a moment, and carries out what it says then. Handlers run elsewhere, so nothing
-//! they do can hold up a heartbeat. One small task per manager waits for its timeouts.
+//! There is no central task: each source of input (a WebSocket that read, a request that was answered, an `emit`) locks
+//! the state machine briefly and carries out the resulting actions. Handlers run elsewhere, so they cannot delay a
+//! heartbeat. One small task per manager waits for its timeouts.
 
 mod shared;
 
@@ -15,20 +15,24 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-pub(crate) use shared::{AuthSource, Shared, Status};
+pub(crate) use shared::{AuthSource, Shared};
 
+use crate::clock;
 use crate::event::{Event, SocketEvent};
 use crate::io::connector::Connector;
 use crate::io::polling::SharedPolling;
 use crate::io::websocket::{self, Command};
-use crate::outgoing::{self, Untold};
+use crate::log_target;
 use crate::protocol::{
-    self, AckKey, Action, AuthError, ConnectionId, Input, Manager, ManagerEvent, Parser, SocketId,
+    self, AckKey, Action, AuthError, ConnectionId, EmitError, EmitOptions, Input, Manager,
+    ManagerEvent, Parser, Payload, SocketId,
 };
+use crate::queue::Sender;
+use crate::socket::{OutgoingNotifications, tell};
 
 pub(crate) type AckResult = Result<fanfare_protocol::socket::ArgsBuf, protocol::AckError>;
 
-/// One manager.
+/// Core of one manager.
 #[derive(Debug)]
 pub(crate) struct Core {
     state: Mutex<State>,
@@ -37,7 +41,7 @@ pub(crate) struct Core {
     pub(crate) parser: Parser,
     /// Wakes the task that waits for timeouts.
     timer: Notify,
-    /// Something changed that a `disconnect` may wait for.
+    /// Notification of changes that a `disconnect` may wait for.
     changed: Notify,
 }
 
@@ -46,16 +50,18 @@ pub(crate) struct State {
     pub(crate) manager: Manager,
     pub(crate) acks: HashMap<AckKey, oneshot::Sender<AckResult>>,
     pub(crate) sockets: HashMap<SocketId, Arc<Shared>>,
-    pub(crate) observers: Vec<mpsc::Sender<ManagerEvent>>,
+    observers: Vec<Sender<ManagerEvent>>,
     connections: HashMap<ConnectionId, Connection>,
-    untold: Untold,
-    /// When the timer task will wake.
+    notifications: OutgoingNotifications,
+    /// Time at which the timer task will wake.
     armed: Option<Instant>,
-    /// No handle is left.
+    /// Whether all handles were dropped.
     shutdown: bool,
+    /// Whether the runtime has ended, or everything is closed, so that no more events follow.
+    gone: bool,
 }
 
-/// What is open for one connection of the state machine.
+/// I/O resources of one connection of the state machine.
 #[derive(Debug, Default)]
 struct Connection {
     polling: SharedPolling,
@@ -64,11 +70,6 @@ struct Connection {
     websocket: Option<(mpsc::UnboundedSender<Command>, AbortHandle)>,
     /// WebSockets that finish their closing handshake.
     closing: Vec<AbortHandle>,
-}
-
-/// Virtual in tests that pause tokio's clock.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 impl Core {
@@ -85,9 +86,10 @@ impl Core {
                 sockets: HashMap::new(),
                 observers: Vec::new(),
                 connections: HashMap::new(),
-                untold: Untold::default(),
+                notifications: OutgoingNotifications::default(),
                 armed: None,
                 shutdown: false,
+                gone: false,
             }),
             connector: Arc::new(connector),
             runtime,
@@ -95,17 +97,17 @@ impl Core {
             timer: Notify::new(),
             changed: Notify::new(),
         });
-        core.runtime.spawn(core.clone().timer());
+        core.runtime.spawn(Running(core.clone()).timer());
         core
     }
 
-    /// Does something with the state machine and carries out what follows from it. Those who listen to what is sent
-    /// have heard of it afterwards, unless another thread is telling them.
+    /// Calls `f` on the state machine and carries out the resulting actions. Outgoing listeners have been called on
+    /// return, unless another thread is calling them.
     pub(crate) fn with<R>(self: &Arc<Self>, f: impl FnOnce(&mut State, Instant) -> R) -> R {
         let mut state = self.state.lock();
-        let result = f(&mut state, now());
+        let result = f(&mut state, clock::now());
         self.pump(&mut state);
-        let tell = state.untold.begin();
+        let tell = state.notifications.begin();
         drop(state);
         if tell {
             self.tell();
@@ -113,24 +115,24 @@ impl Core {
         result
     }
 
-    /// Tells those who listen to what is sent.
+    /// Calls the outgoing listeners.
     #[cold]
     fn tell(&self) {
         loop {
-            let next = self.state.lock().untold.next();
+            let next = self.state.lock().notifications.next();
             let Some((socket, payload)) = next else {
                 return;
             };
-            outgoing::tell(&socket, &payload);
+            tell(&socket, &payload);
         }
     }
 
-    /// Only looks.
+    /// Reads the state without carrying out actions.
     pub(crate) fn look<R>(&self, f: impl FnOnce(&State) -> R) -> R {
         f(&self.state.lock())
     }
 
-    /// No handle is left: disconnects everything; the timer task ends when that is done.
+    /// Disconnects everything after the last handle was dropped; the timer task ends when that is done.
     pub(crate) fn shut_down(self: &Arc<Self>) {
         self.with(|state, now| {
             state.shutdown = true;
@@ -139,7 +141,7 @@ impl Core {
         self.timer.notify_one();
     }
 
-    /// Waits until `done`; it is asked again whenever something changed.
+    /// Waits until `done` returns true; it is called again after each change.
     pub(crate) async fn wait_until(&self, done: impl Fn(&State) -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -151,7 +153,25 @@ impl Core {
         }
     }
 
-    async fn timer(self: Arc<Self>) {
+    /// Wakes and ends all waiters, because no more events follow.
+    fn stop(&self) {
+        let mut state = self.state.lock();
+        state.gone = true;
+        let (acks, observers) = (
+            std::mem::take(&mut state.acks),
+            std::mem::take(&mut state.observers),
+        );
+        let connections = std::mem::take(&mut state.connections);
+        let sockets: Vec<Arc<Shared>> = state.sockets.values().cloned().collect();
+        drop(state);
+        drop((acks, observers, connections));
+        for socket in sockets {
+            socket.close();
+        }
+        self.changed.notify_waiters();
+    }
+
+    async fn timer(self: &Arc<Self>) {
         loop {
             let deadline = {
                 let mut state = self.state.lock();
@@ -178,12 +198,20 @@ impl Core {
         self.with(|state, now| state.manager.handle(now, connection, input));
     }
 
-    /// Carries out all actions and hands on all events. Nothing here blocks or calls the application.
+    /// Carries out all actions and delivers all events. Nothing here blocks or calls the application.
     fn pump(self: &Arc<Self>, state: &mut State) {
-        while let Some(action) = state.manager.poll_action() {
-            self.perform(state, action);
+        if state.gone {
+            while state.manager.poll_action().is_some() || state.manager.poll_event().is_some() {}
+            return;
         }
-        while let Some(event) = state.manager.poll_event() {
+        loop {
+            while let Some(action) = state.manager.poll_action() {
+                self.perform(state, action);
+            }
+            // Taking an event may lead to more actions.
+            let Some(event) = state.manager.poll_event() else {
+                break;
+            };
             self.deliver(state, event);
         }
         let next = state.manager.poll_timeout();
@@ -241,11 +269,17 @@ impl Core {
                     .get(&connection)
                     .and_then(|entry| entry.websocket.as_ref());
                 if let Some((tx, _)) = websocket {
-                    // If the task has ended, its `Closed` is on the way.
+                    // If the task has ended, its `Closed` is in flight.
                     let _ = tx.send(Command::Write {
                         packets,
                         after_pong,
                     });
+                }
+            }
+            Action::Ping { connection } => {
+                let entry = state.connections.get(&connection);
+                if let Some((tx, _)) = entry.and_then(|entry| entry.websocket.as_ref()) {
+                    let _ = tx.send(Command::Ping);
                 }
             }
             Action::CloseWebSocket { connection } => {
@@ -275,18 +309,20 @@ impl Core {
             .get(&socket)
             .map(|shared| shared.auth.lock().clone());
         match source.unwrap_or_default() {
-            AuthSource::None => state
-                .manager
-                .authenticated(now(), socket, attempt, Ok(None)),
+            AuthSource::None => {
+                state
+                    .manager
+                    .authenticated(clock::now(), socket, attempt, Ok(None));
+            }
             AuthSource::Value(json) => {
                 state
                     .manager
-                    .authenticated(now(), socket, attempt, Ok(Some(json)));
+                    .authenticated(clock::now(), socket, attempt, Ok(Some(json)));
             }
             AuthSource::Callback(callback) => {
                 let core = self.clone();
                 self.runtime.spawn(async move {
-                    // In a task of its own, so that a panic is an error like any other.
+                    // Spawned as a separate task, so that a panic becomes an ordinary error.
                     let auth = match tokio::spawn(async move { callback().await }).await {
                         Ok(auth) => auth.map(Some).map_err(AuthError),
                         Err(error) => Err(AuthError(error.to_string())),
@@ -334,7 +370,7 @@ impl Core {
     fn websocket_ended(self: &Arc<Self>, connection: ConnectionId) {
         self.with(|state, _| {
             if let Some(entry) = state.connections.get_mut(&connection) {
-                // This task runs still, but does nothing more: whatever has ended, or closes, needs no entry.
+                // This task is still running but does nothing more, so it needs no entry.
                 entry.closing.clear();
                 if entry
                     .websocket
@@ -356,7 +392,7 @@ impl Core {
         match event {
             protocol::Event::Ack(key, result) => {
                 if let Some(waiting) = state.acks.remove(&key) {
-                    // Whoever dropped the future is not interested.
+                    // The caller may have dropped the future.
                     let _ = waiting.send(result);
                 }
             }
@@ -376,7 +412,7 @@ impl Core {
                         SocketEvent::Event(Event::new(self, id, event))
                     }
                     protocol::SocketEvent::Outgoing(payload) => {
-                        return state.untold.push(shared.clone(), payload);
+                        return state.notifications.push(shared.clone(), payload);
                     }
                     _ => return,
                 };
@@ -385,33 +421,71 @@ impl Core {
             protocol::Event::Manager(event) => {
                 match &event {
                     ManagerEvent::Error(error) => {
-                        tracing::debug!(%error, "connection could not be opened");
+                        tracing::debug!(target: log_target::CONNECTION, %error, "connection could not be opened");
                     }
                     ManagerEvent::Close { reason, .. } => {
-                        tracing::debug!(%reason, "connection closed");
+                        tracing::debug!(target: log_target::CONNECTION, %reason, "connection closed");
                     }
                     ManagerEvent::ReconnectFailed => {
                         for shared in state.sockets.values() {
-                            shared.gave_up();
+                            shared.mark_reconnect_failed();
                         }
                     }
                     _ => {}
                 }
                 state
                     .observers
-                    .retain(|observer| match observer.try_send(event.clone()) {
-                        Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => true,
-                        Err(mpsc::error::TrySendError::Closed(_)) => false,
-                    });
+                    .retain(|observer| observer.push(event.clone()));
             }
             _ => {}
         }
     }
 }
 
+/// Task of a manager. It is dropped when the runtime ends, and notifies all waiters.
+struct Running(Arc<Core>);
+
+impl Running {
+    async fn timer(self) {
+        self.0.timer().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 impl State {
-    /// Whether everything that was to be sent is sent, and what was to be closed is closed.
+    /// Whether no more events follow.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    pub(crate) fn observe(&mut self, observer: Sender<ManagerEvent>) {
+        if !self.gone {
+            self.observers.push(observer);
+        }
+    }
+
+    pub(crate) fn emit(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        payload: Payload,
+        options: EmitOptions,
+    ) -> Result<Option<AckKey>, EmitError> {
+        if self.gone {
+            return Err(EmitError::Closed);
+        }
+        let (_, key) = self.manager.emit(now, id, payload, options)?;
+        Ok(key)
+    }
+
+    /// Whether all packets are sent and all closing connections are closed.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.manager.is_flushed() && (!self.manager.is_idle() || self.connections.is_empty())
+        self.gone
+            || self.manager.is_flushed() && (!self.manager.is_idle() || self.connections.is_empty())
     }
 }

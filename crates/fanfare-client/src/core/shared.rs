@@ -1,20 +1,20 @@
-//! What the state machine's side knows of one socket: its listeners and its status.
+//! State of one socket on the side of the state machine: its listeners and its status.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
-use crate::error::ConnectError;
+use crate::error::{ConnectError, StartError};
 use crate::event::SocketEvent;
 use crate::queue::Sender;
 use crate::socket::{Inner, Socket};
 
 pub(crate) type AuthFuture = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
-/// Where the `auth` payload comes from: JSON text.
+/// Source of the `auth` payload, as JSON text.
 #[derive(Clone, Default)]
 pub(crate) enum AuthSource {
     #[default]
@@ -25,7 +25,7 @@ pub(crate) enum AuthSource {
 
 impl std::fmt::Debug for AuthSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The value is a secret.
+        // The value is a secret, so it is not shown.
         f.write_str(match self {
             Self::None => "None",
             Self::Value(_) => "Value(..)",
@@ -34,10 +34,10 @@ impl std::fmt::Debug for AuthSource {
     }
 }
 
-/// Where a socket stands, for those who wait for it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Status {
-    /// Not connected, and nothing is known to have failed.
+/// Connection status of a socket, for callers that wait for it.
+#[derive(Debug)]
+enum Status {
+    /// Not connected, and no failure is known.
     Pending,
     Connected,
     /// The last attempt failed; `active` if another one follows.
@@ -50,13 +50,77 @@ pub(crate) enum Status {
     },
 }
 
-/// One socket as seen from below.
+impl Status {
+    /// Returns the outcome for callers that wait for the connection; `None` while they must keep waiting.
+    fn outcome(&self, fail_fast: bool) -> Option<Result<(), StartError>> {
+        match self {
+            Self::Connected => Some(Ok(())),
+            Self::Failed { error, active } if fail_fast || !active => {
+                Some(Err(error.clone().into()))
+            }
+            Self::Disconnected { active: false } => Some(Err(StartError::Closed)),
+            _ => None,
+        }
+    }
+}
+
+/// Status of a socket, and the callers that wait for it. Each of them gets the first outcome: a connection counts even
+/// if the server disconnects the socket at once.
+#[derive(Debug)]
+struct Progress {
+    status: Status,
+    waiters: Vec<(bool, oneshot::Sender<Result<(), StartError>>)>,
+}
+
+impl Progress {
+    fn set(&mut self, status: Status) {
+        self.status = status;
+        let waiters = std::mem::take(&mut self.waiters);
+        for (fail_fast, waiter) in waiters {
+            if waiter.is_closed() {
+                continue;
+            }
+            match self.status.outcome(fail_fast) {
+                // The waiter may have been dropped.
+                Some(outcome) => drop(waiter.send(outcome)),
+                None => self.waiters.push((fail_fast, waiter)),
+            }
+        }
+    }
+}
+
+/// Recipient of a socket's events.
+#[derive(Debug)]
+struct Listener {
+    sender: Sender<SocketEvent>,
+    /// Name of the only event to deliver, if set.
+    only: Option<String>,
+}
+
+impl Listener {
+    /// Delivers an event; returns `false` when the receiver is gone.
+    fn push(&self, event: &SocketEvent) -> bool {
+        let wanted = match (&self.only, event) {
+            (None, _) => true,
+            (Some(name), SocketEvent::Event(event)) => event.name() == name,
+            (Some(_), _) => false,
+        };
+        if wanted {
+            self.sender.push(event.clone())
+        } else {
+            !self.sender.is_closed()
+        }
+    }
+}
+
+/// State of one socket, shared with the driver.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) auth: Mutex<AuthSource>,
-    pub(crate) status: watch::Sender<Status>,
-    listeners: Mutex<Vec<Sender>>,
-    /// The socket, for those of its listeners that are called from here.
+    progress: Mutex<Progress>,
+    /// Recipients of events; `None` when no more events follow.
+    listeners: Mutex<Option<Vec<Listener>>>,
+    /// Handle of the socket, for listeners that are called from here.
     pub(crate) owner: OnceLock<Weak<Inner>>,
 }
 
@@ -64,66 +128,104 @@ impl Shared {
     pub(crate) fn new(auth: AuthSource) -> Self {
         Self {
             auth: Mutex::new(auth),
-            status: watch::Sender::new(Status::Pending),
-            listeners: Mutex::default(),
+            progress: Mutex::new(Progress {
+                status: Status::Pending,
+                waiters: Vec::new(),
+            }),
+            listeners: Mutex::new(Some(Vec::new())),
             owner: OnceLock::new(),
         }
     }
 
-    /// The socket, as long as somebody has it.
+    /// Returns the socket, as long as a handle exists.
     pub(crate) fn owner(&self) -> Option<Socket> {
         self.owner.get()?.upgrade().map(Socket::from_inner)
     }
 
-    pub(crate) fn listen(&self, sender: Sender) {
-        let mut listeners = self.listeners.lock();
-        listeners.retain(|listener| !listener.is_closed());
-        listeners.push(sender);
+    /// Delivers events from now on: all, or those of one name.
+    pub(crate) fn listen(&self, sender: Sender<SocketEvent>, only: Option<String>) {
+        if let Some(listeners) = &mut *self.listeners.lock() {
+            listeners.retain(|listener| !listener.sender.is_closed());
+            listeners.push(Listener { sender, only });
+        }
+    }
+
+    /// Returns the outcome of the current connection attempt, or of the last one.
+    pub(crate) fn wait(&self, fail_fast: bool) -> oneshot::Receiver<Result<(), StartError>> {
+        let (tx, rx) = oneshot::channel();
+        let mut progress = self.progress.lock();
+        match progress.status.outcome(fail_fast) {
+            Some(outcome) => drop(tx.send(outcome)),
+            None => progress.waiters.push((fail_fast, tx)),
+        }
+        rx
     }
 
     pub(crate) fn push(&self, event: &SocketEvent, active: bool) {
-        match event {
-            SocketEvent::Connect { .. } => {
-                self.status.send_replace(Status::Connected);
-            }
-            SocketEvent::ConnectError(error) => {
-                self.status.send_replace(Status::Failed {
-                    error: error.clone(),
-                    active,
-                });
-            }
-            SocketEvent::Disconnect { .. } => {
-                self.status.send_replace(Status::Disconnected { active });
-            }
-            _ => {}
+        let status = match event {
+            SocketEvent::Connect { .. } => Some(Status::Connected),
+            SocketEvent::ConnectError(error) => Some(Status::Failed {
+                error: error.clone(),
+                active,
+            }),
+            SocketEvent::Disconnect { .. } => Some(Status::Disconnected { active }),
+            _ => None,
+        };
+        if let Some(status) = status {
+            self.progress.lock().set(status);
         }
-        self.listeners
-            .lock()
-            .retain(|listener| listener.push(event.clone()));
+        if let Some(listeners) = &mut *self.listeners.lock() {
+            listeners.retain(|listener| listener.push(event));
+        }
     }
 
-    /// There will be no further attempt.
-    pub(crate) fn gave_up(&self) {
-        self.status.send_modify(|status| match status {
-            Status::Failed { active, .. } | Status::Disconnected { active } => *active = false,
-            Status::Pending | Status::Connected => {}
+    fn update(&self, change: impl FnOnce(&Status) -> Option<Status>) {
+        let mut progress = self.progress.lock();
+        if let Some(status) = change(&progress.status) {
+            progress.set(status);
+        }
+    }
+
+    /// Records that no further attempt follows.
+    pub(crate) fn mark_reconnect_failed(&self) {
+        self.update(|status| match status {
+            Status::Failed { error, .. } => Some(Status::Failed {
+                error: error.clone(),
+                active: false,
+            }),
+            Status::Disconnected { .. } => Some(Status::Disconnected { active: false }),
+            Status::Pending | Status::Connected => None,
         });
     }
 
-    /// `connect` was called: what failed before does not count any more.
+    /// Clears earlier failures, because `connect` was called.
     pub(crate) fn retry(&self) {
-        self.status.send_modify(|status| {
-            if matches!(
+        self.update(|status| {
+            let ended = matches!(
                 status,
                 Status::Failed { active: false, .. } | Status::Disconnected { active: false }
-            ) {
-                *status = Status::Pending;
-            }
+            );
+            ended.then_some(Status::Pending)
         });
     }
 
-    /// No more events.
+    /// Notifies waiters of a call of `disconnect`: if the socket was never connected, no other event does.
+    pub(crate) fn disconnected(&self) {
+        self.update(|status| {
+            let waiting = matches!(
+                status,
+                Status::Pending | Status::Failed { active: true, .. }
+            );
+            waiting.then_some(Status::Disconnected { active: false })
+        });
+    }
+
+    /// Ends all event streams.
     pub(crate) fn close(&self) {
-        self.listeners.lock().clear();
+        let listeners = self.listeners.lock().take();
+        drop(listeners);
+        self.progress
+            .lock()
+            .set(Status::Disconnected { active: false });
     }
 }

@@ -1,38 +1,41 @@
-//! From queued events to running handlers.
+//! Dispatch of queued events to handlers.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::Poll;
 
+use fanfare_protocol::Escaped;
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::erased::{Erased, Failure};
 use super::{
-    ConnectContext, ConnectErrorContext, Connected, DisconnectContext, Disconnected, Erased,
-    EventContext, EventError, HandlerFuture, Moment, OnConnect, OnConnectError, OnDisconnect,
-    OnEvent, Outcome, Rejection,
+    ConnectContext, ConnectErrorContext, Connected, DisconnectContext, Disconnected, EventContext,
+    HandlerKind, OnConnect, OnConnectError, OnDisconnect, OnEvent,
 };
-use crate::event::SocketEvent;
-use crate::outgoing::OutgoingListener;
-use crate::queue::{Receiver, Take};
+use crate::event::{Event, SocketEvent};
+use crate::log_target;
+use crate::queue::Receiver;
+use crate::socket::OutgoingListener;
 use crate::socket::{Inner, Socket};
 
-/// Handlers of one socket that may run at a time; further events wait in the queue.
+/// Maximum number of concurrent event handlers of one socket, beyond which events stay in the queue. It is also the
+/// maximum number of concurrent handlers of connects, disconnects and connect errors, beyond which further ones do not
+/// run.
 const MAX_RUNNING: usize = 1024;
 
-/// Identifies a handler that was added, to remove it.
+/// Id of a handler that was added, to remove it. It is unique among all sockets of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ListenerId(u64);
 
-struct Listener<M: Moment> {
+struct Listener<M: HandlerKind> {
     id: ListenerId,
     once: bool,
     handler: Arc<dyn Erased<M>>,
 }
 
-impl<M: Moment> Clone for Listener<M> {
+impl<M: HandlerKind> Clone for Listener<M> {
     fn clone(&self) -> Self {
         Self {
             id: self.id,
@@ -44,7 +47,6 @@ impl<M: Moment> Clone for Listener<M> {
 
 #[derive(Default)]
 struct Table {
-    next: u64,
     events: HashMap<String, Vec<Listener<OnEvent>>>,
     any: Vec<Listener<OnEvent>>,
     outgoing: Vec<(ListenerId, OutgoingListener)>,
@@ -54,7 +56,7 @@ struct Table {
 }
 
 impl Table {
-    fn listener<M: Moment>(&mut self, handler: Arc<dyn Erased<M>>, once: bool) -> Listener<M> {
+    fn listener<M: HandlerKind>(&self, handler: Arc<dyn Erased<M>>, once: bool) -> Listener<M> {
         Listener {
             id: self.id(),
             once,
@@ -62,13 +64,13 @@ impl Table {
         }
     }
 
-    fn id(&mut self) -> ListenerId {
-        self.next += 1;
-        ListenerId(self.next)
+    fn id(&self) -> ListenerId {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        ListenerId(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// The handlers of a socket.
+/// Handlers of a socket.
 #[derive(Default)]
 pub(crate) struct Handlers {
     table: RwLock<Table>,
@@ -100,7 +102,7 @@ impl Handlers {
     add!(connect_error, OnConnectError);
     add!(any, OnEvent);
 
-    /// Puts a handler of every event before the others.
+    /// Adds a catch-all handler before the others.
     pub(crate) fn prepend_any(&self, handler: Arc<dyn Erased<OnEvent>>) -> ListenerId {
         let mut table = self.table.write();
         let listener = table.listener(handler, false);
@@ -109,7 +111,7 @@ impl Handlers {
         id
     }
 
-    /// Adds a listener for what is sent, behind the others or before them.
+    /// Adds an outgoing listener, after the others or before them.
     pub(crate) fn add_outgoing(&self, listener: OutgoingListener, first: bool) -> ListenerId {
         let mut table = self.table.write();
         let id = table.id();
@@ -118,7 +120,7 @@ impl Handlers {
         id
     }
 
-    /// The listeners for what is sent, for somebody who does not hold the lock while they run.
+    /// Returns the outgoing listeners, so that the caller can run them without the lock.
     pub(crate) fn outgoing(&self) -> Vec<OutgoingListener> {
         let table = self.table.read();
         let listeners = table.outgoing.iter();
@@ -129,20 +131,20 @@ impl Handlers {
         !self.table.read().outgoing.is_empty()
     }
 
-    /// The handlers of an event, in their order.
+    /// Returns the ids of the handlers of an event, in order.
     pub(crate) fn ids(&self, event: &str) -> Vec<ListenerId> {
         let table = self.table.read();
         let listeners = table.events.get(event).into_iter().flatten();
         listeners.map(|listener| listener.id).collect()
     }
 
-    /// The handlers of every event, in their order.
+    /// Returns the ids of the catch-all handlers, in order.
     pub(crate) fn any_ids(&self) -> Vec<ListenerId> {
         let table = self.table.read();
         table.any.iter().map(|listener| listener.id).collect()
     }
 
-    /// The listeners for what is sent, in their order.
+    /// Returns the ids of the outgoing listeners, in order.
     pub(crate) fn outgoing_ids(&self) -> Vec<ListenerId> {
         self.table
             .read()
@@ -152,14 +154,14 @@ impl Handlers {
             .collect()
     }
 
-    /// Removes all handlers of every event; says how many.
+    /// Removes all catch-all handlers; returns their number.
     pub(crate) fn off_any(&self) -> usize {
-        // Dropped without the lock, for they may hold the last handle of something.
+        // Dropped without the lock, because a handler may hold the last handle of a socket.
         let gone = std::mem::take(&mut self.table.write().any);
         gone.len()
     }
 
-    /// Removes all listeners for what is sent; says how many.
+    /// Removes all outgoing listeners; returns their number.
     pub(crate) fn off_any_outgoing(&self) -> usize {
         let gone = std::mem::take(&mut self.table.write().outgoing);
         gone.len()
@@ -198,19 +200,20 @@ impl Handlers {
         id
     }
 
-    /// Removes all handlers of an event.
-    pub(crate) fn off(&self, event: &str) {
+    /// Removes all handlers of an event; returns their number.
+    pub(crate) fn off(&self, event: &str) -> usize {
+        // Dropped without the lock, because a handler may hold the last handle of a socket.
         let gone = self.table.write().events.remove(event);
-        drop(gone);
+        gone.map_or(0, |listeners| listeners.len())
     }
 
-    /// Removes one handler; `false` if it was gone already.
+    /// Removes one handler; returns `false` if it was gone already.
     pub(crate) fn remove(&self, id: ListenerId) -> bool {
         fn take<T>(list: &mut Vec<T>, is: impl FnMut(&T) -> bool) -> Option<T> {
             let at = list.iter().position(is)?;
             Some(list.remove(at))
         }
-        fn of<M: Moment>(list: &mut Vec<Listener<M>>, id: ListenerId) -> Option<Listener<M>> {
+        fn of<M: HandlerKind>(list: &mut Vec<Listener<M>>, id: ListenerId) -> Option<Listener<M>> {
             take(list, |listener| listener.id == id)
         }
         let mut guard = self.table.write();
@@ -222,7 +225,7 @@ impl Handlers {
         let connect = of(&mut table.connect, id);
         let disconnect = of(&mut table.disconnect, id);
         let connect_error = of(&mut table.connect_error, id);
-        // Before it is dropped, for it may hold the last handle of something.
+        // Unlocked before the handler is dropped, because it may hold the last handle of a socket.
         drop(guard);
         event.is_some()
             || outgoing.is_some()
@@ -240,7 +243,7 @@ impl Handlers {
             && table.connect_error.is_empty()
     }
 
-    /// The handlers of an event: those of all events first. Those for one time are gone after this.
+    /// Returns the handlers of an event, catch-all handlers first, and removes those that run only once.
     fn of(&self, event: &str) -> Vec<Listener<OnEvent>> {
         let table = self.table.read();
         let mut found = table.any.clone();
@@ -252,7 +255,7 @@ impl Handlers {
         drop(table);
         let mut table = self.table.write();
         if let Some(listeners) = table.events.get_mut(event) {
-            // Somebody else may have taken one meanwhile.
+            // Another thread may have taken one in the meantime.
             found.retain(|listener| {
                 !listener.once || listeners.iter().any(|other| other.id == listener.id)
             });
@@ -266,108 +269,147 @@ impl Handlers {
 }
 
 /// Runs handlers until the socket is gone. Each is polled once right here, so that handlers start in the order of
-/// events and those that need not wait cost no task; one that has to wait goes on in a task of its own.
-pub(crate) async fn dispatch(mut receiver: Receiver, handlers: Arc<Handlers>, socket: Weak<Inner>) {
-    let permits = Arc::new(Semaphore::new(MAX_RUNNING));
-    while let Some(event) = std::future::poll_fn(|cx| receiver.poll_next(cx))
-        .await
-        .map(Take::into_inner)
-    {
+/// events and those that need not wait need no task; a handler that must wait continues in a separate task.
+pub(crate) async fn dispatch(
+    receiver: Receiver<SocketEvent>,
+    handlers: Arc<Handlers>,
+    socket: Weak<Inner>,
+) {
+    let mut dispatcher = Dispatcher {
+        receiver,
+        handlers,
+        events: Arc::new(Semaphore::new(MAX_RUNNING)),
+        lifecycle: Arc::new(Semaphore::new(MAX_RUNNING)),
+    };
+    while let Some(event) = dispatcher.receiver.next().await {
         let Some(socket) = socket.upgrade().map(Socket::from_inner) else {
             return;
         };
         match event {
-            SocketEvent::Event(event) => {
-                let listeners = handlers.of(event.name());
-                if listeners.is_empty() {
-                    continue;
-                }
-                let name: Arc<str> = event.inner.name.clone();
-                let cx = EventContext { socket, event };
-                for listener in listeners {
-                    run(&permits, &*listener.handler, &cx, &name, |error| {
-                        error.send(&cx);
-                    })
-                    .await;
-                }
+            SocketEvent::Event(event) => dispatcher.event(socket, event).await,
+            other => dispatcher.lifecycle(socket, other).await,
+        }
+    }
+}
+
+struct Dispatcher {
+    receiver: Receiver<SocketEvent>,
+    handlers: Arc<Handlers>,
+    events: Arc<Semaphore>,
+    lifecycle: Arc<Semaphore>,
+}
+
+impl Dispatcher {
+    async fn event(&mut self, socket: Socket, event: Event) {
+        let listeners = self.handlers.of(event.name());
+        if listeners.is_empty() {
+            return;
+        }
+        let name: Arc<str> = event.inner.name.clone();
+        let cx = EventContext { socket, event };
+        for listener in listeners {
+            let Some(permit) = self.permit(&cx.socket).await else {
+                return;
+            };
+            run(permit, &*listener.handler, &cx, &name).await;
+        }
+    }
+
+    /// Waits for a permit to run one more event handler. Without one, connects and disconnects are dispatched ahead of
+    /// the queued events.
+    async fn permit(&mut self, socket: &Socket) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.events.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        let mut acquire = std::pin::pin!(self.events.clone().acquire_owned());
+        loop {
+            let other = tokio::select! {
+                biased;
+                permit = &mut acquire => return permit.ok(),
+                other = self.receiver.next_weightless() => other,
+            };
+            match other {
+                Some(event) => self.lifecycle(socket.clone(), event).await,
+                None => return acquire.await.ok(),
             }
+        }
+    }
+
+    /// Runs the handlers of connects, disconnects and connect errors.
+    async fn lifecycle(&self, socket: Socket, event: SocketEvent) {
+        let table = &self.handlers.table;
+        match event {
             SocketEvent::Connect { id, recovered } => {
                 let cx = ConnectContext {
                     socket,
                     connected: Connected::new(id, recovered),
                 };
-                let listeners = handlers.table.read().connect.clone();
-                for listener in listeners {
-                    run(&permits, &*listener.handler, &cx, "connect", |_| {}).await;
-                }
+                let listeners = table.read().connect.clone();
+                self.run_all(listeners, &cx, "connect").await;
             }
             SocketEvent::Disconnect { reason, details } => {
                 let cx = DisconnectContext {
                     socket,
                     disconnected: Disconnected::new(reason, details),
                 };
-                let listeners = handlers.table.read().disconnect.clone();
-                for listener in listeners {
-                    run(&permits, &*listener.handler, &cx, "disconnect", |_| {}).await;
-                }
+                let listeners = table.read().disconnect.clone();
+                self.run_all(listeners, &cx, "disconnect").await;
             }
             SocketEvent::ConnectError(error) => {
                 let cx = ConnectErrorContext { socket, error };
-                let listeners = handlers.table.read().connect_error.clone();
-                for listener in listeners {
-                    run(&permits, &*listener.handler, &cx, "connect_error", |_| {}).await;
-                }
+                let listeners = table.read().connect_error.clone();
+                self.run_all(listeners, &cx, "connect_error").await;
             }
             SocketEvent::Lagged(missed) => {
                 tracing::warn!(
+                    target: log_target::HANDLER,
                     missed,
-                    namespace = socket.namespace(),
+                    namespace = socket.namespace_name(),
                     "handlers too slow: events dropped"
                 );
+            }
+            SocketEvent::Event(_) => {}
+        }
+    }
+
+    async fn run_all<M: HandlerKind>(
+        &self,
+        listeners: Vec<Listener<M>>,
+        cx: &M::Context<'_>,
+        name: &str,
+    ) {
+        for listener in listeners {
+            // Does not wait, because the running handlers may have hung.
+            match self.lifecycle.clone().try_acquire_owned() {
+                Ok(permit) => run(permit, &*listener.handler, cx, name).await,
+                Err(_) => tracing::error!(target: log_target::HANDLER, event = name,
+                    limit = MAX_RUNNING,
+                    "handler not run: too many of its kind have not ended"
+                ),
             }
         }
     }
 }
 
-async fn run<M: Moment>(
-    permits: &Arc<Semaphore>,
+/// Runs a handler: it is polled once right here, and continues in a separate task if it is not finished then.
+async fn run<M: HandlerKind>(
+    permit: OwnedSemaphorePermit,
     handler: &dyn Erased<M>,
-    cx: &M::Context,
+    cx: &M::Context<'_>,
     name: &str,
-    fail: impl Fn(&EventError),
 ) {
-    // Never closed.
-    let Ok(permit) = permits.clone().acquire_owned().await else {
-        return;
+    let mut future = match handler.call(cx) {
+        Ok(future) => future,
+        Err(failure) => return report(name, &failure),
     };
-    let future = match std::panic::catch_unwind(AssertUnwindSafe(|| handler.call(cx))) {
-        Ok(Ok(future)) => future,
-        Ok(Err(rejection)) => {
-            tracing::warn!(event = name, %rejection, "handler not run");
-            let (Rejection::Args(_) | Rejection::Other(_)) = rejection;
-            return fail(&EventError::new(rejection.to_string()));
-        }
-        Err(_) => return tracing::error!(event = name, "handler panicked"),
-    };
-    let mut future = Guarded(future);
-    match std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut future).poll(cx))).await {
-        Poll::Ready(Some(Ok(()))) => {}
-        Poll::Ready(Some(Err(error))) => {
-            tracing::warn!(event = name, %error, "handler failed");
-            fail(&error);
-        }
-        Poll::Ready(None) => tracing::error!(event = name, "handler panicked"),
+    match std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+        Poll::Ready(Ok(())) => {}
+        Poll::Ready(Err(failure)) => report(name, &failure),
         Poll::Pending => {
             let name = name.to_owned();
-            let ack = Failure::new(cx);
             tokio::spawn(async move {
-                match future.await {
-                    Some(Ok(())) => {}
-                    Some(Err(error)) => {
-                        tracing::warn!(event = name, %error, "handler failed");
-                        ack.send(&error);
-                    }
-                    None => tracing::error!(event = name, "handler panicked"),
+                if let Err(failure) = future.await {
+                    report(&name, &failure);
                 }
                 drop(permit);
             });
@@ -375,32 +417,20 @@ async fn run<M: Moment>(
     }
 }
 
-/// Tells the server about an error, later.
-struct Failure(Option<EventContext>);
-
-impl Failure {
-    fn new<C: Clone + 'static>(cx: &C) -> Self {
-        let any: &dyn std::any::Any = cx;
-        Self(any.downcast_ref::<EventContext>().cloned())
-    }
-
-    fn send(&self, error: &EventError) {
-        if let Some(cx) = &self.0 {
-            error.send(cx);
+/// Logs the failure of a handler.
+fn report(name: &str, failure: &Failure) {
+    let event = Escaped(name);
+    match failure {
+        Failure::Rejected(rejection) => {
+            let rejection = Escaped(rejection);
+            tracing::warn!(target: log_target::HANDLER, %event, %rejection, "handler not run");
         }
-    }
-}
-
-/// A handler's future; `None` if it panicked.
-struct Guarded(HandlerFuture);
-
-impl Future for Guarded {
-    type Output = Option<Outcome>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match std::panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Some),
-            Err(_) => Poll::Ready(None),
+        Failure::Error(error) => {
+            let error = Escaped(error);
+            tracing::warn!(target: log_target::HANDLER, %event, %error, "handler failed");
+        }
+        Failure::Panicked => {
+            tracing::error!(target: log_target::HANDLER, %event, "handler panicked");
         }
     }
 }

@@ -1,173 +1,122 @@
 //! Handlers: async functions of extractors.
+//!
+//! | parameter | of handlers of | value |
+//! |---|---|---|
+//! | [`Socket`] | all | the socket |
+//! | [`Data<T>`](crate::Data) | events | the arguments, deserialized |
+//! | [`Typed<E>`](crate::typed::Typed) | events | the arguments of an event that is a type |
+//! | [`AckSender`](crate::ack::AckSender) | events | to acknowledge before the handler ends |
+//! | [`EventName`](crate::extract::EventName), [`Attachments`](crate::extract::Attachments), [`Event`] | events | its name, its binary attachments, all of it |
+//! | [`Connected`] | connections | id, recovered |
+//! | [`Disconnected`], [`DisconnectReason`](crate::DisconnectReason) | disconnections | reason, details |
+//! | [`ConnectError`] | failed connections | the error |
+//! | `Option<Data<T>>`, `Option<AckSender>` | events | `None` if there is none |
+//! | `Result<E, Rejection>` | all | another extractor that may fail |
+//!
+//! A handler of an event returns `()`, [`Ack<T>`](crate::Ack) to acknowledge the event, or a `Result` of these; other handlers
+//! return `()` or a `Result`. When an extractor fails, the handler does not run; the rejection is logged and sent to the
+//! server if that expects an acknowledgement. A handler that panics answers with an error as well.
+//!
+//! A handler that needs the socket takes it as an argument. A handler that captures a clone of its socket keeps that
+//! socket, and the connection, alive for ever: the socket holds its handlers.
+//!
+//! Handlers of one socket start in the order in which the events arrived and then run concurrently: a handler that waits
+//! blocks neither the others nor the connection.
 
-mod dispatch;
-mod extract;
-mod reply;
+pub(crate) mod dispatch;
+mod erased;
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-
-pub use dispatch::ListenerId;
+pub(crate) use dispatch::ListenerId;
 pub(crate) use dispatch::{Handlers, dispatch};
-pub use extract::{Attachments, Connected, Data, Disconnected, EventName, FromContext, Rejection};
-pub use reply::{Ack, Acknowledges, EventError, IntoReply};
+pub(crate) use erased::{erase, erase_event};
+pub(crate) use fanfare_core::EventError;
+pub use fanfare_core::{
+    Acknowledges, Discardable, Handler, HandlerKind, HasSocket, IntoAck, IntoOutcome, Requirements,
+};
 
 use crate::error::ConnectError;
 use crate::event::Event;
+use crate::extract::{Connected, Disconnected};
 use crate::socket::Socket;
 
-/// When a handler runs; decides what it can extract and return.
-pub trait Moment: Send + Sync + 'static {
-    /// What there is to extract from.
-    type Context: Clone + Send + Sync + 'static;
-}
-
-/// An event came.
+/// Kind of handlers that run for an event.
 #[derive(Debug)]
 pub enum OnEvent {}
-/// The socket connected.
+/// Kind of handlers that run when the socket connects.
 #[derive(Debug)]
 pub enum OnConnect {}
-/// The socket disconnected.
+/// Kind of handlers that run when the socket disconnects.
 #[derive(Debug)]
 pub enum OnDisconnect {}
-/// The socket could not connect.
+/// Kind of handlers that run when the socket fails to connect.
 #[derive(Debug)]
 pub enum OnConnectError {}
 
-impl Moment for OnEvent {
-    type Context = EventContext;
-}
-impl Moment for OnConnect {
-    type Context = ConnectContext;
-}
-impl Moment for OnDisconnect {
-    type Context = DisconnectContext;
-}
-impl Moment for OnConnectError {
-    type Context = ConnectErrorContext;
-}
+macro_rules! contexts {
+    ($($kind:ty, $context:ty, |$cx:ident| $name:expr;)+) => {$(
+        impl HandlerKind for $kind {
+            type Socket = Socket;
+            type Context<'a> = $context;
+        }
 
-/// An event and its socket.
-#[derive(Debug, Clone)]
-pub struct EventContext {
-    /// The socket.
-    pub socket: Socket,
-    /// The event.
-    pub event: Event,
-}
+        impl HasSocket for $context {
+            type Socket = Socket;
 
-/// A connection and its socket.
-#[derive(Debug, Clone)]
-pub struct ConnectContext {
-    /// The socket.
-    pub socket: Socket,
-    /// What is new.
-    pub connected: Connected,
-}
+            fn socket(&self) -> &Socket {
+                &self.socket
+            }
 
-/// The end of a connection and its socket.
-#[derive(Debug, Clone)]
-pub struct DisconnectContext {
-    /// The socket.
-    pub socket: Socket,
-    /// Why.
-    pub disconnected: Disconnected,
-}
-
-/// A failed connection and its socket.
-#[derive(Debug, Clone)]
-pub struct ConnectErrorContext {
-    /// The socket.
-    pub socket: Socket,
-    /// Why.
-    pub error: ConnectError,
-}
-
-pub(crate) type Outcome = Result<(), EventError>;
-pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-
-/// An async function whose arguments are extractors: `async fn message(socket: Socket, Data(m): Data<Message>)`.
-///
-/// Up to six arguments in any order:
-///
-/// | argument | at | what |
-/// |---|---|---|
-/// | [`Socket`] | always | the socket |
-/// | [`Data<T>`] | event | the arguments, deserialized |
-/// | [`Typed<E>`](crate::Typed) | event | the arguments of an event that is a type |
-/// | [`AckSender`](crate::AckSender) | event | to acknowledge before the handler ends |
-/// | [`EventName`], [`Attachments`], [`Event`] | event | its name, its binary attachments, all of it |
-/// | [`Connected`] | connect | id, recovered |
-/// | [`Disconnected`] | disconnect | reason, details |
-/// | [`ConnectError`] | connect error | what went wrong |
-/// | `Option<E>`, `Result<E, Rejection>` | always | another extractor that may fail |
-///
-/// It returns `()`, [`Ack<T>`](Ack) to acknowledge the event, or a `Result` of these. When an extractor fails, the
-/// handler does not run; the rejection is logged and sent to the server if that awaits an acknowledgement.
-///
-/// Handlers of one socket start in the order in which the events came and then run concurrently: one that waits does
-/// not hold up others, nor the connection.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a handler",
-    label = "not an async function of extractors",
-    note = "all arguments must be extractors: `Socket`, `Data<T>`, `AckSender`, `EventName`, `Event`, …, with their types written out",
-    note = "it must return a `Send` future of `()`, `Ack<T>` or a `Result` of these"
-)]
-pub trait Handler<M: Moment, T>: Send + Sync + 'static {
-    /// What the future resolves to.
-    type Output;
-
-    #[doc(hidden)]
-    fn call(&self, cx: &M::Context) -> Result<HandlerFuture, Rejection>;
-}
-
-macro_rules! handlers {
-    ($($($name:ident)*;)+) => {$(
-        impl<M, F, Fut, R, $($name),*> Handler<M, (M, $($name,)*)> for F
-        where
-            M: Moment,
-            F: Fn($($name),*) -> Fut + Send + Sync + 'static,
-            Fut: Future<Output = R> + Send + 'static,
-            R: IntoReply<M>,
-            $($name: FromContext<M> + Send,)*
-        {
-            type Output = R;
-
-            #[allow(non_snake_case)]
-            fn call(&self, cx: &M::Context) -> Result<HandlerFuture, Rejection> {
-                $(let $name = $name::from_context(cx)?;)*
-                let (future, cx) = (self($($name),*), cx.clone());
-                Ok(Box::pin(async move { future.await.into_reply(&cx) }))
+            fn event_name(&self) -> &str {
+                let $cx = self;
+                $name
             }
         }
     )+};
 }
 
-handlers! {
-    ;
-    A;
-    A B;
-    A B C;
-    A B C D;
-    A B C D E;
-    A B C D E G;
+contexts! {
+    OnEvent, EventContext, |cx| cx.event.name();
+    OnConnect, ConnectContext, |_cx| "connect";
+    OnDisconnect, DisconnectContext, |_cx| "disconnect";
+    OnConnectError, ConnectErrorContext, |_cx| "connect_error";
 }
 
-/// A handler without its type.
-pub(crate) trait Erased<M: Moment>: Send + Sync {
-    fn call(&self, cx: &M::Context) -> Result<HandlerFuture, Rejection>;
+/// Event and its socket.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EventContext {
+    /// Socket that received the event.
+    pub socket: Socket,
+    /// Received event.
+    pub event: Event,
 }
 
-struct Typed<H, T>(H, std::marker::PhantomData<fn() -> T>);
-
-impl<M: Moment, H: Handler<M, T>, T> Erased<M> for Typed<H, T> {
-    fn call(&self, cx: &M::Context) -> Result<HandlerFuture, Rejection> {
-        self.0.call(cx)
-    }
+/// Connection and its socket.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ConnectContext {
+    /// Socket that connected.
+    pub socket: Socket,
+    /// Details of the connection.
+    pub connected: Connected,
 }
 
-pub(crate) fn erase<M: Moment, T: 'static>(handler: impl Handler<M, T>) -> Arc<dyn Erased<M>> {
-    Arc::new(Typed(handler, std::marker::PhantomData))
+/// Disconnection and its socket.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DisconnectContext {
+    /// Socket that disconnected.
+    pub socket: Socket,
+    /// Details of the disconnection.
+    pub disconnected: Disconnected,
+}
+
+/// Failed connection and its socket.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ConnectErrorContext {
+    /// Socket that failed to connect.
+    pub socket: Socket,
+    /// Reason for the failure.
+    pub error: ConnectError,
 }

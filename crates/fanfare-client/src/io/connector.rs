@@ -1,4 +1,4 @@
-//! Connections to one server, and the requests every one of them begins with.
+//! Connections to one server, and the common parts of its requests.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,55 +11,65 @@ use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
-use super::BoxedIo;
 use super::cookies::CookieJar;
 use super::proxy::Proxy;
 use super::tls::TlsConnector;
 use super::url::{Target, encode};
-use crate::protocol::{Transport, TransportError};
+use super::{BoxedIo, StreamSource};
+use crate::Transport;
+use crate::protocol::TransportError;
 
-/// The requests of one transport.
+/// Common parts of the requests of one transport.
 #[derive(Debug)]
 pub(crate) struct Requests {
-    /// With leading slash, and with a trailing one unless the server has none.
+    /// Path with a leading slash, and with a trailing one unless the server expects none.
     pub(crate) path: String,
-    /// The application's part of the query, encoded.
+    /// Application's part of the query, encoded.
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
 }
 
-/// Knows how to reach the server.
+/// Connector to one server.
 #[derive(Debug)]
 pub(crate) struct Connector {
     pub(crate) target: Target,
     pub(crate) polling: Requests,
     pub(crate) websocket: Requests,
-    /// Encoded.
+    /// Name of the query parameter, encoded.
     pub(crate) timestamp_param: String,
-    /// By default only requests of polling have one.
+    /// Whether requests have a timestamp; by default only those of polling.
     pub(crate) timestamp_requests: Option<bool>,
     pub(crate) force_base64: bool,
-    /// How long a request of polling may take.
+    /// Timeout of a polling request.
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) cookies: Option<Mutex<CookieJar>>,
     pub(crate) tls: Option<TlsConnector>,
     pub(crate) proxy: Option<Proxy>,
-    /// What is offered for WebSocket messages, if it is.
+    /// Opens the byte stream in place of TCP.
+    pub(crate) streams: Option<StreamSource>,
+    /// Offer of permessage-deflate for WebSocket messages, if any.
     pub(crate) deflate: Option<PerMessageDeflate>,
     /// Sub-protocols offered for WebSocket.
     pub(crate) protocols: Vec<String>,
-    /// Most bytes of a message from the server.
+    /// Maximum length of a message from the server, in bytes.
     pub(crate) max_message: usize,
     pub(crate) requests: AtomicU64,
 }
 
 impl Connector {
-    /// A byte stream to the server: TCP, or through the proxy if there is one; in it TLS if asked for.
+    /// Returns the maximum length of one polling response, in bytes.
+    pub(crate) fn max_payload(&self) -> usize {
+        crate::protocol::max_payload(self.max_message)
+    }
+
+    /// Opens a byte stream to the server: the application's, TCP, or through the proxy if there is one; with TLS inside
+    /// if configured.
     pub(crate) async fn connect(&self) -> std::io::Result<BoxedIo> {
         let (host, port) = (self.target.host.as_str(), self.target.port);
-        let io: BoxedIo = match &self.proxy {
-            Some(proxy) => proxy.connect(host, port).await?,
-            None => Box::new(tcp(host, port).await?),
+        let io: BoxedIo = match (&self.streams, &self.proxy) {
+            (Some(streams), _) => streams.connect().await?,
+            (None, Some(proxy)) => proxy.connect(host, port).await?,
+            (None, None) => Box::new(tcp(host, port).await?),
         };
         match &self.tls {
             Some(tls) => tls.connect(host, io).await,
@@ -67,17 +77,17 @@ impl Connector {
         }
     }
 
-    /// The request target of a transport.
+    /// Returns the request target of a transport.
     pub(crate) fn path_and_query(&self, transport: Transport, sid: Option<&str>) -> String {
         let Requests { path, query, .. } = self.requests_of(transport);
         let mut text = format!("{path}?EIO=4&transport={}", transport.name());
         let polling = transport == Transport::Polling;
         if self.timestamp_requests.unwrap_or(polling) {
-            // Keeps caches from answering.
+            // Prevents caches from answering.
             let n = self.requests.fetch_add(1, Ordering::Relaxed);
             text.push_str(&format!("&{}={n:x}", self.timestamp_param));
         }
-        // Polling is text in any case; the handshake says it nevertheless, as the JavaScript client does.
+        // Polling always uses text; the handshake still has the parameter, as with the JavaScript client.
         if self.force_base64 && !(polling && sid.is_some()) {
             text.push_str("&b64=1");
         }
@@ -94,12 +104,12 @@ impl Connector {
 
     fn requests_of(&self, transport: Transport) -> &Requests {
         match transport {
-            Transport::Polling => &self.polling,
             Transport::WebSocket => &self.websocket,
+            _ => &self.polling,
         }
     }
 
-    /// The headers of every request of a transport.
+    /// Returns the headers of every request of a transport.
     pub(crate) fn request_headers(&self, transport: Transport, now: Instant) -> HeaderMap {
         let mut headers = self.requests_of(transport).headers.clone();
         if let Ok(host) = HeaderValue::from_str(&self.target.authority) {
@@ -137,13 +147,23 @@ impl Connector {
     }
 }
 
+/// Maximum length of the head of a response, in bytes; it has at most 100 headers.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// Returns a builder of HTTP/1.1 connections with a limit on response heads.
+pub(super) fn http1() -> hyper::client::conn::http1::Builder {
+    let mut builder = hyper::client::conn::http1::Builder::new();
+    builder.max_buf_size(MAX_HEAD_BYTES);
+    builder
+}
+
 pub(super) async fn tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
     let tcp = TcpStream::connect((host, port)).await?;
     tcp.set_nodelay(true)?;
     Ok(tcp)
 }
 
-/// The server could not be reached at all: another transport would not help.
+/// Creates the error for a server that could not be reached at all, so that another transport would not help.
 pub(crate) fn unreachable(message: &'static str, error: &std::io::Error) -> TransportError {
     TransportError::new(message)
         .with_description(error.to_string())

@@ -1,4 +1,4 @@
-//! The cookies of one server, kept across requests: sticky sessions depend on them.
+//! Cookies of one server, kept across requests, because sticky sessions depend on them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -6,10 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 use http::HeaderMap;
 use http::header::SET_COOKIE;
 
-/// Most cookies kept.
+/// Maximum number of cookies.
 const MAX_COOKIES: usize = 50;
-/// Longest cookie, name and value, in bytes.
-const MAX_COOKIE: usize = 4096;
+/// Maximum length of a cookie, name and value, in bytes.
+const MAX_COOKIE_BYTES: usize = 4096;
+/// Maximum length of the `Cookie` header, in bytes. Node's servers accept 16 KiB for a whole head and would reject
+/// more.
+const MAX_COOKIE_HEADER_BYTES: usize = 8192;
 
 #[derive(Debug, Default)]
 pub(crate) struct CookieJar {
@@ -24,7 +27,7 @@ struct Cookie {
 }
 
 impl CookieJar {
-    /// Takes in the `Set-Cookie` headers of a response.
+    /// Stores the `Set-Cookie` headers of a response.
     pub(crate) fn store(&mut self, headers: &HeaderMap, now: Instant) {
         for header in headers.get_all(SET_COOKIE) {
             let Ok(text) = header.to_str() else { continue };
@@ -33,7 +36,7 @@ impl CookieJar {
                 continue;
             };
             let (name, value) = (name.trim(), value.trim());
-            if name.is_empty() || name.len() + value.len() > MAX_COOKIE {
+            if name.is_empty() || name.len() + value.len() > MAX_COOKIE_BYTES {
                 continue;
             }
             let (mut secure, mut age, mut date) = (false, None, None);
@@ -46,7 +49,7 @@ impl CookieJar {
                             age = Some(Duration::from_secs(seconds.try_into().unwrap_or(0)));
                         }
                     }
-                    // `Max-Age` wins, wherever it stands (RFC 6265, section 5.3).
+                    // `Max-Age` takes precedence in any position (RFC 6265, section 5.3).
                     "expires" => date = lasts_for(value),
                     _ => {}
                 }
@@ -54,7 +57,7 @@ impl CookieJar {
             let lasts = age.or(date);
             if lasts == Some(Duration::ZERO) {
                 self.cookies.remove(name);
-            } else if self.cookies.contains_key(name) || self.cookies.len() < MAX_COOKIES {
+            } else if self.has_room(name, value) {
                 let cookie = Cookie {
                     value: value.to_owned(),
                     secure,
@@ -65,7 +68,16 @@ impl CookieJar {
         }
     }
 
-    /// The `Cookie` header.
+    /// Whether a cookie fits, or replaces the one of its name.
+    fn has_room(&self, name: &str, value: &str) -> bool {
+        let others = || self.cookies.iter().filter(|(other, _)| *other != name);
+        let bytes: usize = others()
+            .map(|(name, cookie)| name.len() + cookie.value.len() + "=; ".len())
+            .sum();
+        others().count() < MAX_COOKIES && bytes + name.len() + value.len() < MAX_COOKIE_HEADER_BYTES
+    }
+
+    /// Returns the `Cookie` header.
     pub(crate) fn header(&mut self, secure: bool, now: Instant) -> Option<String> {
         self.cookies
             .retain(|_, cookie| cookie.expires.is_none_or(|at| at > now));
@@ -79,7 +91,7 @@ impl CookieJar {
     }
 }
 
-/// How long it is until a date: zero if it has passed. The dashes of older servers are spaces.
+/// Returns the time until a date: zero if it has passed. The dashes of older servers are read as spaces.
 fn lasts_for(date: &str) -> Option<Duration> {
     let date = httpdate::parse_http_date(&date.trim().replace('-', " ")).ok()?;
     let lasts = date.duration_since(SystemTime::now());
@@ -89,6 +101,29 @@ fn lasts_for(date: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_cannot_make_the_header_too_long() {
+        let now = Instant::now();
+        let mut jar = CookieJar::default();
+        for n in 0..60 {
+            let mut headers = HeaderMap::new();
+            let cookie = format!("c{n}={}", "x".repeat(4000));
+            headers.insert(SET_COOKIE, cookie.parse().unwrap());
+            jar.store(&headers, now);
+        }
+        let header = jar.header(false, now).unwrap();
+        assert!(
+            header.len() <= MAX_COOKIE_HEADER_BYTES,
+            "{} bytes",
+            header.len()
+        );
+        // An existing cookie can be replaced.
+        let mut headers = HeaderMap::new();
+        headers.insert(SET_COOKIE, "c0=new".parse().unwrap());
+        jar.store(&headers, now);
+        assert!(jar.header(false, now).unwrap().starts_with("c0=new; "));
+    }
 
     #[test]
     fn kept_replaced_and_deleted() {
@@ -115,7 +150,7 @@ mod tests {
         );
         assert_eq!(set("io=; Max-Age=0", now).as_deref(), None);
         assert_eq!(set("nonsense", now), None);
-        // By date, in the form of today and that of old servers.
+        // By date, in the current format and that of old servers.
         assert_eq!(set("a=1", now).as_deref(), Some("a=1"));
         for past in [
             "a=; Expires=Wed, 21 Oct 2015 07:28:00 GMT",

@@ -1,28 +1,87 @@
 //! Long-polling requests over kept-alive HTTP/1.1 connections.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use fanfare_protocol::deadline;
 use http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 
-use super::connector::{Connector, unreachable};
-use crate::protocol::{Transport, TransportError};
+use super::connector::{Connector, http1, unreachable};
+use super::counting::Counting;
+use crate::Transport;
+use crate::clock;
+use crate::protocol::TransportError;
 
-/// Longest part of an error's body that is shown.
-const MAX_ERROR_BODY: usize = 512;
+/// Maximum length of an error's body in a message, in bytes.
+const MAX_ERROR_BODY_BYTES: usize = 512;
 
-/// The HTTP connections of one Engine.IO connection: one for the GET that waits, one for POSTs.
+/// Minimum idle time of a connection from which its end counts as the server's close of an idle connection.
+const MAX_REUSE_IDLE: Duration = Duration::from_secs(1);
+/// Maximum time between a request and that end for the request to count as sent on a closed connection.
+const CLOSE_RACE_WINDOW: Duration = Duration::from_secs(5);
+
+/// HTTP connections of one Engine.IO connection: one for the pending GET, one for POSTs.
 #[derive(Debug, Default)]
 pub(crate) struct Polling {
-    get: Mutex<Option<SendRequest<Full<Bytes>>>>,
-    post: Mutex<Option<SendRequest<Full<Bytes>>>>,
+    get: Mutex<Option<Kept>>,
+    post: Mutex<Option<Kept>>,
+}
+
+/// Connection that was kept alive.
+#[derive(Debug)]
+struct Kept {
+    sender: SendRequest<Full<Bytes>>,
+    /// Number of bytes received from the server.
+    received: Arc<AtomicU64>,
+    /// Time of the last response.
+    answered: Instant,
+    /// Time until which the server keeps it open, if announced.
+    until: Option<Instant>,
+}
+
+impl Kept {
+    /// Records the response's keep-alive time.
+    fn after<B>(mut self, response: &Response<B>, now: Instant) -> Self {
+        self.answered = now;
+        self.until = keep_alive(response.headers()).map(|lasts| {
+            // Reserves time for the request to arrive.
+            deadline(now, lasts - (lasts / 2).min(Duration::from_secs(1)))
+        });
+        self
+    }
+}
+
+/// Returns the keep-alive time of a server: `Keep-Alive: timeout=5`.
+fn keep_alive(headers: &HeaderMap) -> Option<Duration> {
+    let header = headers.get("keep-alive")?.to_str().ok()?;
+    let timeout = header.split(',').find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("timeout").then_some(value)
+    })?;
+    // More than a day counts as one day.
+    let seconds = timeout.trim().parse::<u64>().ok()?.min(86_400);
+    Some(Duration::from_secs(seconds))
+}
+
+/// Whether the connection ended before there was an answer.
+fn is_closed(error: &hyper::Error) -> bool {
+    let io = std::error::Error::source(error).and_then(|error| error.downcast_ref());
+    let closed = |error: &std::io::Error| {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        matches!(
+            error.kind(),
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+        )
+    };
+    error.is_incomplete_message() || error.is_closed() || io.is_some_and(closed)
 }
 
 impl Polling {
@@ -43,7 +102,7 @@ impl Polling {
                     MESSAGE,
                 )
                 .await?;
-            body(response, connector.max_message.saturating_mul(2), MESSAGE).await
+            body(response, connector.max_payload(), MESSAGE).await
         })
         .await
     }
@@ -66,14 +125,16 @@ impl Polling {
                     MESSAGE,
                 )
                 .await?;
-            body(response, MAX_ERROR_BODY, MESSAGE).await.map(drop)
+            body(response, MAX_ERROR_BODY_BYTES, MESSAGE)
+                .await
+                .map(drop)
         })
         .await
     }
 
     async fn send(
         &self,
-        slot: &Mutex<Option<SendRequest<Full<Bytes>>>>,
+        slot: &Mutex<Option<Kept>>,
         connector: &Connector,
         method: Method,
         sid: Option<&str>,
@@ -83,44 +144,71 @@ impl Polling {
         let failed = |error: &dyn std::error::Error| {
             TransportError::new(message).with_description(chain(error))
         };
+        let request = || {
+            request(connector, method.clone(), sid, data.clone()).map_err(|error| failed(&error))
+        };
         let mut slot = slot.lock().await;
-        let mut request = request(connector, method, sid, data).map_err(|error| failed(&error))?;
-        // A kept-alive connection may have been closed meanwhile. Only a request that never left is sent again.
-        if let Some(mut sender) = slot.take()
-            && sender.ready().await.is_ok()
+        let begin = clock::now();
+        let kept = slot.take();
+        if let Some(mut kept) = kept.filter(|kept| kept.until.is_none_or(|until| begin < until))
+            && kept.sender.ready().await.is_ok()
         {
-            match sender.try_send_request(request).await {
+            let received = kept.received.load(Ordering::Acquire);
+            match kept.sender.try_send_request(request()?).await {
                 Ok(response) => {
-                    *slot = Some(sender);
+                    *slot = Some(kept.after(&response, clock::now()));
                     return accept(connector, response, message).await;
                 }
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(failed(&error.into_error())),
-                },
+                Err(mut error) => {
+                    // The request was never sent, or was a POST on a connection that the server had closed as idle:
+                    // retry over a new connection. Never retry a GET: its answer may have been lost, and a second one
+                    // would skip it.
+                    let unsent = error.take_message().is_some();
+                    let error = error.into_error();
+                    let silent = kept.received.load(Ordering::Acquire) == received;
+                    let idle = begin.saturating_duration_since(kept.answered) >= MAX_REUSE_IDLE;
+                    let met_close = method == Method::POST
+                        && idle
+                        && silent
+                        && is_closed(&error)
+                        && clock::now().saturating_duration_since(begin) < CLOSE_RACE_WINDOW;
+                    if !(unsent || met_close) {
+                        return Err(failed(&error));
+                    }
+                }
             }
         }
         let io = connector
             .connect()
             .await
             .map_err(|error| unreachable(message, &error))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(io))
+        let io = Counting::new(io);
+        let received = io.received.clone();
+        let (sender, connection) = http1()
+            .handshake(TokioIo::new(io))
             .await
             .map_err(|error| failed(&error))?;
         tokio::spawn(async move {
-            // Its errors reach whoever waits for the response.
+            // Its errors reach the caller that waits for the response.
             let _ = connection.await;
         });
-        let response = sender
-            .send_request(request)
+        let mut kept = Kept {
+            sender,
+            received,
+            answered: begin,
+            until: None,
+        };
+        let response = kept
+            .sender
+            .send_request(request()?)
             .await
             .map_err(|error| failed(&error))?;
-        *slot = Some(sender);
+        *slot = Some(kept.after(&response, clock::now()));
         accept(connector, response, message).await
     }
 }
 
-/// Gives a request up that takes longer than the option allows.
+/// Aborts a request that exceeds the timeout option.
 async fn in_time<T>(
     connector: &Connector,
     message: &'static str,
@@ -148,7 +236,7 @@ fn request(
         .method(method)
         .uri(connector.path_and_query(Transport::Polling, sid))
         .body(Full::new(data))?;
-    *request.headers_mut() = connector.request_headers(Transport::Polling, Instant::now());
+    *request.headers_mut() = connector.request_headers(Transport::Polling, clock::now());
     let headers = request.headers_mut();
     headers
         .entry(ACCEPT)
@@ -162,13 +250,13 @@ fn request(
     Ok(request)
 }
 
-/// Keeps cookies, and turns any status but 200 into an error.
+/// Stores cookies, and converts any status but 200 into an error.
 async fn accept(
     connector: &Connector,
     response: Response<Incoming>,
     message: &'static str,
 ) -> Result<Response<Incoming>, TransportError> {
-    connector.store_cookies(response.headers(), Instant::now());
+    connector.store_cookies(response.headers(), clock::now());
     let status = response.status();
     if status == StatusCode::OK {
         return Ok(response);
@@ -179,10 +267,11 @@ async fn accept(
         .get(LOCATION)
         .and_then(|location| location.to_str().ok())
     {
-        return Err(error.with_description(format!("redirected to {location}")));
+        let shown: String = location.chars().take(MAX_ERROR_BODY_BYTES).collect();
+        return Err(error.with_description(format!("redirected to {shown}")));
     }
-    // An error of Engine.IO says why: {"code":1,"message":"Session ID unknown"}
-    match body(response, MAX_ERROR_BODY, message).await {
+    // An error of Engine.IO contains the reason: {"code":1,"message":"Session ID unknown"}
+    match body(response, MAX_ERROR_BODY_BYTES, message).await {
         Ok(text) if !text.is_empty() => Err(error.with_description(String::from_utf8_lossy(&text))),
         _ => Err(error),
     }
@@ -199,7 +288,7 @@ async fn body(
     }
 }
 
-/// An error with its causes.
+/// Formats an error with its causes.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -215,3 +304,23 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 pub(crate) type SharedPolling = Arc<Polling>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_a_server_keeps_connections() {
+        let keep = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("keep-alive", HeaderValue::from_static(value));
+            keep_alive(&headers).map(|lasts| lasts.as_secs())
+        };
+        assert_eq!(keep("timeout=5"), Some(5));
+        assert_eq!(keep("max=100, Timeout = 72"), Some(72));
+        assert_eq!(keep("timeout=99999999999999999"), Some(86_400));
+        for nonsense in ["", "max=100", "timeout", "timeout=-1", "timeout=x"] {
+            assert_eq!(keep(nonsense), None, "{nonsense}");
+        }
+    }
+}

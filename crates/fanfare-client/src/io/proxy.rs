@@ -10,20 +10,20 @@ use super::url::Target;
 use super::{BoxedIo, Io};
 use crate::error::BuildError;
 
-/// Longest answer to CONNECT.
-const MAX_ANSWER: usize = 16 * 1024;
+/// Maximum length of the answer to CONNECT, in bytes.
+const MAX_PROXY_REPLY_BYTES: usize = 16 * 1024;
 
-/// An HTTP proxy that is asked to `CONNECT`.
+/// HTTP proxy that supports `CONNECT`.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxy {
     target: Target,
-    /// Of proxies that are spoken to over TLS themselves.
+    /// TLS for the connection to the proxy itself, if the proxy uses it.
     tls: Option<TlsConnector>,
 }
 
 impl Proxy {
-    /// From `http://[user:password@]host[:port]`, or `https://…` to speak TLS to the proxy itself, which is trusted as
-    /// `tls` has it.
+    /// Parses `http://[user:password@]host[:port]`, or `https://…` for TLS to the proxy itself, which is verified
+    /// according to `tls`.
     pub(crate) fn new(url: &str, tls: &Tls) -> Result<Self, BuildError> {
         let url = if url.contains("://") {
             url.to_owned()
@@ -35,7 +35,7 @@ impl Proxy {
         Ok(Self { target, tls })
     }
 
-    /// Connects to the proxy and asks it for a tunnel to `host:port`.
+    /// Connects to the proxy and requests a tunnel to `host:port`.
     pub(crate) async fn connect(&self, host: &str, port: u16) -> std::io::Result<BoxedIo> {
         let proxy = self.target.host.as_str();
         let tcp = tcp(proxy, self.target.port).await?;
@@ -64,10 +64,10 @@ impl Proxy {
         request.push_str("\r\n");
         io.write_all(request.as_bytes()).await?;
         io.flush().await?;
-        // Byte by byte: what follows the answer's head belongs to the tunnel.
+        // Byte by byte: the data after the answer's head belong to the tunnel.
         let mut answer = Vec::with_capacity(128);
         while !answer.ends_with(b"\r\n\r\n") {
-            if answer.len() > MAX_ANSWER {
+            if answer.len() > MAX_PROXY_REPLY_BYTES {
                 return Err(std::io::Error::other("the proxy's answer is too long"));
             }
             answer.push(io.read_u8().await?);

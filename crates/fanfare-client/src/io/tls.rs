@@ -1,14 +1,14 @@
-//! TLS by rustls.
+//! TLS with rustls.
 
 use crate::error::TlsError;
 
-/// How `https:` and `wss:` servers are trusted, and what we show them.
+/// Trust in `https:` and `wss:` servers, and the client's certificate.
 ///
-/// By default the platform's root certificates are trusted; where there are none, Mozilla's.
+/// By default the platform's root certificates are trusted, or Mozilla's if there are none.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let tls = fanfare_client::Tls::new()
+/// let tls = fanfare_client::options::Tls::new()
 ///     .root_certificate(std::fs::read("company-ca.pem")?)
 ///     .client_certificate(std::fs::read("me.pem")?, std::fs::read("me.key")?);
 /// let client = fanfare_client::connect("https://example.com").tls(tls);
@@ -25,13 +25,16 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// The default.
+    /// Returns the default.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Also trusts these root certificates (PEM, one or several; or one in DER).
+    /// Trusts these root certificates as well (PEM, one or several; or one in DER).
+    ///
+    /// A server may also present one of them as its own, as with the self-signed ones of `openssl req -x509`: it is
+    /// trusted for the names and dates in it.
     #[must_use]
     pub fn root_certificate(mut self, certificates: impl Into<Vec<u8>>) -> Self {
         self.roots.push(certificates.into());
@@ -45,7 +48,7 @@ impl Tls {
         self
     }
 
-    /// Shows this certificate (PEM, with its chain) and proves it with this key (PEM): mutual TLS.
+    /// Presents this certificate (PEM, with its chain) and proves it with this key (PEM): mutual TLS.
     #[must_use]
     pub fn client_certificate(
         mut self,
@@ -63,7 +66,7 @@ impl Tls {
         self
     }
 
-    /// For a proxy on the way: the same trust, without what is meant for the server only.
+    /// Returns the same trust for a proxy, without the settings that apply to the server only.
     pub(crate) fn for_proxy(&self) -> Self {
         Self {
             client: None,
@@ -72,7 +75,7 @@ impl Tls {
         }
     }
 
-    /// Accepts any certificate. Only for diagnosis: whoever is in between can read and change everything.
+    /// Accepts any certificate. Only for diagnosis: a man in the middle can read and change everything.
     #[must_use]
     pub fn danger_accept_any_certificate(mut self) -> Self {
         self.insecure = true;
@@ -84,17 +87,15 @@ impl Tls {
 mod with_rustls {
     use std::sync::Arc;
 
-    use rustls::client::WebPkiServerVerifier;
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::crypto::{CryptoProvider, ring};
     use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-    use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore};
 
     use super::{Tls, TlsError};
+    use crate::io::trust::{Verifier, client_config, describe, platform_roots};
     use crate::io::{BoxedIo, Io};
 
-    /// A TLS configuration that is ready to use.
+    /// TLS configuration that is ready to use.
     #[derive(Clone)]
     pub(crate) struct TlsConnector {
         config: Arc<ClientConfig>,
@@ -122,46 +123,32 @@ mod with_rustls {
 
     impl TlsConnector {
         pub(crate) fn new(options: &Tls) -> Result<Self, TlsError> {
-            let provider = Arc::new(ring::default_provider());
-            let mut roots = RootCertStore::empty();
-            if !options.only_given_roots && !options.insecure {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                if roots.is_empty() {
-                    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-                }
-            }
+            let mut given = Vec::new();
             for bytes in &options.roots {
-                for certificate in certificates(bytes)? {
-                    roots
-                        .add(certificate)
-                        .map_err(|error| TlsError::Certificate(error.to_string()))?;
-                }
+                given.extend(certificates(bytes)?);
             }
-            let builder = ClientConfig::builder_with_provider(provider.clone())
-                .with_safe_default_protocol_versions()
-                .map_err(|error| TlsError::Config(error.to_string()))?;
-            let builder = if options.insecure {
-                builder
-                    .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+            let verifier = if options.insecure {
+                Verifier::of_any()
             } else {
-                let verifier =
-                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-                        .build()
-                        .map_err(|error| TlsError::Config(error.to_string()))?;
-                builder.with_webpki_verifier(verifier)
+                let roots = match options.only_given_roots {
+                    true => RootCertStore::empty(),
+                    false => platform_roots(),
+                };
+                Verifier::new(roots, given).map_err(TlsError::Certificate)?
             };
-            let mut config = match &options.client {
+            let client = match &options.client {
                 Some((chain, key)) => {
                     let key = PrivateKeyDer::from_pem_slice(key)
                         .map_err(|error| TlsError::Key(error.to_string()))?;
-                    builder
-                        .with_client_auth_cert(certificates(chain)?, key)
-                        .map_err(|error| TlsError::Config(error.to_string()))?
+                    Some((certificates(chain)?, key))
                 }
-                None => builder.with_no_client_auth(),
+                None => None,
             };
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            let config = client_config(verifier, |builder| match client {
+                Some((chain, key)) => builder.with_client_auth_cert(chain, key),
+                None => Ok(builder.with_no_client_auth()),
+            });
+            let config = config.map_err(TlsError::Config)?;
             Ok(Self {
                 config: Arc::new(config),
                 server_name: options.server_name.clone(),
@@ -174,50 +161,13 @@ mod with_rustls {
             io: impl Io + 'static,
         ) -> std::io::Result<BoxedIo> {
             let name = self.server_name.clone().unwrap_or_else(|| host.to_owned());
-            let name = ServerName::try_from(name)
+            let server = ServerName::try_from(name.clone())
                 .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
             let connector = tokio_rustls::TlsConnector::from(self.config.clone());
-            Ok(Box::new(connector.connect(name, io).await?))
-        }
-    }
-
-    #[derive(Debug)]
-    struct AcceptAny(Arc<CryptoProvider>);
-
-    impl ServerCertVerifier for AcceptAny {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, rustls::Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            let algorithms = &self.0.signature_verification_algorithms;
-            rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            let algorithms = &self.0.signature_verification_algorithms;
-            rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.0.signature_verification_algorithms.supported_schemes()
+            match connector.connect(server, io).await {
+                Ok(stream) => Ok(Box::new(stream)),
+                Err(error) => Err(describe(error, &name)),
+            }
         }
     }
 }

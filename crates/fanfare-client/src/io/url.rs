@@ -1,109 +1,169 @@
-//! Where a server is.
+//! URLs of servers.
 
-use http::Uri;
+use super::idn::to_ascii;
 
-/// Why a URL cannot be used.
+/// Reason for which a URL cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// Not a URL.
+    /// The text is not a URL.
     #[error("invalid URL {url:?}: {message}")]
     Invalid {
-        /// The URL as given.
+        /// URL as given.
         url: String,
-        /// What is wrong with it.
+        /// Description of the fault.
         message: String,
     },
-    /// Only `http`, `https`, `ws` and `wss` are known.
+    /// The scheme is not `http`, `https`, `ws` or `wss`.
     #[error("unsupported scheme {scheme:?} in {url:?}: use http, https, ws or wss")]
     Scheme {
-        /// The URL as given.
+        /// URL as given.
         url: String,
-        /// Its scheme.
+        /// Scheme of the URL.
         scheme: String,
     },
 }
 
-/// A server's address and the namespace that a URL names.
+/// Server address and namespace of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) secure: bool,
-    /// Without the brackets of an IPv6 address.
+    /// Host without the brackets of an IPv6 address.
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// `Host` header: host, and port unless it is the scheme's own.
+    /// `Host` header: host, and port unless it is the scheme's default.
     pub(crate) authority: String,
     /// `user:password`, percent-decoded.
     pub(crate) credentials: Option<String>,
-    /// The URL's path: the namespace.
+    /// Namespace: the URL's path.
     pub(crate) namespace: String,
     pub(crate) query: Option<String>,
 }
 
 impl Target {
-    /// Reads `scheme://host[:port][/namespace][?query]`. Without a scheme it is `https`, as with the JavaScript client.
+    /// Parses `scheme://[user[:password]@]host[:port][/namespace][?query]`. The default scheme is `https`, as in the
+    /// JavaScript client. Host and query may be written in any script.
     pub(crate) fn parse(url: &str) -> Result<Self, UrlError> {
-        let invalid = |message: String| UrlError::Invalid {
-            url: url.to_owned(),
-            message,
+        let invalid = |message: &str| UrlError::Invalid {
+            url: shortened(url),
+            message: message.to_owned(),
         };
-        let full = match url.find("://") {
-            Some(_) => url.to_owned(),
-            None => format!("https://{}", url.trim_start_matches("//")),
+        let (scheme, rest) = match url.split_once("://") {
+            // `://` may also occur in the query.
+            Some((scheme, rest)) if !scheme.contains(['/', '?', '#', '.', ':']) => (scheme, rest),
+            _ => ("https", url.trim_start_matches("//")),
         };
-        // The fragment never leaves the client.
-        let full = full.split('#').next().unwrap_or_default();
-        let uri: Uri = full
-            .parse()
-            .map_err(|error: http::uri::InvalidUri| invalid(error.to_string()))?;
-        let secure = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("https" | "wss") => true,
-            Some("http" | "ws") => false,
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "https" | "wss" => true,
+            "http" | "ws" => false,
             other => {
                 return Err(UrlError::Scheme {
-                    url: url.to_owned(),
-                    scheme: other.unwrap_or_default().to_owned(),
+                    url: shortened(url),
+                    scheme: shortened(other),
                 });
             }
         };
-        let authority = uri.authority().ok_or_else(|| invalid("no host".into()))?;
-        let bracketed = authority.host();
-        if bracketed.is_empty() {
-            return Err(invalid("no host".into()));
-        }
-        let host = bracketed
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
-        let after_user = authority.as_str().rsplit('@').next().unwrap_or_default();
-        let port_text = after_user.strip_prefix(bracketed).unwrap_or_default();
-        if uri.port_u16().is_none() && !matches!(port_text, "" | ":") {
-            return Err(invalid(format!("bad port {port_text:?}")));
-        }
+        // The fragment never leaves the client.
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (place, query) = match rest.split_once('?') {
+            Some((place, query)) => (place, Some(query)),
+            None => (rest, None),
+        };
+        let (authority, namespace) = match place.find('/') {
+            Some(at) => place.split_at(at),
+            None => (place, "/"),
+        };
+        let (credentials, address) = match authority.rsplit_once('@') {
+            Some((user, address)) => (Some(decode(user)), address),
+            None => (None, authority),
+        };
+        let (bracketed, port) = host_and_port(address).map_err(|port| {
+            invalid(&format!(
+                "the port {:?} is not in 0..=65535",
+                shortened(port)
+            ))
+        })?;
+        let bracketed = host(bracketed).map_err(|why| invalid(&why))?;
         let default_port = if secure { 443 } else { 80 };
-        let port = uri.port_u16().unwrap_or(default_port);
-        let credentials = authority
-            .as_str()
-            .rsplit_once('@')
-            .map(|(user, _)| decode(user));
+        let port = port.unwrap_or(default_port);
         Ok(Self {
             secure,
-            host,
+            host: bracketed.trim_matches(['[', ']']).to_owned(),
             port,
             authority: if port == default_port {
-                bracketed.to_owned()
+                bracketed
             } else {
                 format!("{bracketed}:{port}")
             },
             credentials,
-            namespace: if uri.path().is_empty() {
-                "/".to_owned()
-            } else {
-                uri.path().to_owned()
-            },
-            query: uri.query().map(str::to_owned),
+            namespace: namespace.to_owned(),
+            query: query.map(encode_raw),
         })
     }
+}
+
+/// Splits an address into the host, with the brackets of an IPv6 address, and the port if there is one; the error is
+/// the invalid port.
+fn host_and_port(address: &str) -> Result<(&str, Option<u16>), &str> {
+    let end = address.rfind(']').map_or(0, |at| at + 1);
+    let (brackets, rest) = address.split_at(end);
+    let Some((name, port)) = rest.split_once(':') else {
+        return Ok((address, None));
+    };
+    let host = &address[..brackets.len() + name.len()];
+    if port.is_empty() {
+        return Ok((host, None));
+    }
+    // `parse` would accept a sign.
+    match port.parse() {
+        Ok(number) if port.bytes().all(|byte| byte.is_ascii_digit()) => Ok((host, Some(number))),
+        _ => Err(port),
+    }
+}
+
+/// Converts a host to a name for DNS and TLS, or an address; the error describes the fault.
+fn host(host: &str) -> Result<String, String> {
+    if host.is_empty() {
+        return Err("no host".to_owned());
+    }
+    if let Some(address) = host.strip_prefix('[') {
+        let address = address.strip_suffix(']');
+        return match address.and_then(|address| address.parse::<std::net::Ipv6Addr>().ok()) {
+            Some(_) => Ok(host.to_owned()),
+            None => Err("bad IPv6 address".to_owned()),
+        };
+    }
+    let name = to_ascii(host)?;
+    let odd = name
+        .chars()
+        .find(|char| !char.is_ascii_alphanumeric() && !"-._".contains(*char));
+    match odd {
+        Some(odd) => Err(format!("{odd:?} cannot stand in the name of a host")),
+        None => Ok(name),
+    }
+}
+
+/// Returns the start of the given text, for messages, which escape it.
+pub(crate) fn shortened(text: &str) -> String {
+    const MAX: usize = 100;
+    match text.char_indices().nth(MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// Percent-encodes characters that are not allowed in a path or a query (RFC 3986), as browsers do; `%` and the
+/// delimiters stay.
+pub(crate) fn encode_raw(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// Percent-encodes a query name or value, as `encodeURIComponent` does.
@@ -133,27 +193,26 @@ pub(crate) fn encode(text: &str) -> String {
 
 pub(crate) fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = bytes
-            .get(at + 1..at + 3)
-            .and_then(|hex| std::str::from_utf8(hex).ok());
-        match (
-            bytes[at],
-            hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()),
-        ) {
-            (b'%', Some(byte)) => {
+    let mut rest = text.as_bytes();
+    loop {
+        rest = match rest {
+            [b'%', high, low, more @ ..] if let Some(byte) = hex(*high, *low) => {
                 out.push(byte);
-                at += 3;
+                more
             }
-            (byte, _) => {
-                out.push(byte);
-                at += 1;
+            [byte, more @ ..] => {
+                out.push(*byte);
+                more
             }
-        }
+            [] => return String::from_utf8_lossy(&out).into_owned(),
+        };
     }
-    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Returns the value of two hexadecimal digits, which accepts no other spelling of a number.
+fn hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
 #[cfg(test)]
@@ -199,6 +258,13 @@ mod tests {
             "http:// x",
             "http://x:y",
             "http://x:65536",
+            "http://x:+80",
+            "http://[::1",
+            "http://[::x]",
+            "http://a%20b",
+            "http://a@",
+            "http://a:b:80",
+            "http://a\u{308}",
             "://",
         ] {
             assert!(Target::parse(bad).is_err(), "{bad:?}");
@@ -209,5 +275,33 @@ mod tests {
     fn percent() {
         assert_eq!(encode("a b&=é/"), "a%20b%26%3D%C3%A9%2F");
         assert_eq!(decode("a%20b%zz%"), "a b%zz%");
+        assert_eq!(decode("%+1%-1% 1%C3%A9%4"), "%+1%-1% 1é%4");
+    }
+
+    #[test]
+    fn urls_in_any_script() {
+        let target = Target::parse("http://bücher.example:8080/ñ?q=ü x&r=%20\"<>").unwrap();
+        assert_eq!(target.host, "xn--bcher-kva.example");
+        assert_eq!(target.authority, "xn--bcher-kva.example:8080");
+        assert_eq!(
+            target.namespace, "/ñ",
+            "as it is: it is no part of a request"
+        );
+        let query = target.query.as_deref();
+        assert_eq!(query, Some("q=%C3%BC%20x&r=%20%22%3C%3E"));
+    }
+
+    #[test]
+    fn a_scheme_in_the_query_is_none() {
+        let target = Target::parse("example.com/chat?next=ftp://x").unwrap();
+        assert_eq!((target.secure, target.namespace.as_str()), (true, "/chat"));
+        assert_eq!(target.query.as_deref(), Some("next=ftp://x"));
+    }
+
+    #[test]
+    fn errors_show_the_beginning_of_what_was_given() {
+        let long = format!("http://{}\u{1b}[2J", "x".repeat(1000));
+        let error = Target::parse(&format!("{long}%")).unwrap_err().to_string();
+        assert!(error.len() < 300 && !error.contains('\u{1b}'), "{error}");
     }
 }

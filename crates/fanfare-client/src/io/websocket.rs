@@ -1,8 +1,10 @@
-//! One WebSocket, driven by a task of its own.
+//! Driver of one WebSocket, in a separate task.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
+use fanfare_protocol::deadline as after;
 use fanfare_websocket::deflate::{Compressor, Params};
 use fanfare_websocket::frame::{close_payload, encode_masked_into, encode_masked_rsv_into};
 use fanfare_websocket::mask::random_key;
@@ -11,46 +13,49 @@ use fanfare_websocket::{
 };
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::connector::{Connector, PerMessageDeflate, unreachable};
+use super::connector::{Connector, PerMessageDeflate, http1, unreachable};
 use super::polling::chain;
-use crate::protocol::{Body, Input, Packet, Transport, TransportError};
+use crate::Transport;
+use crate::clock;
+use crate::protocol::{Body, Input, Packet, TransportError};
 
-/// How long the server may take to answer our close frame.
+/// Timeout for the server's answer to a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Bytes asked for at a time.
-const READ_CHUNK: usize = 16 * 1024;
-/// A buffer larger than this is given back when it is empty.
-const KEEP_BUFFER: usize = 64 * 1024;
+/// Number of bytes read at a time.
+const READ_CHUNK_BYTES: usize = 16 * 1024;
+/// Maximum number of bytes decoded at a time, which also limits the memory of many small decoded messages.
+const MAX_READ_BYTES: usize = 256 * 1024;
+/// Maximum capacity of an empty buffer, in bytes; a larger one is freed.
+const MAX_KEPT_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long the server may take to answer a ping before a DISCONNECT is written.
+/// Timeout for the server's answer to a ping before a DISCONNECT is written.
 const PONG_TIMEOUT: Duration = Duration::from_secs(1);
-/// Payload of such a ping.
-const PING: &[u8] = b"fanfare";
 
 const MESSAGE: &str = "websocket error";
 
-/// What the task is told.
+/// Command for the task.
 #[derive(Debug)]
 pub(crate) enum Command {
     Write {
         packets: Vec<Packet>,
-        /// Only after the server has answered a ping.
+        /// Whether to write only after the server has answered a ping.
         after_pong: bool,
     },
+    /// Send a ping and report its answer.
+    Ping,
     Close,
 }
 
 type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
 
-/// A WebSocket that is open.
+/// Open WebSocket.
 pub(crate) struct Opened {
     io: Upgraded,
-    /// What was agreed on for permessage-deflate, and what we wished.
+    /// Negotiated parameters of permessage-deflate, and the offer.
     deflate: Option<(Params, PerMessageDeflate)>,
 }
 
@@ -65,7 +70,8 @@ pub(crate) async fn open(
         .connect()
         .await
         .map_err(|error| unreachable(MESSAGE, &error))?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(io))
+    let (mut sender, connection) = http1()
+        .handshake(TokioIo::new(io))
         .await
         .map_err(|error| failed(&error))?;
     tokio::spawn(async move {
@@ -81,8 +87,8 @@ pub(crate) async fn open(
         .map_err(|error: http::uri::InvalidUri| failed(&error))?;
     let request: Request<()> = handshake.request(&uri).map_err(|error| failed(&error))?;
     let mut request = request.map(|()| Empty::<Bytes>::new());
-    for (name, value) in &connector.request_headers(Transport::WebSocket, Instant::now()) {
-        // The handshake's own headers cannot be overridden.
+    for (name, value) in &connector.request_headers(Transport::WebSocket, clock::now()) {
+        // The handshake headers cannot be overridden.
         if !request.headers().contains_key(name) {
             request.headers_mut().append(name, value.clone());
         }
@@ -91,7 +97,7 @@ pub(crate) async fn open(
         .send_request(request)
         .await
         .map_err(|error| failed(&error))?;
-    connector.store_cookies(response.headers(), Instant::now());
+    connector.store_cookies(response.headers(), clock::now());
     let accept = match handshake.check(response.status(), response.headers()) {
         Ok(accept) => accept,
         Err(error) => {
@@ -119,7 +125,7 @@ pub(crate) async fn open(
     })
 }
 
-/// Reads and writes until the WebSocket is closed. `deliver` takes what came.
+/// Reads and writes until the WebSocket is closed. `deliver` gets the received input.
 pub(crate) async fn run(
     Opened { io, deflate }: Opened,
     max_message: usize,
@@ -152,6 +158,9 @@ pub(crate) async fn run(
         writing: false,
         flush: false,
         held: None,
+        pings: 0,
+        reported: VecDeque::new(),
+        ping: None,
         closing: false,
         state: State::Open,
     };
@@ -167,7 +176,7 @@ pub(crate) async fn run(
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// The server closed; this is what it said.
+    /// The server closed the WebSocket, with this reason.
     Closed(Option<String>),
 }
 
@@ -176,17 +185,24 @@ struct Socket {
     writer: WriteHalf<Upgraded>,
     decoder: Decoder,
     compressor: Option<Compressor>,
-    /// Messages of fewer bytes are not compressed.
+    /// Minimum length of a compressed message, in bytes.
     threshold: usize,
     input: Vec<u8>,
     output: Vec<u8>,
     written: usize,
-    /// A `Write` command is being carried out; its end is to be reported.
+    /// Whether a `Write` command is in progress, whose end must be reported.
     writing: bool,
     flush: bool,
-    /// Waits for a pong, at most until then.
-    held: Option<(Vec<Packet>, tokio::time::Instant)>,
-    /// We sent a close frame.
+    /// Number of the ping whose pong the packets wait for, the packets, and the deadline.
+    held: Option<(u64, Vec<Packet>, Instant)>,
+    /// Number of the last ping.
+    pings: u64,
+    /// Numbers of pings whose answer must be reported. A server may answer only the last one for all.
+    reported: VecDeque<u64>,
+    /// Last ping of the server, to be answered when all data are written. One answer is enough for several (RFC 6455,
+    /// section 5.5.3), so that a server that does not read cannot make the client keep many.
+    ping: Option<Vec<u8>>,
+    /// Whether the client has sent a close frame.
     closing: bool,
     state: State,
 }
@@ -206,14 +222,18 @@ impl Socket {
             if idle && std::mem::take(&mut self.writing) {
                 deliver(vec![Input::Written]);
             }
+            if idle && let Some(data) = self.ping.take() {
+                self.frame(OpCode::Pong, &data);
+                continue;
+            }
             if let (State::Closed(reason), true) = (&self.state, idle) {
                 return Ok(reason.clone());
             }
-            self.input.reserve(READ_CHUNK);
+            self.input.reserve(READ_CHUNK_BYTES);
             tokio::select! {
-                read = self.reader.read_buf(&mut self.input), if self.state == State::Open => {
+                read = read(&mut self.reader, &mut self.input), if self.state == State::Open => {
                     match read {
-                        // Without a close frame: the connection was lost, which is not an error of the transport.
+                        // No close frame: the connection was lost, which is not an error of the transport.
                         Ok(0) => return Ok(None),
                         Ok(_) => self.decode(deliver)?,
                         Err(error) => return Err(failed(error)),
@@ -232,26 +252,31 @@ impl Socket {
                 command = commands.recv(), if idle && !self.closing && self.held.is_none() => {
                     match command {
                         Some(Command::Write { packets, after_pong: true }) => {
-                            self.frame(OpCode::Ping, PING);
-                            self.held = Some((packets, tokio::time::Instant::now() + PONG_TIMEOUT));
+                            let ping = self.ping();
+                            self.held =
+                                Some((ping, packets, after(clock::now(), PONG_TIMEOUT)));
                         }
                         Some(Command::Write { packets, after_pong: false }) => self.encode(&packets),
+                        Some(Command::Ping) => {
+                            let ping = self.ping();
+                            self.reported.push_back(ping);
+                        }
                         Some(Command::Close) => {
                             self.closing = true;
-                            deadline = Some(tokio::time::Instant::now() + CLOSE_TIMEOUT);
+                            deadline = Some(after(clock::now(), CLOSE_TIMEOUT));
                             self.frame(OpCode::Close, &close_payload(CloseCode::NORMAL, ""));
                         }
                         None => return Ok(None),
                     }
                 }
-                () = sleep_until(self.held.as_ref().map(|(_, deadline)| *deadline)) => self.release(),
+                () = sleep_until(self.held.as_ref().map(|(_, _, deadline)| *deadline)) => self.release(),
                 () = sleep_until(deadline) => return Ok(None),
             }
         }
     }
 
-    /// What is left to be written after a failure ends with a close frame that says what the server did wrong: it goes
-    /// out if it can at once.
+    /// Writes as much of the remaining output as possible at once. After a failure, the output ends with a close frame
+    /// that contains the reason.
     async fn say_why(&mut self) {
         let rest = &self.output[self.written..];
         let _ = tokio::time::timeout(Duration::ZERO, self.writer.write_all(rest)).await;
@@ -263,7 +288,7 @@ impl Socket {
             self.flush = true;
             self.written = 0;
             self.output.clear();
-            if self.output.capacity() > KEEP_BUFFER {
+            if self.output.capacity() > MAX_KEPT_BUFFER_BYTES {
                 self.output = Vec::new();
             }
         }
@@ -271,6 +296,27 @@ impl Socket {
 
     fn frame(&mut self, opcode: OpCode, payload: &[u8]) {
         encode_masked_into(&mut self.output, opcode, payload, random_key());
+    }
+
+    /// Sends a ping; returns its number.
+    fn ping(&mut self) -> u64 {
+        self.pings += 1;
+        self.frame(OpCode::Ping, &self.pings.to_be_bytes());
+        self.pings
+    }
+
+    /// Handles the pong of this number: the server has read everything before that ping.
+    fn ponged(&mut self, data: &[u8], inputs: &mut Vec<Input>) {
+        let Ok(number) = data.try_into().map(u64::from_be_bytes) else {
+            return;
+        };
+        while self.reported.front().is_some_and(|ping| *ping <= number) {
+            self.reported.pop_front();
+            inputs.push(Input::Pong);
+        }
+        if self.held.as_ref().is_some_and(|(ping, ..)| *ping <= number) {
+            self.release();
+        }
     }
 
     fn encode(&mut self, packets: &[Packet]) {
@@ -284,7 +330,7 @@ impl Socket {
                 Some(compressor) if packet.compress && payload.len() >= self.threshold => {
                     let mut compressed = Vec::new();
                     compressor.compress(payload, &mut compressed);
-                    // With context takeover the server needs it to read what follows.
+                    // With context takeover the server needs it to decode later messages.
                     if compressed.len() < payload.len() || compressor.keeps_context() {
                         let key = random_key();
                         encode_masked_rsv_into(&mut self.output, opcode, true, &compressed, key);
@@ -297,21 +343,21 @@ impl Socket {
         }
     }
 
-    /// Writes what waited for a pong.
+    /// Writes the packets that waited for a pong.
     fn release(&mut self) {
-        if let Some((packets, _)) = self.held.take() {
+        if let Some((_, packets, _)) = self.held.take() {
             self.encode(&packets);
         }
     }
 
-    /// Decodes all that is there and hands it on in one go.
+    /// Decodes all available input and delivers it in one call.
     fn decode(&mut self, deliver: &mut impl FnMut(Vec<Input>)) -> Result<(), TransportError> {
         let mut inputs = Vec::new();
         let mut at = 0;
         let mut output = Vec::new();
         let mut error = None;
         let mut closed = None;
-        let mut pong = false;
+        let mut pong: Option<Vec<u8>> = None;
         while closed.is_none() {
             match self.decoder.next(&mut self.input[at..]) {
                 Ok(Decoded::Incomplete { .. }) => break,
@@ -324,9 +370,7 @@ impl Socket {
                         Event::Binary(data) => {
                             inputs.push(Input::Binary(Bytes::copy_from_slice(data)));
                         }
-                        Event::Ping(data) => {
-                            encode_masked_into(&mut output, OpCode::Pong, data, random_key());
-                        }
+                        Event::Ping(data) => self.ping = Some(data.to_vec()),
                         Event::Close(frame) => {
                             let code = frame.as_ref().map_or(CloseCode::NORMAL, |frame| frame.code);
                             if !self.closing {
@@ -345,8 +389,8 @@ impl Socket {
                             });
                             closed = Some(reason);
                         }
-                        Event::Pong(PING) => pong = true,
-                        Event::Pong(_) | Event::Fragment => {}
+                        Event::Pong(data) => pong = Some(data.to_vec()),
+                        Event::Fragment => {}
                     }
                 }
                 Err(cause) => {
@@ -358,22 +402,27 @@ impl Socket {
             }
         }
         self.input.drain(..at);
-        if self.input.is_empty() && self.input.capacity() > KEEP_BUFFER {
+        if self.input.is_empty() && self.input.capacity() > MAX_KEPT_BUFFER_BYTES {
             self.input = Vec::new();
         }
         self.output.extend_from_slice(&output);
-        if pong {
-            self.release();
+        if let Some(data) = pong {
+            self.ponged(&data, &mut inputs);
         }
         if let Some(reason) = closed {
             self.state = State::Closed(reason);
         }
-        // Once we have said goodbye, nobody is interested in what still comes.
+        // After sending a close frame, the client discards further input.
         if !inputs.is_empty() && !self.closing {
             deliver(inputs);
         }
         error.map_or(Ok(()), Err)
     }
+}
+
+/// Reads some bytes. Cancellation-safe.
+async fn read(reader: &mut ReadHalf<Upgraded>, input: &mut Vec<u8>) -> std::io::Result<usize> {
+    reader.read_buf(&mut input.limit(MAX_READ_BYTES)).await
 }
 
 /// Writes some of `data`, or flushes if there is none. Cancellation-safe.
@@ -385,9 +434,9 @@ async fn write(writer: &mut WriteHalf<Upgraded>, data: &[u8]) -> std::io::Result
     }
 }
 
-async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
 }

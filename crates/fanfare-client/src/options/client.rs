@@ -1,4 +1,4 @@
-//! Connection and socket in one.
+//! Builder of a connection and its socket.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -8,17 +8,21 @@ use serde::Serialize;
 
 use super::manager::{ManagerOptions, manager_options};
 use super::socket::{SocketOptions, auth_callback, auth_json, socket_options};
-use super::transport::{TransportOptions, transport_options};
+use super::transport::{TransportOptions, check_namespace, transport_options};
+use crate::Transport;
 use crate::core::AuthSource;
 use crate::error::{BuildError, StartError};
-use crate::handler::{Handler, OnConnect, OnConnectError, OnDisconnect, OnEvent, erase};
+use crate::handler::{
+    EventError, Handler, IntoAck, IntoOutcome, OnConnect, OnConnectError, OnDisconnect, OnEvent,
+    erase, erase_event,
+};
 use crate::io::connector::PerMessageDeflate;
 use crate::io::tls::Tls;
-use crate::protocol::{BufferLimits, BufferPolicy, Parser, Transport};
+use crate::protocol::{BufferLimits, BufferPolicy, Parser};
 use crate::queue::Bounds;
 use crate::socket::Socket;
 
-/// Collects all options of a connection and its socket: what [`connect`](crate::connect) returns.
+/// Builder of a connection and its socket, returned by [`connect`](crate::connect).
 ///
 /// Await it for a connected socket, or [`build`](Self::build) it to connect later.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ impl ClientBuilder {
         }
     }
 
-    /// The namespace, instead of the URL's path.
+    /// Sets the namespace, overriding the URL's path.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
@@ -48,18 +52,16 @@ impl ClientBuilder {
     manager_options!();
     socket_options!();
 
-    /// The socket, not connected: call [`Socket::connect`].
+    /// Builds the socket without connecting: call [`Socket::connect`].
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if an option makes no sense.
+    /// [`BuildError`] if an option is invalid.
     pub fn build(self) -> Result<Socket, BuildError> {
-        let (manager, namespace) = self.manager.build()?;
-        Socket::new(
-            &manager,
-            self.namespace.as_deref().unwrap_or(&namespace),
-            self.socket,
-        )
+        let (manager, url_namespace) = self.manager.build()?;
+        let namespace = self.namespace.unwrap_or(url_namespace);
+        check_namespace(&namespace)?;
+        Socket::new(&manager, &namespace, self.socket)
     }
 }
 

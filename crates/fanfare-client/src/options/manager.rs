@@ -9,17 +9,19 @@ use parking_lot::Mutex;
 use super::transport::{
     RequestOptions, TransportOptions, check_deflate, check_protocols, transport_options,
 };
+use crate::Transport;
 use crate::core::Core;
 use crate::error::BuildError;
+use crate::io::StreamSource;
 use crate::io::connector::{Connector, PerMessageDeflate};
 use crate::io::cookies::CookieJar;
 use crate::io::proxy::Proxy;
 use crate::io::tls::{Tls, TlsConnector};
 use crate::io::url::{Target, encode};
 use crate::manager::Manager;
-use crate::protocol::{self, Config, Parser, Transport};
+use crate::protocol::{self, Config, Parser};
 
-/// Everything about a connection that can be chosen.
+/// Options of a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct ManagerOptions {
     pub(crate) url: String,
@@ -34,6 +36,7 @@ pub(crate) struct ManagerOptions {
     pub(crate) tls: Tls,
     pub(crate) proxy: Option<String>,
     pub(crate) proxy_tls: Option<Tls>,
+    pub(crate) streams: Option<StreamSource>,
 }
 
 impl ManagerOptions {
@@ -53,10 +56,11 @@ impl ManagerOptions {
             tls: Tls::default(),
             proxy: None,
             proxy_tls: None,
+            streams: None,
         }
     }
 
-    /// The manager, not connected, and the namespace that the URL names.
+    /// Builds the manager without connecting, and returns the namespace of the URL.
     pub(crate) fn build(self) -> Result<(Manager, String), BuildError> {
         let target = Target::parse(&self.url)?;
         if self.config.transports.is_empty() {
@@ -64,6 +68,12 @@ impl ManagerOptions {
         }
         check_deflate(self.deflate.as_ref())?;
         check_protocols(&self.protocols)?;
+        if self.streams.is_some() && self.proxy.is_some() {
+            return Err(BuildError::InvalidOption {
+                option: "connector",
+                value: "its streams lead to the server, so that `proxy` has no effect".into(),
+            });
+        }
         let tls = if target.secure {
             Some(TlsConnector::new(&self.tls)?)
         } else {
@@ -88,6 +98,7 @@ impl ManagerOptions {
                 .as_deref()
                 .map(|url| Proxy::new(url, &proxy_tls))
                 .transpose()?,
+            streams: self.streams,
             max_message: self.config.limits.max_payload,
             requests: AtomicU64::new(self.config.seed & 0xffff_ffff),
             target,
@@ -104,7 +115,7 @@ impl ManagerOptions {
     }
 }
 
-/// Something that differs from client to client.
+/// Returns a seed that differs from client to client.
 fn seed() -> u64 {
     let mut bytes = [0; 8];
     if getrandom::fill(&mut bytes).is_ok() {
@@ -116,7 +127,8 @@ fn seed() -> u64 {
 
 macro_rules! manager_options {
     () => {
-        /// Whether cookies set by the server are sent back; sticky sessions behind a load balancer need it. Default: true.
+        /// Sets whether to send back cookies set by the server; sticky sessions behind a load balancer need it.
+        /// Default: true.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").cookies(false);
@@ -126,10 +138,11 @@ macro_rules! manager_options {
             self
         }
 
-        /// How `https:` and `wss:` servers are trusted.
+        /// Sets the trust in `https:` and `wss:` servers.
         ///
         /// ```
-        /// use fanfare_client::{Tls, connect};
+        /// use fanfare_client::options::Tls;
+        /// use fanfare_client::connect;
         ///
         /// let client = connect("https://localhost:3000").tls(Tls::new().server_name("example.com"));
         /// ```
@@ -138,8 +151,8 @@ macro_rules! manager_options {
             self
         }
 
-        /// Connects through an HTTP proxy by `CONNECT`: `http://[user:password@]host:port`, or `https://…` where the proxy
-        /// itself is spoken to over TLS. What goes through it to an `https:` or `wss:` server is encrypted in any case.
+        /// Connects through an HTTP proxy by `CONNECT`: `http://[user:password@]host:port`, or `https://…` for TLS to
+        /// the proxy itself. The data for an `https:` or `wss:` server are encrypted in either case.
         ///
         /// ```
         /// let client = fanfare_client::connect("https://example.com").proxy("http://me:secret@proxy.local:3128");
@@ -149,11 +162,12 @@ macro_rules! manager_options {
             self
         }
 
-        /// How an `https:` proxy is trusted. Default: by the roots of [`tls`](Self::tls), without its client certificate
-        /// and server name, which are meant for the server.
+        /// Sets the trust in an `https:` proxy. Default: the roots of [`tls`](Self::tls), without its client
+        /// certificate and server name, which are for the server.
         ///
         /// ```
-        /// use fanfare_client::{Tls, connect};
+        /// use fanfare_client::options::Tls;
+        /// use fanfare_client::connect;
         ///
         /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
         /// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
@@ -168,7 +182,30 @@ macro_rules! manager_options {
             self
         }
 
-        /// How long opening a connection may take, over all transports. Default: 20 s.
+        /// Sets the function that opens a byte stream to the server, in place of TCP: for Unix sockets, tunnels, and
+        /// servers in the same process. Default: TCP to the host and port of the URL.
+        ///
+        /// It is called for every connection: one for a WebSocket, up to two for polling, and new ones when the client
+        /// reconnects. An error counts as a server that cannot be reached. TLS runs inside the stream if the URL is
+        /// `https:` or `wss:`; the URL also names the host in requests. Only one of this option and
+        /// [`proxy`](Self::proxy) can be set.
+        ///
+        /// ```
+        /// # #[cfg(unix)]
+        /// let client = fanfare_client::connect("http://localhost")
+        ///     .connector(|| tokio::net::UnixStream::connect("/run/chat.sock"));
+        /// ```
+        pub fn connector<F, Fut, S>(mut self, connect: F) -> Self
+        where
+            F: Fn() -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = std::io::Result<S>> + Send + 'static,
+            S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+        {
+            self.manager.streams = Some(crate::io::StreamSource::new(connect));
+            self
+        }
+
+        /// Sets the timeout for opening a connection, over all transports. Default: 20 s.
         ///
         /// ```
         /// use std::time::Duration;
@@ -181,7 +218,7 @@ macro_rules! manager_options {
             self
         }
 
-        /// Whether to reconnect. Default: true.
+        /// Sets whether to reconnect. Default: true.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").reconnection(false);
@@ -191,7 +228,8 @@ macro_rules! manager_options {
             self
         }
 
-        /// Reconnection attempts before giving up. Default: for ever.
+        /// Sets the maximum number of reconnection attempts. Default: no limit. A connection that ends before a
+        /// namespace was answered is a failed attempt, too.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").reconnection_attempts(10);
@@ -201,8 +239,8 @@ macro_rules! manager_options {
             self
         }
 
-        /// First and longest reconnection delay. Default: 1 s, 5 s. Each delay is drawn evenly from zero to the current
-        /// ceiling, which doubles from the first to the longest.
+        /// Sets the first and the maximum reconnection delay. Default: 1 s, 5 s. Each delay is drawn uniformly from
+        /// zero to the current ceiling, which doubles from the first to the maximum.
         ///
         /// ```
         /// use std::time::Duration;
@@ -216,7 +254,7 @@ macro_rules! manager_options {
             self
         }
 
-        /// How much of the delay is random, from 0 (none) to 1 (all, the default).
+        /// Sets the random part of the delay, from 0 (none) to 1 (all, the default).
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").randomization_factor(0.5);
@@ -226,7 +264,7 @@ macro_rules! manager_options {
             self
         }
 
-        /// Bytes that may wait for the network while connected, beyond which `emit` says
+        /// Sets the capacity of the write buffer while connected, in bytes, beyond which `emit` returns
         /// [`Full`](crate::EmitError::Full). Default: 16 MiB.
         ///
         /// ```
@@ -237,7 +275,8 @@ macro_rules! manager_options {
             self
         }
 
-        /// Longest message accepted from the server, in bytes. Default: 64 MiB.
+        /// Sets the maximum length of a message from the server, in bytes, over every transport. Default: 64 MiB. (A
+        /// polling response may hold several: twice that, at least 1 MiB.)
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").max_message(1 << 20);
@@ -248,10 +287,11 @@ macro_rules! manager_options {
             self
         }
 
-        /// How packets are written; the server must use the same parser. Default: JSON.
+        /// Sets the encoding of packets; the server must use the same parser. Default: JSON.
         ///
         /// ```
-        /// use fanfare_client::{Parser, connect};
+        /// use fanfare_client::options::Parser;
+        /// use fanfare_client::connect;
         ///
         /// let client = connect("http://localhost:3000").parser(Parser::Msgpack);
         /// ```
@@ -260,7 +300,8 @@ macro_rules! manager_options {
             self
         }
 
-        /// Reports every incoming packet as [`ManagerEvent::Packet`](crate::ManagerEvent::Packet). Default: false.
+        /// Sets whether to report every incoming packet as [`ManagerEvent::Packet`](crate::event::ManagerEvent::Packet).
+        /// Default: false.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").report_packets(true);
@@ -273,7 +314,7 @@ macro_rules! manager_options {
 }
 pub(super) use manager_options;
 
-/// Collects the options of a [`Manager`].
+/// Builder of a [`Manager`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing happens before `build`"]
 pub struct ManagerBuilder {
@@ -290,11 +331,11 @@ impl ManagerBuilder {
     transport_options!();
     manager_options!();
 
-    /// The manager. It connects when one of its sockets does. The URL's path is of no meaning here.
+    /// Builds the manager. It connects when one of its sockets does. The URL's path is ignored here.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if an option makes no sense.
+    /// [`BuildError`] if an option is invalid.
     pub fn build(self) -> Result<Manager, BuildError> {
         self.manager.build().map(|(manager, _)| manager)
     }

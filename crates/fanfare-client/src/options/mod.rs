@@ -1,12 +1,19 @@
 //! Options of managers and sockets, and the builders that collect them.
 
-mod client;
+pub(crate) mod client;
 mod manager;
 mod socket;
 mod transport;
 
-pub use client::ClientBuilder;
+pub(crate) use client::ClientBuilder;
 pub use manager::ManagerBuilder;
 pub use socket::SocketBuilder;
 pub(crate) use socket::{SocketOptions, auth_callback, auth_json};
 pub use transport::TransportOptions;
+pub(crate) use transport::{check_namespace, endpoint};
+
+pub use crate::error::TlsError;
+pub use crate::io::connector::PerMessageDeflate;
+pub use crate::io::tls::Tls;
+pub use crate::io::url::UrlError;
+pub use crate::protocol::{AuthError, BufferLimits, BufferPolicy, Parser};

@@ -7,15 +7,19 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::transport::check_namespace;
 use crate::core::AuthSource;
 use crate::error::{BuildError, StartError};
-use crate::handler::{Handler, Handlers, OnConnect, OnConnectError, OnDisconnect, OnEvent, erase};
+use crate::handler::{
+    EventError, Handler, Handlers, IntoAck, IntoOutcome, OnConnect, OnConnectError, OnDisconnect,
+    OnEvent, erase, erase_event,
+};
 use crate::manager::Manager;
 use crate::protocol::{BufferLimits, BufferPolicy, SocketConfig};
 use crate::queue::Bounds;
 use crate::socket::Socket;
 
-/// Everything about a socket that can be chosen.
+/// Options of a socket.
 #[derive(Debug)]
 pub(crate) struct SocketOptions {
     pub(crate) config: SocketConfig,
@@ -40,7 +44,7 @@ impl Default for SocketOptions {
     }
 }
 
-/// JSON text of an `auth` value.
+/// Serializes an `auth` value as JSON text.
 pub(crate) fn auth_json(value: &(impl Serialize + ?Sized)) -> Result<String, String> {
     let json = serde_json::to_string(value).map_err(|error| error.to_string())?;
     if json.starts_with('{') {
@@ -50,7 +54,7 @@ pub(crate) fn auth_json(value: &(impl Serialize + ?Sized)) -> Result<String, Str
     }
 }
 
-/// A callback as source of `auth` values.
+/// Wraps a callback as source of `auth` values.
 pub(crate) fn auth_callback<F, Fut, T, E>(callback: F) -> AuthSource
 where
     F: Fn() -> Fut + Send + Sync + 'static,
@@ -69,7 +73,7 @@ where
 
 macro_rules! socket_options {
     () => {
-        /// The `auth` payload sent at each connect: anything that serializes as a JSON object.
+        /// Sets the `auth` payload sent at each connect: any value that serializes as a JSON object.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000")
@@ -80,8 +84,9 @@ macro_rules! socket_options {
             self
         }
 
-        /// Asks for the `auth` payload at each connect and reconnect, so that a token is always fresh. An error is
-        /// reported as `connect_error` and the callback is asked again after the reconnection delay.
+        /// Sets a callback that returns the `auth` payload at each connect and reconnect, so that a token is always
+        /// fresh. An error is reported as `connect_error`, and the callback is called again after the reconnection
+        /// delay.
         ///
         /// ```no_run
         /// # async fn fetch_token() -> Result<String, std::io::Error> { Ok(String::new()) }
@@ -106,7 +111,7 @@ macro_rules! socket_options {
             self
         }
 
-        /// Handles an event: an async function of extractors. See [`Handler`](crate::Handler).
+        /// Handles an event: an async function of extractors. See [`Handler`](crate::handler::Handler).
         ///
         /// ```no_run
         /// use fanfare_client::{Ack, Data, Socket};
@@ -122,23 +127,27 @@ macro_rules! socket_options {
         /// ```
         pub fn on<T: 'static>(
             self,
-            event: impl Into<String>,
-            handler: impl Handler<OnEvent, T>,
+            event: impl AsRef<str>,
+            handler: impl Handler<OnEvent, T, Output: IntoAck>,
         ) -> Self {
-            self.socket.handlers.on(event.into(), erase(handler));
+            self.socket.handlers.on(event.as_ref().to_owned(), erase_event(handler));
             self
         }
 
-        /// Handles every event, before its own handlers.
+        /// Handles every event, before the handlers of its name.
         ///
         /// ```
-        /// use fanfare_client::{Event, connect};
+        /// use fanfare_client::event::Event;
+        /// use fanfare_client::connect;
         ///
         /// let client = connect("http://localhost:3000")
         ///     .on_any(|event: Event| async move { println!("{}", event.name()) });
         /// ```
-        pub fn on_any<T: 'static>(self, handler: impl Handler<OnEvent, T>) -> Self {
-            self.socket.handlers.on_any(erase(handler));
+        pub fn on_any<T: 'static>(
+            self,
+            handler: impl Handler<OnEvent, T, Output: IntoAck>,
+        ) -> Self {
+            self.socket.handlers.on_any(erase_event(handler));
             self
         }
 
@@ -146,14 +155,15 @@ macro_rules! socket_options {
         /// [`Socket::on_any_outgoing`](crate::Socket::on_any_outgoing).
         ///
         /// ```
-        /// use fanfare_client::{OutgoingEvent, Socket, connect};
+        /// use fanfare_client::socket::OutgoingEvent;
+        /// use fanfare_client::{Socket, connect};
         ///
         /// let client = connect("http://localhost:3000")
         ///     .on_any_outgoing(|_: &Socket, event: &OutgoingEvent| println!("sent {}", event.name()));
         /// ```
         pub fn on_any_outgoing(
             self,
-            listener: impl Fn(&crate::Socket, &crate::OutgoingEvent) + Send + Sync + 'static,
+            listener: impl Fn(&crate::Socket, &crate::socket::OutgoingEvent) + Send + Sync + 'static,
         ) -> Self {
             self.socket
                 .handlers
@@ -162,10 +172,11 @@ macro_rules! socket_options {
         }
 
         /// Runs after each connect and reconnect: an async function of a [`Socket`](crate::Socket) and
-        /// [`Connected`](crate::Connected), both optional.
+        /// [`Connected`](crate::extract::Connected), both optional.
         ///
         /// ```
-        /// use fanfare_client::{Connected, Socket, connect};
+        /// use fanfare_client::extract::Connected;
+        /// use fanfare_client::{Socket, connect};
         ///
         /// let client = connect("http://localhost:3000").on_connect(
         ///     |socket: Socket, Connected { recovered, .. }: Connected| async move {
@@ -175,21 +186,28 @@ macro_rules! socket_options {
         ///     },
         /// );
         /// ```
-        pub fn on_connect<T: 'static>(self, handler: impl Handler<OnConnect, T>) -> Self {
+        pub fn on_connect<T: 'static>(
+            self,
+            handler: impl Handler<OnConnect, T, Output: IntoOutcome<EventError>>,
+        ) -> Self {
             self.socket.handlers.on_connect(erase(handler));
             self
         }
 
         /// Runs after each disconnect: an async function of a [`Socket`](crate::Socket) and
-        /// [`Disconnected`](crate::Disconnected), both optional.
+        /// [`Disconnected`](crate::extract::Disconnected), both optional.
         ///
         /// ```
-        /// use fanfare_client::{Disconnected, connect};
+        /// use fanfare_client::extract::Disconnected;
+        /// use fanfare_client::connect;
         ///
         /// let client = connect("http://localhost:3000")
         ///     .on_disconnect(|Disconnected { reason, .. }: Disconnected| async move { println!("{reason}") });
         /// ```
-        pub fn on_disconnect<T: 'static>(self, handler: impl Handler<OnDisconnect, T>) -> Self {
+        pub fn on_disconnect<T: 'static>(
+            self,
+            handler: impl Handler<OnDisconnect, T, Output: IntoOutcome<EventError>>,
+        ) -> Self {
             self.socket.handlers.on_disconnect(erase(handler));
             self
         }
@@ -205,15 +223,15 @@ macro_rules! socket_options {
         /// ```
         pub fn on_connect_error<T: 'static>(
             self,
-            handler: impl Handler<OnConnectError, T>,
+            handler: impl Handler<OnConnectError, T, Output: IntoOutcome<EventError>>,
         ) -> Self {
             self.socket.handlers.on_connect_error(erase(handler));
             self
         }
 
-        /// Every non-volatile event waits for its acknowledgement in a queue, one in flight, and is sent again up to
-        /// `retries` times when none comes in `ack_timeout`. The server must acknowledge every event, and may see one
-        /// more than once.
+        /// Queues non-volatile events until their acknowledgements: one is in flight at a time, and is sent again up to
+        /// `retries` times if no acknowledgement arrives within `ack_timeout`. The server must acknowledge every event,
+        /// and may receive one more than once.
         ///
         /// ```
         /// use std::time::Duration;
@@ -226,7 +244,7 @@ macro_rules! socket_options {
             self
         }
 
-        /// Deadline of acknowledgements that set none of their own. Default: none.
+        /// Sets the timeout of acknowledgements that set none. Default: none.
         ///
         /// ```
         /// use std::time::Duration;
@@ -238,7 +256,7 @@ macro_rules! socket_options {
             self
         }
 
-        /// Most events and bytes kept while not connected. Default: 10 000 and 16 MiB.
+        /// Sets the maximum number of events and bytes kept while not connected. Default: 10 000 and 16 MiB.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").offline_buffer(100, 1 << 20);
@@ -249,7 +267,7 @@ macro_rules! socket_options {
             self
         }
 
-        /// Events that waited longer than this are dropped instead of sent. Default: they never grow too old.
+        /// Sets the maximum age of buffered events; older ones are dropped instead of sent. Default: no limit.
         ///
         /// ```
         /// use std::time::Duration;
@@ -262,10 +280,11 @@ macro_rules! socket_options {
             self
         }
 
-        /// What a full offline buffer does. Default: `emit` returns an error.
+        /// Sets the policy of a full offline buffer. Default: `emit` returns an error.
         ///
         /// ```
-        /// use fanfare_client::{BufferPolicy, connect};
+        /// use fanfare_client::options::BufferPolicy;
+        /// use fanfare_client::connect;
         ///
         /// let client = connect("http://localhost:3000").offline_buffer_policy(BufferPolicy::DropOldest);
         /// ```
@@ -274,10 +293,11 @@ macro_rules! socket_options {
             self
         }
 
-        /// All bounds of the offline buffer at once.
+        /// Sets all limits of the offline buffer at once.
         ///
         /// ```
-        /// use fanfare_client::{BufferLimits, connect};
+        /// use fanfare_client::options::BufferLimits;
+        /// use fanfare_client::connect;
         ///
         /// let mut limits = BufferLimits::default();
         /// limits.count = 100;
@@ -288,7 +308,7 @@ macro_rules! socket_options {
             self
         }
 
-        /// Acknowledgements that may be awaited at a time. Default: 16 384.
+        /// Sets the maximum number of pending acknowledgements. Default: 16 384.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").max_pending_acks(100);
@@ -298,8 +318,27 @@ macro_rules! socket_options {
             self
         }
 
-        /// Events, and their bytes, that may wait for slow handlers, and likewise for each stream. More are dropped and
-        /// reported as [`SocketEvent::Lagged`](crate::SocketEvent::Lagged). Default: 16 384 and 64 MiB.
+        /// Sets the timeout for the server's answer for the namespace once the connection is open. Packets replayed by
+        /// a recovery postpone the deadline, and the time of the `auth` callback does not count. Default: 45 s;
+        /// `Duration::MAX` means no timeout.
+        ///
+        /// At the deadline, the socket reports [`ConnectError::JoinTimeout`](crate::ConnectError::JoinTimeout). If no
+        /// other namespace is connected, a new connection is tried; otherwise a late answer still counts. Both follow
+        /// the reconnection options.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// let client = fanfare_client::connect("http://localhost:3000").join_timeout(Duration::from_secs(10));
+        /// ```
+        pub fn join_timeout(mut self, timeout: Duration) -> Self {
+            self.socket.config.join_timeout = timeout;
+            self
+        }
+
+        /// Sets the maximum number of events, and of their bytes, in the queue for slow handlers and in that of each
+        /// stream. More are dropped and reported as [`SocketEvent::Lagged`](crate::event::SocketEvent::Lagged). Default: 16
+        /// 384 and 64 MiB.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").inbound_buffer(1000, 8 << 20);
@@ -309,7 +348,8 @@ macro_rules! socket_options {
             self
         }
 
-        /// Awaiting the builder ends with an error at the first failure, instead of trying again as reconnection has it.
+        /// Makes awaiting the builder return an error at the first failure, instead of retrying by the reconnection
+        /// options.
         ///
         /// ```
         /// # async fn run() -> Result<(), fanfare_client::StartError> {
@@ -325,7 +365,7 @@ macro_rules! socket_options {
 }
 pub(super) use socket_options;
 
-/// Collects the options of a [`Socket`] of a [`Manager`].
+/// Builder of a [`Socket`] of a [`Manager`].
 ///
 /// Await it for a connected socket, or [`build`](Self::build) it to connect later.
 #[derive(Debug)]
@@ -339,12 +379,13 @@ pub struct SocketBuilder {
 impl SocketBuilder {
     socket_options!();
 
-    /// The socket, not connected: call [`Socket::connect`].
+    /// Builds the socket without connecting: call [`Socket::connect`].
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if an option makes no sense.
+    /// [`BuildError`] if an option is invalid.
     pub fn build(self) -> Result<Socket, BuildError> {
+        check_namespace(&self.namespace)?;
         Socket::new(&self.parent, &self.namespace, self.socket)
     }
 }

@@ -2,12 +2,12 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::Transport;
 use crate::error::BuildError;
 use crate::io::connector::{PerMessageDeflate, Requests};
-use crate::io::url::{decode, encode};
-use crate::protocol::Transport;
+use crate::io::url::{decode, encode, encode_raw, shortened};
 
-/// What is different for the requests of one transport: see
+/// Options of the requests of one transport that override the common ones: see
 /// [`ClientBuilder::transport_options`](crate::ClientBuilder::transport_options).
 #[derive(Debug, Clone, Default)]
 pub struct TransportOptions {
@@ -17,13 +17,13 @@ pub struct TransportOptions {
 }
 
 impl TransportOptions {
-    /// Nothing is different.
+    /// Creates options that override nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The path of the server's endpoint for this transport, in place of
+    /// Sets the path of the server's endpoint for this transport, overriding
     /// [`ClientBuilder::path`](crate::ClientBuilder::path).
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
@@ -31,14 +31,14 @@ impl TransportOptions {
         self
     }
 
-    /// Adds a parameter to the query, in place of those of the same name that all transports have.
+    /// Adds a parameter to the query, replacing those of the same name for all transports.
     #[must_use]
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.push((name.into(), value.into()));
         self
     }
 
-    /// Adds a header, in place of those of the same name that all transports have.
+    /// Adds a header, replacing those of the same name for all transports.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -46,7 +46,7 @@ impl TransportOptions {
     }
 }
 
-/// What all transports share, and what one of them has of its own.
+/// Common options of all transports, and separate ones of each.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestOptions {
     pub(crate) path: String,
@@ -71,23 +71,23 @@ impl RequestOptions {
 
     pub(crate) fn of_mut(&mut self, transport: Transport) -> &mut TransportOptions {
         match transport {
-            Transport::Polling => &mut self.polling,
             Transport::WebSocket => &mut self.websocket,
+            _ => &mut self.polling,
         }
     }
 
-    /// The requests of a transport; `url_query` is that of the server's URL.
+    /// Returns the common parts of the requests of a transport; `url_query` is that of the server's URL.
     pub(crate) fn requests(
         &self,
         transport: Transport,
         url_query: Option<&str>,
     ) -> Result<Requests, BuildError> {
         let own = match transport {
-            Transport::Polling => &self.polling,
             Transport::WebSocket => &self.websocket,
+            _ => &self.polling,
         };
         let path = own.path.as_ref().unwrap_or(&self.path);
-        let path = format!("/{}", path.trim_matches('/'));
+        let path = endpoint(path, self.trailing_slash)?;
         let mut headers = header_map(&self.headers)?;
         let mine = header_map(&own.headers)?;
         for name in mine.keys() {
@@ -95,17 +95,13 @@ impl RequestOptions {
         }
         headers.extend(mine);
         Ok(Requests {
-            path: if path == "/" || !self.trailing_slash {
-                path
-            } else {
-                path + "/"
-            },
+            path,
             query: self.query(own, url_query),
             headers,
         })
     }
 
-    /// Parameters of the protocol are ours: an application's `EIO`, `transport` or `sid` is left out.
+    /// Builds the query without the application's `EIO`, `transport` or `sid`, which belong to the protocol.
     fn query(&self, own: &TransportOptions, url_query: Option<&str>) -> String {
         let name_of = |part: &str| decode(part.split('=').next().unwrap_or_default());
         let encoded = |pairs: &[(String, String)]| -> Vec<String> {
@@ -138,7 +134,45 @@ fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, BuildError> {
     Ok(map)
 }
 
-/// Windows that zlib can make, as on the server.
+/// Checks the path of requests: without a query, a fragment or another host.
+pub(crate) fn endpoint(path: &str, trailing_slash: bool) -> Result<String, BuildError> {
+    let wrong = |why: &str| BuildError::InvalidOption {
+        option: "path",
+        value: format!("{:?} {why}", shortened(path)),
+    };
+    if path.contains("://") {
+        return Err(wrong("is a URL: only its path is wanted"));
+    }
+    if path.contains(['?', '#']) {
+        return Err(wrong("has a `?` or `#`: parameters are added with `query`"));
+    }
+    if path.contains(|char: char| char.is_control()) {
+        return Err(wrong("has control characters"));
+    }
+    let path = encode_raw(path.trim_matches('/'));
+    Ok(match path.as_str() {
+        "" => "/".to_owned(),
+        _ if trailing_slash => format!("/{path}/"),
+        _ => format!("/{path}"),
+    })
+}
+
+/// Checks the name of a namespace as written in packets: after a slash, and up to a comma.
+pub(crate) fn check_namespace(name: &str) -> Result<(), BuildError> {
+    let wrong = |why: &str| BuildError::InvalidOption {
+        option: "namespace",
+        value: format!("{:?} {why}", shortened(name)),
+    };
+    if name.contains(',') {
+        return Err(wrong("has a comma, which ends the name in a packet"));
+    }
+    match name.contains(|char: char| char.is_control()) {
+        true => Err(wrong("has control characters, which divide packets")),
+        false => Ok(()),
+    }
+}
+
+/// Checks that zlib supports the windows, as on the server.
 pub(crate) fn check_deflate(deflate: Option<&PerMessageDeflate>) -> Result<(), BuildError> {
     let windows = deflate
         .map(|deflate| {
@@ -157,7 +191,7 @@ pub(crate) fn check_deflate(deflate: Option<&PerMessageDeflate>) -> Result<(), B
     }
 }
 
-/// Sub-protocols are tokens (RFC 6455, section 4.1), each offered once.
+/// Checks that sub-protocols are tokens (RFC 6455, section 4.1), each offered once.
 pub(crate) fn check_protocols(protocols: &[String]) -> Result<(), BuildError> {
     let invalid = |value: String| BuildError::InvalidOption {
         option: "protocols",
@@ -177,10 +211,10 @@ pub(crate) fn check_protocols(protocols: &[String]) -> Result<(), BuildError> {
 
 macro_rules! transport_options {
     () => {
-        /// The transports, in the order in which they are tried. Default: WebSocket, then polling as fallback.
+        /// Sets the transports, in the order in which they are tried. Default: WebSocket, then polling as fallback.
         ///
-        /// With polling first, the connection starts at once wherever HTTP works and is upgraded to WebSocket later,
-        /// as the JavaScript client does by default.
+        /// With polling first, the connection opens at once wherever HTTP works and is upgraded to WebSocket later, as
+        /// in the JavaScript client by default.
         ///
         /// ```
         /// use fanfare_client::{Transport, connect};
@@ -193,7 +227,7 @@ macro_rules! transport_options {
             self
         }
 
-        /// Whether a connection that started with polling is upgraded to WebSocket. Default: true.
+        /// Sets whether a connection that started with polling is upgraded to WebSocket. Default: true.
         ///
         /// ```
         /// use fanfare_client::{Transport, connect};
@@ -205,7 +239,7 @@ macro_rules! transport_options {
             self
         }
 
-        /// Whether to begin with WebSocket where the connection before had come to it, although polling comes first.
+        /// Sets whether to begin with WebSocket if the previous connection used it, although polling comes first.
         /// Default: false.
         ///
         /// ```
@@ -220,7 +254,7 @@ macro_rules! transport_options {
             self
         }
 
-        /// Whether the next transport is tried when the first one cannot open. Default: true.
+        /// Sets whether the next transport is tried when the first one cannot open. Default: true.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").try_all_transports(false);
@@ -230,7 +264,7 @@ macro_rules! transport_options {
             self
         }
 
-        /// The path of the server's endpoint. Default: `/socket.io/`.
+        /// Sets the path of the server's endpoint. Default: `/socket.io/`.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").path("/realtime/");
@@ -240,7 +274,7 @@ macro_rules! transport_options {
             self
         }
 
-        /// Whether the path ends with a slash; off for servers with `addTrailingSlash: false`. Default: true.
+        /// Sets whether the path ends with a slash; off for servers with `addTrailingSlash: false`. Default: true.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").add_trailing_slash(false);
@@ -250,7 +284,7 @@ macro_rules! transport_options {
             self
         }
 
-        /// The name of the query parameter that keeps caches from answering. Default: `t`.
+        /// Sets the name of the query parameter that prevents caches from answering. Default: `t`.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").timestamp_param("when");
@@ -260,7 +294,7 @@ macro_rules! transport_options {
             self
         }
 
-        /// Whether requests have such a parameter. Default: those of polling have, that of the WebSocket has not.
+        /// Sets whether requests have such a parameter. Default: only those of polling.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").timestamp_requests(false);
@@ -270,8 +304,8 @@ macro_rules! transport_options {
             self
         }
 
-        /// Adds a parameter to the query of every request, behind those of the URL. `EIO`, `transport` and `sid` are
-        /// the protocol's; an application's are left out.
+        /// Adds a parameter to the query of every request, after those of the URL. `EIO`, `transport` and `sid` belong
+        /// to the protocol and are omitted.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").query("version", "2");
@@ -284,7 +318,7 @@ macro_rules! transport_options {
             self
         }
 
-        /// Adds a header to every request, the WebSocket's too.
+        /// Adds a header to every request, that of the WebSocket included.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").header("X-Api-Key", "secret");
@@ -297,10 +331,12 @@ macro_rules! transport_options {
             self
         }
 
-        /// What is different for the requests of one transport. Called twice for one transport, the last one counts.
+        /// Sets options for the requests of one transport only. A later call for the same transport replaces an earlier
+        /// one.
         ///
         /// ```
-        /// use fanfare_client::{Transport, TransportOptions, connect};
+        /// use fanfare_client::options::TransportOptions;
+        /// use fanfare_client::{Transport, connect};
         ///
         /// let client = connect("http://localhost:3000")
         ///     .header("X-Api-Key", "secret")
@@ -320,35 +356,36 @@ macro_rules! transport_options {
 
         /// Offers to compress WebSocket messages (`perMessageDeflate`, RFC 7692). Default: not offered.
         ///
-        /// Both directions are compressed if the server agrees, without context takeover unless asked for (see
-        /// [`PerMessageDeflate`](crate::PerMessageDeflate)). A message from the server may expand to
-        /// [`max_message`](Self::max_message) bytes; more ends the connection. A server that answers with what was not
-        /// offered is not connected to. What is not worth it, as pictures, is sent with
-        /// [`compress(false)`](crate::Socket::compress).
+        /// Both directions are compressed if the server agrees, without context takeover unless requested (see
+        /// [`PerMessageDeflate`](crate::options::PerMessageDeflate)). A message from the server may expand to
+        /// [`max_message`](Self::max_message) bytes; more ends the connection. The client does not connect to a server
+        /// that answers with parameters that were not offered. Send data that do not compress well, such as pictures,
+        /// with [`compress(false)`](crate::Socket::compress).
         ///
         /// ```
-        /// use fanfare_client::{PerMessageDeflate, connect};
+        /// use fanfare_client::options::PerMessageDeflate;
+        /// use fanfare_client::connect;
         ///
         /// let client = connect("http://localhost:3000")
-        ///     .per_message_deflate(PerMessageDeflate { threshold: 512, ..PerMessageDeflate::default() });
+        ///     .per_message_deflate(PerMessageDeflate::new().threshold(512));
         /// ```
         ///
-        /// Windows of 9 to 15 bits are possible; others are an error of `build`.
+        /// Windows of 9 to 15 bits are possible; for others `build` returns an error.
         pub fn per_message_deflate(mut self, deflate: PerMessageDeflate) -> Self {
             self.manager.deflate = Some(deflate);
             self
         }
 
-        /// WebSocket sub-protocols to offer, the best one first (`protocols`; RFC 6455, section 1.9). Default: none.
+        /// Offers WebSocket sub-protocols, the preferred one first (`protocols`; RFC 6455, section 1.9). Default: none.
         ///
-        /// Engine.IO uses none, but a proxy on the way may want one. Servers of Engine.IO confirm the first. A server
-        /// that chooses another one than was offered is not connected to.
+        /// Engine.IO uses none, but an intermediate proxy may require one. Servers of Engine.IO confirm the first. The
+        /// client does not connect to a server that chooses a sub-protocol that was not offered.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").protocols(["v2.example", "v1.example"]);
         /// ```
         ///
-        /// Each is a token, without spaces or commas; what is not is an error of `build`.
+        /// Each is a token, without spaces or commas; for others `build` returns an error.
         pub fn protocols<S: Into<String>>(
             mut self,
             protocols: impl IntoIterator<Item = S>,
@@ -357,8 +394,8 @@ macro_rules! transport_options {
             self
         }
 
-        /// Sends bytes as base64 text, also over WebSocket, and asks the server to do so (`forceBase64`): for what is on
-        /// the way and passes only text on. Default: false. Polling is text anyway.
+        /// Sends bytes as base64 text, also over WebSocket, and asks the server to do so (`forceBase64`), for
+        /// intermediaries that only forward text. Default: false. Polling is always text.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").force_base64(true);
@@ -368,11 +405,11 @@ macro_rules! transport_options {
             self
         }
 
-        /// How long a polling request may take, from opening its connection to the last byte of the answer
-        /// (`requestTimeout`). Default, and with zero: heartbeats and [`connect_timeout`](Self::connect_timeout) are all
-        /// that bounds it.
+        /// Sets the timeout of a polling request, from opening its connection to the last byte of the answer
+        /// (`requestTimeout`). Default, and with zero: no timeout but heartbeats and
+        /// [`connect_timeout`](Self::connect_timeout).
         ///
-        /// A server holds a request back until it has something to say, which may be its ping interval (25 s by
+        /// A server keeps a request pending until it has a packet to send, which may be its ping interval (25 s by
         /// default): a shorter timeout closes idle connections.
         ///
         /// ```

@@ -1,4 +1,4 @@
-//! Builders of sockets whose events have types.
+//! Builders of typed sockets.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -9,19 +9,20 @@ use fanfare_protocol::typed::{Contract, FromServer, TakesEvent, TypedEvent};
 
 use super::TypedSocket;
 use crate::error::{BuildError, StartError};
-use crate::handler::{Acknowledges, Handler, OnEvent};
+use crate::handler::{Acknowledges, Handler, IntoAck, OnEvent};
 use crate::options::{ClientBuilder, SocketBuilder};
 use crate::socket::Socket;
 
 macro_rules! typed_options {
     ($builder:ty) => {
         impl $builder {
-            /// Handles an event with a type: the event is that of the parameter [`Typed<E>`](crate::Typed), and what the
-            /// handler returns must be its acknowledgement.
+            /// Handles a typed event: the parameter [`Typed<E>`](crate::typed::Typed) selects the event, and the handler must
+            /// return its acknowledgement.
             ///
             /// ```no_run
             /// # #[cfg(feature = "macros")] {
-            /// use fanfare_client::{Ack, Typed, TypedEvent};
+            /// use fanfare_client::typed::{Typed, TypedEvent};
+            /// use fanfare_client::Ack;
             ///
             /// #[derive(serde::Deserialize, TypedEvent)]
             /// #[event(ack = i64)]
@@ -46,7 +47,11 @@ macro_rules! typed_options {
         }
 
         impl Builder for $builder {
-            fn on<T: 'static>(self, event: &str, handler: impl Handler<OnEvent, T>) -> Self {
+            fn on<T: 'static>(
+                self,
+                event: &str,
+                handler: impl Handler<OnEvent, T, Output: IntoAck>,
+            ) -> Self {
                 self.on(event, handler)
             }
 
@@ -61,8 +66,8 @@ typed_options!(ClientBuilder);
 typed_options!(SocketBuilder);
 
 impl ClientBuilder {
-    /// Puts the socket under a contract: from here on it is told which of its events to handle, and no others. The
-    /// namespace is the contract's, unless [`namespace`](Self::namespace) has named another.
+    /// Restricts the socket to a contract: from here on only handlers of its events can be added. The namespace is that
+    /// of the contract, unless [`namespace`](Self::namespace) has set another.
     pub fn typed<C: Contract>(mut self) -> TypedBuilder<C> {
         self.namespace.get_or_insert_with(|| C::NAMESPACE.into());
         TypedBuilder::new(self)
@@ -70,26 +75,30 @@ impl ClientBuilder {
 }
 
 impl SocketBuilder {
-    /// Puts the socket under a contract: from here on it is told which of its events to handle, and no others.
+    /// Restricts the socket to a contract: from here on only handlers of its events can be added.
     pub fn typed<C: Contract>(self) -> TypedBuilder<C, Self> {
         TypedBuilder::new(self)
     }
 }
 
 mod sealed {
-    use super::{BuildError, Handler, OnEvent, Socket};
+    use super::{BuildError, Handler, IntoAck, OnEvent, Socket};
 
-    /// What both builders can do.
+    /// Common operations of both builders.
     pub trait Builder: Sized {
-        fn on<T: 'static>(self, event: &str, handler: impl Handler<OnEvent, T>) -> Self;
+        fn on<T: 'static>(
+            self,
+            event: &str,
+            handler: impl Handler<OnEvent, T, Output: IntoAck>,
+        ) -> Self;
         fn build(self) -> Result<Socket, BuildError>;
     }
 }
 use sealed::Builder;
 
-/// The last steps to a [`TypedSocket`]: its handlers.
+/// Builder of a [`TypedSocket`], which adds its handlers.
 ///
-/// Await it for a connected socket, or [`build`](Self::build) it to connect later. Everything else is said before, to the
+/// Await it for a connected socket, or [`build`](Self::build) it to connect later. Set all other options before, on the
 /// [`ClientBuilder`].
 #[must_use = "nothing happens before `build` or `.await`"]
 pub struct TypedBuilder<C, B = ClientBuilder> {
@@ -117,11 +126,11 @@ impl<C, B: Builder> TypedBuilder<C, B> {
         Self::new(Builder::on(self.builder, T::Event::NAME, handler))
     }
 
-    /// The socket, not connected: call [`Socket::connect`].
+    /// Builds the socket without connecting: call [`Socket::connect`].
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if an option makes no sense.
+    /// [`BuildError`] if an option is invalid.
     pub fn build(self) -> Result<TypedSocket<C>, BuildError> {
         Builder::build(self.builder).map(TypedSocket::new)
     }

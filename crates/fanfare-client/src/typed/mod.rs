@@ -1,7 +1,7 @@
-//! Events as types, and sockets whose events the compiler checks.
+//! Typed events, and sockets whose events the compiler checks.
 //!
-//! A [`TypedEvent`] is a type whose name, arguments and acknowledgement are those of one event; a [`Contract`] says which
-//! events a namespace has, and who sends them. The server `fanfare` knows the same traits, so that one crate of the
+//! A [`TypedEvent`] is a type with the name, arguments and acknowledgement of one event; a [`Contract`] lists the
+//! events of a namespace and their senders. The server crate `fanfare` uses the same traits, so that one crate of the
 //! application can hold the types for both; the server may be another one as well.
 //!
 //! The derives need the feature `macros`.
@@ -10,7 +10,7 @@
 //! # #[cfg(feature = "macros")] {
 //! use std::time::Duration;
 //!
-//! use fanfare_client::{Contract, Typed, TypedEvent};
+//! use fanfare_client::typed::{Contract, Typed, TypedEvent};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Serialize, Deserialize, TypedEvent)]
@@ -31,7 +31,7 @@
 //!     .await?;
 //!
 //! let hello = Say { room: "lobby".into(), text: "hello".into() };
-//! let id: u64 = chat.emit_with_ack(&hello).timeout(Duration::from_secs(5)).await?;
+//! let id: u64 = chat.timeout(Duration::from_secs(5)).emit_with_ack(&hello).await?;
 //! # Ok(())
 //! # }
 //! # }
@@ -41,10 +41,17 @@ mod builder;
 mod socket;
 
 pub use builder::TypedBuilder;
+#[cfg(feature = "macros")]
+pub use fanfare_macros::{ContractOfClient as Contract, TypedEventOfClient as TypedEvent};
+#[cfg(feature = "validation")]
 #[doc(hidden)]
-pub use fanfare_protocol::typed::distinct;
+pub use fanfare_protocol::typed::check_rules;
+#[cfg(feature = "export")]
+pub use fanfare_protocol::typed::export;
 pub use fanfare_protocol::typed::{
-    Answer, At, BetweenServers, Contract, FromClients, FromServer, NoAck, TakesEvent, Typed,
-    TypedEvent, Untyped,
+    Answer, Arguments, At, AuthVisitor, BetweenServers, Contract, Direction, EventVisitor,
+    FromClients, FromServer, NoAck, TakesEvent, Typed, TypedEvent, Untyped, VisitEvents,
 };
+#[doc(hidden)]
+pub use fanfare_protocol::typed::{ArgsError, ProbeNothing, ProbeRules, RuleProbe, distinct};
 pub use socket::{TypedEmitter, TypedSocket};

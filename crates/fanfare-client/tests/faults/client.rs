@@ -1,28 +1,30 @@
-//! What the clients do, and what they check while they do it.
+//! Load and checks of the clients.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fanfare_client::{AckError, Manager, Socket, SocketBuilder, SocketEvent, Transport};
+use fanfare_client::event::SocketEvent;
+use fanfare_client::options::SocketBuilder;
+use fanfare_client::{AckError, Manager, Socket, Transport};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::support::{soon, until};
 
-/// Between two emits.
+/// Time between two emits.
 const PACE: Duration = Duration::from_millis(8);
-/// Events that may wait in the queue of retries before the client pauses.
+/// Number of queued events in the queue of retries at which the client pauses.
 const BACKLOG: usize = 50;
 
-/// What became of the numbers that a client emitted: 1, 2, 3, …
+/// Outcome of the numbers that a client emitted: 1, 2, 3, …
 #[derive(Default)]
 pub(crate) struct Numbers {
     pub(crate) last: u64,
     pub(crate) acknowledged: HashSet<u64>,
-    /// Their acknowledgement came too late, or they waited too long for a connection and were withdrawn.
+    /// Numbers whose acknowledgement came too late, or that were withdrawn after waiting too long for a connection.
     pub(crate) late: HashSet<u64>,
 }
 
@@ -37,7 +39,8 @@ pub(crate) struct Client {
     stop: watch::Sender<bool>,
 }
 
-/// One client per way to connect, one whose events are retried, and two sockets that share a connection.
+/// Starts one client per transport configuration, one whose events are retried, and two sockets that share a
+/// connection.
 pub(crate) fn start(port: u16, ticks: &Arc<AtomicU64>) -> Vec<Client> {
     use Transport::{Polling, WebSocket};
     let manager = |transports: &[Transport], upgrade: bool| {
@@ -97,11 +100,11 @@ impl Client {
         }
     }
 
-    pub(crate) fn connected(&self) -> bool {
-        self.socket.connected()
+    pub(crate) fn is_connected(&self) -> bool {
+        self.socket.is_connected()
     }
 
-    /// Emits no more, waits until everything is settled, and disconnects.
+    /// Stops emitting, waits until everything is settled, and disconnects.
     pub(crate) async fn finish(self) -> (String, bool, Arc<Mutex<Numbers>>) {
         self.stop.send(true).unwrap();
         soon(self.emitter).await.unwrap();
@@ -134,8 +137,10 @@ async fn emit(
             socket.emit("number", (&name, n)).unwrap();
         } else {
             let timeout = Duration::from_millis(500 + n % 7 * 300);
-            let request = socket.emit_with_ack::<u64>("number", (&name, n));
-            let (request, numbers) = (request.timeout(timeout).send().unwrap(), numbers.clone());
+            let request = socket
+                .timeout(timeout)
+                .emit_with_ack::<u64>("number", (&name, n));
+            let numbers = numbers.clone();
             waiting.spawn(async move {
                 match request.await {
                     Ok(answer) => {
@@ -160,7 +165,7 @@ async fn emit(
     }
 }
 
-/// Receives ticks and checks that they follow each other as long as the session does.
+/// Receives ticks and checks that they are consecutive within a session.
 async fn listen(socket: Socket, seen: Arc<AtomicU64>) {
     let mut events = socket.events();
     let mut expected = None;
@@ -172,7 +177,7 @@ async fn listen(socket: Socket, seen: Arc<AtomicU64>) {
                 if !recovered {
                     expected = None;
                 }
-                // A session whose `join` was lost can be recovered, too.
+                // A session whose `join` was lost can also be recovered.
                 if expected.is_none() {
                     socket.emit("join", "ticks").unwrap();
                 }

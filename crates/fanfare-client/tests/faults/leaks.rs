@@ -1,4 +1,4 @@
-//! What the process holds: bytes, file descriptors (sockets), tasks.
+//! Resources of the process: bytes, file descriptors (sockets), tasks.
 
 #![allow(unsafe_code)]
 
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 
-/// The system's allocator, counting the bytes that are in use.
+/// System allocator that counts the bytes in use.
 struct Counting;
 
 fn count(bytes: usize, sign: isize) {
@@ -40,11 +40,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// What is held at a moment.
+/// Resources in use at one time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
     pub(crate) bytes: isize,
-    /// `None` where `/proc` is missing.
+    /// Number of file descriptors; `None` where `/proc` is missing.
     pub(crate) descriptors: Option<usize>,
     pub(crate) tasks: usize,
 }
@@ -62,7 +62,7 @@ impl Held {
         }
     }
 
-    /// Whether there is no more than before, but for `bytes` that allocators of others may keep.
+    /// Whether no more is in use than before, except for `bytes` that other allocators may keep.
     pub(crate) fn is_no_more_than(&self, before: &Self, bytes: isize) -> bool {
         self.tasks <= before.tasks
             && self.descriptors <= before.descriptors

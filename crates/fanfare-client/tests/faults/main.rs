@@ -1,14 +1,14 @@
-//! Real servers, Node's and Fanfare's, that are killed, stalled, restarted, cut off and half-open at random: 1000 times
-//! in all, or `FANFARE_FAULTS` times each. The seed is printed; `FANFARE_SEED` sets it.
+//! Fault tests with real servers, Node's and Fanfare's, that are killed, stalled, restarted, cut off and half-open at
+//! random: 1000 times in all, or `FANFARE_FAULTS` times each. The seed is printed; `FANFARE_SEED` sets it.
 //!
-//! Clients emit and receive numbers all the time. What must hold whatever happens:
+//! Clients emit and receive numbers all the time. The invariants, under all faults:
 //!
 //! - nothing arrives twice, and the numbers of one connection arrive in order and without a gap, whichever transports
 //!   it used, but for those whose acknowledgement timed out while they waited;
-//! - what was acknowledged has arrived, even if the server was killed right after;
-//! - with `retries` everything arrives, however often the server was killed;
+//! - acknowledged numbers have arrived, even if the server was killed right after;
+//! - with `retries` all numbers arrive, even if the server is killed repeatedly;
 //! - a session, recovered ones included, misses no event of the server and gets none twice;
-//! - connect and disconnect take turns, and every acknowledgement is settled;
+//! - connect and disconnect alternate, and every acknowledgement is settled;
 //! - at the end no task, socket or memory is left.
 
 #![allow(clippy::unwrap_used)]
@@ -33,12 +33,12 @@ use serde_json::{Value, json};
 use support::{Server, soon, until};
 use tokio::task::JoinSet;
 
-/// Faults of each test, unless `FANFARE_FAULTS` says otherwise.
+/// Number of faults of each test, unless `FANFARE_FAULTS` sets another.
 const FAULTS: u64 = 500;
-/// Servers at a time, each with its own network and clients.
+/// Number of concurrent servers, each with a separate network and clients.
 const THEATRES: u64 = 4;
-/// Bytes that runtimes, logging and the like may keep; a single lost connection with its buffers is more, over
-/// hundreds of faults.
+/// Bytes that runtimes, logging and similar may keep; a single lost connection with its buffers is more, over hundreds
+/// of faults.
 const SLACK: isize = 64 * 1024;
 
 type Start = fn(Value) -> Server;
@@ -47,7 +47,7 @@ struct Random(u64);
 
 impl Random {
     fn new(seed: u64) -> Self {
-        // Seeds that are close to each other must not give stories that are.
+        // Similar seeds must not give similar sequences.
         Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
@@ -80,7 +80,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn run(name: &'static str, start: Start) {
-    // What leaks is counted for the whole process.
+    // Leaks are counted for the whole process.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock();
     let faults = number("FANFARE_FAULTS").unwrap_or(FAULTS);
@@ -93,7 +93,7 @@ fn run(name: &'static str, start: Start) {
         .build()
         .unwrap();
     runtime.block_on(async {
-        // What is only ever made once is made in here.
+        // Warm-up: allocates everything that is created only once.
         let first = play(name, start, 2, seed ^ u64::MAX).await;
         assert!(first.arrived > 0);
         let before = Held::now();
@@ -110,17 +110,17 @@ fn run(name: &'static str, start: Start) {
     });
 }
 
-/// What was seen.
+/// Statistics of a test.
 #[derive(Debug, Default)]
 struct Total {
     arrived: usize,
     acknowledged: usize,
-    /// Sent again by the queue of retries although they had arrived.
+    /// Number of events sent again by the queue of retries although they had arrived.
     repeated: usize,
     ticks: u64,
 }
 
-/// Plays `faults` faults, spread over the theatres.
+/// Runs `faults` faults, spread over the theatres.
 async fn play(name: &'static str, start: Start, faults: u64, seed: u64) -> Total {
     let mut theatres = JoinSet::new();
     for number in 0..THEATRES {
@@ -143,7 +143,7 @@ async fn play(name: &'static str, start: Start, faults: u64, seed: u64) -> Total
     total
 }
 
-/// One server, its network, its clients and their faults.
+/// Runs one server with its network, its clients and their faults.
 async fn theatre(start: Start, log: PathBuf, faults: u64, mut random: Random) -> Total {
     let _ = std::fs::remove_file(&log);
     let options = json!({
@@ -175,7 +175,7 @@ async fn theatre(start: Start, log: PathBuf, faults: u64, mut random: Random) ->
                 server.resume();
             }
             _ => {
-                // Nobody else may get the port of the dead one and be taken for it.
+                // No other process may get the port of the dead server and be taken for it.
                 network.route(0);
                 let quiet = random.millis(200);
                 server = blocking(move || {
@@ -190,13 +190,13 @@ async fn theatre(start: Start, log: PathBuf, faults: u64, mut random: Random) ->
         }
         tokio::time::sleep(random.millis(300)).await;
         if number % 16 == 15 {
-            // Now and then everybody gets to the end of an upgrade and of a queue.
-            until(|| clients.iter().all(client::Client::connected)).await;
+            // From time to time, all clients complete an upgrade and empty their queues.
+            until(|| clients.iter().all(client::Client::is_connected)).await;
         }
     }
 
-    // The sky clears: everybody comes back and everything settles.
-    until(|| clients.iter().all(client::Client::connected)).await;
+    // The faults are over: all clients reconnect and everything settles.
+    until(|| clients.iter().all(client::Client::is_connected)).await;
     let seen = ticks.load(Ordering::SeqCst);
     until(|| ticks.load(Ordering::SeqCst) > seen).await;
     let mut emitted = HashMap::new();
@@ -217,7 +217,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 
-/// Compares what the server got with what the clients know. A line is `name connection number`.
+/// Compares the numbers that the server received with the clients' records. A line is `name connection number`.
 fn check(log: &str, emitted: &HashMap<String, (bool, Numbers)>) -> Total {
     let mut arrived: HashMap<&str, HashMap<u64, usize>> = HashMap::new();
     let mut last: HashMap<(&str, &str), u64> = HashMap::new();

@@ -1,4 +1,4 @@
-//! A TCP relay whose weather can be changed.
+//! TCP relay with adjustable faults.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// What the network does to connections; the numbers are generations: connections opened before are hit.
+/// Faults of the network; the numbers are generations: connections opened before are affected.
 #[derive(Clone, Copy, Default)]
 struct Weather {
     cut: u64,
@@ -19,7 +19,7 @@ struct Weather {
 
 pub(crate) struct Network {
     pub(crate) port: u16,
-    /// Where the server is; 0 while there is none.
+    /// Port of the server; 0 while there is none.
     server: Arc<AtomicU16>,
     weather: watch::Sender<Weather>,
     generation: Arc<AtomicU64>,
@@ -57,22 +57,22 @@ impl Network {
         self.change(|weather, now| weather.cut = now);
     }
 
-    /// From now on nothing passes on the connections there are, and nobody is told.
+    /// Drops all data on existing connections from now on, without notifying either side.
     pub(crate) fn half_open(&self) {
         self.change(|weather, now| weather.half_open = now);
     }
 
-    /// While frozen nothing passes, but all of it does later.
+    /// Sets whether data are held back, to be delivered later.
     pub(crate) fn freeze(&self, frozen: bool) {
         self.change(|weather, _| weather.frozen = frozen);
     }
 
-    /// Whether new connections are ended at once.
+    /// Sets whether new connections are closed at once.
     pub(crate) fn refuse(&self, refuse: bool) {
         self.change(|weather, _| weather.refuse = refuse);
     }
 
-    /// Where new connections go.
+    /// Sets the destination of new connections.
     pub(crate) fn route(&self, server: u16) {
         self.server.store(server, Ordering::SeqCst);
     }
@@ -90,7 +90,7 @@ async fn relay(
     weather: watch::Sender<Weather>,
     generation: Arc<AtomicU64>,
 ) {
-    // With this set, whatever still runs ends.
+    // Dropping it ends all tasks that are still running.
     let mut relays = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         while relays.try_join_next().is_some() {}

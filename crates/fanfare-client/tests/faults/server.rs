@@ -1,4 +1,4 @@
-//! Fanfare's server as a process: this test binary once more, running the test that is ignored otherwise.
+//! Fanfare's server as a process: this test binary started again, with the test that is otherwise ignored.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fanfare::{Ack, ConnectionStateRecovery, Data, Namespace, Socket, SocketIo, State};
+use fanfare::recovery::ConnectionStateRecovery;
+use fanfare::{Ack, Data, Namespace, Socket, SocketIo, State};
 use serde_json::Value;
 
 const OPTIONS: &str = "FANFARE_FAULT_SERVER";
 
-/// The options are those of `tests/node/server.js`, as far as they matter here.
+/// Returns the command; the options are those of `tests/node/server.js`, as far as they matter here.
 pub(crate) fn command(options: &Value) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -27,7 +28,7 @@ struct Log {
     connections: Arc<AtomicU64>,
 }
 
-/// Counts connections; a recovered socket has a new one, too.
+/// Number of the connection; a recovered socket has a new one, too.
 #[derive(Clone, Copy)]
 struct Connection(u64);
 
@@ -43,7 +44,7 @@ async fn number(
 ) -> Ack<u64> {
     let Connection(connection) = socket.extensions().get().unwrap();
     let process = std::process::id();
-    // Before the acknowledgement, so that not even SIGKILL comes in between.
+    // Written before the acknowledgement, so that not even SIGKILL can intervene.
     (&*log.file)
         .write_all(format!("{name} {process}-{connection} {n}\n").as_bytes())
         .unwrap();
@@ -87,10 +88,9 @@ fn run() {
             .state(log)
             .ping_interval(millis("pingInterval"))
             .ping_timeout(millis("pingTimeout"))
-            .connection_state_recovery(ConnectionStateRecovery {
-                max_disconnection_duration: millis("recovery"),
-                ..ConnectionStateRecovery::default()
-            })
+            .connection_state_recovery(
+                ConnectionStateRecovery::new().max_disconnection_duration(millis("recovery")),
+            )
             .build()
             .unwrap();
         let mut ticks = tokio::time::interval(millis("ticks"));
@@ -102,10 +102,10 @@ fn run() {
             }
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        // The harness has begun a line.
+        // The test harness has started a line.
         println!("\n{}", listener.local_addr().unwrap().port());
-        tokio::spawn(fanfare::serve_listener(listener, io));
-        // The other end of standard input is closed when the test ends, however it does.
+        tokio::spawn(fanfare::serve(io).listener(listener));
+        // The other end of standard input is closed when the test ends, even by a crash.
         let mut rest = Vec::new();
         let _ = tokio::io::AsyncReadExt::read_to_end(&mut tokio::io::stdin(), &mut rest).await;
     });

@@ -1,4 +1,4 @@
-//! Servers as child processes, and waiting.
+//! Helpers to run servers as child processes, and to wait.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// How long anything expected may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of everything that is expected to happen.
+pub const PATIENCE: Duration = fanfare_testing::DEADLINE;
 
-/// Installs the fixture's packages once, over all test processes.
+/// Installs the fixture's packages once for all test processes.
 fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -45,7 +45,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/node")
 }
 
-/// Node's `socket.io`, with `tests/node/server.js`.
+/// Returns the command of Node's `socket.io`, with `tests/node/server.js`.
 fn node(options: &Value) -> Command {
     let mut command = Command::new("node");
     command
@@ -55,24 +55,24 @@ fn node(options: &Value) -> Command {
     command
 }
 
-/// A server as a process of its own; killed when dropped.
+/// Server in a child process, killed when dropped.
 pub struct Server {
     command: fn(&Value) -> Command,
     child: Child,
-    /// Held, so that a server that says one more thing does not die of a closed pipe.
+    /// Output of the server, kept open so that a further line does not kill the server by a closed pipe.
     output: BufReader<ChildStdout>,
     pub port: u16,
     options: Value,
 }
 
 impl Server {
-    /// Node's `socket.io`; the options are those of `tests/node/server.js`.
+    /// Starts Node's `socket.io`; the options are those of `tests/node/server.js`.
     pub fn node(options: Value) -> Self {
         install();
         Self::start(node, options)
     }
 
-    /// A command that prints its port on a line of its own, and ends with its standard input.
+    /// Starts a command that prints its port on a separate line, and ends with its standard input.
     pub fn start(command: fn(&Value) -> Command, options: Value) -> Self {
         let (child, output, port) = spawn(command(&options));
         Self {
@@ -88,25 +88,25 @@ impl Server {
         format!("http://127.0.0.1:{}{namespace}", self.port)
     }
 
-    /// SIGKILL.
+    /// Kills the process with SIGKILL.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// A new process on the same port.
+    /// Starts a new process on the same port.
     pub fn restart(&mut self) {
         self.options["port"] = self.port.into();
         self.replace();
     }
 
-    /// A new process, on another port unless the options name one.
+    /// Starts a new process, on another port unless the options name one.
     pub fn replace(&mut self) {
         self.kill();
         (self.child, self.output, self.port) = spawn((self.command)(&self.options));
     }
 
-    /// Stops the process as it is: connections stay open, nothing moves.
+    /// Suspends the process: connections stay open, and no data move.
     pub fn stall(&self) {
         self.signal("STOP");
     }
@@ -153,24 +153,17 @@ fn spawn(mut command: Command) -> (Child, BufReader<ChildStdout>, u16) {
     }
 }
 
-/// Node with nothing special.
+/// Starts Node with default options.
 pub fn plain_node() -> Server {
     Server::node(json!({}))
 }
 
-/// Waits for something that must happen.
+/// Waits for a future that must complete.
 pub async fn soon<F: IntoFuture>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("did not happen in time")
+    fanfare_testing::within("what a test waits for", future).await
 }
 
-/// Waits until a condition holds, looking at every change of the clock.
-pub async fn until(mut condition: impl FnMut() -> bool) {
-    soon(async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await;
+/// Waits until a condition holds, checking it repeatedly.
+pub async fn until(condition: impl FnMut() -> bool) {
+    fanfare_testing::until("a condition of a test", condition).await;
 }

@@ -1,4 +1,4 @@
-//! What travels: a relay that counts bytes, and servers that say what a test wants.
+//! Byte-level test servers: a relay that counts bytes, and servers that send given bytes.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
@@ -12,10 +12,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-/// An Engine.IO handshake.
+/// Engine.IO handshake.
 pub const OPEN: &[u8] = br#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
 
-/// Passes connections on to a port of this machine and counts what passes.
+/// Relay that forwards connections to a local port and counts the bytes.
 pub struct Relay {
     pub url: String,
     up: Arc<AtomicUsize>,
@@ -44,7 +44,7 @@ impl Relay {
         relay
     }
 
-    /// Bytes from the client and to it since the last time.
+    /// Returns the number of bytes from the client and to it since the last call.
     pub fn take(&self) -> (usize, usize) {
         (
             self.up.swap(0, Ordering::SeqCst),
@@ -68,7 +68,7 @@ async fn count(
     let _ = to.shutdown().await;
 }
 
-/// The head of a request.
+/// Reads the head of a request.
 pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -77,13 +77,14 @@ pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// A server that opens every WebSocket with these more header lines and an Engine.IO handshake, and says these bytes
-/// when the client asks for its namespace.
+/// Starts a server that opens every WebSocket with these additional header lines and an Engine.IO handshake, and sends
+/// these bytes when the client requests its namespace.
 pub async fn websocket_server(headers: &'static str, bytes: Vec<u8>) -> String {
     listening_server(headers, bytes).await.0
 }
 
-/// As [`websocket_server`], with all that clients said after they asked for their namespace, one `Vec` for each.
+/// Starts a server as [`websocket_server`] does, which also returns the input after each request of the namespace, one
+/// `Vec` for each client.
 pub async fn listening_server(
     headers: &'static str,
     bytes: Vec<u8>,
@@ -113,7 +114,7 @@ pub async fn listening_server(
                 if stream.read_u8().await.is_ok() {
                     stream.write_all(&bytes).await.unwrap();
                 }
-                // Until the client goes.
+                // Reads until the client closes.
                 let mut said = Vec::new();
                 let _ = stream.read_to_end(&mut said).await;
                 let _ = tx.send(said);

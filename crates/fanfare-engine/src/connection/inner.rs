@@ -1,23 +1,24 @@
-//! What lies under a connection's lock, and how it follows the session's orders.
+//! State under a connection's lock, and the execution of the session's actions.
 
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
-use fanfare_protocol::engine::session::{Actions, Refused, Session, TransportKind};
+use fanfare_protocol::engine::session::{Actions, Session, SessionRejection};
 
 use fanfare_websocket::Role;
 use fanfare_websocket::deflate::{Compressor, Params};
 
 use super::Connection;
+use crate::Transport;
+use crate::encodings::Compression;
 use crate::flags::Flags;
-use crate::forms::Compression;
 use crate::outbox::{Outbox, Sink};
 
 const PING: Bytes = Bytes::from_static(b"\x81\x012");
 const PONG: Bytes = Bytes::from_static(b"\x81\x013");
-/// A close frame without a code, as Node's `ws` sends it: the peer reports 1005.
+/// Close frame without a code, as Node's `ws` sends it: the peer reports 1005.
 const CLOSE: [u8; 2] = [0x88, 0];
 
 /// The session and the outbox of one connection.
@@ -25,30 +26,30 @@ const CLOSE: [u8; 2] = [0x88, 0];
 #[repr(C)]
 pub(crate) struct Inner {
     pub(crate) outbox: Outbox,
-    /// Boxed, because an idle WebSocket has none.
+    /// Wakers; boxed, because an idle WebSocket has none.
     waiting: Option<Box<Waiting>>,
     pub(crate) session: Session,
     pub(crate) deadline: Option<Instant>,
-    /// The tick of this connection's entry in the wheel; 0 = none.
+    /// Tick of this connection's entry in the deadline queue; 0 = none.
     pub(crate) wheel_at: u64,
-    /// The code of the close frame to send; 0 = a frame without a code.
+    /// Code of the close frame to send; 0 = a frame without a code.
     pub(crate) close_code: u16,
-    /// The peer has ended the WebSocket: its task reads no more, and closes the socket itself at once.
+    /// Whether the peer has ended the WebSocket: its task reads no more, and closes the socket itself at once.
     pub(crate) over: bool,
-    /// Compresses with what went before; made when the first message is compressed.
+    /// Compressor with context takeover; made when the first message is compressed.
     compressor: Option<Box<Compressor>>,
-    /// What led to the close, in words.
+    /// Cause of the close, in words.
     pub(super) description: Option<Box<str>>,
 }
 
-/// Who waits for what.
+/// Wakers of the tasks that wait for this connection.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    /// Wakes the GET that waits.
+    /// Waker of the GET that waits.
     pub(crate) get: Option<Waker>,
-    /// Wakes the task of the WebSocket that is being probed.
+    /// Waker of the task of the WebSocket that probes.
     pub(crate) probe: Option<Waker>,
-    /// Wake those who wait for room.
+    /// Wakers of the tasks that wait for space in the outbox.
     ready: Vec<Waker>,
 }
 
@@ -67,7 +68,7 @@ impl Inner {
         }
     }
 
-    /// Says in words what will close the connection. The first to speak is right.
+    /// Records in words what will close the connection. The first description stays.
     #[cold]
     pub(crate) fn describe(&mut self, cause: impl ToString) {
         if self.description.is_none() {
@@ -75,9 +76,9 @@ impl Inner {
         }
     }
 
-    /// In Node's words.
-    pub(crate) fn describe_refusal(&mut self, refused: Refused) {
-        if refused == Refused::Overlap {
+    /// Records a rejection by the session, in Node's words.
+    pub(crate) fn describe_rejection(&mut self, refused: SessionRejection) {
+        if refused == SessionRejection::Overlap {
             self.describe("overlap from client");
         }
     }
@@ -102,12 +103,24 @@ impl Inner {
         self.compressor.as_deref_mut()
     }
 
-    /// Whether a volatile message may go.
+    /// Whether a volatile message may leave now.
     pub(crate) fn is_writable(&self) -> bool {
         match self.outbox.sink {
             Sink::Tcp(_) | Sink::Task => !self.outbox.blocked,
             Sink::Polling => self.session.get_waits(),
             Sink::Closed => false,
+        }
+    }
+
+    /// Whether the client cannot have read what waits, so that it must not count as a slow consumer.
+    pub(super) fn is_excused(&self) -> bool {
+        match self.outbox.sink {
+            // Nothing is under way to a client between two GETs, however fast it is. The heartbeat ends a session
+            // whose client does not return.
+            Sink::Polling => true,
+            // The task has not reached the queue yet.
+            Sink::Task => !self.outbox.stalled,
+            Sink::Tcp(_) | Sink::Closed => false,
         }
     }
 
@@ -123,7 +136,7 @@ impl Inner {
         self.waiting.as_mut()?.get.take()
     }
 
-    fn take_ready(&mut self) -> Vec<Waker> {
+    pub(super) fn take_ready(&mut self) -> Vec<Waker> {
         match &mut self.waiting {
             Some(waiting) => std::mem::take(&mut waiting.ready),
             None => Vec::new(),
@@ -137,7 +150,7 @@ impl Inner {
         }
     }
 
-    /// The close frame to send.
+    /// Returns the close frame to send.
     pub(crate) fn close_frame(&self) -> Bytes {
         match self.close_code {
             0 => Bytes::from_static(&CLOSE),
@@ -149,10 +162,10 @@ impl Inner {
     }
 }
 
-/// What is left to do when the lock is released.
+/// Wakeups to carry out when the lock is released.
 #[derive(Debug, Default)]
 #[must_use]
-pub(crate) struct After {
+pub(crate) struct DeferredWakeups {
     pub(crate) get: Option<Waker>,
     pub(crate) task: Option<Waker>,
     probe: Option<Waker>,
@@ -160,20 +173,20 @@ pub(crate) struct After {
     closed: bool,
 }
 
-impl After {
+impl DeferredWakeups {
     #[inline]
     pub(crate) fn run<S: Send + Sync + 'static>(self, conn: &Arc<Connection<S>>) {
         let wakes = self.get.is_some() || self.task.is_some() || self.probe.is_some();
         if wakes || self.closed || self.ready.capacity() > 0 {
             self.run_all(conn);
         } else {
-            std::mem::forget(self); // nothing in it: dropping it would only look once more
+            std::mem::forget(self); // Empty: its destructor would only check again.
         }
     }
 
     #[inline(never)]
     fn run_all<S: Send + Sync + 'static>(self, conn: &Arc<Connection<S>>) {
-        // Before anybody is woken: whoever looks must see it.
+        // Before any task is woken, because each of them checks the flag.
         let before = self
             .closed
             .then(|| conn.flags.set(Flags::CLOSED | Flags::CLOSING));
@@ -182,20 +195,25 @@ impl After {
         }
         self.ready.into_iter().for_each(Waker::wake);
         if let Some(before) = before {
-            // Whoever is calling the handler now tells it at the end of that.
+            // If a thread is calling the handler now, that thread reports the close when it leaves the handler.
             conn.host.closed(conn, before & Flags::BUSY == 0);
         }
     }
 }
 
 impl<S: Send + Sync + 'static> Connection<S> {
-    /// Does what the session says, as far as that goes under the lock.
-    pub(crate) fn apply(&self, inner: &mut Inner, mut actions: Actions, after: &mut After) {
+    /// Executes the session's actions as far as possible under the lock.
+    pub(crate) fn apply(
+        &self,
+        inner: &mut Inner,
+        mut actions: Actions,
+        after: &mut DeferredWakeups,
+    ) {
         if actions.contains(Actions::PING) {
             inner.outbox.push_urgent(PING, 1);
         }
         if actions.contains(Actions::PONG) {
-            // A client that asks and asks and reads nothing gets no answer any more.
+            // A client that sends pings and reads nothing gets no more answers.
             let limits = &self.host.config().limits;
             let bounds = (limits.outbox_bytes, limits.outbox_packets);
             if inner.outbox.room(PONG.len(), 1, bounds).is_ok() {
@@ -217,8 +235,11 @@ impl<S: Send + Sync + 'static> Connection<S> {
         }
         if actions.contains(Actions::CLOSED) {
             self.flags.set(Flags::CLOSING);
-            if inner.session.transport() == TransportKind::Polling {
-                inner.outbox.clear();
+            if inner.session.transport() == Transport::Polling {
+                // A waiting GET takes with it what was emitted since it was woken; nothing else will be fetched.
+                if !inner.session.get_waits() {
+                    inner.outbox.clear();
+                }
                 inner.outbox.sink = Sink::Closed;
             }
             inner.compressor = None;
@@ -230,8 +251,8 @@ impl<S: Send + Sync + 'static> Connection<S> {
         self.reschedule(inner);
     }
 
-    /// Writes what is queued as far as possible.
-    pub(crate) fn flush(&self, inner: &mut Inner, after: &mut After) -> Actions {
+    /// Writes as much of the queue as possible.
+    pub(crate) fn flush(&self, inner: &mut Inner, after: &mut DeferredWakeups) -> Actions {
         if matches!(inner.outbox.sink, Sink::Polling) {
             after.get = after.get.take().or_else(|| inner.take_get());
             return Actions::NONE;
@@ -250,20 +271,25 @@ impl<S: Send + Sync + 'static> Connection<S> {
 
     /// Leaves the rest to the connection's task.
     ///
-    /// The task looks at the flag without the lock, and may be woken before the flag is set: then nobody would come back.
-    /// So whoever is to wake it is asked once the flag is set.
+    /// The task reads the flag without the lock, and may be woken before the flag is set; then it would never come
+    /// back. So the wakeup is requested after the flag is set.
     #[cold]
     pub(super) fn block(&self, inner: &Inner) {
         self.flags.set(Flags::BLOCKED);
         inner.outbox.wake_task();
     }
 
-    /// Something was taken from the queue, or tried to.
-    pub(crate) fn flushed(&self, inner: &mut Inner, after: &mut After) -> Actions {
+    /// Updates the state after something was, or could have been, taken from the queue.
+    pub(crate) fn flushed(&self, inner: &mut Inner, after: &mut DeferredWakeups) -> Actions {
         if inner.waiting.is_some()
             && inner.outbox.bytes() <= self.host.config().limits.outbox_bytes / 2
         {
             after.ready.append(&mut inner.take_ready());
+        }
+        if inner.outbox.burst {
+            let limits = &self.host.config().limits;
+            inner.outbox.burst = inner.outbox.bytes() > limits.outbox_bytes
+                || inner.outbox.packets() > limits.outbox_packets;
         }
         if inner.outbox.is_empty() && self.flags.has(Flags::CLOSING) {
             inner.session.drained()
@@ -272,9 +298,19 @@ impl<S: Send + Sync + 'static> Connection<S> {
         }
     }
 
-    fn close_websocket(&self, inner: &mut Inner, after: &mut After) {
+    fn close_websocket(&self, inner: &mut Inner, after: &mut DeferredWakeups) {
+        if !inner.outbox.blocked {
+            // Frames that a batch holds back were emitted before the close. (If the socket fails now, there is no peer
+            // left to notify.)
+            let _ = inner.outbox.flush();
+        }
         let between = inner.outbox.is_between_frames();
         let mut frame = inner.close_frame();
+        if matches!(inner.outbox.sink, Sink::Task) && !inner.outbox.stalled {
+            // The task has not reached the queue yet.
+            inner.outbox.push(frame, 1);
+            return self.leave_to_task(inner, after);
+        }
         if let Some(head) = inner.outbox.take_head() {
             frame = [head, frame].concat().into();
         }
@@ -282,13 +318,14 @@ impl<S: Send + Sync + 'static> Connection<S> {
             Sink::Tcp(_) => {
                 inner.outbox.clear();
                 if between && !inner.outbox.blocked {
-                    // If the socket does not take it, the peer learns it from the end of the stream.
+                    // If the socket does not take it, the peer learns of the close from the end of the stream.
                     let _ = inner.outbox.write_or_queue(&frame, 1);
                     inner.outbox.clear();
                 }
                 let sink = std::mem::replace(&mut inner.outbox.sink, Sink::Closed);
                 if let (Sink::Tcp(half), true) = (sink, inner.over) {
-                    // Dropping it would end the stream in this direction, which closing the socket does as well.
+                    // Dropping the half would end the stream in this direction, and closing the socket does that as
+                    // well.
                     half.forget();
                 }
             }
@@ -299,11 +336,15 @@ impl<S: Send + Sync + 'static> Connection<S> {
                 } else {
                     inner.outbox.keep_begun();
                 }
-                inner.outbox.blocked = true;
-                self.flags.set(Flags::BLOCKED);
-                after.task = inner.outbox.task.clone();
+                self.leave_to_task(inner, after);
             }
             Sink::Polling | Sink::Closed => inner.outbox.clear(),
         }
+    }
+
+    fn leave_to_task(&self, inner: &mut Inner, after: &mut DeferredWakeups) {
+        inner.outbox.blocked = true;
+        self.flags.set(Flags::BLOCKED);
+        after.task = inner.outbox.task.clone();
     }
 }

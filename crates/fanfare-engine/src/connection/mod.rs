@@ -1,4 +1,4 @@
-//! One connection: its state, its outbox, and how it is closed.
+//! One connection: its state, its outbox, and its close.
 
 mod inner;
 mod write;
@@ -6,43 +6,49 @@ mod write;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Instant;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use fanfare_protocol::engine::CloseReason;
-use fanfare_protocol::engine::session::{
-    Actions, Revision, Session, SessionConfig, Stage, TransportKind,
-};
+use fanfare_protocol::engine::session::{Actions, Session, SessionConfig, Stage};
 use fanfare_websocket::deflate;
 
-use crate::batch::{self, Source};
+use crate::batch;
+use crate::clock;
+use crate::deadline_queue::DeadlineQueue;
+use crate::encoded_message::Framing;
+use crate::encodings::{Deflate, Encodings};
 use crate::flags::Flags;
-use crate::forms::{Deflate, Forms};
-use crate::prepared::Framing;
-use crate::service::wants_base64;
+use crate::outgoing_frames::OutgoingFrames;
+use crate::query::wants_base64;
 use crate::sid::Sid;
 use crate::sync::{Mutex, MutexGuard};
-use crate::wheel::Wheel;
-use crate::{CloseMode, Config, Handshake, Prepared, PreparedBuf, Protocol, SendError, Transport};
+use crate::{
+    CloseMode, EncodedMessage, EngineConfig, HandshakeRequest, MessageBuilder, Protocol, SendError,
+    Transport,
+};
 
-pub(crate) use inner::{After, Inner};
-pub(crate) use write::Touched;
+pub(crate) use inner::{DeferredWakeups, Inner};
 
-/// What a connection needs from its engine.
-pub(crate) trait Host<S>: Send + Sync + 'static {
-    fn config(&self) -> &Config;
+/// Services that a connection needs from its engine.
+pub(crate) trait EngineContext<S>: Send + Sync + 'static {
+    fn config(&self) -> &EngineConfig;
     fn times(&self) -> &SessionConfig;
-    fn wheel(&self) -> &Wheel;
-    /// The session is over: forget it. `report`: also tell the handler, from another task.
+    fn wheel(&self) -> &DeadlineQueue;
+    /// Forgets a session that is over. `report`: also reports the close to the handler, from another task.
     fn closed(&self, conn: &Arc<Connection<S>>, report: bool);
-    /// Tells the handler now.
+    /// Reports that an outbox exceeds its normal limit because its client cannot read yet.
+    fn burst(&self, full: &SendError) {
+        let _ = full;
+    }
+    /// Reports the close to the handler now.
     fn report(&self, conn: &Arc<Connection<S>>);
 }
 
-/// One connection of an [`Engine`](crate::Engine), over whatever transport.
+/// One connection of an [`Engine`](crate::Engine), over any transport.
 ///
 /// All methods may be called from any thread; none blocks, and none calls the [`Handler`](crate::Handler).
-// In this order, because a broadcast looks at nothing but the beginning, of each of its recipients.
+// In this order, because a broadcast reads only the beginning of each recipient.
 #[repr(C)]
 pub struct Connection<S> {
     pub(crate) flags: Flags,
@@ -51,33 +57,29 @@ pub struct Connection<S> {
     pub(crate) index: u32,
     pub(crate) inner: Mutex<Inner>,
     pub(crate) sid: Sid,
-    pub(crate) host: Arc<dyn Host<S>>,
-    handshake: Handshake,
+    pub(crate) host: Arc<dyn EngineContext<S>>,
+    handshake: HandshakeRequest,
     state: S,
 }
 
 impl<S: Send + Sync + 'static> Connection<S> {
     pub(crate) fn new(
-        host: Arc<dyn Host<S>>,
+        host: Arc<dyn EngineContext<S>>,
         index: u32,
         sid: Sid,
         (protocol, transport): (Protocol, Transport),
-        handshake: Handshake,
+        handshake: HandshakeRequest,
         state: S,
     ) -> Connection<S> {
-        let (kind, flags) = match transport {
-            Transport::Polling => (TransportKind::Polling, Flags::BUSY),
-            Transport::WebSocket => (TransportKind::WebSocket, Flags::BUSY | Flags::WEBSOCKET),
+        let flags = match transport {
+            Transport::WebSocket => Flags::BUSY | Flags::WEBSOCKET,
+            _ => Flags::BUSY,
         };
         let flags = match protocol == Protocol::V3 && wants_base64(handshake.query()) {
             true => flags | Flags::BASE64,
             false => flags,
         };
-        let revision = match protocol {
-            Protocol::V3 => Revision::V3,
-            Protocol::V4 => Revision::V4,
-        };
-        let session = Session::new(Instant::now(), kind, revision, host.times());
+        let session = Session::new(clock::now(), transport, protocol, host.times());
         Connection {
             inner: Mutex::new(Inner::new(session)),
             flags: Flags::new(flags),
@@ -91,28 +93,28 @@ impl<S: Send + Sync + 'static> Connection<S> {
         }
     }
 
-    /// What the layer above keeps for this connection.
+    /// State that the layer above keeps for this connection.
     #[inline]
     pub fn state(&self) -> &S {
         &self.state
     }
 
-    /// What is known of the first request.
-    pub fn handshake(&self) -> &Handshake {
+    /// First request of the session.
+    pub fn handshake(&self) -> &HandshakeRequest {
         &self.handshake
     }
 
-    /// The session id: a secret of this client, never to be shown to others.
+    /// Session id: a secret of this client that must never be shown to others.
     pub fn sid(&self) -> &str {
         self.sid.as_str()
     }
 
-    /// The version of Engine.IO that the client speaks.
+    /// Version of Engine.IO that the client speaks.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// What carries the session now.
+    /// Current transport of the session.
     #[inline]
     pub fn transport(&self) -> Transport {
         if self.flags.has(Flags::WEBSOCKET) {
@@ -128,25 +130,29 @@ impl<S: Send + Sync + 'static> Connection<S> {
         !self.flags.has(Flags::CLOSING)
     }
 
-    /// Sends a message that was prepared once for several connections: its bytes are shared.
+    /// Sends a message that was encoded once for several connections: its bytes are shared.
     ///
     /// # Errors
     ///
-    /// [`SendError::Full`] if the outbox has no room (what becomes of the connection then is
-    /// [`Config::slow_consumer`]'s business), [`SendError::Closed`] if the connection is closing or closed.
+    /// [`SendError::Full`] if the message does not fit into the outbox ([`EngineConfig::slow_consumer`] decides what
+    /// happens to the connection then), [`SendError::Closed`] if the connection is closing or closed.
     #[inline]
-    pub fn send(self: &Arc<Self>, message: &Prepared) -> Result<(), SendError> {
+    pub fn send(self: &Arc<Self>, message: &EncodedMessage) -> Result<(), SendError> {
         if message.is_empty() {
             return Ok(());
         }
         if message.uncompressed || !self.takes_as_is(message.binary) {
-            let mut forms = Forms::new(message, true);
+            let mut forms = Encodings::new(message, true);
             return batch::send(self, forms.source(self), message.packets);
         }
-        batch::send(self, Source::Shared(&message.frames), message.packets)
+        batch::send(
+            self,
+            OutgoingFrames::Shared(&message.frames),
+            message.packets,
+        )
     }
 
-    /// Sends what `encode` writes into the buffer, without an allocation of its own if it can leave at once.
+    /// Sends what `encode` writes into the buffer, without a separate allocation if it can leave at once.
     ///
     /// # Errors
     ///
@@ -154,7 +160,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
     #[inline]
     pub fn send_with(
         self: &Arc<Self>,
-        encode: impl FnOnce(&mut PreparedBuf),
+        encode: impl FnOnce(&mut MessageBuilder),
     ) -> Result<(), SendError> {
         if self.flags.has(Flags::CLOSING) {
             return Err(SendError::Closed);
@@ -165,19 +171,19 @@ impl<S: Send + Sync + 'static> Connection<S> {
                 return Ok(());
             }
             if buf.uncompressed || !self.takes_as_is(buf.binary) {
-                return self.send(&Prepared::copied(buf));
+                return self.send(&EncodedMessage::copied(buf));
             }
-            batch::send(self, Source::Slice(&buf.out), buf.packets)
+            batch::send(self, OutgoingFrames::Slice(&buf.out), buf.packets)
         })
     }
 
-    /// Whether messages go to this connection in the form that they have. `binary`: if there are binary ones.
+    /// Whether this connection takes messages in the encoding that they have. `binary`: if some of them are binary.
     #[inline]
     pub(crate) fn takes_as_is(&self, binary: bool) -> bool {
         !(self.deflate.is_on() || (binary && self.protocol == Protocol::V3))
     }
 
-    /// How binary messages are framed for this connection.
+    /// Framing of binary messages for this connection.
     pub(crate) fn framing(&self) -> Framing {
         match self.protocol {
             Protocol::V4 => Framing::Plain,
@@ -186,19 +192,27 @@ impl<S: Send + Sync + 'static> Connection<S> {
         }
     }
 
-    /// How messages are compressed, if they are.
+    /// Compression settings of messages.
     pub(crate) fn deflate_config(&self) -> deflate::Config {
         self.host.config().per_message_deflate.unwrap_or_default()
     }
 
-    /// Sends a message only if it can leave now: nothing is blocked, or a GET waits. `false`: it was dropped.
+    /// Sends a message only if it can leave now: the socket is not blocked, or a GET waits. `false`: it was dropped.
+    /// With [`SlowConsumer::DropVolatileFirst`](crate::SlowConsumer) it may wait, and be dropped later.
     ///
     /// # Errors
     ///
     /// [`SendError::Closed`] if the connection is closing or closed.
-    pub fn send_volatile(self: &Arc<Self>, message: &Prepared) -> Result<bool, SendError> {
+    pub fn send_volatile(self: &Arc<Self>, message: &EncodedMessage) -> Result<bool, SendError> {
         if self.flags.has(Flags::CLOSING) {
             return Err(SendError::Closed);
+        }
+        if self.keeps_volatile() {
+            let mut forms = Encodings::new(message, true);
+            let source = forms.source(self);
+            if !matches!(source, OutgoingFrames::Deflate(_)) {
+                return self.queue_volatile(source, message.packets);
+            }
         }
         if !self.inner.lock().is_writable() {
             return Ok(false);
@@ -208,21 +222,32 @@ impl<S: Send + Sync + 'static> Connection<S> {
 
     /// Closes the connection.
     ///
-    /// With [`CloseMode::Flush`] what is queued goes out first, for at most [`Config::close_timeout`]; nothing more is
-    /// taken or delivered meanwhile. The handler's `close` is called later, never from within this call.
+    /// With [`CloseMode::Flush`] the queue is sent first, for at most [`EngineConfig::close_timeout`]; meanwhile no
+    /// more messages are accepted or delivered. The handler's `close` is called later, never from within this call.
     pub fn close(self: &Arc<Self>, mode: CloseMode, reason: CloseReason) {
-        let mut after = After::default();
+        self.close_with(mode, reason, *self.host.times());
+    }
+
+    /// Closes the connection with [`CloseMode::Flush`] and the reason `forced close`. On long-polling, the client has
+    /// to fetch the queue and the close itself within `patience`, if that is less than [`EngineConfig::close_timeout`].
+    pub fn close_within(self: &Arc<Self>, patience: Duration) {
+        let mut times = *self.host.times();
+        if self.transport() == Transport::Polling {
+            times.close_timeout = times.close_timeout.min(patience);
+        }
+        self.close_with(CloseMode::Flush, CloseReason::ForcedClose, times);
+    }
+
+    fn close_with(self: &Arc<Self>, mode: CloseMode, reason: CloseReason, times: SessionConfig) {
+        let mut after = DeferredWakeups::default();
         let mut inner = self.inner.lock();
         let queued = !inner.outbox.is_empty();
         let actions = if mode == CloseMode::Discard && reason != CloseReason::ForcedClose {
             inner.session.abort(reason)
         } else {
-            inner.session.close(
-                Instant::now(),
-                mode == CloseMode::Discard,
-                queued,
-                self.host.times(),
-            )
+            inner
+                .session
+                .close(clock::now(), mode == CloseMode::Discard, queued, &times)
         };
         if inner.session.stage() != Stage::Open {
             self.flags.set(Flags::CLOSING);
@@ -232,28 +257,28 @@ impl<S: Send + Sync + 'static> Connection<S> {
         after.run(self);
     }
 
-    /// What led to the close, in words, where there is more to say than the reason does: the rule that the peer broke,
-    /// the bound that was reached, the error of the network.
+    /// Cause of the close in words, where there is more to say than the reason does: the rule that the peer broke, the
+    /// limit that was reached, the error of the network.
     pub fn close_description(&self) -> Option<String> {
         self.inner.lock().description.as_deref().map(str::to_owned)
     }
 
-    /// Whether a volatile message would go now: the socket is not blocked, or a GET waits.
+    /// Whether a volatile message would leave now: the socket is not blocked, or a GET waits.
     pub fn is_writable(&self) -> bool {
         !self.flags.has(Flags::CLOSING) && self.inner.lock().is_writable()
     }
 
-    /// Bytes that wait to be written.
+    /// Number of bytes that wait to be written.
     pub fn pending_bytes(&self) -> usize {
         self.inner.lock().outbox.bytes()
     }
 
-    /// Packets that wait to be written.
+    /// Number of packets that wait to be written.
     pub fn pending_packets(&self) -> usize {
         self.inner.lock().outbox.packets()
     }
 
-    /// Waits until no more than half of the outbox is used.
+    /// Waits until at most half of the outbox is used.
     ///
     /// # Errors
     ///
@@ -274,16 +299,71 @@ impl<S: Send + Sync + 'static> Connection<S> {
         .await
     }
 
-    /// Has [`Handler::deadline`](crate::Handler::deadline) called once this moment has passed; `None` takes that back.
+    /// Schedules a call of [`Handler::deadline`](crate::Handler::deadline) for this time; `None` cancels it.
     ///
-    /// It costs no timer of its own; it is late by up to a sixteenth of a second.
+    /// It needs no separate timer; the call is late by up to a sixteenth of a second.
     pub fn set_deadline(self: &Arc<Self>, deadline: Option<Instant>) {
         let mut inner = self.inner.lock();
         inner.deadline = deadline;
         self.reschedule(&mut inner);
     }
 
-    /// Takes the right to call the handler for this connection. `false`: somebody else has it, or all is over.
+    /// Stops reading from the client until [`resume_reading`](Self::resume_reading): what the client sends stays on its
+    /// side of the network. What has been read but not handled yet waits as well; a POST is not answered.
+    ///
+    /// Pings continue, and missing answers to them are not held against the client. If reading does not resume within
+    /// the sum of ping interval and ping timeout, the connection is closed ([`CloseReason::ForcedClose`], and
+    /// [`reading_timed_out`](Self::reading_timed_out) returns `true`).
+    pub fn pause_reading(self: &Arc<Self>) {
+        if self.flags.has(Flags::PAUSED) {
+            return;
+        }
+        // Under the lock, so that flag and session agree.
+        let mut inner = self.inner.lock();
+        self.flags.set(Flags::PAUSED);
+        inner.session.pause(clock::now(), self.host.times());
+        self.reschedule(&mut inner);
+    }
+
+    /// Resumes reading. Does nothing if reading was not paused.
+    pub fn resume_reading(self: &Arc<Self>) {
+        let mut inner = self.inner.lock();
+        if self.flags.clear(Flags::PAUSED) & Flags::PAUSED == 0 {
+            return;
+        }
+        inner.session.resume(clock::now(), self.host.times());
+        self.reschedule(&mut inner);
+        let mut waiting = inner.take_ready();
+        waiting.extend(inner.outbox.task.clone());
+        drop(inner);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether reading from the client is paused.
+    pub fn is_reading_paused(&self) -> bool {
+        self.flags.has(Flags::PAUSED)
+    }
+
+    /// Whether the connection was closed because reading was paused for too long.
+    pub fn reading_timed_out(&self) -> bool {
+        self.inner.lock().session.starved()
+    }
+
+    /// Ready unless reading is paused; wakes when reading resumes or the session is over.
+    pub(crate) fn poll_reading(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.flags.has(Flags::PAUSED) {
+            return Poll::Ready(());
+        }
+        let mut inner = self.inner.lock();
+        if !self.flags.has(Flags::PAUSED) || self.flags.has(Flags::CLOSED) {
+            return Poll::Ready(());
+        }
+        inner.wait_ready(cx.waker());
+        Poll::Pending
+    }
+
+    /// Acquires the right to call the handler for this connection. `false`: another thread has it, or the session is
+    /// over.
     #[inline]
     pub(crate) fn enter(&self) -> bool {
         let before = self.flags.set(Flags::BUSY);
@@ -297,19 +377,20 @@ impl<S: Send + Sync + 'static> Connection<S> {
         true
     }
 
-    /// Gives the right back. `true`: the connection was closed meanwhile, and the caller has to tell the handler.
+    /// Releases the right. `true`: the connection was closed meanwhile, and the caller has to report that to the
+    /// handler.
     #[inline]
     #[must_use]
     pub(crate) fn leave(&self) -> bool {
         self.flags.clear(Flags::BUSY) & Flags::CLOSED != 0
     }
 
-    /// Runs `f` on the session, then does what it says.
+    /// Runs `f` on the session, then executes the actions that it returns.
     pub(crate) fn drive<T>(
         self: &Arc<Self>,
         f: impl FnOnce(&mut MutexGuard<'_, Inner>) -> (T, Actions),
     ) -> T {
-        let mut after = After::default();
+        let mut after = DeferredWakeups::default();
         let mut inner = self.inner.lock();
         let (value, actions) = f(&mut inner);
         if !actions.is_empty() {
@@ -321,15 +402,27 @@ impl<S: Send + Sync + 'static> Connection<S> {
     }
 
     pub(crate) fn reschedule(&self, inner: &mut Inner) {
-        let next = match (inner.session.next_deadline(), inner.deadline) {
-            (None, _) => return,
-            (Some(next), Some(deadline)) => next.min(deadline),
-            (Some(next), None) => next,
+        let wheel = self.host.wheel();
+        let Some(tick) = wheel.tick_for(&inner.session, inner.deadline) else {
+            return;
         };
-        let tick = self.host.wheel().tick_of(next);
+        match (inner.session.is_timed(), self.flags.has(Flags::TIMED)) {
+            (true, false) => self.flags.set(Flags::TIMED),
+            (false, true) => self.flags.clear(Flags::TIMED),
+            _ => 0,
+        };
         if inner.wheel_at == 0 || tick < inner.wheel_at {
             inner.wheel_at = tick;
-            self.host.wheel().add(tick, self.index);
+            wheel.add(tick, self.index);
+        }
+    }
+
+    /// Ends the session if its heartbeat is overdue, even if the timer has not noticed yet. Called before any input
+    /// that has arrived for the session is handled.
+    #[inline]
+    pub(crate) fn expire(self: &Arc<Self>) {
+        if self.flags.has(Flags::TIMED) {
+            self.drive(|inner| ((), inner.session.expire(clock::now())));
         }
     }
 }

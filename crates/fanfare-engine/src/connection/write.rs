@@ -7,28 +7,24 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{After, Connection, Inner};
-use crate::batch::Source;
+use super::{Connection, DeferredWakeups, Inner};
+use crate::batch::{self, BatchTarget, FlushTarget};
 use crate::config::SlowConsumer;
+use crate::encoded_message::Frames;
 use crate::flags::Flags;
+use crate::log_target;
 use crate::outbox::Sink;
-use crate::prepared::Frames;
-use crate::run::{Room, Run};
+use crate::outgoing_frames::OutgoingFrames;
+use crate::shared_segment::{Capacity, SharedSegment};
 use crate::sync::MutexGuard;
 use crate::{CloseReason, SendError};
 
-/// A batch holds back so many bytes for one connection at most; then they are written, batch or not.
-const HELD_BACK: usize = 64 * 1024;
+/// Maximum number of bytes that a batch holds back (corks) for one connection; beyond it they are written at once.
+const MAX_CORKED_BYTES: usize = 64 * 1024;
 
-/// A connection of any kind that a batch has to come back to.
-pub(crate) trait Touched: Send + Sync {
-    /// Writes what was queued during the batch.
-    fn flush_dirty(self: Arc<Self>);
-}
-
-impl<S: Send + Sync + 'static> Touched for Connection<S> {
+impl<S: Send + Sync + 'static> FlushTarget for Connection<S> {
     fn flush_dirty(self: Arc<Self>) {
-        let mut after = After::default();
+        let mut after = DeferredWakeups::default();
         let mut inner = self.inner.lock();
         inner.outbox.dirty = 0;
         let actions = self.flush(&mut inner, &mut after);
@@ -40,27 +36,17 @@ impl<S: Send + Sync + 'static> Touched for Connection<S> {
     }
 }
 
-impl<S: Send + Sync + 'static> Connection<S> {
-    fn limits(&self) -> (usize, usize) {
-        let config = self.host.config();
-        (config.limits.outbox_bytes, config.limits.outbox_packets)
-    }
-
-    /// Writes at once if nothing waits, else queues.
+impl<S: Send + Sync + 'static> BatchTarget for Connection<S> {
     #[inline]
-    pub(crate) fn write(
-        self: &Arc<Self>,
-        source: Source<'_>,
-        packets: u32,
-    ) -> Result<(), SendError> {
+    fn write(self: &Arc<Self>, source: OutgoingFrames<'_>, packets: u32) -> Result<(), SendError> {
         let mut inner = self.inner.lock();
         if inner.outbox.is_direct() && !self.flags.has(Flags::CLOSING) {
             let result = match source {
-                Source::Slice(frames) => inner.outbox.write_or_queue(frames, packets),
-                Source::Shared(frames) | Source::Raw(frames) => {
+                OutgoingFrames::Slice(frames) => inner.outbox.write_or_queue(frames, packets),
+                OutgoingFrames::Shared(frames) | OutgoingFrames::Raw(frames) => {
                     inner.outbox.write_or_queue_shared(frames, packets)
                 }
-                Source::Deflate(_) => return self.write_slow(inner, source, packets),
+                OutgoingFrames::Deflate(_) => return self.write_slow(inner, source, packets),
             };
             if let Err(error) = result {
                 return Err(self.failed(inner, &error));
@@ -73,9 +59,41 @@ impl<S: Send + Sync + 'static> Connection<S> {
         self.write_slow(inner, source, packets)
     }
 
+    #[inline]
+    fn queue_in_batch(
+        self: &Arc<Self>,
+        source: OutgoingFrames<'_>,
+        packets: u32,
+        batch: u32,
+    ) -> Result<bool, SendError> {
+        let mut after = DeferredWakeups::default();
+        let mut inner = self.inner.lock();
+        let result = self.queue(&mut inner, source, packets, &mut after);
+        let first = self.held_back(&mut inner, batch, &mut after);
+        drop(inner);
+        after.run(self);
+        result.map(|()| first)
+    }
+}
+
+impl<S: Send + Sync + 'static> Connection<S> {
+    fn limits(&self) -> (usize, usize) {
+        let config = self.host.config();
+        (config.limits.outbox_bytes, config.limits.outbox_packets)
+    }
+
+    /// Limits of the outbox of a client that cannot read yet.
+    fn burst_limits(&self) -> (usize, usize) {
+        let limits = &self.host.config().limits;
+        (
+            limits.burst_bytes.max(limits.outbox_bytes),
+            limits.burst_packets.max(limits.outbox_packets),
+        )
+    }
+
     #[cold]
     fn failed(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, error: &io::Error) -> SendError {
-        let mut after = After::default();
+        let mut after = DeferredWakeups::default();
         inner.describe(error);
         let actions = inner.session.websocket_closed();
         self.apply(&mut inner, actions, &mut after);
@@ -88,10 +106,10 @@ impl<S: Send + Sync + 'static> Connection<S> {
     fn write_slow(
         self: &Arc<Self>,
         mut inner: MutexGuard<'_, Inner>,
-        source: Source<'_>,
+        source: OutgoingFrames<'_>,
         packets: u32,
     ) -> Result<(), SendError> {
-        let mut after = After::default();
+        let mut after = DeferredWakeups::default();
         let result = self.queue(&mut inner, source, packets, &mut after);
         if result.is_ok() {
             let actions = self.flush(&mut inner, &mut after);
@@ -105,17 +123,17 @@ impl<S: Send + Sync + 'static> Connection<S> {
         result
     }
 
-    /// Queues, if there is room. If there is none, the policy for slow consumers has been carried out.
+    /// Queues if the frames fit; otherwise the policy for slow consumers has been carried out.
     fn queue(
         self: &Arc<Self>,
         inner: &mut Inner,
-        source: Source<'_>,
+        source: OutgoingFrames<'_>,
         packets: u32,
-        after: &mut After,
+        after: &mut DeferredWakeups,
     ) -> Result<(), SendError> {
         self.admit(inner, source.len(), packets, after)?;
-        inner.outbox.compress |= !matches!(source, Source::Raw(_));
-        if let Source::Deflate(frames) = source {
+        inner.outbox.compress |= !matches!(source, OutgoingFrames::Raw(_));
+        if let OutgoingFrames::Deflate(frames) = source {
             let frames = self.deflated(inner, frames);
             inner.outbox.push(frames, packets);
         } else if source.len() <= source.collected() {
@@ -126,31 +144,104 @@ impl<S: Send + Sync + 'static> Connection<S> {
         Ok(())
     }
 
-    /// Whether there is room. If there is none, the policy for slow consumers has been carried out.
+    /// Checks that the frames fit; otherwise the policy for slow consumers has been carried out.
     #[inline]
     fn admit(
         self: &Arc<Self>,
         inner: &mut Inner,
         bytes: usize,
         packets: u32,
-        after: &mut After,
+        after: &mut DeferredWakeups,
     ) -> Result<(), SendError> {
         if self.flags.has(Flags::CLOSING) || matches!(inner.outbox.sink, Sink::Closed) {
             return Err(SendError::Closed);
         }
-        let admitted = inner.outbox.room(bytes, packets, self.limits());
-        if let Err(full) = &admitted
-            && self.host.config().slow_consumer != SlowConsumer::DropNewest
-        {
-            tracing::debug!(conn = ?self, error = %full, "closing a slow consumer");
-            inner.describe(full);
-            let actions = inner.session.abort(CloseReason::TransportError);
-            self.apply(inner, actions, after);
+        match inner.outbox.room(bytes, packets, self.limits()) {
+            Ok(()) => Ok(()),
+            Err(full) => self.overflow(inner, (bytes, packets), full, after),
         }
-        admitted
     }
 
-    /// Compresses frames with what went before. What comes out has to be queued next.
+    /// Handles a full outbox: either the client is excused, or the policy for slow consumers is carried out.
+    #[cold]
+    fn overflow(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        (bytes, packets): (usize, u32),
+        mut full: SendError,
+        after: &mut DeferredWakeups,
+    ) -> Result<(), SendError> {
+        if inner.outbox.burst || inner.is_excused() {
+            match inner.outbox.room(bytes, packets, self.burst_limits()) {
+                Ok(()) => {
+                    if !std::mem::replace(&mut inner.outbox.burst, true) {
+                        self.host.burst(&full);
+                    }
+                    return Ok(());
+                }
+                Err(fuller) => full = fuller,
+            }
+        }
+        match self.host.config().slow_consumer {
+            SlowConsumer::DropNewest => {}
+            SlowConsumer::DropVolatileFirst
+                if inner.outbox.drop_volatile(bytes, packets, self.limits()) =>
+            {
+                return Ok(());
+            }
+            SlowConsumer::Disconnect | SlowConsumer::DropVolatileFirst => {
+                tracing::debug!(target: log_target::SESSION, conn = ?self, error = %full, "closing a slow consumer");
+                inner.describe(full);
+                let actions = inner.session.abort(CloseReason::TransportError);
+                self.apply(inner, actions, after);
+            }
+        }
+        Err(full)
+    }
+
+    /// Whether volatile messages wait in the outbox rather than being dropped at once.
+    pub(crate) fn keeps_volatile(&self) -> bool {
+        self.host.config().slow_consumer == SlowConsumer::DropVolatileFirst
+    }
+
+    /// Queues a volatile message, which may be dropped later. `Ok(false)`: it was dropped at once. Messages compressed
+    /// with context takeover cannot be taken out again, and must not be passed here.
+    pub(crate) fn queue_volatile(
+        self: &Arc<Self>,
+        source: OutgoingFrames<'_>,
+        packets: u32,
+    ) -> Result<bool, SendError> {
+        let mut after = DeferredWakeups::default();
+        let mut inner = self.inner.lock();
+        if self.flags.has(Flags::CLOSING) || matches!(inner.outbox.sink, Sink::Closed) {
+            return Err(SendError::Closed);
+        }
+        let (len, limits) = (source.len(), self.limits());
+        let fits = inner.outbox.room(len, packets, limits).is_ok();
+        if !fits && !inner.outbox.drop_volatile(len, packets, limits) {
+            return Ok(false);
+        }
+        inner.outbox.compress |= !matches!(source, OutgoingFrames::Raw(_));
+        inner.outbox.push_volatile(source.into_bytes(), packets);
+        let first = match batch::is_active() {
+            true => self.held_back(&mut inner, batch::current(), &mut after),
+            false => {
+                let actions = self.flush(&mut inner, &mut after);
+                if !actions.is_empty() {
+                    self.apply(&mut inner, actions, &mut after);
+                }
+                false
+            }
+        };
+        drop(inner);
+        after.run(self);
+        if first {
+            batch::touch(self);
+        }
+        Ok(true)
+    }
+
+    /// Compresses frames with context takeover. The result has to be the next thing that is queued.
     #[cold]
     fn deflated(&self, inner: &mut Inner, frames: &[u8]) -> Bytes {
         let config = self.deflate_config();
@@ -168,36 +259,19 @@ impl<S: Send + Sync + 'static> Connection<S> {
         Bytes::from(out)
     }
 
-    /// Queues during the batch `batch`. `Ok(true)`: it has to come back and flush.
-    #[inline]
-    pub(crate) fn queue_in_batch(
-        self: &Arc<Self>,
-        source: Source<'_>,
-        packets: u32,
-        batch: u32,
-    ) -> Result<bool, SendError> {
-        let mut after = After::default();
-        let mut inner = self.inner.lock();
-        let result = self.queue(&mut inner, source, packets, &mut after);
-        let first = self.held_back(&mut inner, batch, &mut after);
-        drop(inner);
-        after.run(self);
-        result.map(|()| first)
-    }
-
-    /// As [`queue_in_batch`](Connection::queue_in_batch), for a run of so many bytes and packets. With the answer comes
-    /// by how much the run may grow.
+    /// As [`queue_in_batch`](Connection::queue_in_batch), for a shared segment of this size in bytes and packets. Also
+    /// returns by how much the segment may grow.
     #[inline]
     pub(crate) fn attach_in_batch(
         self: &Arc<Self>,
-        run: &Arc<Run>,
+        run: &Arc<SharedSegment>,
         (bytes, packets): (usize, u32),
         batch: u32,
-    ) -> Result<(bool, Room), SendError> {
-        let mut after = After::default();
+    ) -> Result<(bool, Capacity), SendError> {
+        let mut after = DeferredWakeups::default();
         let mut inner = self.inner.lock();
         let result = self.admit(&mut inner, bytes, packets, &mut after);
-        let mut room = Room::ALL;
+        let mut room = Capacity::ALL;
         if result.is_ok() {
             inner.outbox.compress = true;
             inner.outbox.attach(run);
@@ -209,11 +283,12 @@ impl<S: Send + Sync + 'static> Connection<S> {
         result.map(|()| (first, room))
     }
 
-    /// Something was queued that waits for the end of a batch. `true`: the batch has to come back and flush.
+    /// Records that queued frames wait for the end of a batch. `true`: the batch has to flush this connection.
     #[inline]
-    fn held_back(&self, inner: &mut Inner, batch: u32, after: &mut After) -> bool {
-        if inner.outbox.bytes() >= HELD_BACK {
-            // So much is not held back, and does not count as slowness of the reader before it was offered.
+    fn held_back(&self, inner: &mut Inner, batch: u32, after: &mut DeferredWakeups) -> bool {
+        if inner.outbox.bytes() >= MAX_CORKED_BYTES {
+            // Holding back stops here, and does not count as slowness of the reader before the socket was offered the
+            // frames.
             let actions = self.flush(inner, after);
             if !actions.is_empty() {
                 self.apply(inner, actions, after);
@@ -223,10 +298,10 @@ impl<S: Send + Sync + 'static> Connection<S> {
         std::mem::replace(&mut inner.outbox.dirty, batch) != batch
     }
 
-    /// Has `write` take the queue, where only the connection's task writes to the stream.
+    /// Passes the queue to `write`, where only the connection's task writes to the stream.
     ///
-    /// The lock is held while it writes: what has been written must still be the head of the queue afterwards, whoever
-    /// queues a ping or closes meanwhile.
+    /// The lock is held during the write: what has been written must still be the head of the queue afterwards, even if
+    /// another thread queues a ping or closes meanwhile.
     pub(crate) fn poll_write_queue(
         &self,
         mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
@@ -236,7 +311,9 @@ impl<S: Send + Sync + 'static> Connection<S> {
             let Some(frames) = inner.outbox.front() else {
                 return Poll::Ready(Ok(()));
             };
-            let written = ready!(write(&frames))?;
+            let polled = write(&frames);
+            inner.outbox.stalled = polled.is_pending();
+            let written = ready!(polled)?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -244,9 +321,9 @@ impl<S: Send + Sync + 'static> Connection<S> {
         }
     }
 
-    /// The socket takes something again: goes on with the queue. Only the connection's task calls this.
+    /// Continues with the queue because the socket takes data again. Only the connection's task calls this.
     pub(crate) fn resume(self: &Arc<Self>) {
-        let mut after = After::default();
+        let mut after = DeferredWakeups::default();
         let mut inner = self.inner.lock();
         inner.outbox.blocked = false;
         let actions = self.flush(&mut inner, &mut after);
@@ -257,9 +334,9 @@ impl<S: Send + Sync + 'static> Connection<S> {
         after.run(self);
     }
 
-    /// Time has passed: the wheel has reached `tick`. `true`: the deadline of the layer above has passed as well.
+    /// Handles the deadline queue's `tick`. `true`: the deadline of the layer above has passed as well.
     pub(crate) fn tick(self: &Arc<Self>, tick: u64, now: Instant) -> bool {
-        let mut after = After::default();
+        let mut after = DeferredWakeups::default();
         let mut inner = self.inner.lock();
         if inner.wheel_at != tick {
             return false;

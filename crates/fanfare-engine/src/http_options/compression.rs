@@ -1,4 +1,4 @@
-//! Compressed HTTP bodies: which encoding a client takes, and making it.
+//! Compression of HTTP bodies: negotiation and encoding.
 
 use std::io::Write;
 
@@ -8,17 +8,33 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 
+use crate::fields::Fields;
+
 /// Compression of long-polling answers (Node's `httpCompression`).
 ///
-/// An answer is compressed if its client accepts an encoding, it is long enough, and not all of its packets were sent
-/// with `compress(false)`. It is done in the task that answers; the longest answer is bounded by
-/// [`outbox_bytes`](fanfare_protocol::Limits::outbox_bytes).
+/// A response is compressed if its client accepts an encoding, it is long enough, and not all of its packets were sent
+/// with `compress(false)`. The task that answers compresses it;
+/// [`outbox_bytes`](fanfare_protocol::Limits::outbox_bytes) limits the length of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HttpCompression {
-    /// Bodies of fewer bytes are sent as they are. Default: 1024.
+    /// Minimum length of a body that is compressed, in bytes. Default: 1024.
     pub threshold: usize,
-    /// From 0 (none) to 9 (smallest). Default: 1, the fastest. (Node's is 6.)
+    /// Level from 0 (none) to 9 (smallest). Default: 1, the fastest. (Node's is 6.)
     pub level: u8,
+}
+
+impl HttpCompression {
+    /// Creates the default options.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fanfare_protocol::setters! {
+        threshold: usize,
+        level: u8,
+    }
 }
 
 impl Default for HttpCompression {
@@ -43,7 +59,7 @@ pub enum ContentEncoding {
 }
 
 impl ContentEncoding {
-    /// The name in `Content-Encoding` and `Accept-Encoding`.
+    /// Name in `Content-Encoding` and `Accept-Encoding`.
     pub const fn as_str(self) -> &'static str {
         match self {
             ContentEncoding::Brotli => "br",
@@ -52,10 +68,17 @@ impl ContentEncoding {
         }
     }
 
-    /// The best of `offers` that a client takes (RFC 9110, section 12.5.3): the one that it gives the highest `q`, of
-    /// several the first of ours. `None`: it takes none, or prefers the body as it is.
+    /// Returns the best of `offers` that a client accepts (RFC 9110, section 12.5.3): the one to which it gives the
+    /// highest `q`, among equals the first of ours. `None`: it accepts none, or prefers the uncompressed body.
     pub fn negotiate(headers: &HeaderMap, offers: &[ContentEncoding]) -> Option<ContentEncoding> {
-        let asked = Asked::read(headers);
+        ContentEncoding::negotiated(headers, offers)
+    }
+
+    pub(crate) fn negotiated(
+        fields: &impl Fields,
+        offers: &[ContentEncoding],
+    ) -> Option<ContentEncoding> {
+        let asked = Asked::read(fields);
         let mut best: Option<(ContentEncoding, u16)> = None;
         for &offer in offers {
             let quality = asked.quality(offer.as_str()).unwrap_or(0);
@@ -64,13 +87,14 @@ impl ContentEncoding {
             }
         }
         let (offer, quality) = best?;
-        // Taken if it is not named; the preference has to be said.
+        // `identity` is accepted if it is not named; a preference for it has to be stated.
         (quality >= asked.quality_of_name("identity").unwrap_or(0)).then_some(offer)
     }
 
     /// Compresses a body; `level` from 0 (none) to 9 (smallest).
     ///
-    /// `None` for what this build cannot make: [`Brotli`](ContentEncoding::Brotli) without the feature `brotli`.
+    /// `None` for an encoding that this build does not support: [`Brotli`](ContentEncoding::Brotli) without the feature
+    /// `brotli`.
     pub fn encode(self, body: &[u8], level: u8) -> Option<Bytes> {
         let room = 64 + body.len() / 2;
         let gzip_level = Compression::new(u32::from(level.min(9)));
@@ -102,7 +126,7 @@ impl ContentEncoding {
     }
 }
 
-/// What can be made on the fly, in our order of preference.
+/// Encodings that are fast enough for responses, in our order of preference.
 pub(crate) const ON_THE_FLY: &[ContentEncoding] = &[
     ContentEncoding::Gzip,
     ContentEncoding::Deflate,
@@ -110,14 +134,15 @@ pub(crate) const ON_THE_FLY: &[ContentEncoding] = &[
     ContentEncoding::Brotli,
 ];
 
-/// What a client accepts: names and qualities in thousandths.
+/// Encodings that a client accepts: names and qualities in thousandths.
 struct Asked<'a>(Vec<(&'a str, u16)>);
 
 impl<'a> Asked<'a> {
-    fn read(headers: &'a HeaderMap) -> Asked<'a> {
-        let lines = headers.get_all(ACCEPT_ENCODING).iter();
+    fn read(fields: &'a impl Fields) -> Asked<'a> {
+        let lines = fields.all(&ACCEPT_ENCODING);
         let items = lines
-            .filter_map(|line| line.to_str().ok())
+            .filter(|line| line.is_ascii())
+            .filter_map(|line| std::str::from_utf8(line).ok())
             .flat_map(|line| line.split(','));
         Asked(items.filter_map(item).collect())
     }
@@ -133,7 +158,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// `gzip;q=0.5`: the name, and the quality in thousandths.
+/// Parses `gzip;q=0.5` into the name and the quality in thousandths.
 fn item(text: &str) -> Option<(&str, u16)> {
     let mut parts = text.split(';').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty())?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -10,19 +11,19 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Which origins may use the server from a browser.
+/// Origins that may use the server from a browser.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum CorsOrigin {
-    /// Any: `*`. Browsers do not send credentials then.
+    /// Any origin: `*`. Browsers do not send credentials then.
     Any,
-    /// Whichever asks is named in the answer (`origin: true`).
+    /// The origin of each request, which the response names (`origin: true`).
     Mirror,
-    /// This one is named in the answer, whoever asks.
+    /// This origin, which the response names for every request.
     Exact(String),
-    /// These.
+    /// The origins of this list.
     List(Vec<String>),
-    /// Those for which the function says so.
+    /// The origins for which the function returns `true`.
     Predicate(Arc<dyn Fn(&str) -> bool + Send + Sync>),
 }
 
@@ -38,38 +39,39 @@ impl fmt::Debug for CorsOrigin {
     }
 }
 
-/// What browsers of other origins may do. It guards long-polling, not WebSocket: browsers do not ask there.
+/// Permissions of browsers on other origins. They protect long-polling, not WebSocket, for which browsers do not ask.
 ///
-/// The options are those of the `cors` package. Where that takes a regular expression or an asynchronous function, use a
-/// [`CorsOrigin::Predicate`], or a layer of `tower-http` in place of this.
+/// The options are those of the `cors` package. Where that takes a regular expression or an asynchronous function, use
+/// a [`CorsOrigin::Predicate`], or a layer of `tower-http` in place of this.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use fanfare_engine::{Cors, CorsOrigin};
 ///
-/// let cors = Cors {
-///     origin: CorsOrigin::List(vec!["https://example.org".into(), "https://www.example.org".into()]),
-///     credentials: true,
-///     max_age: Some(600),
-///     ..Cors::default()
-/// };
+/// let cors = Cors::new()
+///     .origin(CorsOrigin::List(vec!["https://example.org".into(), "https://www.example.org".into()]))
+///     .credentials(true)
+///     .max_age(Duration::from_secs(600));
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Cors {
-    /// Which origins are let in. Default: any.
+    /// Origins that are allowed. Default: any.
     pub origin: CorsOrigin,
     /// `Access-Control-Allow-Methods`. Default `GET,HEAD,PUT,PATCH,POST,DELETE`.
     pub methods: String,
-    /// `Access-Control-Allow-Headers`. Default: what the browser asks for.
+    /// `Access-Control-Allow-Headers`. Default: the headers that the browser asks for.
     pub allowed_headers: Option<String>,
     /// `Access-Control-Expose-Headers`. Default: none.
     pub exposed_headers: Option<String>,
     /// `Access-Control-Allow-Credentials`. Default: no.
     pub credentials: bool,
-    /// `Access-Control-Max-Age`, in seconds. Default: none.
-    pub max_age: Option<u64>,
-    /// A preflight request gets the headers, and then the answer that it would get without CORS. Default: no.
+    /// `Access-Control-Max-Age`, in whole seconds. Default: none.
+    pub max_age: Option<Duration>,
+    /// Whether a preflight request gets the headers, and then the response that it would get without CORS. Default: no.
     pub preflight_continue: bool,
-    /// The status of the answer to a preflight request. Default 204.
+    /// Status of the response to a preflight request. Default 204.
     pub options_success_status: u16,
 }
 
@@ -89,7 +91,24 @@ impl Default for Cors {
 }
 
 impl Cors {
-    /// A text of ours that cannot stand in a header (RFC 9110, section 5.5), if there is one.
+    /// Creates the default options.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fanfare_protocol::setters! {
+        origin: CorsOrigin,
+        methods: into String,
+        allowed_headers: some into String,
+        exposed_headers: some into String,
+        credentials: bool,
+        max_age: some Duration,
+        preflight_continue: bool,
+        options_success_status: u16,
+    }
+
+    /// Returns a configured text that is not valid in a header (RFC 9110, section 5.5), if there is one.
     pub fn unsound(&self) -> Option<&str> {
         let origins: &[String] = match &self.origin {
             CorsOrigin::Exact(origin) => std::slice::from_ref(origin),
@@ -105,13 +124,13 @@ impl Cors {
             .find(|text| HeaderValue::from_str(text).is_err())
     }
 
-    /// Adds the headers for the answer to a request, as the `cors` package does: for what is answered by other parts
-    /// of a server under the same rules.
+    /// Adds the headers for the response to a request, as the `cors` package does: for other parts of a server that
+    /// answer under the same rules.
     pub fn apply(&self, request: &HeaderMap, answer: &mut HeaderMap) {
         add(answer, self.headers(request, false));
     }
 
-    /// The headers for the answer to a request with these headers.
+    /// Returns the headers for the response to a request with these headers.
     pub(crate) fn headers(&self, request: &HeaderMap, preflight: bool) -> HeaderMap {
         let mut headers = HeaderMap::new();
         self.write_origin(request, &mut headers);
@@ -135,8 +154,8 @@ impl Cors {
                     );
                 }
             }
-            if let Some(seconds) = self.max_age {
-                headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(seconds));
+            if let Some(max_age) = self.max_age {
+                headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(max_age.as_secs()));
             }
         }
         if let Some(exposed) = &self.exposed_headers {
@@ -171,7 +190,7 @@ impl Cors {
     }
 }
 
-/// Adds headers to an answer that may have a `Vary` already.
+/// Adds headers to a response that may have a `Vary` already.
 pub(crate) fn add(answer: &mut HeaderMap, headers: HeaderMap) {
     let mut last = None;
     for (name, value) in headers {
@@ -188,7 +207,7 @@ pub(crate) fn add(answer: &mut HeaderMap, headers: HeaderMap) {
     }
 }
 
-/// Sets a header from a configured text; one that cannot stand in a header is left out.
+/// Sets a header from a configured text; a text that is not valid in a header is left out.
 fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);

@@ -5,14 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, header::FORWARDED};
 
 use super::Networks;
+use crate::Peer;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The header in which one's own proxies say for whom they speak.
+/// Header in which trusted proxies name the client.
 ///
-/// Only one is looked at: a proxy writes the one that it knows and passes the other on as the client sent it.
+/// Only one is read: a proxy writes the one that it knows and passes the other on as the client sent it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For` and `X-Forwarded-Proto`: nearly all proxies. The default.
     #[default]
@@ -21,42 +23,61 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
-/// Proxies whose word is taken for the address of the client.
+/// Proxies that are trusted to report the address of the client.
 ///
-/// The chain of addresses is followed from the nearest one back for as long as it is one's own proxies that speak; the
-/// first address that is none of them is the client's. What the client itself put into the header is never reached.
+/// The chain of addresses is followed from the nearest one back while the addresses belong to trusted proxies; the
+/// first other address is the client's. What the client itself put into the header is never reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     networks: Networks,
     header: ForwardedHeader,
+    unix_sockets: bool,
 }
 
 impl TrustedProxies {
-    /// Trusts `X-Forwarded-For` of what comes from these networks.
+    /// Trusts `X-Forwarded-For` of requests from these networks.
     pub fn new(networks: Networks) -> TrustedProxies {
         TrustedProxies {
             networks,
             header: ForwardedHeader::default(),
+            unix_sockets: false,
         }
     }
 
-    /// Chooses the header.
+    /// Sets whether requests over a Unix socket, where the peer has no address, are trusted as well. Default: no.
+    #[must_use]
+    pub fn unix_sockets(mut self, trust: bool) -> TrustedProxies {
+        self.unix_sockets = trust;
+        self
+    }
+
+    /// Selects the header.
     #[must_use]
     pub fn header(mut self, header: ForwardedHeader) -> TrustedProxies {
         self.header = header;
         self
     }
 
-    /// The address of the client, and whether it uses TLS, if the proxy says so. `peer` is who sent the request to us.
-    /// The port is 0 where a proxy does not tell it.
+    /// Returns the address of the client, and whether it uses TLS, if the proxy says so. `peer` sent the request to
+    /// this server. The port is 0 where the proxy does not report it.
     pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> (SocketAddr, Option<bool>) {
-        if !self.networks.contains(peer.ip()) {
-            return (peer, None);
+        let (client, secure) = self.client_of(Peer::Address(peer), headers);
+        (client.and_then(Peer::address).unwrap_or(peer), secure)
+    }
+
+    /// As [`client`](Self::client), for any peer. `None`: the client is the peer itself.
+    pub fn client_of(&self, peer: Peer, headers: &HeaderMap) -> (Option<Peer>, Option<bool>) {
+        let trusted = match peer {
+            Peer::Address(peer) => self.networks.contains(peer.ip()),
+            Peer::Unix => self.unix_sockets,
+        };
+        if !trusted {
+            return (None, None);
         }
-        match self.header {
+        let (client, secure) = match self.header {
             ForwardedHeader::XForwardedFor => {
                 let hops = values(headers, &X_FORWARDED_FOR).map(|hop| parse(hop).map(|a| (a, ())));
-                let client = self.follow(hops).map_or(peer, |(client, ())| client);
+                let client = self.follow(hops).map(|(client, ())| client);
                 let proto = values(headers, &X_FORWARDED_PROTO).last();
                 (client, proto.map(is_https))
             }
@@ -65,12 +86,16 @@ impl TrustedProxies {
                     let address = parse(parameter(element, "for")?)?;
                     Some((address, parameter(element, "proto").map(is_https)))
                 });
-                self.follow(hops).unwrap_or((peer, None))
+                match self.follow(hops) {
+                    Some((client, secure)) => (Some(client), secure),
+                    None => (None, None),
+                }
             }
-        }
+        };
+        (client.map(Peer::Address), secure)
     }
 
-    /// The first of the hops, nearest first, that is no proxy; or the last that can be understood.
+    /// Returns the first of the hops, nearest first, that is not a trusted proxy; or the last one that can be parsed.
     fn follow<T>(
         &self,
         hops: impl Iterator<Item = Option<(SocketAddr, T)>>,
@@ -88,7 +113,7 @@ impl TrustedProxies {
     }
 }
 
-/// The elements of a list that may be spread over several headers, last first.
+/// Returns the elements of a list that may be spread over several headers, last first.
 fn values<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -118,7 +143,7 @@ fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
+/// Parses `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
 fn parse(text: &str) -> Option<SocketAddr> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Some(address);
@@ -157,7 +182,7 @@ mod tests {
             // Not from a proxy.
             ("192.0.2.1", "1.2.3.4", "192.0.2.1:9"),
             ("10.0.0.1", "1.2.3.4", "1.2.3.4:0"),
-            // The client made up the first one.
+            // The client forged the first one.
             ("10.0.0.1", "6.6.6.6, 1.2.3.4", "1.2.3.4:0"),
             ("10.0.0.1", "6.6.6.6, 1.2.3.4:77, 10.0.0.2", "1.2.3.4:77"),
             ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3:0"),
@@ -183,6 +208,26 @@ mod tests {
             ("x-forwarded-proto", "https"),
         ];
         assert_eq!(client(&trusted, "10.0.0.1", &proto), "1.2.3.4:0 true");
+    }
+
+    #[test]
+    fn a_unix_socket_is_believed_if_it_is_said_to_be() {
+        let proxies = TrustedProxies::new("10.0.0.0/8".parse().unwrap());
+        let headers = headers(&[
+            ("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.2"),
+            ("x-forwarded-proto", "https"),
+        ]);
+        assert_eq!(proxies.client_of(Peer::Unix, &headers), (None, None));
+        let proxies = proxies.unix_sockets(true);
+        let client = Peer::Address("1.2.3.4:0".parse().unwrap());
+        assert_eq!(
+            proxies.client_of(Peer::Unix, &headers),
+            (Some(client), Some(true))
+        );
+        assert_eq!(
+            proxies.client_of(Peer::Unix, &HeaderMap::new()),
+            (None, None)
+        );
     }
 
     #[test]

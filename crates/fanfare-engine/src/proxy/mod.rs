@@ -1,4 +1,4 @@
-//! The address of the client behind proxies: whom to believe, and what.
+//! Address of a client behind trusted proxies.
 
 mod forwarded;
 mod protocol;
@@ -12,7 +12,7 @@ pub use forwarded::{ForwardedHeader, TrustedProxies};
 pub use protocol::fuzz_header;
 pub(crate) use protocol::read_header;
 
-/// A list of networks: those of one's own proxies.
+/// A list of networks, such as those of trusted proxies.
 ///
 /// ```
 /// use fanfare_engine::Networks;
@@ -31,7 +31,7 @@ struct Network {
     bits: u8,
 }
 
-/// What is no list of networks.
+/// Error of a text that is not a list of networks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a network: write an address, or an address and a number of bits, as 10.0.0.0/8"
@@ -39,12 +39,12 @@ struct Network {
 pub struct NetworkError(String);
 
 impl Networks {
-    /// No network.
+    /// Returns an empty list.
     pub const fn none() -> Networks {
         Networks(Vec::new())
     }
 
-    /// Loopback, the private networks of IPv4 (RFC 1918) and the unique local ones of IPv6 (RFC 4193).
+    /// Returns loopback, the private networks of IPv4 (RFC 1918) and the unique local ones of IPv6 (RFC 4193).
     pub fn private() -> Networks {
         let v4 = |a, b, bits| Network {
             address: Ipv4Addr::new(a, b, 0, 0).into(),
@@ -66,13 +66,13 @@ impl Networks {
         ])
     }
 
-    /// Whether an address is in one of the networks. IPv4 addresses written as IPv6 count as IPv4.
+    /// Whether an address is in one of the networks. IPv4-mapped IPv6 addresses count as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -113,7 +113,7 @@ impl FromStr for Network {
     }
 }
 
-/// Comma separated.
+/// Parses a comma-separated list.
 impl FromStr for Networks {
     type Err = NetworkError;
 

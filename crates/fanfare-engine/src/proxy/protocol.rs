@@ -1,4 +1,4 @@
-//! The PROXY protocol, versions 1 and 2: who is behind a load balancer that does not understand HTTP.
+//! PROXY protocol, versions 1 and 2: the client's address behind a load balancer that does not parse HTTP.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,15 +7,17 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// The longest header of version 1, its line end included.
+/// Maximum length of a header of version 1, line end included, in bytes.
 const LONGEST_V1: usize = 107;
-/// So much is taken of version 2, whose length is 16 bits: addresses and the usual additions.
+/// Maximum accepted length of a header of version 2, in bytes. Its length field has 16 bits; this is enough for
+/// addresses and the usual extensions.
 const LONGEST_V2: usize = 4096;
 
-/// Reads the header in front of a connection, and nothing behind it. `None`: the load balancer speaks for itself.
+/// Reads the header at the start of a connection, and nothing behind it. `None`: the load balancer itself is the
+/// client.
 ///
 /// # Errors
-/// What is no header is [`ErrorKind::InvalidData`].
+/// Returns [`ErrorKind::InvalidData`] if there is no valid header.
 pub(crate) async fn read_header(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
     let mut start = [0; 12];
     stream.read_exact(&mut start).await?;
@@ -34,7 +36,7 @@ fn invalid() -> io::Error {
 
 async fn read_v1(stream: &mut TcpStream, start: &[u8; 12]) -> io::Result<Option<SocketAddr>> {
     let mut line = start.to_vec();
-    // What follows the line is not ours: it is looked at first, then taken up to the line's end.
+    // The bytes behind the line are not part of the header: peek first, then read up to the end of the line.
     while line.last() != Some(&b'\n') {
         let mut room = [0; LONGEST_V1];
         let room = &mut room[..LONGEST_V1 - line.len()];
@@ -102,12 +104,12 @@ fn parse_v2(version_command: u8, family: u8, body: &[u8]) -> Option<Option<Socke
             let (port, _) = rest.get(16..)?.split_first_chunk::<2>()?;
             SocketAddr::new(Ipv6Addr::from(*source).into(), u16::from_be_bytes(*port))
         }
-        // A Unix socket, or not said.
+        // A Unix socket, or unspecified.
         _ => return Some(None),
     }))
 }
 
-/// Reads a header of either version that is there as a whole.
+/// Reads a complete header of either version.
 #[cfg(fuzzing)]
 pub fn fuzz_header(bytes: &[u8]) {
     let v2 = |bytes: &[u8]| match bytes.strip_prefix(SIGNATURE)? {

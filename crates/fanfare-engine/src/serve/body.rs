@@ -1,4 +1,4 @@
-//! The body of a request.
+//! Body of a request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,48 +9,51 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 
-use crate::scratch::SCRATCH;
+use super::chunked::{Chunked, Malformed};
+use crate::scratch::SCRATCH_BYTES;
 
-/// So much of a body lies ready at most; the rest waits with the kernel.
-const READY: usize = SCRATCH;
+/// Maximum number of bytes of a body that wait for the service; the rest waits in the kernel.
+const MAX_READY_BYTES: usize = SCRATCH_BYTES;
 
-/// The body of a request that [`serve`](crate::serve()) hands to its service.
+/// Body of a request that [`serve`](crate::serve()) passes to its service.
 #[derive(Debug)]
 pub struct ServeBody(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    /// It came together with the head.
+    /// A body that arrived together with the head.
     Whole(Option<Bytes>),
-    /// Its end is still to come.
+    /// A body whose end has not arrived yet.
     Arriving(Arc<Mutex<Arriving>>),
     Streamed(Incoming),
 }
 
-/// Why the body of a request cannot be read to its end.
+/// Reason for which the body of a request cannot be read to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeBodyError {
-    /// The connection ended before.
+    /// The connection ended before the body did.
     #[error("the connection ended within the body of a request")]
     Lost,
-    /// Another fault, in a body that hyper reads.
+    /// Another error, in a body that hyper reads.
     #[error(transparent)]
     Hyper(#[from] hyper::Error),
 }
 
-/// A body of known length, between the connection that reads it and the service.
+/// State of a body that the connection and the service share.
 #[derive(Debug)]
 struct Arriving {
-    /// What has come and was not taken yet.
+    /// Bytes that have arrived and were not taken yet.
     data: BytesMut,
-    /// Bytes that have not come yet.
-    missing: usize,
-    /// The connection is gone.
+    /// Number of bytes that have not arrived yet, if that is known.
+    missing: Option<usize>,
+    /// Whether everything has arrived.
+    ended: bool,
+    /// Whether the connection is gone.
     lost: bool,
-    /// The service waits for more.
+    /// Waker of the service, which waits for more.
     taker: Option<Waker>,
-    /// The connection waits until something is taken.
+    /// Waker of the connection, which waits until something is taken.
     feeder: Option<Waker>,
 }
 
@@ -59,17 +62,35 @@ impl ServeBody {
         ServeBody(Kind::Whole((!data.is_empty()).then_some(data)))
     }
 
-    /// A body of which so many bytes are missing, and what they are fed to.
+    /// The body; what is left is an empty one.
+    pub(crate) fn take(&mut self) -> ServeBody {
+        std::mem::replace(self, ServeBody(Kind::Whole(None)))
+    }
+
+    /// Body of which `missing` bytes have not arrived, and the feed for them.
     pub(super) fn arriving(data: &[u8], missing: usize) -> (ServeBody, BodyFeed) {
-        let arriving = Arc::new(Mutex::new(Arriving {
-            data: data.into(),
-            missing,
-            lost: false,
-            taker: None,
-            feeder: None,
-        }));
-        let feed = BodyFeed(arriving.clone());
+        let arriving = Arriving::new(data.into(), Some(missing));
+        let feed = BodyFeed {
+            arriving: arriving.clone(),
+            chunked: None,
+        };
         (ServeBody(Kind::Arriving(arriving)), feed)
+    }
+
+    /// Creates a chunked body of which this has arrived; returns it with its feed, unless it is complete, and the
+    /// consumed length.
+    pub(super) fn chunked(input: &[u8]) -> Result<(ServeBody, Option<BodyFeed>, usize), Malformed> {
+        let (mut chunked, mut data) = (Chunked::default(), BytesMut::new());
+        let consumed = chunked.decode(input, |part| data.extend_from_slice(part))?;
+        if chunked.is_done() {
+            return Ok((ServeBody::whole(data.freeze()), None, consumed));
+        }
+        let arriving = Arriving::new(data, None);
+        let feed = BodyFeed {
+            arriving: arriving.clone(),
+            chunked: Some(chunked),
+        };
+        Ok((ServeBody(Kind::Arriving(arriving)), Some(feed), consumed))
     }
 
     pub(super) fn streamed(body: Incoming) -> ServeBody {
@@ -77,54 +98,87 @@ impl ServeBody {
     }
 }
 
-/// Where a connection puts the rest of a body. If it goes before all has come, the body ends with an error.
+/// Sender through which a connection supplies the rest of a body. If it is dropped too early, the body ends with an
+/// error.
 #[derive(Debug)]
-pub(super) struct BodyFeed(Arc<Mutex<Arriving>>);
+pub(super) struct BodyFeed {
+    arriving: Arc<Mutex<Arriving>>,
+    /// Decoder if the body is chunked; otherwise its length is known.
+    chunked: Option<Chunked>,
+}
 
 impl BodyFeed {
-    /// How many bytes have not come yet.
-    pub(super) fn missing(&self) -> usize {
-        self.0.lock().missing
+    pub(super) fn is_complete(&self) -> bool {
+        self.arriving.lock().ended
     }
 
-    /// Whether there is a body yet; the service may have dropped it.
+    /// Number of bytes that have not arrived yet, if that is known.
+    pub(super) fn missing(&self) -> Option<usize> {
+        let arriving = self.arriving.lock();
+        if arriving.ended {
+            Some(0)
+        } else {
+            arriving.missing
+        }
+    }
+
+    /// Whether the body still exists; the service may have dropped it.
     fn is_wanted(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
+        Arc::strong_count(&self.arriving) > 1
     }
 
-    /// How many bytes are to be read now. Pending: none before some are taken.
+    /// Returns how many bytes to read now. Pending: none before some are taken.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<usize> {
-        let mut arriving = self.0.lock();
+        let mut arriving = self.arriving.lock();
         if !self.is_wanted() {
             arriving.data = BytesMut::new();
         }
-        let room = READY.saturating_sub(arriving.data.len());
+        let room = MAX_READY_BYTES.saturating_sub(arriving.data.len());
         if room == 0 {
             arriving.feeder = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        Poll::Ready(room.min(arriving.missing))
+        Poll::Ready(arriving.missing.map_or(room, |missing| room.min(missing)))
     }
 
-    /// Takes what has come: no more than is missing. The caller goes on with its own task anyway.
-    pub(super) fn push(&self, data: &[u8], cx: &Context<'_>) {
-        let mut arriving = self.0.lock();
-        arriving.missing -= data.len();
-        if self.is_wanted() {
-            arriving.data.extend_from_slice(data);
-        }
+    /// Accepts input and returns how much of it belongs to the body. The caller continues with its own task anyway.
+    pub(super) fn push(&mut self, input: &[u8], cx: &Context<'_>) -> Result<usize, Malformed> {
+        let wanted = self.is_wanted();
+        let mut arriving = self.arriving.lock();
+        let consumed = match &mut self.chunked {
+            None => {
+                let missing = arriving.missing.unwrap_or(0);
+                let n = missing.min(input.len());
+                arriving.missing = Some(missing - n);
+                arriving.ended = missing == n;
+                if wanted {
+                    arriving.data.extend_from_slice(&input[..n]);
+                }
+                n
+            }
+            Some(chunked) => {
+                let n = chunked.decode(input, |part| {
+                    if wanted {
+                        arriving.data.extend_from_slice(part);
+                    }
+                })?;
+                arriving.ended = chunked.is_done();
+                n
+            }
+        };
         let taker = arriving.taker.take();
         drop(arriving);
         if let Some(taker) = taker.filter(|taker| !taker.will_wake(cx.waker())) {
             taker.wake();
         }
+        Ok(consumed)
     }
 }
 
 impl Drop for BodyFeed {
     fn drop(&mut self) {
-        let mut arriving = self.0.lock();
-        arriving.lost = arriving.missing > 0;
+        let mut arriving = self.arriving.lock();
+        arriving.lost = !arriving.ended;
         let taker = arriving.taker.take();
         drop(arriving);
         if let Some(taker) = taker {
@@ -134,15 +188,35 @@ impl Drop for BodyFeed {
 }
 
 impl Arriving {
-    fn len(&self) -> usize {
-        self.data.len() + self.missing
+    fn new(data: BytesMut, missing: Option<usize>) -> Arc<Mutex<Arriving>> {
+        Arc::new(Mutex::new(Arriving {
+            data,
+            missing,
+            ended: false,
+            lost: false,
+            taker: None,
+            feeder: None,
+        }))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let here = self.data.len() as u64;
+        match self.missing {
+            Some(missing) => SizeHint::with_exact(here + missing as u64),
+            None if self.ended => SizeHint::with_exact(here),
+            None => {
+                let mut hint = SizeHint::new();
+                hint.set_lower(here);
+                hint
+            }
+        }
     }
 
     fn poll_data(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, ServeBodyError>>> {
         if !self.data.is_empty() {
             return Poll::Ready(Some(Ok(self.data.split().freeze())));
         }
-        if self.missing == 0 {
+        if self.ended {
             return Poll::Ready(None);
         }
         if self.lost {
@@ -182,18 +256,20 @@ impl Body for ServeBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(data) => data.is_none(),
-            Kind::Arriving(arriving) => arriving.lock().len() == 0,
+            Kind::Arriving(arriving) => {
+                let arriving = arriving.lock();
+                arriving.ended && arriving.data.is_empty()
+            }
             Kind::Streamed(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let len = match &self.0 {
-            Kind::Whole(data) => data.as_ref().map_or(0, Bytes::len),
-            Kind::Arriving(arriving) => arriving.lock().len(),
-            Kind::Streamed(body) => return body.size_hint(),
-        };
-        SizeHint::with_exact(len as u64)
+        match &self.0 {
+            Kind::Whole(data) => SizeHint::with_exact(data.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Arriving(arriving) => arriving.lock().size_hint(),
+            Kind::Streamed(body) => body.size_hint(),
+        }
     }
 }
 
@@ -208,17 +284,14 @@ mod tests {
         Some(frame.map(|frame| frame.into_data().unwrap()))
     }
 
-    async fn push(feed: &BodyFeed, data: &'static [u8]) {
-        poll_fn(|cx| {
-            feed.push(data, cx);
-            Poll::Ready(())
-        })
-        .await;
+    async fn push(feed: &mut BodyFeed, data: &'static [u8]) {
+        let pushed = poll_fn(|cx| Poll::Ready(feed.push(data, cx))).await;
+        assert_eq!(pushed.unwrap(), data.len());
     }
 
     #[tokio::test]
     async fn a_body_comes_as_it_is_fed_and_ends_when_all_has_come() {
-        let (mut body, feed) = ServeBody::arriving(b"ab", 4);
+        let (mut body, mut feed) = ServeBody::arriving(b"ab", 4);
         assert_eq!(body.size_hint().exact(), Some(6));
         assert_eq!(take(&mut body).await.unwrap().unwrap(), "ab");
         let taker = tokio::spawn(async move {
@@ -229,9 +302,9 @@ mod tests {
         });
         for piece in [b"cd", b"ef"] {
             tokio::task::yield_now().await;
-            push(&feed, piece).await;
+            push(&mut feed, piece).await;
         }
-        assert_eq!(feed.missing(), 0);
+        assert_eq!(feed.missing(), Some(0));
         assert_eq!(taker.await.unwrap(), ("cd".into(), "ef".into(), true));
     }
 
@@ -244,8 +317,8 @@ mod tests {
         let lost = taker.await.unwrap();
         assert!(matches!(lost, Some(Err(ServeBodyError::Lost))), "{lost:?}");
 
-        let (mut body, feed) = ServeBody::arriving(b"", 1);
-        push(&feed, b"x").await;
+        let (mut body, mut feed) = ServeBody::arriving(b"", 1);
+        push(&mut feed, b"x").await;
         drop(feed);
         assert_eq!(take(&mut body).await.unwrap().unwrap(), "x");
         assert!(take(&mut body).await.is_none());
@@ -253,25 +326,28 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_wants_is_not_kept() {
-        let (body, feed) = ServeBody::arriving(&[0; READY], 2 * READY);
+        let (body, mut feed) = ServeBody::arriving(&[0; MAX_READY_BYTES], 2 * MAX_READY_BYTES);
         drop(body);
         for _ in 0..2 {
-            assert_eq!(poll_fn(|cx| feed.poll_room(cx)).await, READY);
-            push(&feed, &[0; READY]).await;
-            assert_eq!(feed.0.lock().data.capacity(), 0);
+            assert_eq!(poll_fn(|cx| feed.poll_room(cx)).await, MAX_READY_BYTES);
+            push(&mut feed, &[0; MAX_READY_BYTES]).await;
+            assert_eq!(feed.arriving.lock().data.capacity(), 0);
         }
-        assert_eq!(feed.missing(), 0);
+        assert_eq!(feed.missing(), Some(0));
     }
 
     #[tokio::test]
     async fn no_more_is_read_than_is_taken() {
-        let (mut body, feed) = ServeBody::arriving(&[0; READY - 1], 3);
+        let (mut body, mut feed) = ServeBody::arriving(&[0; MAX_READY_BYTES - 1], 3);
         assert_eq!(poll_fn(|cx| feed.poll_room(cx)).await, 1);
-        push(&feed, &[0]).await;
+        push(&mut feed, &[0]).await;
         assert!(poll_fn(|cx| Poll::Ready(feed.poll_room(cx).is_pending())).await);
         let feeder = tokio::spawn(async move { poll_fn(|cx| feed.poll_room(cx)).await });
         tokio::task::yield_now().await;
-        assert_eq!(take(&mut body).await.unwrap().unwrap().len(), READY);
+        assert_eq!(
+            take(&mut body).await.unwrap().unwrap().len(),
+            MAX_READY_BYTES
+        );
         assert_eq!(feeder.await.unwrap(), 2);
     }
 }

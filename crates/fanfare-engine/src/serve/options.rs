@@ -1,49 +1,134 @@
-//! How connections are treated.
+//! Options of the server's connections.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{HttpRefusal, Networks};
+use super::LOG_INTERVAL;
+use super::connection_registry::ConnectionRegistry;
+use super::sessions::Direct;
+use crate::log_target;
+use crate::{Engine, Handler, HttpRejection, LogThrottle, Networks, contain};
 
-/// How [`serve`](crate::serve()) treats connections.
+/// Options of [`serve`](crate::serve()) for its connections.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use fanfare_engine::ServeOptions;
+///
+/// let options = ServeOptions::new().header_timeout(Duration::from_secs(5)).secure(true);
+/// ```
 #[derive(Clone, Debug)]
-#[non_exhaustive]
+#[must_use = "options have to be given to `serve`"]
 pub struct ServeOptions {
-    /// How long a client may take to send the head of a request, and how long a connection without a request stays.
-    /// Default 15 s.
-    pub header_timeout: Duration,
-    /// How long a client may take nothing of an answer that is being written to it. Then its connection is cut.
-    /// Default 30 s.
-    pub write_timeout: Duration,
-    /// The longest head of a request, in bytes. At least 8 KiB. Default 16 KiB.
-    pub max_header_bytes: usize,
-    /// Most connections that wait for a request at the same time, their first or another one. Those with a request under
-    /// way and WebSockets do not count: their bound is [`Limits::max_connections`](fanfare_protocol::Limits). Whenever
-    /// there is one more, one of those that have waited longest is cut, so that who opens connections for nothing does
-    /// not keep others out. Default 10 000.
-    pub max_idle_connections: usize,
-    /// Load balancers that put a PROXY protocol header (version 1 or 2) in front of each connection. Connections from
-    /// these networks must have one, all others are taken as they are. Default: none.
-    pub proxy_protocol: Networks,
-    /// Whether the connections are encrypted by something in front of the server, or in the stream that
-    /// [`serve_connection`](crate::serve_connection) is given. [`Handshake::secure`](crate::Handshake::secure) says so
-    /// then. Default: no.
-    pub secure: bool,
-    /// How long requests under way may take to end once the server shuts down. Default 10 s.
-    pub shutdown_timeout: Duration,
+    pub(super) header_timeout: Duration,
+    pub(super) write_timeout: Duration,
+    pub(super) max_header_bytes: usize,
+    pub(super) max_idle_connections: usize,
+    pub(super) proxy_protocol: Networks,
+    pub(super) secure: bool,
+    pub(super) shutdown_timeout: Duration,
     hooks: Hooks,
+    pub(super) pool: Arc<Pool>,
+    pub(super) direct: Direct,
+}
+
+/// Counters over connections that are accepted one by one.
+#[derive(Debug)]
+pub(super) struct Pool {
+    pub(super) seats: Arc<ConnectionRegistry>,
+    pub(super) idle_log: LogThrottle,
 }
 
 impl ServeOptions {
-    /// Has `hook` told of each connection that is cut and of each request that is refused because of these options. It
-    /// must not block. Called several times, all hooks are told.
-    pub fn on_refused(&mut self, hook: impl Fn(HttpRefusal) + Send + Sync + 'static) {
-        self.hooks.0.push(Arc::new(hook));
+    /// Creates the default options.
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    pub(super) fn refused(&self, refusal: HttpRefusal) {
-        self.hooks.0.iter().for_each(|hook| hook(refusal));
+    /// Sets the time within which a client has to send the head of a request, and for which a connection without a request stays
+    /// open. Default 15 s.
+    pub fn header_timeout(mut self, header_timeout: Duration) -> Self {
+        self.header_timeout = header_timeout;
+        self
+    }
+
+    /// Sets the time for which a client may read nothing of a response that is being written to it. Then its connection is
+    /// closed. Default 30 s.
+    pub fn write_timeout(mut self, write_timeout: Duration) -> Self {
+        self.write_timeout = write_timeout;
+        self
+    }
+
+    /// Sets the maximum length of the head of a request, in bytes. At least 8 KiB. Default 16 KiB.
+    pub fn max_header_bytes(mut self, max_header_bytes: usize) -> Self {
+        self.max_header_bytes = max_header_bytes;
+        self
+    }
+
+    /// Sets the maximum number of connections that wait for a request at the same time, their first or another one. Those with a
+    /// request in progress and WebSockets do not count: their limit is
+    /// [`Limits::max_connections`](fanfare_protocol::Limits). Whenever there is one more, the server evicts one of
+    /// those that have waited longest, so that a client that opens connections without using them does not keep others
+    /// out. All connections that are served with clones of the same options are counted together. Default 10 000.
+    pub fn max_idle_connections(mut self, max_idle_connections: usize) -> Self {
+        self.max_idle_connections = max_idle_connections;
+        self
+    }
+
+    /// Sets the load balancers that put a PROXY protocol header (version 1 or 2) in front of each connection. Connections from
+    /// these networks must have one, all others are served as they are. Default: none.
+    pub fn proxy_protocol(mut self, proxy_protocol: Networks) -> Self {
+        self.proxy_protocol = proxy_protocol;
+        self
+    }
+
+    /// Sets whether the connections are encrypted in front of the server, or in the stream that is passed to
+    /// [`serve_connection`](crate::serve_connection). [`HandshakeRequest::is_secure`](crate::HandshakeRequest::is_secure)
+    /// returns it. Default: no.
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.secure = secure;
+        self
+    }
+
+    /// Sets the time within which requests in progress have to end once the server shuts down. Default 10 s.
+    pub fn shutdown_timeout(mut self, shutdown_timeout: Duration) -> Self {
+        self.shutdown_timeout = shutdown_timeout;
+        self
+    }
+
+    /// Counts the connections that are served with these options together with those of `others`, as if they were
+    /// clones.
+    pub fn count_with(mut self, others: &ServeOptions) -> Self {
+        self.pool = others.pool.clone();
+        self
+    }
+
+    /// Passes requests of open sessions over HTTP/1 to their engine at once, without an `http::Request` being made of them:
+    /// they take a third fewer instructions. The service gets all other requests: handshakes, upgrades, and what is
+    /// refused, and HTTP/2.
+    ///
+    /// This is for services that would pass these requests to the same engine unchanged. A layer that logs or alters each
+    /// request does not see them.
+    pub fn answer_sessions_of<H: Handler>(mut self, engine: &Arc<Engine<H>>) -> Self {
+        self.direct = Direct(Some(Arc::new(engine.service())));
+        self
+    }
+
+    /// Calls `hook` for each connection that is closed, and each request that is rejected, because of these options. It
+    /// must not block. Several hooks are all called.
+    pub fn on_rejected(mut self, hook: impl Fn(HttpRejection) + Send + Sync + 'static) -> Self {
+        self.hooks.0.push(Arc::new(hook));
+        self
+    }
+
+    pub(super) fn refused(&self, refusal: HttpRejection) {
+        for hook in &self.hooks.0 {
+            if let Err(panic) = contain(|| hook(refusal)) {
+                tracing::error!(target: log_target::HOOK, hook = "on_rejected", panic, "a hook panicked");
+            }
+        }
     }
 }
 
@@ -58,12 +143,17 @@ impl Default for ServeOptions {
             secure: false,
             shutdown_timeout: Duration::from_secs(10),
             hooks: Hooks::default(),
+            direct: Direct::default(),
+            pool: Arc::new(Pool {
+                seats: Arc::default(),
+                idle_log: LogThrottle::every(LOG_INTERVAL),
+            }),
         }
     }
 }
 
 #[derive(Clone, Default)]
-struct Hooks(Vec<Arc<dyn Fn(HttpRefusal) + Send + Sync>>);
+struct Hooks(Vec<Arc<dyn Fn(HttpRejection) + Send + Sync>>);
 
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

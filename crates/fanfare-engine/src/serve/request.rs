@@ -1,134 +1,367 @@
-//! Requests that lie in a buffer in one piece.
+//! Parser of HTTP/1 requests (RFC 9112) at the beginning of the input.
+//!
+//! The end of one request decides what the next one is, so the parser does not guess: it rejects ambiguous input, and
+//! the connection ends.
 
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::body::{BodyFeed, ServeBody};
+use crate::fields::Fields;
 
-/// More header fields than this are hyper's business.
-const HEADERS: usize = 64;
+/// Number of header fields that are parsed on the stack, enough for nearly all requests; others use the heap.
+const INLINE_HEADERS: usize = 64;
+/// Preface of HTTP/2 (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What lies at the beginning of the input.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it is taken apart where it was made"
-)]
-pub(super) enum Parsed {
+/// Room for the header fields of a request.
+pub(super) struct Room<'a> {
+    few: [MaybeUninit<httparse::Header<'a>>; INLINE_HEADERS],
+    many: Vec<MaybeUninit<httparse::Header<'a>>>,
+}
+
+impl Room<'_> {
+    pub(super) const fn new() -> Self {
+        Room {
+            few: [const { MaybeUninit::uninit() }; INLINE_HEADERS],
+            many: Vec::new(),
+        }
+    }
+}
+
+/// Request head at the beginning of the input.
+pub(super) enum Parsed<'r, 'a> {
     /// The head of a request is not complete.
     Incomplete,
-    /// A request whose head is whole.
-    Request {
-        request: Request<ServeBody>,
-        /// What the rest of its body goes to, if some is yet to come.
-        feed: Option<BodyFeed>,
-        /// How much of the input it was.
-        consumed: usize,
-        /// The connection ends with the answer.
-        close: bool,
-        /// It asks for another protocol.
-        upgrade: bool,
-    },
-    /// Something else: another protocol, a body of unknown length, an error. Nothing of it has been handled.
-    Unusual,
+    Request(Incoming<'r, 'a>),
+    /// Another protocol.
+    Http2,
+    /// The input is not a request; with the status of the response.
+    Bad(StatusCode),
 }
 
-/// Looks for a plain HTTP/1.1 request (RFC 9112) in `input`.
-///
-/// What it takes is what leaves no doubt: one `Content-Length` at most, no transfer coding, no expectations, a path for
-/// a target, a head of at most `limit` bytes. The body may still be on its way. The rest is [`Parsed::Unusual`], which
-/// includes what is wrong.
-pub(super) fn parse(input: &[u8], limit: usize) -> Parsed {
-    let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
+/// A request whose head is whole.
+pub(super) struct Incoming<'r, 'a> {
+    pub(super) head: Head<'r, 'a>,
+    pub(super) body: ServeBody,
+    /// Sink of the rest of the body, if some is yet to come.
+    pub(super) feed: Option<BodyFeed>,
+    /// Number of bytes of the input that the request consumed.
+    pub(super) consumed: usize,
+    /// State of the connection after the response.
+    pub(super) keep: Keep,
+    /// Whether the request asks for a WebSocket.
+    pub(super) upgrade: bool,
+    /// Whether the client sends the body only after a `100 Continue` (`Expect: 100-continue`).
+    pub(super) expects: bool,
+}
+
+/// The head of a request, as it lies in the input.
+pub(crate) struct Head<'r, 'a> {
+    bytes: &'a [u8],
+    method: &'a str,
+    target: &'a str,
+    is_old: bool,
+    headers: &'r [httparse::Header<'a>],
+}
+
+/// Whether a connection goes on after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// The connection stays open, as is usual in HTTP/1.1.
+    Open,
+    /// The connection stays open, which a client of HTTP/1.0 has to be told.
+    Told,
+    /// The connection ends.
+    Close,
+}
+
+struct Bad(StatusCode);
+
+const BAD_REQUEST: Bad = Bad(StatusCode::BAD_REQUEST);
+
+/// Looks for a request in `input`. Its head has at most `limit` bytes; its body may still be on its way.
+pub(super) fn parse<'r, 'a>(
+    input: &'a [u8],
+    limit: usize,
+    room: &'r mut Room<'a>,
+) -> Parsed<'r, 'a> {
+    if input.starts_with(b"PR") {
+        if input.starts_with(PREFACE) {
+            return Parsed::Http2;
+        }
+        if PREFACE.starts_with(input) {
+            return Parsed::Incomplete;
+        }
+    }
+    let parsed = match parse_into(input, &mut room.few, limit) {
+        Err(httparse::Error::TooManyHeaders) => {
+            // The shortest has four bytes.
+            let most = input.len().min(limit) / 4 + 1;
+            room.many.resize_with(most, MaybeUninit::uninit);
+            parse_into(input, &mut room.many, limit)
+        }
+        parsed => parsed,
+    };
+    parsed.unwrap_or_else(|error| {
+        Parsed::Bad(match error {
+            // More than fit into a head of maximum length.
+            httparse::Error::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        })
+    })
+}
+
+fn parse_into<'r, 'a>(
+    input: &'a [u8],
+    headers: &'r mut [MaybeUninit<httparse::Header<'a>>],
+    limit: usize,
+) -> Result<Parsed<'r, 'a>, httparse::Error> {
+    let too_long = Parsed::Bad(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     let mut head = httparse::Request::new(&mut []);
-    let head_len = match head.parse_with_uninit_headers(input, &mut headers) {
-        Ok(httparse::Status::Complete(len)) if len <= limit => len,
-        Ok(httparse::Status::Complete(_)) => return Parsed::Unusual,
-        Ok(httparse::Status::Partial) => return Parsed::Incomplete,
-        Err(_) => return Parsed::Unusual,
+    let head_len = match head.parse_with_uninit_headers(input, headers)? {
+        httparse::Status::Complete(len) if len <= limit => len,
+        httparse::Status::Partial if input.len() <= limit => return Ok(Parsed::Incomplete),
+        _ => return Ok(too_long),
     };
-    plain(input, &head, head_len).unwrap_or(Parsed::Unusual)
+    let (Some(method), Some(target)) = (head.method, head.path) else {
+        return Ok(Parsed::Bad(StatusCode::BAD_REQUEST));
+    };
+    let head = Head {
+        bytes: &input[..head_len],
+        method,
+        target,
+        is_old: head.version == Some(0),
+        headers: head.headers,
+    };
+    let taken = take(input, head);
+    Ok(taken.map_or_else(|Bad(status)| Parsed::Bad(status), Parsed::Request))
 }
 
-fn plain(input: &[u8], head: &httparse::Request<'_, '_>, head_len: usize) -> Option<Parsed> {
-    let method = match head.method? {
-        "GET" => Method::GET,
-        "POST" => Method::POST,
-        "OPTIONS" => Method::OPTIONS,
-        _ => return None,
-    };
-    let target = head.path?;
-    if head.version != Some(1) || !target.starts_with('/') {
-        return None;
-    }
-    let mut length = None;
-    for header in head.headers.iter() {
-        if header.name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str()) {
-            if length.is_some() {
-                return None;
+/// Fields of the head that concern the connection and the body.
+#[derive(Default)]
+struct Framing {
+    length: Option<usize>,
+    chunked: bool,
+    hosts: usize,
+    close: bool,
+    keep_alive: bool,
+    connection_upgrade: bool,
+    websocket: bool,
+    expects: bool,
+    /// An expectation that the server cannot meet.
+    unknown_expectation: bool,
+}
+
+impl Framing {
+    #[inline]
+    fn read(&mut self, name: &str, value: &[u8]) -> Result<(), Bad> {
+        let is = |known: HeaderName| name.eq_ignore_ascii_case(known.as_str());
+        // Most names are told by their lengths.
+        match name.len() {
+            4 if is(HOST) => self.hosts += 1,
+            6 if is(EXPECT) => {
+                self.expects = true;
+                self.unknown_expectation |= !value.eq_ignore_ascii_case(b"100-continue");
             }
-            length = Some(decimal(header.value)?);
+            7 if is(UPGRADE) => {
+                let mut tokens = tokens(value);
+                self.websocket |= tokens.any(|token| token.eq_ignore_ascii_case(b"websocket"));
+            }
+            10 if is(CONNECTION) => {
+                for token in tokens(value) {
+                    self.close |= token.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+                    self.connection_upgrade |= token.eq_ignore_ascii_case(b"upgrade");
+                }
+            }
+            14 if is(CONTENT_LENGTH) => {
+                if self.length.is_some() {
+                    return Err(BAD_REQUEST);
+                }
+                self.length = Some(decimal(value).ok_or(BAD_REQUEST)?);
+            }
+            17 if is(TRANSFER_ENCODING) => {
+                // Another one cannot be undone, and two of this kind are a trick.
+                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(BAD_REQUEST);
+                }
+                self.chunked = true;
+            }
+            _ => {}
         }
+        Ok(())
     }
-    let end = head_len.checked_add(length.unwrap_or(0))?;
-    let consumed = end.min(input.len());
-    // The one copy: all values share it, and the body, if it is whole.
-    let copied = if end == consumed { consumed } else { head_len };
-    let data = Bytes::copy_from_slice(&input[..copied]);
-    let share = |part: &[u8]| {
-        let start = part.as_ptr() as usize - input.as_ptr() as usize;
-        data.slice(start..start + part.len())
+}
+
+/// The elements of a header field that is a list.
+fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+fn take<'r, 'a>(input: &'a [u8], head: Head<'r, 'a>) -> Result<Incoming<'r, 'a>, Bad> {
+    let is_target = match head.target.as_bytes() {
+        [b'/', ..] => true,
+        b"*" => head.method == "OPTIONS",
+        target => target.starts_with(b"http://") || target.starts_with(b"https://"),
     };
-    let (body, feed) = if end == consumed {
-        (ServeBody::whole(data.slice(head_len..)), None)
+    if !is_target || !head.target.is_ascii() || head.method == "CONNECT" {
+        return Err(BAD_REQUEST);
+    }
+    if !head.lines_end_as_they_should() {
+        return Err(BAD_REQUEST);
+    }
+    let mut fields = Framing::default();
+    for header in head.headers {
+        fields.read(header.name, header.value)?;
+    }
+    // RFC 9112, sections 3.2 and 6.1.
+    let hosts = usize::from(!head.is_old)..2;
+    if !hosts.contains(&fields.hosts)
+        || (fields.chunked && (head.is_old || fields.length.is_some()))
+    {
+        return Err(BAD_REQUEST);
+    }
+    let length = fields.length.unwrap_or(0);
+    let upgrade = fields.connection_upgrade && fields.websocket && !head.is_old;
+    if upgrade && (fields.chunked || length > 0) {
+        return Err(BAD_REQUEST);
+    }
+    if fields.unknown_expectation {
+        return Err(Bad(StatusCode::EXPECTATION_FAILED));
+    }
+    let (came, rest) = (head.bytes.len(), &input[head.bytes.len()..]);
+    came.checked_add(length).ok_or(BAD_REQUEST)?;
+    let (body, feed, consumed) = if fields.chunked {
+        let (body, feed, consumed) = ServeBody::chunked(rest).map_err(|_| BAD_REQUEST)?;
+        (body, feed, came + consumed)
+    } else if length <= rest.len() {
+        let body = ServeBody::whole(Bytes::copy_from_slice(&rest[..length]));
+        (body, None, came + length)
     } else {
-        let (body, feed) = ServeBody::arriving(&input[head_len..], end - consumed);
-        (body, Some(feed))
+        let (body, feed) = ServeBody::arriving(rest, length - rest.len());
+        (body, Some(feed), input.len())
     };
-    let mut request = Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = Uri::from_maybe_shared(share(target.as_bytes())).ok()?;
-    let (mut close, mut upgrade) = (false, false);
-    let mut headers = HeaderMap::with_capacity(head.headers.len());
-    for header in head.headers.iter() {
-        let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
-        if name == TRANSFER_ENCODING || name == EXPECT {
-            return None;
-        }
-        if name == CONNECTION {
-            close |= has_token(header.value, "close");
-        }
-        upgrade |= name == UPGRADE;
-        let value = HeaderValue::from_maybe_shared(share(header.value)).ok()?;
-        headers.append(name, value);
-    }
-    if upgrade && end > head_len {
-        return None;
-    }
-    *request.headers_mut() = headers;
-    Some(Parsed::Request {
-        request,
+    Ok(Incoming {
+        expects: fields.expects && feed.is_some() && !head.is_old,
+        keep: match (fields.close, head.is_old, fields.keep_alive) {
+            (true, ..) | (false, true, false) => Keep::Close,
+            (false, true, true) => Keep::Told,
+            (false, false, _) => Keep::Open,
+        },
+        head,
+        body,
         feed,
         consumed,
-        close,
         upgrade,
     })
 }
 
-/// Digits and nothing else (RFC 9110, section 8.6).
-fn decimal(value: &[u8]) -> Option<usize> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
+impl Head<'_, '_> {
+    /// Makes a request of it that is independent of the input. `None`: it was not in order.
+    pub(super) fn request(&self, body: ServeBody) -> Option<Request<ServeBody>> {
+        // The one copy: all values share it.
+        let data = Bytes::copy_from_slice(self.bytes);
+        let share = |part: &[u8]| {
+            let start = part.as_ptr() as usize - self.bytes.as_ptr() as usize;
+            data.slice(start..start + part.len())
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::from_bytes(self.method.as_bytes()).ok()?;
+        *request.uri_mut() = match Uri::from_maybe_shared(share(self.target.as_bytes())) {
+            Ok(uri) => uri,
+            Err(_) => escaped(self.target)?,
+        };
+        let mut headers = HeaderMap::with_capacity(self.headers.len());
+        for header in self.headers {
+            let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
+            headers.append(
+                name,
+                HeaderValue::from_maybe_shared(share(header.value)).ok()?,
+            );
+        }
+        *request.headers_mut() = headers;
+        if self.is_old {
+            *request.version_mut() = Version::HTTP_10;
+        }
+        Some(request)
     }
-    std::str::from_utf8(value).ok()?.parse().ok()
+
+    pub(crate) fn method(&self) -> &str {
+        self.method
+    }
+
+    /// The path and the query of the target, as they were sent.
+    pub(crate) fn path_and_query(&self) -> (&str, &str) {
+        let target = match memchr::memchr(b'#', self.target.as_bytes()) {
+            Some(fragment) => &self.target[..fragment],
+            None => self.target,
+        };
+        // A path is short, and a query long.
+        match target.bytes().position(|byte| byte == b'?') {
+            Some(mark) => (&target[..mark], &target[mark + 1..]),
+            None => (target, ""),
+        }
+    }
+
+    /// Each with CRLF, and not with LF alone, which others might not take for the end of a line (RFC 9112, section 2.2).
+    /// Empty lines before a request do not count.
+    ///
+    /// Between two names there is one end of a line, for nothing else may contain one.
+    fn lines_end_as_they_should(&self) -> bool {
+        let start = self.bytes.as_ptr() as usize;
+        let mut names = self
+            .headers
+            .iter()
+            .map(|header| header.name.as_ptr() as usize - start);
+        names.all(|name| self.bytes.get(name.wrapping_sub(2)) == Some(&b'\r'))
+            && self.bytes.ends_with(b"\r\n\r\n")
+    }
 }
 
-fn has_token(value: &[u8], token: &str) -> bool {
-    value
-        .split(|&b| b == b',')
-        .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+impl Fields for Head<'_, '_> {
+    fn all<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        let name = name.as_str();
+        let fields = self.headers.iter();
+        // Most differ in their lengths, which are compared without a call.
+        let named = fields.filter(move |field| {
+            field.name.len() == name.len() && field.name.eq_ignore_ascii_case(name)
+        });
+        named.map(|field| field.value)
+    }
+}
+
+/// Escapes a target with characters that should be escaped. Node accepts them as they are, and some clients send them
+/// so.
+#[cold]
+fn escaped(target: &str) -> Option<Uri> {
+    let mut escaped = String::with_capacity(target.len() + 16);
+    for char in target.chars() {
+        match char {
+            '"' => escaped.push_str("%22"),
+            '<' => escaped.push_str("%3C"),
+            '>' => escaped.push_str("%3E"),
+            '\\' => escaped.push_str("%5C"),
+            '^' => escaped.push_str("%5E"),
+            '`' => escaped.push_str("%60"),
+            '{' => escaped.push_str("%7B"),
+            '|' => escaped.push_str("%7C"),
+            '}' => escaped.push_str("%7D"),
+            char => escaped.push(char),
+        }
+    }
+    escaped.parse().ok()
+}
+
+/// Parses digits and nothing else (RFC 9110, section 8.6).
+fn decimal(value: &[u8]) -> Option<usize> {
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| usize::from(byte - b'0'));
+    let add = |number: usize, byte| number.checked_mul(10)?.checked_add(digit(byte)?);
+    let number = value.iter().try_fold(0, add);
+    number.filter(|_| !value.is_empty())
 }
 
 #[cfg(test)]
@@ -137,30 +370,49 @@ mod tests {
 
     use super::*;
 
-    fn parse(input: &[u8]) -> Parsed {
-        super::parse(input, 8192)
+    fn parse<'r, 'a>(input: &'a [u8], room: &'r mut Room<'a>) -> Parsed<'r, 'a> {
+        super::parse(input, 8192, room)
     }
 
-    fn is_taken(input: &str) -> bool {
-        matches!(parse(input.as_bytes()), Parsed::Request { .. })
+    /// A request, and what is known of it beside.
+    struct Taken {
+        request: Request<ServeBody>,
+        feed: Option<BodyFeed>,
+        consumed: usize,
+        keep: Keep,
+        upgrade: bool,
+        expects: bool,
+    }
+
+    fn taken(input: &str) -> Taken {
+        let mut room = Room::new();
+        match parse(input.as_bytes(), &mut room) {
+            Parsed::Request(incoming) => Taken {
+                request: incoming.head.request(incoming.body).unwrap(),
+                feed: incoming.feed,
+                consumed: incoming.consumed,
+                keep: incoming.keep,
+                upgrade: incoming.upgrade,
+                expects: incoming.expects,
+            },
+            _ => panic!("it is a request: {input:?}"),
+        }
     }
 
     #[test]
     fn a_request_in_one_piece_is_taken_and_no_more() {
-        let input = b"POST /a?b HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nContent-Length: 3\r\nX-A: 2\r\n\r\nabcGET /";
-        let Parsed::Request {
+        let input = "POST /a?b HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nContent-Length: 3\r\nX-A: 2\r\n\r\nabcGET /";
+        let Taken {
             request,
             feed,
             consumed,
-            close,
+            keep,
             upgrade,
-        } = parse(input)
-        else {
-            panic!("it is plain")
-        };
+            expects,
+        } = taken(input);
         assert_eq!(consumed, input.len() - "GET /".len());
         assert!(feed.is_none());
-        assert_eq!((close, upgrade), (false, false));
+        assert_eq!((keep, upgrade, expects), (Keep::Open, false, false));
         assert_eq!(
             (request.method(), request.uri().to_string().as_str()),
             (&Method::POST, "/a?b")
@@ -172,75 +424,107 @@ mod tests {
     #[test]
     fn the_rest_of_a_body_may_be_yet_to_come() {
         for length in ["4", "100", "4294967296"] {
-            let input = format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\nabc");
-            let Parsed::Request {
-                request,
-                feed,
-                consumed,
-                ..
-            } = parse(input.as_bytes())
-            else {
-                panic!("it is plain")
-            };
+            let input =
+                format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\nabc");
+            let incoming = taken(&input);
             let length: usize = length.parse().unwrap();
-            assert_eq!(request.body().size_hint().exact(), Some(length as u64));
-            assert_eq!(feed.unwrap().missing(), length - 3);
-            assert_eq!(consumed, input.len());
+            let hint = incoming.request.body().size_hint();
+            assert_eq!(hint.exact(), Some(length as u64));
+            assert_eq!(incoming.feed.unwrap().missing(), Some(length - 3));
+            assert_eq!(incoming.consumed, input.len());
         }
+        let start = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n3\r\nab";
+        let incoming = taken(start);
+        assert_eq!(incoming.request.body().size_hint().exact(), None);
+        assert!(incoming.expects && incoming.feed.is_some());
+        assert_eq!(incoming.consumed, start.len());
+        let whole = format!("{start}c\r\n0\r\n\r\nGET /");
+        let incoming = taken(&whole);
+        assert_eq!(incoming.request.body().size_hint().exact(), Some(3));
+        assert!(!incoming.expects && incoming.feed.is_none());
+        assert_eq!(incoming.consumed, whole.len() - "GET /".len());
     }
 
     #[test]
-    fn connection_and_upgrade_are_seen() {
-        let head = "GET / HTTP/1.1\r\nConnection: keep-alive, Close\r\nUpgrade: websocket\r\n\r\n";
-        let Parsed::Request { close, upgrade, .. } = parse(head.as_bytes()) else {
-            panic!("it is plain")
-        };
-        assert!(close && upgrade);
+    fn what_becomes_of_the_connection() {
+        for (head, keep, upgrade) in [
+            (
+                "1.1\r\nHost: x\r\nConnection: keep-alive, Close\r\nUpgrade: websocket\r\n",
+                Keep::Close,
+                false,
+            ),
+            (
+                "1.1\r\nHost: x\r\nConnection: x, upgrade\r\nUpgrade: h2c, WebSocket\r\n",
+                Keep::Open,
+                true,
+            ),
+            (
+                "1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n",
+                Keep::Open,
+                false,
+            ),
+            ("1.0\r\n", Keep::Close, false),
+            ("1.0\r\nConnection: keep-alive\r\n", Keep::Told, false),
+        ] {
+            let incoming = taken(&format!("GET / HTTP/{head}\r\n"));
+            assert_eq!(
+                (incoming.keep, incoming.upgrade),
+                (keep, upgrade),
+                "{head:?}"
+            );
+        }
     }
 
     #[test]
     fn every_beginning_of_a_head_is_incomplete() {
-        let head = "GET /?a HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n";
-        for end in 0..head.len() {
-            assert!(
-                matches!(parse(&head.as_bytes()[..end]), Parsed::Incomplete),
-                "{end}"
-            );
+        for (head, http2) in [
+            ("GET /?a HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n", false),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", true),
+        ] {
+            for end in 0..head.len() {
+                let start = &head.as_bytes()[..end];
+                let parsed = matches!(parse(start, &mut Room::new()), Parsed::Incomplete);
+                assert!(parsed, "{end}");
+            }
+            let mut room = Room::new();
+            let parsed = parse(head.as_bytes(), &mut room);
+            assert_eq!(matches!(parsed, Parsed::Http2), http2);
+            assert_eq!(matches!(parsed, Parsed::Request(_)), !http2);
         }
-        assert!(is_taken(head));
     }
 
     #[test]
-    fn what_is_unusual_is_left_to_others() {
-        for start in [
-            "GET / HTTP/1.0\r\n",
-            "PUT / HTTP/1.1\r\n",
-            "HEAD / HTTP/1.1\r\n",
-            "GET http://x/ HTTP/1.1\r\n",
-            "OPTIONS * HTTP/1.1\r\n",
-            "PRI * HTTP/2.0\r\n",
-            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
-            "POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 0\r\n",
-            "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n",
-            "POST / HTTP/1.1\r\nContent-Length: +1\r\n",
-            "POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n",
-            "POST / HTTP/1.1\r\nContent-Length:\r\n",
-            "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n",
-            "POST / HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n",
-            "GET / HTTP/1.1\r\nUpgrade: websocket\r\nContent-Length: 1\r\n",
-            "GET / HTTP/1.1\r\n folded: 1\r\n",
-            "GET / HTTP/1.1\r\nspace : 1\r\n",
-            "\x16\x03\x01\x02\0\r\n",
-        ] {
-            let input = format!("{start}\r\nabc");
-            assert!(
-                matches!(parse(input.as_bytes()), Parsed::Unusual),
-                "{start:?}"
-            );
-        }
+    fn a_target_that_is_not_escaped_is_understood() {
+        let incoming = taken("GET /\"<>{|}\\^`?a=\"<b>\"&c={|}\\^` HTTP/1.1\r\nHost: x\r\n\r\n");
+        let uri = incoming.request.uri();
+        assert_eq!(uri.path(), "/%22%3C%3E%7B%7C%7D%5C%5E%60");
+        assert!(
+            uri.query().unwrap().starts_with("a=%22%3Cb%3E%22&c="),
+            "{uri}"
+        );
+    }
+
+    #[test]
+    fn headers_have_room_for_as_many_as_fit() {
+        let input = format!(
+            "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
+            "a:b\r\n".repeat(1500)
+        );
+        let headers = taken(&input).request.into_parts().0.headers;
+        assert_eq!(headers.get_all("a").iter().count(), 1500);
         let long = "x".repeat(8192);
-        assert!(!is_taken(&format!("GET / HTTP/1.1\r\nA: {long}\r\n\r\n")));
-        let many = "A: b\r\n".repeat(HEADERS + 1);
-        assert!(!is_taken(&format!("GET / HTTP/1.1\r\n{many}\r\n")));
+        for input in [
+            format!("GET / HTTP/1.1\r\nHost: x\r\nA: {long}\r\n\r\n"),
+            format!("GET / HTTP/1.1\r\nHost: x\r\nA: {long}"),
+            format!(
+                "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
+                "a:b\r\n".repeat(4000)
+            ),
+        ] {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            let mut room = Room::new();
+            let parsed = parse(input.as_bytes(), &mut room);
+            assert!(matches!(parsed, Parsed::Bad(s) if s == status));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Answers as bytes.
+//! Encoding of responses.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,14 +7,49 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{Response, StatusCode};
 
-use crate::EngineBody;
+use crate::{EngineBody, Plain};
 
-/// Writes the head of an answer (RFC 9112, section 4) and gives its body. `close` becomes true if the answer says that
-/// the connection ends; if it is true, the answer does say so.
+/// Properties of a response that the request determines.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Form {
+    /// Whether the connection ends, and the response says so. Becomes true if it ends anyway.
+    pub(super) close: bool,
+    /// Whether the connection stays open, and the response says so.
+    pub(super) told: bool,
+    /// Whether the body is left out, but not its length.
+    pub(super) bodiless: bool,
+}
+
+impl Form {
+    pub(super) fn closing() -> Form {
+        Form {
+            close: true,
+            ..Form::default()
+        }
+    }
+}
+
+/// Writes the head of the usual answer of a session and gives its body.
+pub(super) fn write_plain(out: &mut Vec<u8>, answer: Plain, form: &Form) -> Bytes {
+    out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-type: ");
+    out.extend_from_slice(answer.content_type.as_bytes());
+    out.extend_from_slice(b"\r\ncache-control: no-store\r\n");
+    if answer.msie {
+        out.extend_from_slice(b"x-xss-protection: 0\r\n");
+    }
+    length(out, answer.body.len());
+    connection(out, form);
+    out.extend_from_slice(b"date: ");
+    out.extend_from_slice(&date());
+    out.extend_from_slice(b"\r\n\r\n");
+    answer.body
+}
+
+/// Writes the head of an answer (RFC 9112, section 4) and gives its body.
 pub(super) fn write_head(
     out: &mut Vec<u8>,
     response: Response<EngineBody>,
-    close: &mut bool,
+    form: &mut Form,
 ) -> Bytes {
     let (parts, body) = response.into_parts();
     let body = body.into_bytes();
@@ -31,20 +66,20 @@ pub(super) fn write_head(
         says_close |= name == CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"close");
         field(out, name.as_str(), value.as_bytes());
     }
-    *close |= says_close;
-    if has_body(status) && !says_length {
-        let mut digits = itoa::Buffer::new();
-        let len = digits.format(body.len());
-        field(out, CONTENT_LENGTH.as_str(), len.as_bytes());
+    form.close |= says_close;
+    // For a HEAD response without a body, the length of the response to GET is unknown.
+    let unknown = form.bodiless && body.is_empty();
+    if has_body(status) && !says_length && !unknown {
+        length(out, body.len());
     }
-    if *close && !says_close {
-        field(out, CONNECTION.as_str(), b"close");
+    if !says_close {
+        connection(out, form);
     }
     if !says_date && !status.is_informational() {
         field(out, DATE.as_str(), &date());
     }
     out.extend_from_slice(b"\r\n");
-    match has_body(status) {
+    match has_body(status) && !form.bodiless {
         true => body,
         false => Bytes::new(),
     }
@@ -57,13 +92,26 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+fn length(out: &mut Vec<u8>, len: usize) {
+    let mut digits = itoa::Buffer::new();
+    field(out, CONTENT_LENGTH.as_str(), digits.format(len).as_bytes());
+}
+
+fn connection(out: &mut Vec<u8>, form: &Form) {
+    if form.close {
+        field(out, CONNECTION.as_str(), b"close");
+    } else if form.told {
+        field(out, CONNECTION.as_str(), b"keep-alive");
+    }
+}
+
 fn has_body(status: StatusCode) -> bool {
     !(status.is_informational()
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED)
 }
 
-/// The time as HTTP writes it, formatted once a second.
+/// Returns the time in HTTP's format, formatted once a second.
 fn date() -> [u8; 29] {
     thread_local! {
         static DATE: Cell<(u64, [u8; 29])> = const { Cell::new((0, [0; 29])) };
@@ -89,10 +137,33 @@ mod tests {
 
     use super::*;
 
-    fn written(response: Response<EngineBody>, mut close: bool) -> (String, Bytes, bool) {
+    fn written(response: Response<EngineBody>, close: bool) -> (String, Bytes, bool) {
+        let mut form = Form {
+            close,
+            ..Form::default()
+        };
+        let (head, body) = formed(response, &mut form);
+        (head, body, form.close)
+    }
+
+    fn formed(response: Response<EngineBody>, form: &mut Form) -> (String, Bytes) {
         let mut out = Vec::new();
-        let body = write_head(&mut out, response, &mut close);
-        (String::from_utf8(out).unwrap(), body, close)
+        let body = write_head(&mut out, response, form);
+        (String::from_utf8(out).unwrap(), body)
+    }
+
+    #[test]
+    fn the_answer_to_head_is_a_head_and_http_1_0_is_told_that_it_goes_on() {
+        let mut form = Form {
+            told: true,
+            bodiless: true,
+            ..Form::default()
+        };
+        let (head, body) = formed(Response::new(EngineBody::new("abc")), &mut form);
+        assert!(body.is_empty() && head.contains("content-length: 3\r\n"));
+        assert!(head.contains("connection: keep-alive\r\n"), "{head}");
+        let (head, _) = formed(Response::new(EngineBody::default()), &mut form);
+        assert!(!head.contains("content-length"), "{head}");
     }
 
     #[test]

@@ -1,40 +1,92 @@
-//! A connection while it carries HTTP.
+//! Stream of a connection while it carries HTTP.
 
 use std::any::Any;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-/// A stream of whatever kind.
+use super::Turn;
+
+/// A stream of any kind.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 
-/// What connections are made of.
+/// Underlying stream of a connection.
 pub(crate) enum Raw {
-    /// Any thread may write to it once it is a WebSocket.
+    /// A TCP socket, which any thread may write to once it carries a WebSocket.
     Tcp(TcpStream),
     Boxed(Pin<Box<dyn Duplex>>),
 }
 
 impl Raw {
-    /// Finds out whether it is a TCP socket. (Always `Some`.)
-    pub(super) fn new<T: AsyncRead + AsyncWrite + Send + 'static>(stream: T) -> Option<Raw> {
+    /// Detects whether the stream is a TCP socket, and whether it is a Unix socket. (Always `Some`.)
+    pub(super) fn new<T: AsyncRead + AsyncWrite + Send + 'static>(
+        stream: T,
+    ) -> Option<(Raw, bool)> {
         let mut stream = Some(stream);
-        let tcp = (&mut stream as &mut dyn Any).downcast_mut::<Option<TcpStream>>();
-        match tcp.and_then(Option::take) {
-            Some(tcp) => Some(Raw::Tcp(tcp)),
-            None => stream.map(|stream| Raw::Boxed(Box::pin(stream))),
+        let any = &mut stream as &mut dyn Any;
+        if let Some(tcp) = any
+            .downcast_mut::<Option<TcpStream>>()
+            .and_then(Option::take)
+        {
+            return Some((Raw::Tcp(tcp), false));
         }
+        #[cfg(unix)]
+        let unix = any.is::<Option<tokio::net::UnixStream>>();
+        #[cfg(not(unix))]
+        let unix = false;
+        stream.map(|stream| (Raw::Boxed(Box::pin(stream)), unix))
+    }
+
+    pub(super) fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Raw::Tcp(tcp) => Some(tcp),
+            Raw::Boxed(_) => None,
+        }
+    }
+
+    /// Reads; 0 is the end.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        let read = match self {
+            Raw::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buf),
+            Raw::Boxed(stream) => stream.as_mut().poll_read(cx, &mut buf),
+        };
+        read.map_ok(|()| buf.filled().len())
+    }
+
+    /// Writes; the result is never 0.
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.pin().poll_write_vectored(cx, bufs) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            written => written,
+        }
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pin().poll_flush(cx)
+    }
+
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pin().poll_shutdown(cx)
     }
 
     fn pin(&mut self) -> Pin<&mut dyn Duplex> {
@@ -48,32 +100,28 @@ impl Raw {
     }
 }
 
-/// Fails when the client takes nothing of what is written to it for too long: hyper waits for ever.
-///
-/// A WebSocket leaves this behind: there the heartbeat notices.
+/// Stream that fails when the client does not read what is written to it for too long, where hyper would wait forever.
+/// It also yields to other tasks, however much input arrives.
 pub(crate) struct HttpStream {
-    /// What was read before.
+    /// Bytes that were read before.
     prefix: Bytes,
     stream: Raw,
     patience: Duration,
-    /// Runs while something waits to be written.
+    /// Timeout that runs while something waits to be written.
     stalled: Option<Pin<Box<Sleep>>>,
+    turn: Turn,
 }
 
 impl HttpStream {
-    /// `prefix`: what was read from the stream already.
+    /// Creates a stream. `prefix`: bytes that were already read from `stream`.
     pub(super) fn new(prefix: Bytes, stream: Raw, patience: Duration) -> HttpStream {
         HttpStream {
             prefix,
             stream,
             patience,
             stalled: None,
+            turn: Turn::default(),
         }
-    }
-
-    /// The stream, and what has to be taken for its beginning.
-    pub(crate) fn into_parts(self) -> (Raw, Bytes) {
-        (self.stream, self.prefix)
     }
 
     fn patient<T>(
@@ -85,15 +133,11 @@ impl HttpStream {
             self.stalled = None;
             return written;
         }
-        let tcp = match &self.stream {
-            Raw::Tcp(tcp) => Some(tcp),
-            Raw::Boxed(_) => None,
-        };
-        poll_stalled(&mut self.stalled, tcp, self.patience, cx).map(Err)
+        poll_stalled(&mut self.stalled, self.stream.tcp(), self.patience, cx).map(Err)
     }
 }
 
-/// Polled while something waits to be written. Ready: it has waited too long.
+/// Polls the timeout of a write that waits. Ready: it has waited too long.
 pub(super) fn poll_stalled(
     stalled: &mut Option<Pin<Box<Sleep>>>,
     stream: Option<&TcpStream>,
@@ -102,7 +146,7 @@ pub(super) fn poll_stalled(
 ) -> Poll<io::Error> {
     let stalled = stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
     stalled.as_mut().poll(cx).map(|()| {
-        // The system would keep for a long time what it could not deliver.
+        // The system would keep undelivered data for a long time.
         if let Some(stream) = stream {
             let _ = stream.set_zero_linger();
         }
@@ -123,8 +167,10 @@ impl Read for HttpStream {
             return Poll::Ready(Ok(()));
         }
         let this = &mut *self;
+        ready!(this.turn.poll(cx));
         let mut stream = TokioIo::new(this.stream.pin());
-        Pin::new(&mut stream).poll_read(cx, buf)
+        let read = Pin::new(&mut stream).poll_read(cx, buf);
+        this.turn.ends_with(read)
     }
 }
 

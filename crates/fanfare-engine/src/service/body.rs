@@ -1,4 +1,4 @@
-//! The body of an answer.
+//! Body of a response.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// The body of an answer: nothing, or one piece.
+/// Body of a response: nothing, or one piece.
 #[derive(Debug, Default)]
 pub struct EngineBody(Option<Bytes>);
 
 impl EngineBody {
-    /// A body of these bytes.
+    /// Creates a body of these bytes.
     pub fn new(data: impl Into<Bytes>) -> EngineBody {
         let data = data.into();
         EngineBody((!data.is_empty()).then_some(data))

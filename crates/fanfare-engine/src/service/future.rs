@@ -1,4 +1,4 @@
-//! The future of an answer.
+//! Future of a response.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,27 +10,28 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 
-use super::answer::Answer;
-use super::gate::Gate;
+use super::answer::{Answer, Reply};
 use super::get::Get;
+use super::pending_handshake::PendingHandshake;
 use super::post::Post;
-use super::{EngineBody, answer};
+use super::{EngineBody, Upgrade, answer};
 use crate::Handler;
+use crate::serve::Replies;
 
 /// The future that [`EngineService`](crate::EngineService) returns.
 pub struct EngineFuture<H: Handler, B> {
     pub(super) state: State<H, B>,
-    /// Headers for other origins.
+    /// CORS headers of the response.
     pub(super) cors: Option<Box<HeaderMap>>,
-    /// It is to become a WebSocket.
-    pub(super) upgrade: bool,
+    /// Kind of upgrade, if the request asks for a WebSocket.
+    pub(super) upgrade: Option<Upgrade>,
 }
 
 pub(super) enum State<H: Handler, B> {
     Ready(Option<Box<Answer>>),
     Get(Get<H>),
     Post(Post<H, B>),
-    Gate(Box<Gate<H, B>>),
+    Gate(Box<PendingHandshake<H, B>>),
 }
 
 impl<H: Handler, B> From<State<H, B>> for EngineFuture<H, B> {
@@ -38,7 +39,7 @@ impl<H: Handler, B> From<State<H, B>> for EngineFuture<H, B> {
         EngineFuture {
             state,
             cors: None,
-            upgrade: false,
+            upgrade: None,
         }
     }
 }
@@ -60,11 +61,23 @@ where
     type Output = Result<Response<EngineBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut answer = loop {
+        self.poll_reply(cx).map(|reply| Ok(reply.into()))
+    }
+}
+
+impl<H, B> Replies for EngineFuture<H, B>
+where
+    H: Handler,
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Reply> {
+        let reply = loop {
             break match &mut self.state {
-                State::Ready(answer) => answer
-                    .take()
-                    .map_or_else(|| answer::empty(StatusCode::OK), |a| *a),
+                State::Ready(answer) => Reply::Whole(
+                    answer
+                        .take()
+                        .map_or_else(|| answer::empty(StatusCode::OK), |a| *a),
+                ),
                 State::Get(get) => ready!(get.poll(cx)),
                 State::Post(post) => ready!(post.poll(cx)),
                 State::Gate(gate) => {
@@ -73,13 +86,20 @@ where
                 }
             };
         };
-        // As in Node, a refused upgrade has none.
-        if let Some(cors) = self.cors.take()
-            && (!self.upgrade || answer.status() == StatusCode::SWITCHING_PROTOCOLS)
-        {
+        let Some(cors) = self.cors.take() else {
+            return Poll::Ready(reply);
+        };
+        let mut answer = Answer::from(reply);
+        // As in Node, a rejected upgrade has none.
+        let refused = match self.upgrade {
+            None => false,
+            Some(Upgrade::Header) => answer.status() != StatusCode::SWITCHING_PROTOCOLS,
+            Some(Upgrade::Connect) => !answer.status().is_success(),
+        };
+        if !refused {
             crate::http_options::add(answer.headers_mut(), *cors);
         }
-        Poll::Ready(Ok(answer))
+        Poll::Ready(Reply::Whole(answer))
     }
 }
 

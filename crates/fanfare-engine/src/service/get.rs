@@ -1,49 +1,56 @@
-//! Long-polling, downwards: a GET that waits for packets.
+//! Long-polling, server to client: a GET that waits for packets.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use fanfare_protocol::engine::session::{Actions, Tail};
+use fanfare_protocol::engine::session::{Actions, SessionRejection, Tail};
 use fanfare_protocol::engine::{payload, v3};
 use fanfare_websocket::{OpCode, frame};
 
+use http::HeaderValue;
 use http::header::{CONTENT_ENCODING, SET_COOKIE};
-use http::{HeaderMap, HeaderValue};
 
-use super::answer::{self, Answer};
+use super::answer::{Plain, Reply};
 use super::future::State;
-use super::{EngineFuture, is_msie, refused};
-use crate::connection::After;
+use super::hold::{Hold, IfEarly, hold};
+use super::verify::is_msie;
+use super::{EngineFuture, refused};
+use crate::connection::DeferredWakeups;
+use crate::encoded_message::Frames;
+use crate::fields::Fields;
 use crate::http_options::ON_THE_FLY;
 use crate::outbox::Entry;
-use crate::prepared::Frames;
-use crate::{Config, Connection, ContentEncoding, Engine, Handler, HttpCompression, Protocol};
+use crate::{
+    Connection, ContentEncoding, Engine, EngineConfig, Handler, HttpCompression, Protocol,
+};
 
 /// A GET that waits.
 pub(super) struct Get<H: Handler> {
     engine: Arc<Engine<H>>,
     conn: Arc<Connection<H::State>>,
-    kind: Asking,
-    /// This is the handshake.
+    kind: PollResponseFormat,
+    /// Whether this is the handshake.
     initial: bool,
     answered: bool,
+    /// Wait of a GET that has arrived before its turn.
+    hold: Option<Hold<Result<(), SessionRejection>>>,
 }
 
-/// What the request says about the form of its answer.
+/// Format of the response that the request asks for.
 #[derive(Clone, Copy)]
-pub(super) struct Asking {
+pub(super) struct PollResponseFormat {
     msie: bool,
     encoding: Option<ContentEncoding>,
 }
 
-impl Asking {
-    pub(super) fn read(headers: &HeaderMap, config: &Config) -> Asking {
+impl PollResponseFormat {
+    pub(super) fn read(fields: &impl Fields, config: &EngineConfig) -> PollResponseFormat {
         let compresses = config.http_compression.is_some();
-        Asking {
-            msie: is_msie(headers),
+        PollResponseFormat {
+            msie: is_msie(fields),
             encoding: compresses
-                .then(|| ContentEncoding::negotiate(headers, ON_THE_FLY))
+                .then(|| ContentEncoding::negotiated(fields, ON_THE_FLY))
                 .flatten(),
         }
     }
@@ -53,34 +60,39 @@ impl<H: Handler> Get<H> {
     pub(super) fn start<B>(
         engine: &Arc<Engine<H>>,
         conn: Arc<Connection<H::State>>,
-        kind: Asking,
+        kind: PollResponseFormat,
         initial: bool,
     ) -> EngineFuture<H, B> {
-        let taken = conn.drive(|inner| match inner.session.get() {
-            Ok(_) => (Ok(()), Actions::NONE),
-            Err((refusal, actions)) => {
-                inner.describe_refusal(refusal);
-                (Err(refusal), actions)
+        let held = match take(&conn, IfEarly::Wait) {
+            Some(Ok(())) => None,
+            Some(Err(refusal)) => return refused(refusal).into(),
+            None => {
+                let conn = conn.clone();
+                Some(hold(move |if_early| take(&conn, if_early)))
             }
-        });
-        match taken {
-            Ok(()) => {
-                let engine = engine.clone();
-                State::Get(Get {
-                    engine,
-                    conn,
-                    kind,
-                    initial,
-                    answered: false,
-                })
-                .into()
-            }
-            Err(refusal) => refused(refusal).into(),
-        }
+        };
+        let engine = engine.clone();
+        State::Get(Get {
+            engine,
+            conn,
+            kind,
+            initial,
+            answered: false,
+            hold: held,
+        })
+        .into()
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
-        let mut after = After::default();
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Reply> {
+        if let Some(hold) = &mut self.hold {
+            let taken = ready!(hold.as_mut().poll(cx));
+            self.hold = None;
+            if let Err(refusal) = taken {
+                self.answered = true;
+                return Poll::Ready(Reply::Whole(refused(refusal)));
+            }
+        }
+        let mut after = DeferredWakeups::default();
         let mut inner = self.conn.inner.lock();
         let queued = !inner.outbox.is_empty();
         let answer = inner.session.answer(queued);
@@ -89,13 +101,18 @@ impl<H: Handler> Get<H> {
             return Poll::Pending;
         };
         self.answered = true;
+        if answer.tail == Tail::Refused {
+            return Poll::Ready(Reply::Whole(refused(SessionRejection::Closed)));
+        }
         let (body, binary) = if answer.packets {
             encode(self.conn.protocol(), inner.outbox.take(), answer.tail)
         } else {
             encode(self.conn.protocol(), std::iter::empty(), answer.tail)
         };
         let compress = std::mem::take(&mut inner.outbox.compress);
-        self.conn.apply(&mut inner, answer.actions, &mut after);
+        if !answer.actions.is_empty() {
+            self.conn.apply(&mut inner, answer.actions, &mut after);
+        }
         let actions = self.conn.flushed(&mut inner, &mut after);
         if !actions.is_empty() {
             self.conn.apply(&mut inner, actions, &mut after);
@@ -114,33 +131,58 @@ impl<H: Handler> Get<H> {
             Some((encoding, body)) => (Some(encoding), body),
             None => (None, body),
         };
-        let mut answer = answer::payload(body, binary, self.kind.msie);
-        if let Some(encoding) = encoding {
-            let name = HeaderValue::from_static(encoding.as_str());
-            answer.headers_mut().insert(CONTENT_ENCODING, name);
-        }
-        if self.initial
-            && let Some(cookie) = &self.engine.config.cookie
-            && let Some(cookie) = cookie.header(self.conn.sid())
-        {
-            answer.headers_mut().insert(SET_COOKIE, cookie);
-        }
-        self.engine
-            .handler
-            .headers(self.conn.handshake(), answer.headers_mut(), self.initial);
-        Poll::Ready(answer)
+        let answer = Plain::payload(body, binary, self.kind.msie);
+        let cookie = match &self.engine.config.cookie {
+            Some(cookie) if self.initial => cookie.header(self.conn.sid()),
+            _ => None,
+        };
+        let added = [
+            encoding.map(|encoding| {
+                (
+                    CONTENT_ENCODING,
+                    HeaderValue::from_static(encoding.as_str()),
+                )
+            }),
+            cookie.map(|cookie| (SET_COOKIE, cookie)),
+        ];
+        Poll::Ready(
+            self.engine
+                .with_headers(&self.conn, answer, added, self.initial),
+        )
     }
 }
 
 impl<H: Handler> Drop for Get<H> {
     fn drop(&mut self) {
         if !self.answered {
-            self.conn.drive(|inner| ((), inner.session.get_lost()));
+            self.conn.drive(|inner| match self.hold {
+                Some(_) => ((), inner.session.early_get_lost()),
+                None => ((), inner.session.get_lost()),
+            });
         }
     }
 }
 
-/// The compressed body, if that is worth it.
+/// Passes the GET to the session. `None`: it is early and waits.
+pub(crate) fn take<S: Send + Sync + 'static>(
+    conn: &Arc<Connection<S>>,
+    if_early: IfEarly,
+) -> Option<Result<(), SessionRejection>> {
+    conn.drive(|inner| {
+        if if_early == IfEarly::Wait && inner.session.get_is_early() {
+            return (None, Actions::NONE);
+        }
+        match inner.session.get() {
+            Ok(_) => (Some(Ok(())), Actions::NONE),
+            Err((refusal, actions)) => {
+                inner.describe_rejection(refusal);
+                (Some(Err(refusal)), actions)
+            }
+        }
+    })
+}
+
+/// Returns the compressed body, if compression makes it smaller.
 fn compressed(encoding: ContentEncoding, body: &[u8], config: HttpCompression) -> Option<Bytes> {
     if body.len() < config.threshold {
         return None;
@@ -149,10 +191,10 @@ fn compressed(encoding: ContentEncoding, body: &[u8], config: HttpCompression) -
     (encoded.len() < body.len()).then_some(encoded)
 }
 
-/// Makes a long-polling body of frames. `true`: it is binary (Engine.IO v3 only).
+/// Encodes frames as a long-polling body. `true`: it is binary (Engine.IO v3 only).
 fn encode(protocol: Protocol, entries: impl Iterator<Item = Entry>, tail: Tail) -> (Bytes, bool) {
     let tail = match tail {
-        Tail::Nothing => None,
+        Tail::Nothing | Tail::Refused => None,
         Tail::Noop => Some(b"6"),
         Tail::Close => Some(b"1"),
     };
@@ -171,7 +213,7 @@ fn encode_v4(mut entries: impl Iterator<Item = Entry>, tail: Option<&'static [u8
         && let Some((OpCode::Text, payload, total)) = frame::parse_unmasked(&entry.frames)
         && total == entry.frames.len()
     {
-        // One text packet: its bytes in their frame are the body.
+        // One text packet: its bytes inside the frame are the body.
         return entry.frames.slice(payload);
     }
     if first.is_none()
@@ -202,7 +244,7 @@ fn encode_v4(mut entries: impl Iterator<Item = Entry>, tail: Option<&'static [u8
 
 fn encode_v3(entries: &[Entry], tail: Option<&'static [u8; 1]>) -> (Bytes, bool) {
     let frames = || entries.iter().flat_map(|entry| Frames::of(&entry.frames));
-    // For those who cannot take binary bodies there are none: they got base64.
+    // Clients that cannot take binary bodies got base64, so this body is text for them.
     let binary = frames().any(|frame| frame.opcode == OpCode::Binary);
     let mut out = Vec::new();
     if binary {

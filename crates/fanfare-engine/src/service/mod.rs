@@ -1,12 +1,14 @@
-//! The tower service: which request is answered how.
+//! Tower service that routes and answers requests.
 
 mod answer;
 mod body;
 mod future;
-mod gate;
 mod get;
+mod hold;
+mod pending_handshake;
 mod post;
-mod query;
+mod session;
+mod verify;
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -16,36 +18,43 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use fanfare_protocol::engine::ErrorCode;
-use fanfare_protocol::engine::session::Refused;
+use fanfare_protocol::engine::session::SessionRejection;
 use fanfare_websocket::ServerHandshake;
-use http::header::{CONNECTION, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 
-use crate::serve::Takeover;
+use crate::serve::{KeepBusy, Takeover};
 use crate::{
-    Connection, ConnectionError, Engine, Handler, Handshake, HttpRefusal, Protocol, Transport,
-    websocket,
+    CloseMode, CloseReason, Connection, ConnectionError, Cors, Engine, Handler, HandshakeRequest,
+    HttpRejection, Protocol, Transport, websocket,
 };
 
 use crate::engine::OpenError;
+use crate::fields::Fields;
 use crate::handshake::head_len;
+use crate::query::{self, Params, wants_base64};
 use crate::sid::Sid;
 use answer::Answer;
+pub(crate) use answer::{Plain, Reply};
 pub use body::EngineBody;
 pub use future::EngineFuture;
 use future::State;
-use gate::{Gate, Step};
-use get::{Asking, Get};
+#[cfg(test)]
+pub(crate) use get::take as take_get;
+use get::{Get, PollResponseFormat};
+#[cfg(test)]
+pub(crate) use hold::IfEarly;
+use pending_handshake::{HandshakeStage, PendingHandshake};
 use post::Post;
 pub(crate) use post::received;
-use query::Params;
+use verify::{RequestRejection, Target, is_msie, is_octet_stream};
 
-/// Answers Engine.IO requests: a [`tower_service::Service`].
+/// Tower service that answers Engine.IO requests.
 ///
-/// It answers what lies under [`Config::path`](crate::Config::path), and anything else with 404. WebSocket needs a
-/// server that supports upgrades in hyper's way, as hyper's, axum's and [`serve`](crate::serve()) do.
+/// It answers what lies under [`EngineConfig::path`](crate::EngineConfig::path), and everything else with 404.
+/// WebSocket needs a server that supports upgrades in hyper's way, as hyper's, axum's and [`serve`](crate::serve()) do.
 pub struct EngineService<H: Handler> {
     engine: Arc<Engine<H>>,
     owner: Option<Owner>,
@@ -61,27 +70,28 @@ impl<H: Handler> EngineService<H> {
         }
     }
 
-    /// Keeps something else as long as the service lives, and while a connection that it lets in is being opened:
-    /// what the handler needs, and cannot own because it owns the engine itself.
+    /// Keeps `owner` alive as long as the service, and while a connection that it accepts is being opened: for state
+    /// that the handler needs, and cannot own because that state owns the engine.
     #[must_use]
     pub fn keeping(mut self, owner: Arc<dyn Any + Send + Sync>) -> Self {
         self.owner = Some(owner);
         self
     }
 
-    /// The engine behind it.
+    /// Returns the engine of this service.
     pub fn engine(&self) -> &Arc<Engine<H>> {
         &self.engine
     }
 
-    /// Whether a request with this path is for the engine: a prefix test, as in Node.
+    /// Whether a request with this path belongs to the engine: a prefix test, as in Node.
     pub fn matches(&self, path: &str) -> bool {
         path.starts_with(self.engine.config.path.as_str())
     }
 
     /// Whether a request asks for a new session.
     pub fn is_handshake<B>(request: &Request<B>) -> bool {
-        request.method() == Method::GET && !query::has_sid(request.uri().query().unwrap_or(""))
+        (request.method() == Method::GET || Upgrade::asked(request) == Some(Upgrade::Connect))
+            && !query::has_sid(request.uri().query().unwrap_or(""))
     }
 
     fn answer<B>(&self, request: Request<B>) -> EngineFuture<H, B>
@@ -92,11 +102,13 @@ impl<H: Handler> EngineService<H> {
             return answer::empty(StatusCode::NOT_FOUND).into();
         }
         self.engine.runtime();
-        let upgrade = is_upgrade(request.headers());
+        let upgrade = Upgrade::asked(&request);
         match &self.engine.config.cors {
             Some(cors) => {
                 let preflight = request.method() == Method::OPTIONS;
-                let headers = Box::new(cors.headers(request.headers(), preflight));
+                let Some(headers) = self.cors(cors, request.headers(), preflight) else {
+                    return answer::last(StatusCode::INTERNAL_SERVER_ERROR).into();
+                };
                 let mut future = if preflight && !cors.preflight_continue {
                     let status = StatusCode::from_u16(cors.options_success_status);
                     answer::empty(status.unwrap_or(StatusCode::NO_CONTENT)).into()
@@ -111,57 +123,76 @@ impl<H: Handler> EngineService<H> {
         }
     }
 
-    fn dispatch<B>(&self, mut request: Request<B>, upgrade: bool) -> EngineFuture<H, B>
+    /// The headers for other origins in the answer to a request with these. `None`: the application could not tell.
+    fn cors(&self, cors: &Cors, request: &HeaderMap, preflight: bool) -> Option<Box<HeaderMap>> {
+        let headers = || cors.headers(request, preflight);
+        self.engine.contain("cors", headers).map(Box::new)
+    }
+
+    fn dispatch<B>(&self, mut request: Request<B>, upgrade: Option<Upgrade>) -> EngineFuture<H, B>
     where
         B: Body<Data = Bytes> + Send + 'static,
     {
-        match self.verify(&request, upgrade) {
+        let params = Params::parse(request.uri().query().unwrap_or(""));
+        let origin = request.headers().first(&ORIGIN);
+        match self.verify(request.method(), &params, origin, upgrade) {
             Err(refusal) => self
-                .refuse(&Handshake::new(&request), &refusal, upgrade)
+                .refuse(&HandshakeRequest::new(&request), &refusal, upgrade)
                 .into(),
             Ok(Target::New(protocol)) => {
-                let handshake = Handshake::new(&request);
-                let Some(step) = Step::first(&self.engine.handler, &handshake) else {
-                    return self.admit(&mut request, (handshake, None), protocol, upgrade);
+                let limit = self.engine.config.limits.max_header_bytes;
+                let handshake = HandshakeRequest::new(&request);
+                if head_len(request.uri(), request.headers()) > limit {
+                    return self
+                        .refuse(&handshake, &RequestRejection::HeadTooLong, upgrade)
+                        .into();
+                }
+                let step = match HandshakeStage::first(&self.engine, &handshake) {
+                    Ok(Some(step)) => step,
+                    Ok(None) => {
+                        return self.admit(&mut request, (handshake, None), protocol, upgrade);
+                    }
+                    Err(refusal) => return self.refuse(&handshake, &refusal, upgrade).into(),
                 };
                 let parts = (request, handshake);
-                let gate = Gate::new(self.clone(), step, parts, protocol, upgrade);
+                let gate = PendingHandshake::new(self.clone(), step, parts, protocol, upgrade);
                 State::Gate(Box::new(gate)).into()
             }
-            Ok(Target::Session(conn)) if upgrade => {
-                self.upgrade(&mut request, Upgrading::Session(conn)).into()
-            }
-            Ok(Target::Session(conn)) => match *request.method() {
-                Method::GET => {
-                    let kind = Asking::read(request.headers(), &self.engine.config);
+            Ok(Target::Session(conn)) => match (upgrade, request.method()) {
+                (Some(how), _) => self
+                    .upgrade(&mut request, how, Upgrading::Session(conn))
+                    .into(),
+                (None, &Method::GET) => {
+                    let kind = PollResponseFormat::read(request.headers(), &self.engine.config);
                     Get::start(&self.engine, conn, kind, false)
                 }
-                Method::POST => {
-                    let msie = is_msie(request.headers());
-                    Post::start(&self.engine, conn, request, msie)
+                (None, &Method::POST) => {
+                    let headers = request.headers();
+                    let (binary, msie) = (is_octet_stream(headers), is_msie(headers));
+                    Post::start(&self.engine, conn, request.into_body(), binary, msie)
                 }
                 _ => answer::empty(StatusCode::INTERNAL_SERVER_ERROR).into(),
             },
         }
     }
 
-    /// Opens a session for a handshake that is in order.
+    /// Opens a session for a valid handshake.
     fn admit<B>(
         &self,
         request: &mut Request<B>,
-        (handshake, sid): (Handshake, Option<Sid>),
+        (handshake, sid): (HandshakeRequest, Option<Sid>),
         protocol: Protocol,
-        upgrade: bool,
+        upgrade: Option<Upgrade>,
     ) -> EngineFuture<H, B>
     where
         B: Body<Data = Bytes> + Send + 'static,
     {
-        if upgrade {
+        if let Some(how) = upgrade {
             return self
-                .upgrade(request, Upgrading::New(handshake, protocol, sid))
+                .upgrade(request, how, Upgrading::New(handshake, protocol, sid))
                 .into();
         }
-        let kind = Asking::read(request.headers(), &self.engine.config);
+        let kind = PollResponseFormat::read(request.headers(), &self.engine.config);
         let opened = self
             .engine
             .open(handshake, protocol, Transport::Polling, sid, Vec::new());
@@ -171,113 +202,81 @@ impl<H: Handler> EngineService<H> {
                 Get::start(&self.engine, conn, kind, true)
             }
             Err(OpenError(handshake, why)) => {
-                self.refuse_id(handshake.as_deref(), why, false).into()
+                self.refuse_id(handshake.as_deref(), why, None).into()
             }
         }
     }
 
-    /// Refuses a handshake for which there is no session id.
+    /// Rejects a handshake for which there is no session id.
     pub(crate) fn refuse_id(
         &self,
-        request: Option<&Handshake>,
+        request: Option<&HandshakeRequest>,
         why: &str,
-        upgrade: bool,
+        upgrade: Option<Upgrade>,
     ) -> Answer {
         self.engine
-            .complain("no session id: the handshake is refused", why);
-        let refusal = Refusal::NoId(why.to_owned());
-        self.refuse(request.unwrap_or(&Handshake::default()), &refusal, upgrade)
+            .warn_throttled("no session id: the handshake is refused", why);
+        let refusal = RequestRejection::NoId(why.to_owned());
+        self.refuse(
+            request.unwrap_or(&HandshakeRequest::default()),
+            &refusal,
+            upgrade,
+        )
     }
 
-    /// Tells the handler of a refusal and makes its answer.
-    fn refuse(&self, request: &Handshake, refusal: &Refusal, upgrade: bool) -> Answer {
+    /// Reports a rejection to the handler and makes its response.
+    fn refuse(
+        &self,
+        request: &HandshakeRequest,
+        refusal: &RequestRejection,
+        upgrade: Option<Upgrade>,
+    ) -> Answer {
         let mut detail = None;
         let (code, context, message) = match refusal {
-            Refusal::Full => {
-                self.engine.handler.refused(HttpRefusal::Connections);
+            RequestRejection::Full => {
+                self.engine.handler.refused(HttpRejection::Connections);
                 return answer::empty(StatusCode::SERVICE_UNAVAILABLE);
             }
-            Refusal::HeadTooLong => {
-                self.engine.handler.refused(HttpRefusal::HeadTooLong);
+            RequestRejection::HeadTooLong => {
+                self.engine.handler.refused(HttpRejection::HeadTooLong);
                 return answer::empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
             }
-            Refusal::Code(code, context) => (*code, *context, None),
-            Refusal::NoId(why) => {
+            RequestRejection::Panicked => return answer::last(StatusCode::INTERNAL_SERVER_ERROR),
+            RequestRejection::Code(code, context) => (*code, *context, None),
+            RequestRejection::Jsonp => (
+                ErrorCode::BadRequest,
+                "JSONP",
+                Some("JSONP is not supported"),
+            ),
+            RequestRejection::NoId(why) => {
                 detail = Some(why.as_str());
                 (ErrorCode::BadRequest, "ID_GENERATION_ERROR", None)
             }
-            Refusal::Forbidden(message) => (
+            RequestRejection::Forbidden(message) => (
                 ErrorCode::Forbidden,
                 "",
                 Some(message.as_str()).filter(|m| !m.is_empty()),
             ),
         };
-        self.engine.handler.connection_error(&ConnectionError {
+        let error = ConnectionError {
             code,
             message: message.unwrap_or(code.message()),
             context,
             detail,
             request,
-        });
-        if upgrade {
-            answer::upgrade_refusal(code, message)
-        } else {
-            answer::refusal(code, message)
+        };
+        let handler = &self.engine.handler;
+        self.engine
+            .contain("on_connection_error", || handler.connection_error(&error));
+        match upgrade {
+            Some(how) => answer::upgrade_refusal(code, message, how),
+            None => answer::refusal(code, message),
         }
     }
 
-    /// Node's `verify`, in its order.
-    fn verify<B>(&self, request: &Request<B>, upgrade: bool) -> Result<Target<H>, Refusal> {
-        let config = &self.engine.config;
-        let params = Params::parse(request.uri().query().unwrap_or(""));
-        let transport = match params.transport.as_deref() {
-            Some("polling") if config.transports.polling => Transport::Polling,
-            Some("websocket") if config.transports.websocket => Transport::WebSocket,
-            _ => return Err(ErrorCode::UnknownTransport.into()),
-        };
-        if request
-            .headers()
-            .get(ORIGIN)
-            .is_some_and(|origin| !is_header_text(origin.as_bytes()))
-        {
-            return Err(bad_request("INVALID_ORIGIN"));
-        }
-        if let Some(sid) = params.sid.as_deref() {
-            let conn = self.engine.find(sid).ok_or(ErrorCode::UnknownSid)?;
-            if !upgrade && conn.transport() != transport {
-                return Err(bad_request("TRANSPORT_MISMATCH"));
-            }
-            if (conn.protocol() == Protocol::V4) != params.eio4 {
-                return Err(bad_request("PROTOCOL_MISMATCH"));
-            }
-            if upgrade && transport != Transport::WebSocket {
-                return Err(bad_request("TRANSPORT_MISMATCH"));
-            }
-            return Ok(Target::Session(conn));
-        }
-        if request.method() != Method::GET {
-            return Err(ErrorCode::BadHandshakeMethod.into());
-        }
-        if (transport == Transport::WebSocket) != upgrade {
-            return Err(bad_request("TRANSPORT_HANDSHAKE_ERROR"));
-        }
-        let protocol = match params.eio4 {
-            true => Protocol::V4,
-            false if config.allow_eio3 => Protocol::V3,
-            false => return Err(ErrorCode::UnsupportedProtocolVersion.into()),
-        };
-        if !self.engine.takes_new() {
-            return Err(Refusal::Full);
-        }
-        if head_len(request.uri(), request.headers()) > config.limits.max_header_bytes {
-            return Err(Refusal::HeadTooLong);
-        }
-        Ok(Target::New(protocol))
-    }
-
-    fn upgrade<B>(&self, request: &mut Request<B>, target: Upgrading<H>) -> Answer {
-        // Engine.IO knows no sub-protocols: as in Node, the first that the client offers is confirmed, because a
-        // client that offers some gives up if none is.
+    fn upgrade<B>(&self, request: &mut Request<B>, how: Upgrade, target: Upgrading<H>) -> Answer {
+        // Engine.IO defines no sub-protocols: as in Node, the first one that the client offers is confirmed, because a
+        // client that offers some fails if none is confirmed.
         let offered = request.headers().get(SEC_WEBSOCKET_PROTOCOL);
         let offered = offered
             .and_then(|value| value.to_str().ok())
@@ -286,34 +285,34 @@ impl<H: Handler> EngineService<H> {
         if let Some(deflate) = self.engine.config.per_message_deflate {
             server = server.permessage_deflate(deflate);
         }
-        let accept = match server.validate(request) {
+        let accept = match how {
+            Upgrade::Header => server.validate(request),
+            Upgrade::Connect => server.validate_connect(request.headers()),
+        };
+        let accept = match accept {
             Ok(accept) => accept,
-            Err(error) => {
-                let mut response = error.response().map(EngineBody::new);
-                response
-                    .headers_mut()
-                    .insert(CONNECTION, HeaderValue::from_static("close"));
-                return response;
-            }
+            Err(error) => return answer::no_websocket(&error, how),
         };
         let takeover = request.extensions_mut().remove::<Takeover>();
         if takeover.is_none() && request.extensions().get::<OnUpgrade>().is_none() {
             let why = "the HTTP server does not support upgrades";
-            self.engine.complain("no WebSocket", why);
-            return answer::upgrade_refusal(ErrorCode::BadRequest, None);
+            self.engine.warn_throttled("no WebSocket", why);
+            return answer::upgrade_refusal(ErrorCode::BadRequest, None, how);
         }
+        let busy = request.extensions_mut().remove::<KeepBusy>();
         let mut answer = accept.response().map(|()| EngineBody::default());
         let target = match target {
             Upgrading::New(handshake, protocol, sid) => {
-                self.engine
-                    .handler
-                    .headers(&handshake, answer.headers_mut(), true);
+                if !self.engine.headers(&handshake, &mut answer, true) {
+                    return answer::last(StatusCode::INTERNAL_SERVER_ERROR);
+                }
                 websocket::Target::New(handshake, protocol, sid)
             }
             Upgrading::Session(conn) => {
-                self.engine
-                    .handler
-                    .headers(conn.handshake(), answer.headers_mut(), false);
+                if !self.engine.headers(conn.handshake(), &mut answer, false) {
+                    conn.close(CloseMode::Discard, CloseReason::ForcedClose);
+                    return answer::last(StatusCode::INTERNAL_SERVER_ERROR);
+                }
                 match self.engine.config.allow_upgrades {
                     true => websocket::Target::Probe(
                         conn,
@@ -331,95 +330,89 @@ impl<H: Handler> EngineService<H> {
         };
         match takeover {
             Some(takeover) => takeover.set(|taken| open(websocket::Source::Taken(taken))),
-            None => open(websocket::Source::Hyper(hyper::upgrade::on(request))),
+            None => open(websocket::Source::Hyper(hyper::upgrade::on(request), busy)),
         }
         answer
     }
 }
 
-/// What an accepted request is for.
-enum Target<H: Handler> {
-    New(Protocol),
-    Session(Arc<Connection<H::State>>),
-}
-
-/// What a WebSocket is for.
+/// Purpose of a WebSocket.
 enum Upgrading<H: Handler> {
-    New(Handshake, Protocol, Option<Sid>),
+    New(HandshakeRequest, Protocol, Option<Sid>),
     Session(Arc<Connection<H::State>>),
 }
 
-/// Why a request is refused.
-enum Refusal {
-    /// With what only the handler is told.
-    Code(ErrorCode, &'static str),
-    /// By `allow_request`, with its message.
-    Forbidden(String),
-    /// There is no session id for it, and why.
-    NoId(String),
-    /// There are too many connections, or the engine takes no new ones.
-    Full,
-    /// URL and headers are longer than [`Limits::max_header_bytes`](fanfare_protocol::Limits).
-    HeadTooLong,
-}
+impl<H: Handler> Engine<H> {
+    /// Calls the application to add headers to a response. `false`: it failed.
+    fn headers(&self, handshake: &HandshakeRequest, answer: &mut Answer, initial: bool) -> bool {
+        let headers = answer.headers_mut();
+        let made = || self.handler.headers(handshake, headers, initial);
+        self.contain("headers", made).unwrap_or(false)
+    }
 
-impl From<ErrorCode> for Refusal {
-    fn from(code: ErrorCode) -> Refusal {
-        Refusal::Code(code, "")
+    /// The answer of a session with these headers and those of the application.
+    fn with_headers(
+        &self,
+        conn: &Arc<Connection<H::State>>,
+        plain: Plain,
+        added: [Option<(HeaderName, HeaderValue)>; 2],
+        initial: bool,
+    ) -> Reply {
+        if added.iter().all(Option::is_none) && !self.handler.adds_headers(initial) {
+            return Reply::Plain(plain);
+        }
+        let mut answer = Answer::from(plain);
+        answer.headers_mut().extend(added.into_iter().flatten());
+        if self.headers(conn.handshake(), &mut answer, initial) {
+            return Reply::Whole(answer);
+        }
+        conn.close(CloseMode::Discard, CloseReason::ForcedClose);
+        Reply::Whole(answer::last(StatusCode::INTERNAL_SERVER_ERROR))
     }
 }
 
-fn bad_request(context: &'static str) -> Refusal {
-    Refusal::Code(ErrorCode::BadRequest, context)
-}
-
-/// The answer to a GET or POST that the session refuses.
-fn refused(refused: Refused) -> Answer {
+/// Returns the response to a GET or POST that the session rejects.
+fn refused(refused: SessionRejection) -> Answer {
     match refused {
-        Refused::TransportMismatch => answer::refusal(ErrorCode::BadRequest, None),
-        Refused::Overlap => answer::empty(StatusCode::BAD_REQUEST),
-        // It closed since it was looked up.
+        SessionRejection::TransportMismatch => answer::refusal(ErrorCode::BadRequest, None),
+        SessionRejection::Overlap => answer::empty(StatusCode::BAD_REQUEST),
+        // The session closed after it was looked up.
         _ => answer::refusal(ErrorCode::UnknownSid, None),
     }
 }
 
-fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(UPGRADE)
-        && headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|value| {
-                value
-                    .split(',')
-                    .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
-            })
+/// Way in which a request asks for a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upgrade {
+    /// By the header `Upgrade`, in HTTP/1 (RFC 6455).
+    Header,
+    /// By the method CONNECT, in HTTP/2 (RFC 8441).
+    Connect,
 }
 
-/// Whether Node takes this for a header value without illegal characters.
-fn is_header_text(value: &[u8]) -> bool {
-    value
-        .iter()
-        .all(|&b| b == b'\t' || (b >= b' ' && b != 0x7F))
+impl Upgrade {
+    /// Detects a request for a WebSocket; `None`: there is none. Offers of other protocols are ignored (RFC 9110,
+    /// section 7.8).
+    fn asked<B>(request: &Request<B>) -> Option<Upgrade> {
+        let headers = request.headers();
+        if request.method() == Method::CONNECT {
+            let protocol = request.extensions().get::<hyper::ext::Protocol>();
+            let websocket = protocol.is_some_and(|protocol| protocol.as_str() == "websocket");
+            return websocket.then_some(Upgrade::Connect);
+        }
+        let asked = headers.contains_key(UPGRADE)
+            && has_token(headers, &CONNECTION, "upgrade")
+            && has_token(headers, &UPGRADE, "websocket");
+        asked.then_some(Upgrade::Header)
+    }
 }
 
-/// Whether a request of Engine.IO v3 asks for binary messages as base64.
-pub(crate) fn wants_base64(query: &str) -> bool {
-    Params::parse(query).b64
-}
-
-fn is_msie(headers: &HeaderMap) -> bool {
-    headers.get(USER_AGENT).is_some_and(|agent| {
-        let agent = agent.as_bytes();
-        memchr::memmem::find(agent, b";MSIE").is_some()
-            || memchr::memmem::find(agent, b"Trident/").is_some()
-    })
-}
-
-fn is_octet_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value == "application/octet-stream")
+/// Whether a list header has this element, case-insensitively.
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).iter();
+    values
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
 impl<H: Handler> Clone for EngineService<H> {

@@ -1,5 +1,5 @@
-//! What threads share. In the tests of this crate itself a scheduler is in its place that tries many orders of the
-//! threads' steps, and a socket that it knows of.
+//! Primitives that threads share. The unit tests of this crate replace them with a scheduler that tries many orders of
+//! the threads' steps, and a socket that it controls.
 
 #[cfg(test)]
 mod model;
@@ -22,13 +22,13 @@ pub(crate) use shuttle::sync::atomic::{AtomicU8, Ordering};
 #[cfg(test)]
 pub(crate) use shuttle::thread_local;
 
-/// The writing end of a socket, as outboxes hold it.
+/// Writing end of a socket, as outboxes hold it.
 #[cfg(not(test))]
 pub(crate) fn write_half(half: OwnedWriteHalf) -> OwnedWriteHalf {
     half
 }
 
-/// Real sockets are for the tests in `tests/`.
+/// Never called: real sockets are for the tests in `tests/`.
 #[cfg(test)]
 pub(crate) fn write_half(_: tokio::net::tcp::OwnedWriteHalf) -> OwnedWriteHalf {
     unreachable!("a real socket under the scheduler")

@@ -1,4 +1,4 @@
-//! A lock and a socket for the scheduler of `shuttle`.
+//! Lock and socket for the scheduler of `shuttle`.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use shuttle::sync::Condvar;
 
 pub(crate) use shuttle::sync::MutexGuard;
 
-/// As `parking_lot`'s.
+/// Mutex with the interface of `parking_lot`'s.
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
 
@@ -24,16 +24,16 @@ impl<T> Mutex<T> {
 
 #[derive(Debug)]
 struct State {
-    /// Bytes that it takes before it blocks.
+    /// Number of bytes that the socket takes before it blocks.
     room: usize,
-    /// What the peer has not read.
+    /// Bytes that the peer has not read.
     written: Vec<u8>,
-    /// Whom to wake when there is room.
+    /// Waker of the writer that waits for space.
     writer: Option<Waker>,
     ended: bool,
 }
 
-/// A socket with little room.
+/// A socket with a small buffer.
 #[derive(Debug)]
 pub(crate) struct Socket {
     state: shuttle::sync::Mutex<State>,
@@ -57,7 +57,7 @@ impl Socket {
         self.state.lock().expect("no test panics under a lock")
     }
 
-    /// The peer reads what is there, waiting for it. `None`: the stream has ended.
+    /// Reads what is there, as the peer, and waits for it. `None`: the stream has ended.
     pub(super) fn read(&self) -> Option<Vec<u8>> {
         let mut state = self.lock();
         while state.written.is_empty() {
@@ -77,7 +77,7 @@ impl Socket {
         Some(data)
     }
 
-    /// As tokio's: leaves the waker if there is no room.
+    /// As tokio's: leaves the waker if there is no space.
     pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.lock();
         if state.room > 0 {
@@ -88,7 +88,7 @@ impl Socket {
     }
 }
 
-/// As tokio's.
+/// Write half with the interface of tokio's.
 #[derive(Debug)]
 pub(crate) struct OwnedWriteHalf(pub(super) Arc<Socket>);
 

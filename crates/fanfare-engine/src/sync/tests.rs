@@ -1,5 +1,5 @@
-//! Connections under a scheduler that tries many orders of the threads' steps. A wakeup that is lost is a deadlock, which
-//! the scheduler reports; what the peer reads is compared with what was sent.
+//! Connections under a scheduler that tries many orders of the threads' steps. A lost wakeup is a deadlock, which the
+//! scheduler reports; what the peer reads is compared with what was sent.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,30 +14,31 @@ use shuttle::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::{future, thread};
 
 use super::model::{OwnedWriteHalf, Socket};
-use crate::connection::{Connection, Host};
+use crate::connection::{Connection, EngineContext};
+use crate::deadline_queue::DeadlineQueue;
 use crate::flags::Flags;
 use crate::outbox::Sink;
+use crate::service::{IfEarly, take_get};
 use crate::sid::Sid;
-use crate::wheel::Wheel;
 use crate::{
-    BroadcastOptions, CloseMode, CloseReason, Config, Handshake, Prepared, Protocol, SendError,
-    Transport, batch, broadcast,
+    BroadcastOptions, CloseMode, CloseReason, EncodedMessage, EngineConfig, HandshakeRequest,
+    Protocol, SendError, Transport, batch, broadcast,
 };
 
-/// Orders to try in each test, by chance and with few preemptions at the worst moments.
+/// Number of orders that each test tries: random ones, and ones with few preemptions at the worst points.
 const TRIES: usize = 800;
 const PREEMPTIONS: usize = 3;
 
-/// In place of an engine.
+/// Replaces the engine.
 struct Server {
-    config: Config,
+    config: EngineConfig,
     times: SessionConfig,
-    wheel: Wheel,
+    wheel: DeadlineQueue,
     closed: AtomicUsize,
 }
 
-impl Host<()> for Server {
-    fn config(&self) -> &Config {
+impl EngineContext<()> for Server {
+    fn config(&self) -> &EngineConfig {
         &self.config
     }
 
@@ -45,7 +46,7 @@ impl Host<()> for Server {
         &self.times
     }
 
-    fn wheel(&self) -> &Wheel {
+    fn wheel(&self) -> &DeadlineQueue {
         &self.wheel
     }
 
@@ -56,18 +57,35 @@ impl Host<()> for Server {
     fn report(&self, _: &Arc<Connection<()>>) {}
 }
 
-/// A WebSocket connection whose stream is yet to come.
-fn connection(server: &Arc<Server>) -> Arc<Connection<()>> {
+impl Server {
+    fn new(outbox_bytes: usize) -> Arc<Server> {
+        let mut config = EngineConfig::default();
+        config.limits.outbox_bytes = outbox_bytes;
+        Arc::new(Server {
+            config,
+            times: SessionConfig::default(),
+            wheel: DeadlineQueue::new(Duration::from_secs(20)),
+            closed: AtomicUsize::new(0),
+        })
+    }
+}
+
+fn opened(server: &Arc<Server>, transport: Transport) -> Arc<Connection<()>> {
     let conn = Arc::new(Connection::new(
         server.clone(),
         0,
         Sid::random().expect("random numbers"),
-        (Protocol::V4, Transport::WebSocket),
-        Handshake::new(&http::Request::new(())),
+        (Protocol::V4, transport),
+        HandshakeRequest::new(&http::Request::new(())),
         (),
     ));
     let _ = conn.leave();
     conn
+}
+
+/// Makes a WebSocket connection whose stream is not attached yet.
+fn connection(server: &Arc<Server>) -> Arc<Connection<()>> {
+    opened(server, Transport::WebSocket)
 }
 
 /// A WebSocket connection with its task.
@@ -79,21 +97,14 @@ struct World {
 }
 
 impl World {
-    /// The socket takes `room` bytes before the peer reads.
+    /// Makes a world whose socket takes `room` bytes before the peer reads.
     fn new(room: usize, outbox_bytes: usize) -> World {
         World::with(room, outbox_bytes, false)
     }
 
-    /// `own`: only the task writes to the stream, as over TLS.
+    /// Makes a world. `own`: only the task writes to the stream, as over TLS.
     fn with(room: usize, outbox_bytes: usize, own: bool) -> World {
-        let mut config = Config::default();
-        config.limits.outbox_bytes = outbox_bytes;
-        let server = Arc::new(Server {
-            config,
-            times: SessionConfig::default(),
-            wheel: Wheel::new(Duration::from_secs(20)),
-            closed: AtomicUsize::new(0),
-        });
+        let server = Server::new(outbox_bytes);
         let conn = connection(&server);
         let socket = Socket::new(room);
         let attached = Arc::new(AtomicUsize::new(0));
@@ -109,7 +120,7 @@ impl World {
         }
     }
 
-    /// The peer reads until it has as many messages.
+    /// Spawns the peer, which reads until it has this number of messages.
     fn peer(&self, messages: usize) -> thread::JoinHandle<Vec<String>> {
         let socket = self.socket.clone();
         thread::spawn(move || {
@@ -125,7 +136,7 @@ impl World {
         })
     }
 
-    /// Another thread that does something to the connection.
+    /// Spawns another thread that acts on the connection.
     fn thread(
         &self,
         f: impl FnOnce(&Arc<Connection<()>>) + Send + 'static,
@@ -152,7 +163,7 @@ fn whole_frames(bytes: &mut Vec<u8>) -> Vec<String> {
     all
 }
 
-/// The task of a WebSocket as `Reader` is it, for a peer that sends nothing.
+/// Acts as the task of a WebSocket as `Reader` does, for a peer that sends nothing.
 async fn task(
     conn: Arc<Connection<()>>,
     socket: Arc<Socket>,
@@ -196,7 +207,7 @@ async fn task(
     .await;
 }
 
-/// As a stream of tokio's.
+/// As a stream of tokio.
 fn poll_write(
     stream: &OwnedWriteHalf,
     cx: &mut Context<'_>,
@@ -218,16 +229,17 @@ fn check(test: impl Fn() + Send + Sync + 'static) {
 }
 
 fn send(conn: &Arc<Connection<()>>, text: &str) {
-    conn.send(&Prepared::text(text)).expect("there is room");
+    conn.send(&EncodedMessage::text(text))
+        .expect("there is room");
 }
 
-/// The messages of one sender, in the order in which they came.
+/// Returns the messages of one sender, in the order in which they arrived.
 fn of<'a>(got: &'a [String], sender: &str) -> Vec<&'a str> {
     let all = got.iter().filter_map(|text| text.strip_prefix('4'));
     all.filter(|text| text.starts_with(sender)).collect()
 }
 
-/// Writing at once, blocking and going on later: everything comes, once, in order.
+/// Writing at once, blocking and continuing later: everything arrives, once, in order.
 #[test]
 fn two_threads_and_a_socket_that_blocks() {
     check(|| {
@@ -243,7 +255,7 @@ fn two_threads_and_a_socket_that_blocks() {
     });
 }
 
-/// A batch holds back what another thread sends behind it; nothing is overtaken, nothing stays behind.
+/// A batch holds back what another thread sends behind it; nothing is overtaken, nothing is left behind.
 #[test]
 fn a_batch_and_a_thread_without_one() {
     check(|| {
@@ -268,7 +280,7 @@ fn a_batch_and_a_thread_without_one() {
     });
 }
 
-/// Over TLS only the task writes: it learns of everything that there is to write.
+/// Over TLS only the task writes: it is notified of everything that there is to write.
 #[test]
 fn two_threads_and_a_stream_of_the_tasks_own() {
     check(|| {
@@ -297,7 +309,7 @@ fn two_threads_and_a_stream_of_the_tasks_own() {
     });
 }
 
-/// Two batches that both have to do with the connection.
+/// Two batches that both send to the connection.
 #[test]
 fn two_batches() {
     check(|| {
@@ -320,11 +332,12 @@ fn two_batches() {
     });
 }
 
-/// Who waits for room is woken; what was sent before a close comes before it, and what came too late is refused.
+/// A task that waits for space is woken; what was sent before a close arrives before it, and what came too late is
+/// rejected.
 #[test]
 fn waiting_for_room_and_closing() {
     check(|| {
-        // Two messages of five bytes, and half of that is free when somebody is woken.
+        // Two messages of five bytes, and half of that is free when the waiting task is woken.
         let world = World::new(2, 10);
         let peer = world.peer(usize::MAX);
         let taken = Arc::new(AtomicUsize::new(0));
@@ -337,7 +350,10 @@ fn waiting_for_room_and_closing() {
                 count.fetch_add(1, Ordering::SeqCst);
             }
             conn.close(CloseMode::Flush, CloseReason::ForcedClose);
-            assert_eq!(conn.send(&Prepared::text("late")), Err(SendError::Closed));
+            assert_eq!(
+                conn.send(&EncodedMessage::text("late")),
+                Err(SendError::Closed)
+            );
         });
         let got = peer.join().expect("the peer");
         sender.join().expect("the sender");
@@ -348,13 +364,13 @@ fn waiting_for_room_and_closing() {
     });
 }
 
-/// Messages that all recipients share until something comes behind them: the same for everybody, once, in order.
+/// Messages that all recipients share until something follows them: the same for each recipient, once, in order.
 #[test]
 fn broadcasts_that_share_a_run() {
     check(|| {
         let world = World::new(20, 1000);
         let peer = world.peer(5);
-        // So many that a run is worth it; the others are never written.
+        // Enough recipients for a shared segment; the others are never written to.
         let others: Vec<_> = (0..8).map(|_| connection(&world.server)).collect();
         let targets: Arc<[_]> = others.iter().chain([&world.conn]).cloned().collect();
         let batched = |texts: [&'static str; 2]| {
@@ -362,7 +378,7 @@ fn broadcasts_that_share_a_run() {
             thread::spawn(move || {
                 batch(|| {
                     for text in texts {
-                        let message = Prepared::text(text);
+                        let message = EncodedMessage::text(text);
                         broadcast(&targets, &message, BroadcastOptions::default(), None);
                     }
                 });
@@ -387,5 +403,22 @@ fn broadcasts_that_share_a_run() {
             assert_eq!(of(&queued, "b"), ["b0", "b1"]);
         }
         world.end();
+    });
+}
+
+/// Of two simultaneous GETs one is accepted. The other waits, because the first may be a loss not yet noticed; it is
+/// not rejected at once as an overlap.
+#[test]
+fn two_gets_at_the_same_moment() {
+    check(|| {
+        let conn = opened(&Server::new(1000), Transport::Polling);
+        let get = || {
+            let conn = conn.clone();
+            thread::spawn(move || take_get(&conn, IfEarly::Wait))
+        };
+        let gets = [get(), get()].map(|get| get.join().expect("a GET"));
+        let taken = gets.iter().filter(|get| matches!(get, Some(Ok(()))));
+        let waiting = gets.iter().filter(|get| get.is_none());
+        assert_eq!((taken.count(), waiting.count()), (1, 1), "{gets:?}");
     });
 }

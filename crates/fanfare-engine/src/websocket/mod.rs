@@ -1,4 +1,4 @@
-//! The task of a WebSocket: from the end of the HTTP answer to the end of the connection.
+//! Task of a WebSocket: from the end of the HTTP response to the end of the connection.
 
 mod probe;
 mod reader;
@@ -10,42 +10,44 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use fanfare_protocol::Escaped;
 use fanfare_websocket::deflate::Params;
 use fanfare_websocket::{Decoder, DecoderConfig, Role};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 
 use crate::engine::OpenError;
-use crate::serve::Taken;
+use crate::log_target;
+use crate::serve::{KeepBusy, Taken};
+use crate::service::Upgrade;
 use crate::sid::Sid;
-use crate::{Connection, EngineService, Handler, Handshake, Protocol, Transport};
+use crate::{Connection, EngineService, Handler, HandshakeRequest, Protocol, Transport};
 use reader::Reader;
 use stream::Stream;
 
-/// What a new WebSocket is for.
+/// Purpose of a new WebSocket.
 pub(crate) enum Target<S> {
-    /// A session of its own.
-    New(Handshake, Protocol, Option<Sid>),
+    /// A new session.
+    New(HandshakeRequest, Protocol, Option<Sid>),
     /// The upgrade of this session; whether binary messages are to be base64 then.
     Probe(Arc<Connection<S>>, bool),
-    /// Nothing: it is closed at once.
+    /// None: the WebSocket is closed at once.
     Refused,
 }
 
-/// Where the stream comes from.
+/// Origin of the stream.
 pub(crate) enum Source {
-    /// From hyper, once it has answered the request.
-    Hyper(OnUpgrade),
-    /// From our own server; the answer is still to be written.
+    /// From hyper, once it has sent the response; with the handle that marks the connection below as in use.
+    Hyper(OnUpgrade, Option<KeepBusy>),
+    /// From our own server; the response is still to be written.
     Taken(Taken),
 }
 
-/// The future of a WebSocket. It lives as long as the stream, so it is made small: what is needed once, or by few, is in
-/// a box.
+/// Future of a WebSocket. It lives as long as the stream, so it is kept small: what is needed once or rarely is boxed.
 pub(crate) struct Task<H: Handler>(Stage<H>);
 
 enum Stage<H: Handler> {
     Start(Box<Start<H>>),
-    /// Of no use, or not yet.
+    /// A probe, or a WebSocket that is being rejected.
     Aside(Pin<Box<dyn Future<Output = Option<Reader<H>>> + Send>>),
     Reading(Reader<H>),
     Over,
@@ -75,21 +77,21 @@ impl<H: Handler> Task<H> {
 }
 
 impl<H: Handler> Start<H> {
-    /// Opens the session, or whatever the WebSocket is for.
+    /// Opens the session, or starts what else the WebSocket is for.
     fn begin(self, cx: &Context<'_>, upgraded: Option<Upgraded>) -> Stage<H> {
         let engine = self.service.engine().clone();
         let (mut stream, early, head) = match (self.source, upgraded) {
-            (Source::Hyper(_), Some(upgraded)) => {
-                let (stream, early) = Stream::new(upgraded);
+            (Source::Hyper(_, busy), Some(upgraded)) => {
+                let (stream, early) = Stream::new(upgraded, busy);
                 (stream, early, Vec::new())
             }
-            (Source::Taken(taken), _) => (Stream::tcp(taken.stream), taken.early, taken.head),
-            (Source::Hyper(_), None) => return Stage::Over,
+            (Source::Taken(taken), _) => (Stream::raw(taken.stream), taken.early, taken.head),
+            (Source::Hyper(..), None) => return Stage::Over,
         };
         let decoder = new_decoder(engine.config.limits.max_payload, self.deflate);
         match self.target {
             Target::New(handshake, protocol, sid) => {
-                // Should it be refused, the answer to HTTP is still to be written.
+                // If the session is rejected, the HTTP response is still to be written.
                 let answer = sid.is_some().then(|| head.clone());
                 match engine.open(handshake, protocol, Transport::WebSocket, sid, head) {
                     Ok(conn) => {
@@ -98,7 +100,8 @@ impl<H: Handler> Start<H> {
                         Stage::Reading(Reader::new(engine, conn, stream, decoder, early.into()))
                     }
                     Err(OpenError(handshake, why)) => {
-                        self.service.refuse_id(handshake.as_deref(), why, true);
+                        let how = Some(Upgrade::Header);
+                        self.service.refuse_id(handshake.as_deref(), why, how);
                         Stage::Aside(Box::pin(async move {
                             stream.refuse(answer.unwrap_or_default()).await;
                             None
@@ -130,10 +133,10 @@ impl<H: Handler> Future for Task<H> {
                 Stage::Start(start) => {
                     let upgraded = match &mut start.source {
                         Source::Taken(_) => None,
-                        Source::Hyper(upgrade) => match ready!(Pin::new(upgrade).poll(cx)) {
+                        Source::Hyper(upgrade, _) => match ready!(Pin::new(upgrade).poll(cx)) {
                             Ok(upgraded) => Some(upgraded),
                             Err(error) => {
-                                tracing::debug!(%error, "the client went away before its WebSocket was open");
+                                tracing::debug!(target: log_target::SESSION, error = %Escaped(&error), "the client went away before its WebSocket was open");
                                 return Poll::Ready(());
                             }
                         },
@@ -154,7 +157,7 @@ impl<H: Handler> Future for Task<H> {
     }
 }
 
-// What is pinned is in boxes.
+// What has to be pinned is boxed.
 impl<H: Handler> Unpin for Task<H> {}
 
 fn new_decoder(max_payload: usize, permessage_deflate: Option<Params>) -> Decoder {
@@ -167,5 +170,5 @@ fn new_decoder(max_payload: usize, permessage_deflate: Option<Params>) -> Decode
     Decoder::new(Role::Server, config)
 }
 
-/// What arrived right behind the handshake.
+/// Bytes that arrived right behind the handshake.
 type Early = Bytes;

@@ -1,10 +1,10 @@
-//! A WebSocket that wants to take a polling session over.
+//! Probe: a WebSocket that asks to take over a polling session.
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
+use fanfare_protocol::Escaped;
 use fanfare_protocol::engine::Packet;
 use fanfare_protocol::engine::session::{Actions, Received, Stage};
 use fanfare_websocket::deflate::Params;
@@ -15,12 +15,13 @@ use super::Early;
 use super::reader::Reader;
 use super::stream::Stream;
 use crate::batch::batch;
-use crate::connection::After;
-use crate::engine::Busy;
+use crate::clock;
+use crate::connection::DeferredWakeups;
 use crate::flags::Flags;
+use crate::log_target;
 use crate::{Connection, Engine, Handler};
 
-/// What the probing WebSocket has to do next.
+/// Next step of the probing WebSocket.
 enum Step {
     Read,
     Pong,
@@ -28,7 +29,7 @@ enum Step {
     Close,
 }
 
-/// Probes; `Some` if the session has moved here.
+/// Probes; `Some` if the session has moved to this WebSocket.
 pub(super) async fn run<H: Handler>(
     engine: Arc<Engine<H>>,
     (conn, base64): (Arc<Connection<H::State>>, bool),
@@ -38,9 +39,7 @@ pub(super) async fn run<H: Handler>(
 ) -> Option<Reader<H>> {
     let attached = conn.drive(|inner| {
         (
-            inner
-                .session
-                .attach_probe(Instant::now(), conn.host.times()),
+            inner.session.attach_probe(clock::now(), conn.host.times()),
             Actions::NONE,
         )
     });
@@ -78,11 +77,15 @@ pub(super) async fn run<H: Handler>(
                             continue;
                         }
                     };
+                    if received == Received::Upgrade {
+                        // What the client sent by HTTP before this has to be read first.
+                        tokio::task::yield_now().await;
+                    }
                     let deflate = decoder.config().permessage_deflate;
                     step = packet(conn, &mut stream, received, (deflate, base64)).await;
                 }
                 Err(error) => {
-                    tracing::debug!(?conn, %error, "a probe broke the rules of WebSocket");
+                    tracing::debug!(target: log_target::SESSION, ?conn, error = %Escaped(&error), "a probe broke the rules of WebSocket");
                     step = Step::Close;
                 }
             }
@@ -91,7 +94,7 @@ pub(super) async fn run<H: Handler>(
         match step {
             Step::Read => {
                 if !read(conn, &mut stream, &mut input).await {
-                    // Lost, timed out, or the session is over.
+                    // The stream ended, the probe timed out, or the session is over.
                     break;
                 }
             }
@@ -104,7 +107,7 @@ pub(super) async fn run<H: Handler>(
             Step::Upgraded => {
                 let conn = guard.conn.take()?;
                 wait_for_post(&conn).await;
-                if let Some(_busy) = enter(&engine, &conn).await {
+                if let Some(_busy) = engine.entered(&conn).await {
                     batch(|| engine.handler.upgraded(&conn));
                 }
                 return Some(Reader::new(engine, conn, stream, decoder, input));
@@ -117,7 +120,7 @@ pub(super) async fn run<H: Handler>(
     None
 }
 
-/// The probe is over when its task is, however that comes about.
+/// Guard that ends the probe when its task ends for any reason.
 struct Guard<S: Send + Sync + 'static> {
     conn: Option<Arc<Connection<S>>>,
 }
@@ -133,7 +136,7 @@ impl<S: Send + Sync + 'static> Drop for Guard<S> {
     }
 }
 
-/// Hands a packet to the session and does what it says, in one go under the lock.
+/// Passes a packet to the session and executes its actions, in one step under the lock.
 async fn packet<S: Send + Sync + 'static>(
     conn: &Arc<Connection<S>>,
     stream: &mut Stream,
@@ -141,14 +144,14 @@ async fn packet<S: Send + Sync + 'static>(
     (deflate, base64): (Option<Params>, bool),
 ) -> Step {
     poll_fn(|cx| {
-        let mut after = After::default();
+        let mut after = DeferredWakeups::default();
         let mut inner = conn.inner.lock();
         if !inner.session.upgrading() {
             return Poll::Ready(Step::Close);
         }
         let actions = inner
             .session
-            .probe_packet(Instant::now(), received, conn.host.times());
+            .probe_packet(clock::now(), received, conn.host.times());
         let step = if actions.contains(Actions::SWITCH) {
             stream.attach_now(&mut inner, cx);
             conn.flags.set(Flags::WEBSOCKET);
@@ -171,7 +174,7 @@ async fn packet<S: Send + Sync + 'static>(
     .await
 }
 
-/// Reads more. `false`: there is no more, or the session has given the probe up.
+/// Reads more. `false`: the stream has ended, or the session has abandoned the probe.
 async fn read<S: Send + Sync + 'static>(
     conn: &Arc<Connection<S>>,
     stream: &mut Stream,
@@ -197,7 +200,7 @@ async fn read<S: Send + Sync + 'static>(
     n > 0
 }
 
-/// What a POST under way brings was sent before what comes here.
+/// Waits for a POST in progress: its packets were sent before those of this WebSocket.
 async fn wait_for_post<S: Send + Sync + 'static>(conn: &Arc<Connection<S>>) {
     poll_fn(|cx: &mut Context<'_>| {
         let mut inner = conn.inner.lock();
@@ -209,20 +212,4 @@ async fn wait_for_post<S: Send + Sync + 'static>(conn: &Arc<Connection<S>>) {
         Poll::Ready(())
     })
     .await;
-}
-
-/// Takes the right to call the handler as soon as nobody else has it. `None`: the session is over.
-async fn enter<'a, H: Handler>(
-    engine: &'a Arc<Engine<H>>,
-    conn: &'a Arc<Connection<H::State>>,
-) -> Option<Busy<'a, H>> {
-    poll_fn(|cx| {
-        let busy = engine.enter(conn);
-        if busy.is_some() || conn.flags.has(Flags::CLOSED) {
-            return Poll::Ready(busy);
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await
 }

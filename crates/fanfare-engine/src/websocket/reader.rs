@@ -1,29 +1,31 @@
-//! Reading a WebSocket that carries a session: one small future per connection.
+//! Reader of a WebSocket that carries a session: one small future per connection.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use fanfare_protocol::engine::session::Lane;
+use fanfare_protocol::Escaped;
 use fanfare_protocol::engine::{Packet, PacketType, v3};
 use fanfare_websocket::{CloseCode, Decoded, Decoder, Event, OpCode, frame};
 use tokio::io::ReadBuf;
 use tokio::time::Sleep;
 
 use super::stream::{LINGER, Stream};
-use crate::batch::{self, Source, batch};
+use crate::batch::{self, batch};
 use crate::flags::Flags;
-use crate::scratch::{SCRATCH, with_scratch};
+use crate::log_target;
+use crate::outgoing_frames::OutgoingFrames;
+use crate::scratch::{SCRATCH_BYTES, with_scratch};
 use crate::service::received;
-use crate::{Connection, Engine, Handler, Protocol};
+use crate::{Connection, Engine, Handler, Protocol, Transport};
 
-/// With less room than this left, what is incomplete grows in a buffer of its own.
-const ROOM: usize = 16 * 1024;
-/// After so many messages it is another connection's turn.
-const TURN: u32 = 256;
+/// Remaining size of the read buffer below which an incomplete frame grows in a separate buffer, in bytes.
+const MIN_SCRATCH_ROOM_BYTES: usize = 16 * 1024;
+/// Number of messages after which other connections get their turn.
+const MESSAGES_PER_TURN: u32 = 256;
 
-/// Reads, decodes in place, calls the handler. While nothing arrives it holds no buffer.
+/// Future that reads, decodes in place and calls the handler. It holds no buffer while nothing arrives.
 pub(super) struct Reader<H: Handler> {
     engine: Arc<Engine<H>>,
     conn: Arc<Connection<H::State>>,
@@ -31,19 +33,21 @@ pub(super) struct Reader<H: Handler> {
     decoder: Decoder,
     /// An incomplete frame; or whole ones that could not be handled yet.
     rest: Vec<u8>,
-    /// How long `rest` has to be before it is worth decoding.
+    /// Length at which `rest` is worth decoding, in bytes.
     need: usize,
-    /// Messages handled since others had their turn.
+    /// Number of messages handled since other connections had their turn.
     turn: u32,
     linger: Option<Pin<Box<Sleep>>>,
 }
 
-/// What a look at the input has led to.
+/// Result of handling the input.
 enum Next {
     More,
-    /// The handler is being called elsewhere, or others have to get their turn.
+    /// Another thread is calling the handler, or other connections have to get their turn.
     Later,
-    /// The peer is gone, or has ended the WebSocket: nothing more is to be read.
+    /// Handling stops until reading is resumed.
+    Paused,
+    /// The peer is gone, or has ended the WebSocket: there is nothing more to read.
     Over,
 }
 
@@ -67,7 +71,7 @@ impl<H: Handler> Reader<H> {
         }
     }
 
-    /// Reads once and handles what came.
+    /// Reads once and handles the input.
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         if !self.rest.is_empty() && self.rest.len() >= self.need {
             // Whole frames, left over from before.
@@ -78,7 +82,7 @@ impl<H: Handler> Reader<H> {
                 return Poll::Ready(next);
             }
         }
-        if self.rest.len() + ROOM > SCRATCH || self.need > SCRATCH {
+        if self.rest.len() + MIN_SCRATCH_ROOM_BYTES > SCRATCH_BYTES || self.need > SCRATCH_BYTES {
             return self.poll_big(cx);
         }
         with_scratch(|scratch| {
@@ -92,7 +96,7 @@ impl<H: Handler> Reader<H> {
                     scratch[..kept].copy_from_slice(&self.rest);
                     let end = kept + n;
                     let (next, consumed) = self.handle(&mut scratch[..end]);
-                    // Its capacity is its length: nothing is kept for later.
+                    // The capacity is exact: idle connections hold no spare memory.
                     self.rest = scratch[consumed..end].to_vec();
                     Poll::Ready(next)
                 }
@@ -101,11 +105,12 @@ impl<H: Handler> Reader<H> {
         })
     }
 
-    /// A big frame: it grows in its own buffer with what has really come, whatever length was announced.
+    /// Reads a big frame, whose own buffer grows with the bytes that arrive, not with the announced length.
     fn poll_big(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         let missing = self.need.saturating_sub(self.rest.len());
         with_scratch(|scratch| {
-            let mut buf = ReadBuf::new(&mut scratch[..missing.clamp(ROOM, SCRATCH)]);
+            let mut buf =
+                ReadBuf::new(&mut scratch[..missing.clamp(MIN_SCRATCH_ROOM_BYTES, SCRATCH_BYTES)]);
             let polled = self.stream.poll_read(cx, &mut buf);
             let came = buf.filled();
             match polled {
@@ -133,9 +138,10 @@ impl<H: Handler> Reader<H> {
         self.rest = input;
     }
 
-    /// Handles what is complete; returns how much of the input that was.
+    /// Handles the complete frames; returns the number of bytes consumed.
     fn handle(&mut self, input: &mut [u8]) -> (Next, usize) {
         self.need = 0;
+        self.conn.expire();
         let Reader {
             engine,
             conn,
@@ -178,17 +184,19 @@ impl<H: Handler> Reader<H> {
                                 return (Next::Over, consumed);
                             }
                         }
-                        if conn.flags.has(Flags::CLOSED) {
-                            return (Next::More, consumed);
+                        match conn.flags.get() & (Flags::CLOSED | Flags::PAUSED) {
+                            0 => {}
+                            Flags::PAUSED => return (Next::Paused, consumed),
+                            _ => return (Next::More, consumed),
                         }
                         *turn += 1;
-                        if *turn >= TURN {
+                        if *turn >= MESSAGES_PER_TURN {
                             *turn = 0;
                             return (Next::Later, consumed);
                         }
                     }
                     Err(error) => {
-                        tracing::debug!(?conn, %error, "the client broke the rules of WebSocket");
+                        tracing::debug!(target: log_target::SESSION, ?conn, error = %Escaped(&error), "the client broke the rules of WebSocket");
                         conn.drive(|inner| {
                             inner.describe(error);
                             inner.close_code = error.close_code().0;
@@ -201,7 +209,7 @@ impl<H: Handler> Reader<H> {
         })
     }
 
-    /// The stream has ended or failed.
+    /// Handles the end or failure of the stream.
     fn ended(&self) -> Next {
         self.conn.drive(|inner| {
             inner.over = true;
@@ -210,7 +218,7 @@ impl<H: Handler> Reader<H> {
         Next::Over
     }
 
-    /// The outbox was blocked, or is the task's to write: goes on with it.
+    /// Continues with the outbox because it was blocked, or is the task's to write.
     fn poll_flush(&mut self, cx: &mut Context<'_>) {
         let conn = &self.conn;
         conn.flags.clear(Flags::BLOCKED);
@@ -230,7 +238,8 @@ impl<H: Handler> Reader<H> {
         conn.resume();
     }
 
-    /// The session is over, the peer may not know: sends what is left, then waits a little for its end.
+    /// Lingers after the end of the session, of which the peer may not know: sends what is left, then waits briefly for
+    /// the peer to close.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let sleep = self
             .linger
@@ -267,12 +276,17 @@ impl<H: Handler> Future for Reader<H> {
                     continue;
                 }
             }
+            if this.conn.flags.has(Flags::PAUSED) {
+                // Resuming wakes this task.
+                this.turn = 0;
+                return Poll::Pending;
+            }
             match this.poll_once(cx) {
                 Poll::Pending => {
                     this.turn = 0;
                     return Poll::Pending;
                 }
-                Poll::Ready(Next::More) => {}
+                Poll::Ready(Next::More | Next::Paused) => {}
                 Poll::Ready(Next::Later) => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
@@ -289,12 +303,12 @@ impl<H: Handler> Future for Reader<H> {
     }
 }
 
-// The stream and the timer are pinned by their own boxes.
+// The stream and the timer are pinned in boxes.
 impl<H: Handler> Unpin for Reader<H> {}
 
 impl<H: Handler> Drop for Reader<H> {
     fn drop(&mut self) {
-        // The runtime goes down, or a handler panicked through us: the session must not stay behind.
+        // The runtime shuts down, or the handler's panic unwound through this task: the session must not remain.
         if !self.conn.flags.has(Flags::CLOSED) {
             self.conn
                 .drive(|inner| ((), inner.session.websocket_closed()));
@@ -314,7 +328,7 @@ fn on_text<H: Handler>(engine: &Arc<Engine<H>>, conn: &Arc<Connection<H::State>>
         Protocol::V4 => Packet::decode(text),
         Protocol::V3 => v3::decode_text(text),
     };
-    received(engine, conn, Lane::WebSocket, packet);
+    received(engine, conn, Transport::WebSocket, packet);
 }
 
 #[inline]
@@ -326,20 +340,20 @@ fn on_binary<H: Handler>(engine: &Arc<Engine<H>>, conn: &Arc<Connection<H::State
             }
         }
         Protocol::V3 => {
-            received(engine, conn, Lane::WebSocket, v3::decode_binary(data));
+            received(engine, conn, Transport::WebSocket, v3::decode_binary(data));
         }
     }
 }
 
-/// Answers a ping of WebSocket's own, unless answers wait already.
+/// Answers a WebSocket ping, unless other output is blocked.
 fn pong<S: Send + Sync + 'static>(conn: &Arc<Connection<S>>, payload: &[u8]) {
     if conn.flags.has(Flags::BLOCKED) {
         return;
     }
     let mut frame = Vec::with_capacity(2 + payload.len());
     frame::encode_into(&mut frame, OpCode::Pong, payload);
-    let _ = batch::send(conn, Source::Slice(&frame), 0);
+    let _ = batch::send(conn, OutgoingFrames::Slice(&frame), 0);
 }
 
-/// Keeps the fast path honest: the digit of a message.
+/// Compile-time check of the fast path: the digit of a message.
 const _: () = assert!(PacketType::Message.digit() == b'4');

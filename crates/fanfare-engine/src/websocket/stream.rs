@@ -1,4 +1,4 @@
-//! The stream below a WebSocket: a TCP socket that any thread may write to, or anything else.
+//! Stream below a WebSocket: a TCP socket that any thread may write to, or any other stream.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,31 +20,28 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use crate::Connection;
 use crate::flags::Flags;
 use crate::outbox::Sink;
-use crate::serve::{Duplex, HttpStream, Raw};
+use crate::serve::{Duplex, KeepBusy, Raw, Turn};
 use crate::sync::write_half;
 
 /// The stream below a WebSocket.
 pub(super) enum Stream {
-    /// The writing half is here until it is attached to a connection.
+    /// A TCP socket; the writing half is here until it is attached to a connection.
     Tcp(OwnedReadHalf, Option<OwnedWriteHalf>),
-    /// Cannot be written to by several threads.
-    Boxed(Pin<Box<dyn Duplex>>),
+    /// A stream that several threads cannot write to.
+    Boxed(Box<Other>),
+}
+
+/// A stream that is not a TCP socket.
+pub(super) struct Other {
+    stream: Pin<Box<dyn Duplex>>,
+    turn: Turn,
+    /// Marks the HTTP connection below, which may carry other streams, as in use.
+    _busy: Option<KeepBusy>,
 }
 
 impl Stream {
-    /// Takes the socket out of hyper if it is one; with it what was read already.
-    pub(super) fn new(upgraded: Upgraded) -> (Stream, Bytes) {
-        let upgraded = match parts::<HttpStream>(upgraded) {
-            Ok((stream, early)) => {
-                let (raw, prefix) = stream.into_parts();
-                let stream = match raw {
-                    Raw::Tcp(socket) => Stream::tcp(socket),
-                    Raw::Boxed(stream) => Stream::Boxed(stream),
-                };
-                return (stream, joined(early, prefix));
-            }
-            Err(upgraded) => upgraded,
-        };
+    /// Takes the socket out of hyper if it is one, together with what was read already.
+    pub(super) fn new(upgraded: Upgraded, busy: Option<KeepBusy>) -> (Stream, Bytes) {
         match parts::<TokioIo<TcpStream>>(upgraded) {
             Ok((stream, early)) => {
                 let socket = stream.into_inner();
@@ -53,10 +50,25 @@ impl Stream {
                 (Stream::tcp(socket), early)
             }
             Err(upgraded) => (
-                Stream::Boxed(Box::pin(TokioIo::new(upgraded))),
+                Stream::other(Box::pin(TokioIo::new(upgraded)), busy),
                 Bytes::new(),
             ),
         }
+    }
+
+    pub(super) fn raw(raw: Raw) -> Stream {
+        match raw {
+            Raw::Tcp(socket) => Stream::tcp(socket),
+            Raw::Boxed(stream) => Stream::other(stream, None),
+        }
+    }
+
+    fn other(stream: Pin<Box<dyn Duplex>>, busy: Option<KeepBusy>) -> Stream {
+        Stream::Boxed(Box::new(Other {
+            stream,
+            turn: Turn::default(),
+            _busy: busy,
+        }))
     }
 
     pub(super) fn tcp(socket: TcpStream) -> Stream {
@@ -93,7 +105,11 @@ impl Stream {
     ) -> Poll<io::Result<()>> {
         match self {
             Stream::Tcp(read, _) => Pin::new(read).poll_read(cx, buf),
-            Stream::Boxed(stream) => stream.as_mut().poll_read(cx, buf),
+            Stream::Boxed(other) => {
+                ready!(other.turn.poll(cx));
+                let read = other.stream.as_mut().poll_read(cx, buf);
+                other.turn.ends_with(read)
+            }
         }
     }
 
@@ -101,7 +117,7 @@ impl Stream {
         match self {
             Stream::Tcp(_, Some(write)) => Pin::new(write).poll_write(cx, data),
             Stream::Tcp(_, None) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            Stream::Boxed(stream) => stream.as_mut().poll_write(cx, data),
+            Stream::Boxed(other) => other.stream.as_mut().poll_write(cx, data),
         }
     }
 
@@ -120,7 +136,7 @@ impl Stream {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Tcp(..) => Poll::Ready(Ok(())),
-            Stream::Boxed(stream) => stream.as_mut().poll_flush(cx),
+            Stream::Boxed(other) => other.stream.as_mut().poll_flush(cx),
         }
     }
 
@@ -129,11 +145,11 @@ impl Stream {
         match self {
             Stream::Tcp(_, Some(write)) => Pin::new(write).poll_shutdown(cx),
             Stream::Tcp(_, None) => Poll::Ready(Ok(())),
-            Stream::Boxed(stream) => stream.as_mut().poll_shutdown(cx),
+            Stream::Boxed(other) => other.stream.as_mut().poll_shutdown(cx),
         }
     }
 
-    /// Writes the queue of a connection whose stream cannot be shared. (For TCP the outbox does that itself.)
+    /// Writes the queue of a connection whose stream cannot be shared. (For TCP the outbox itself does that.)
     pub(super) fn poll_write_queue<S: Send + Sync + 'static>(
         &mut self,
         cx: &mut Context<'_>,
@@ -143,7 +159,7 @@ impl Stream {
         self.poll_flush(cx)
     }
 
-    /// Closes a WebSocket that is of no use, with a close frame behind `head`.
+    /// Closes a WebSocket that is rejected, with a close frame behind `head`.
     pub(super) async fn refuse(mut self, head: Vec<u8>) {
         let mut out = head;
         frame::encode_into(
@@ -156,15 +172,15 @@ impl Stream {
         }
     }
 
-    /// Ends our direction, and waits a little for the peer to end its own: closing a socket that has unread input
-    /// would reset it, and might take the close frame along.
+    /// Ends our direction, and waits briefly for the peer to end the other: closing a socket that has unread input
+    /// would reset it, and might lose the close frame.
     async fn finish(mut self) {
         let _ = poll_fn(|cx| self.poll_shutdown(cx)).await;
         let drained = poll_fn(|cx| self.poll_drain(cx));
         let _ = tokio::time::timeout(LINGER, drained).await;
     }
 
-    /// Reads and forgets until the end.
+    /// Reads and discards until the end.
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut waste = [0; 2048];
         loop {
@@ -177,7 +193,7 @@ impl Stream {
     }
 }
 
-/// The stream of this type below hyper, and what was read of it already.
+/// Returns the stream of this type below hyper, and what was already read from it.
 fn parts<T>(upgraded: Upgraded) -> Result<(T, Bytes), Upgraded>
 where
     T: Read + Write + Unpin + 'static,
@@ -192,12 +208,5 @@ where
     }
 }
 
-fn joined(first: Bytes, second: Bytes) -> Bytes {
-    if second.is_empty() {
-        return first;
-    }
-    [first, second].concat().into()
-}
-
-/// How long a connection that we closed may take to close its side.
+/// Time that the peer of a closed connection has to close its side.
 pub(super) const LINGER: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! A server that tells what happens, and clients that speak raw HTTP and WebSocket.
+//! A server that reports its events, and clients that speak raw HTTP and WebSocket.
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_engine::{
-    CloseReason, Config, Connection, Engine, Handler, Handshake, ServeOptions, serve,
+    CloseReason, Connection, Engine, EngineConfig, Handler, HandshakeRequest, ServeOptions, serve,
 };
 use fanfare_websocket::deflate::{self, Compressor, Params};
 use fanfare_websocket::{Decoded, Decoder, DecoderConfig, Event as Frame, OpCode, Role, frame};
@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub type Conn = Arc<Connection<()>>;
 
@@ -32,20 +32,20 @@ pub enum Event {
     Close(CloseReason),
 }
 
-/// Called with the text of each message.
+/// Callback for the text of each message.
 pub type OnText = Box<dyn Fn(&Conn, &str) + Send + Sync>;
 
 pub struct Recorder {
     events: mpsc::UnboundedSender<Event>,
     on_text: Option<OnText>,
-    /// Also of upgrades that begin and of heartbeats.
+    /// Whether the start of upgrades and heartbeats are reported too.
     tells_all: bool,
 }
 
 impl Handler for Recorder {
     type State = ();
 
-    fn accept(&self, _: &Handshake) {}
+    fn accept(&self, _: &HandshakeRequest) {}
 
     fn open(&self, conn: &Conn) {
         let _ = self.events.send(Event::Open(conn.clone()));
@@ -60,6 +60,10 @@ impl Handler for Recorder {
 
     fn binary(&self, _: &Conn, data: &[u8]) {
         let _ = self.events.send(Event::Binary(data.to_vec()));
+    }
+
+    fn adds_headers(&self, _: bool) -> bool {
+        false
     }
 
     fn upgrading(&self, _: &Conn) {
@@ -98,25 +102,28 @@ impl Server {
         Server::with(|_| {}).await
     }
 
-    pub async fn with(configure: impl FnOnce(&mut Config)) -> Server {
+    pub async fn with(configure: impl FnOnce(&mut EngineConfig)) -> Server {
         Server::handling(configure, None).await
     }
 
-    /// As [`with`](Server::with), and tells more.
-    pub async fn telling_all(configure: impl FnOnce(&mut Config)) -> Server {
+    /// As [`with`](Server::with), and reports more events.
+    pub async fn telling_all(configure: impl FnOnce(&mut EngineConfig)) -> Server {
         Server::recording(configure, None, true).await
     }
 
-    pub async fn handling(configure: impl FnOnce(&mut Config), on_text: Option<OnText>) -> Server {
+    pub async fn handling(
+        configure: impl FnOnce(&mut EngineConfig),
+        on_text: Option<OnText>,
+    ) -> Server {
         Server::recording(configure, on_text, false).await
     }
 
     async fn recording(
-        configure: impl FnOnce(&mut Config),
+        configure: impl FnOnce(&mut EngineConfig),
         on_text: Option<OnText>,
         tells_all: bool,
     ) -> Server {
-        let mut config = Config::default();
+        let mut config = EngineConfig::default();
         config.path = "/engine.io/".to_owned();
         configure(&mut config);
         let (sender, events) = mpsc::unbounded_channel();
@@ -128,19 +135,18 @@ impl Server {
             },
             config,
         );
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(
-            listener,
-            engine.service(),
-            ServeOptions::default(),
-            std::future::pending(),
-        ));
+        let options = ServeOptions::new().answer_sessions_of(&engine);
+        let address = served(&engine, options).await;
         Server {
             engine,
             address,
             events,
         }
+    }
+
+    /// Serves the engine a second time, in such a way that its service gets all requests.
+    pub async fn serve_usually(&self) -> SocketAddr {
+        served(&self.engine, ServeOptions::default()).await
     }
 
     pub async fn event(&mut self) -> Event {
@@ -171,6 +177,10 @@ impl Server {
         }
     }
 
+    pub fn events_so_far(&mut self) -> impl Iterator<Item = Event> {
+        std::iter::from_fn(|| self.events.try_recv().ok())
+    }
+
     pub fn no_event(&mut self) {
         if let Ok(event) = self.events.try_recv() {
             panic!("unexpected {event:?}");
@@ -181,14 +191,14 @@ impl Server {
         Http::connect(self.address).await
     }
 
-    /// One request on its own connection.
+    /// Sends one request on a separate connection.
     pub async fn request(&self, method: &str, query: &str, headers: &str, body: &str) -> Response {
         let mut http = self.http().await;
         http.send(method, query, headers, body).await;
         http.response().await
     }
 
-    /// Opens a polling session; returns its id.
+    /// Opens a polling session and returns its id.
     pub async fn polling(&self) -> String {
         let response = self.request("GET", "EIO=4&transport=polling", "", "").await;
         assert_eq!(response.status, 200);
@@ -204,6 +214,14 @@ impl Server {
         ws.sid = sid_of(&open);
         ws
     }
+}
+
+async fn served(engine: &Arc<Engine<Recorder>>, options: ServeOptions) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = engine.service();
+    tokio::spawn(serve(listener, service, options, std::future::pending()));
+    address
 }
 
 pub fn sid_of(open: &str) -> String {
@@ -233,7 +251,7 @@ impl Response {
     }
 }
 
-/// A connection that speaks HTTP/1.1, byte by byte as the test wants it.
+/// A connection that speaks HTTP/1.1; the test controls every byte.
 pub struct Http {
     pub stream: TcpStream,
     input: Vec<u8>,
@@ -253,7 +271,8 @@ impl Http {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    /// `headers`: whole lines, each with its `\r\n`.
+    /// Sends a request. `headers`: whole lines, each with its `\r
+    /// `.
     pub async fn send(&mut self, method: &str, query: &str, headers: &str, body: &str) {
         let path = if query.starts_with('/') {
             query.to_owned()
@@ -325,19 +344,19 @@ pub struct WebSocket {
     pub sid: String,
     decoder: Decoder,
     compressor: Option<Compressor>,
-    /// The first byte and the length of each frame that brought something.
+    /// First byte and length of each frame with content.
     pub frames: Vec<(u8, usize)>,
 }
 
-/// What a WebSocket brought.
+/// Input of a WebSocket.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Got {
     Text(String),
     Binary(Vec<u8>),
     Pong(Vec<u8>),
-    /// The code of the close frame; 1005 if it had none.
+    /// Code of the close frame; 1005 if it had none.
     Close(u16),
-    /// The end of the stream without a close frame.
+    /// End of the stream without a close frame.
     End,
 }
 
@@ -371,7 +390,7 @@ impl WebSocket {
         })
     }
 
-    /// Offers permessage-deflate; `None` if the server does not want it.
+    /// Connects and offers permessage-deflate; `None` if the server declines it.
     pub async fn deflating(
         address: SocketAddr,
         query: &str,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 /// Exponential backoff whose jitter also holds at the cap.
 ///
-/// The `n`-th delay (from 0) is drawn evenly from `[c·(1−f), c]`, where `c = min(max, base·2ⁿ)` and `f` is the
-/// randomization factor. With `f = 1` ("full jitter", the default) a thousand clients that lost the same server
-/// come back spread over the whole span; the JavaScript client applies its cap *after* the jitter, so that from
-/// the fifth attempt on everybody waits exactly the maximum.
+/// The `n`-th delay (from 0) is drawn uniformly from `[c·(1−f), c]`, where `c = min(max, base·2ⁿ)` and `f` is the
+/// randomization factor. With `f = 1` ("full jitter", the default), a thousand clients that lost the same server
+/// reconnect spread over the whole interval. The JavaScript client applies its cap *after* the jitter, so that from the
+/// fifth attempt on every client waits exactly the maximum.
 ///
 /// ```
 /// use fanfare_protocol::client::Backoff;
@@ -28,7 +28,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A backoff from `base` to `max`; `factor` is clamped to 0..=1; `seed` makes the jitter reproducible.
+    /// Creates a backoff from `base` to `max`; `factor` is clamped to 0..=1, and `seed` makes the jitter reproducible.
     #[must_use]
     pub fn new(base: Duration, max: Duration, factor: f64, seed: u64) -> Self {
         let factor = if factor.is_nan() {
@@ -45,7 +45,7 @@ impl Backoff {
         }
     }
 
-    /// How many delays were drawn since the last [`reset`](Self::reset).
+    /// Number of delays drawn since the last [`reset`](Self::reset).
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts
@@ -61,12 +61,12 @@ impl Backoff {
         ceiling.mul_f64((1.0 - self.factor * self.unit()).clamp(0.0, 1.0))
     }
 
-    /// Starts again from the base delay.
+    /// Restarts from the base delay.
     pub fn reset(&mut self) {
         self.attempts = 0;
     }
 
-    /// The next pseudo-random number of [0, 1): splitmix64, enough to spread clients.
+    /// Returns the next pseudo-random number of [0, 1) by splitmix64, which is good enough to spread clients.
     fn unit(&mut self) -> f64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.random;

@@ -1,4 +1,4 @@
-//! Socket.IO packets as the client keeps them: owned, and without the header that depends on when they are sent.
+//! Socket.IO packets as the client stores them: owned, and without the header, which depends on the time of sending.
 
 use std::sync::Arc;
 
@@ -12,30 +12,30 @@ use crate::socket::{
 };
 use crate::{Limits, msgpack};
 
-/// How packets are written. Both sides must use the same.
+/// Encoding of packets, which must be the same on both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Parser {
-    /// JSON text with binary attachments, as every server understands unless told otherwise.
+    /// JSON text with binary attachments, the default of every server.
     #[default]
     Json,
     /// MessagePack: the npm package `socket.io-msgpack-parser`.
     Msgpack,
 }
 
-/// An encoded event or acknowledgement without its header, so that it can be kept and sent again under another id.
+/// Encoded event or acknowledgement without its header, so that it can be kept and sent again under another id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
     /// `["event",…]` or `[…]`.
     data: Bytes,
     parser: Parser,
     attachments: Vec<Bytes>,
-    /// Whether it may be compressed on its way, also after it waited.
+    /// Whether the payload may be compressed when it is sent, also after it was buffered.
     compress: bool,
 }
 
 impl Payload {
-    /// An event with its arguments.
+    /// Encodes an event with its arguments.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl Payload {
         }
     }
 
-    /// The arguments of an acknowledgement.
+    /// Encodes the arguments of an acknowledgement.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Payload {
         let (mut out, mut attachments) = (Vec::new(), Vec::new());
         encode(&mut out, &mut attachments)
             .map_err(|error| EmitError::NotSerializable(error.to_string()))?;
-        // The header has digits and a dash only: the array is what starts at the first bracket.
+        // The header has only digits and a dash, so the array starts at the first bracket.
         let start = out
             .iter()
             .position(|byte| *byte == b'[')
@@ -123,30 +123,31 @@ impl Payload {
         self
     }
 
-    /// Encoded bytes, attachments included.
+    /// Number of encoded bytes, attachments included.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.data.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// The name and the arguments of an event; `None` if it is none, or nested deeper than
+    /// Returns the name and the arguments of an event; `None` if it is no event, or is nested deeper than
     /// [`Limits::JSON_DEPTH_CEILING`].
     #[must_use]
     pub fn decode(&self) -> Option<(Arc<str>, ArgsBuf)> {
-        // Its own, whatever is taken from servers.
+        // The payload was encoded here, so the limits for servers do not apply.
         let limits = Limits {
             max_payload: usize::MAX,
             max_attachments: usize::MAX,
             max_attachment_bytes: usize::MAX,
             max_json_depth: Limits::JSON_DEPTH_CEILING,
             max_event_name_len: usize::MAX,
+            max_arguments: usize::MAX,
             ..Limits::default()
         };
         let mut decoder = Decoder::new(self.parser);
         let mut decoded = None;
         for packet in self.packets(Kind::Event, "/", None) {
             decoded = match packet.body {
-                // Behind the digit of Engine.IO.
+                // Skips the type digit of Engine.IO.
                 Body::Text(text) => decoder.text(&text[1..], &limits).ok()?,
                 Body::Binary(data) => decoder.binary(&data, &limits).ok()?,
             };
@@ -157,7 +158,7 @@ impl Payload {
         }
     }
 
-    /// The Engine.IO packets of this payload as an event or acknowledgement.
+    /// Returns the Engine.IO packets of this payload as an event or acknowledgement.
     pub(super) fn packets(&self, kind: Kind, nsp: &str, ack: Option<u64>) -> Vec<Packet> {
         let mut out = Vec::with_capacity(self.data.len() + nsp.len() + 32);
         if self.parser == Parser::Msgpack {
@@ -210,17 +211,17 @@ pub(super) enum Kind {
     Ack,
 }
 
-/// CONNECT, with the `auth` payload as JSON text.
+/// Encodes CONNECT, with the `auth` payload as JSON text.
 pub(super) fn connect(parser: Parser, nsp: &str, auth: Option<&str>) -> Packet {
     if parser == Parser::Msgpack {
         let mut out = Vec::new();
-        // Checked to be JSON before.
+        // The text was validated as JSON before.
         let auth: Option<serde_json::Value> = auth.and_then(|auth| serde_json::from_str(auth).ok());
         let _ = msgpack::encode_connect(&mut out, nsp, auth.as_ref());
         return Packet::binary(out);
     }
     let mut text = b"4".to_vec();
-    // Without a payload there is nothing that could fail to serialize.
+    // Without a payload, serialization cannot fail.
     let _ = encode_connect::<()>(&mut text, nsp, None);
     text.extend_from_slice(auth.unwrap_or_default().as_bytes());
     Packet::text(text)
@@ -241,7 +242,7 @@ pub(super) fn disconnect(parser: Parser, nsp: &str) -> Packet {
     }
 }
 
-/// A packet of the server.
+/// Packet received from the server.
 #[derive(Debug)]
 pub(super) enum Decoded {
     Connect {
@@ -303,7 +304,7 @@ impl Decoded {
         }
     }
 
-    /// The type digit.
+    /// Returns the type digit.
     pub(super) fn kind(&self) -> u8 {
         let binary = |args: &ArgsBuf| !args.as_args().attachments().is_empty();
         match self {
@@ -328,7 +329,7 @@ impl Decoded {
     }
 }
 
-/// Reads the packets of one connection.
+/// Decoder of the packets of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     parser: Parser,
@@ -341,6 +342,11 @@ impl Decoder {
             parser,
             packets: PacketDecoder::new(),
         }
+    }
+
+    /// Whether a packet has started whose attachments have not all arrived.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.packets.missing() > 0
     }
 
     pub(super) fn text(&mut self, text: &[u8], limits: &Limits) -> Result<Option<Decoded>, String> {
@@ -372,17 +378,17 @@ impl Decoder {
     }
 }
 
-/// Bytes that arguments hold.
+/// Returns the number of bytes that arguments hold.
 pub(super) fn args_len(args: &ArgsBuf) -> usize {
-    args.text_len() + args.attachments.iter().map(Bytes::len).sum::<usize>()
+    args.held_bytes()
 }
 
-/// The last argument if it is a string: the offset of connection state recovery.
+/// Returns the last argument if it is a string: the offset of connection state recovery.
 pub(super) fn last_string(args: &ArgsBuf) -> Option<String> {
     let args = args.as_args();
     let last = args.len().checked_sub(1)?;
     if args.get(last).is_some_and(|json| !json.starts_with('"')) {
         return None;
     }
-    args.skip(last).decode().ok()
+    args.only(last).decode().ok()
 }

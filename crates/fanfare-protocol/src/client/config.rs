@@ -2,34 +2,8 @@
 
 use std::time::Duration;
 
-use super::Parser;
+use super::{Backoff, Parser, Transport};
 use crate::Limits;
-
-/// How bytes travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// HTTP long-polling.
-    Polling,
-    /// WebSocket.
-    WebSocket,
-}
-
-impl Transport {
-    /// The name in the query string: `polling` or `websocket`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Polling => "polling",
-            Self::WebSocket => "websocket",
-        }
-    }
-}
-
-impl std::fmt::Display for Transport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Options of a [`Manager`](super::Manager). The names are those of the JavaScript client where it has the option.
 #[derive(Debug, Clone)]
@@ -41,43 +15,56 @@ pub struct Config {
     pub try_all_transports: bool,
     /// Upgrade from polling to WebSocket when the server offers it. Default: true.
     pub upgrade: bool,
-    /// Begin with WebSocket if the last connection was upgraded to it, or began with it (`rememberUpgrade`). Matters
-    /// where polling comes first. Default: false.
+    /// Begin with WebSocket if the last connection used it, from the start or after an upgrade (`rememberUpgrade`). Has
+    /// an effect only where polling comes first. Default: false.
     pub remember_upgrade: bool,
-    /// How long an upgrade may take before the connection stays on polling. Default: 10 s.
+    /// Timeout of an upgrade, after which the connection stays on polling. Default: 10 s.
     pub upgrade_timeout: Duration,
-    /// How long opening a connection may take, over all transports. Default: 20 s.
+    /// Timeout for opening a connection, over all transports. Default: 20 s.
     pub timeout: Duration,
-    /// How long a closing connection may take to flush. Default: 5 s.
+    /// Timeout for flushing a closing connection. Default: 5 s.
     pub close_timeout: Duration,
     /// Reconnect after a connection was lost or could not be opened. Default: true.
     pub reconnection: bool,
-    /// Attempts before giving up; `None` (the default) is for ever.
+    /// Attempts before giving up; `None` (the default) for no limit. An attempt that ends before a namespace answered
+    /// counts, as do the failures of one socket's `auth` callback.
     pub reconnection_attempts: Option<u32>,
     /// First reconnection delay. Default: 1 s. See [`Backoff`](super::Backoff).
     pub reconnection_delay: Duration,
-    /// Longest reconnection delay. Default: 5 s.
+    /// Maximum reconnection delay. Default: 5 s.
     pub reconnection_delay_max: Duration,
     /// Jitter, 0 (none) to 1 (full). Default: 1.
     pub randomization_factor: f64,
     /// Seed of the jitter.
     pub seed: u64,
-    /// Bytes that may wait for the transport while connected, beyond which emits are refused. One message is
-    /// always allowed. Default: 16 MiB.
+    /// Capacity of the write buffer while connected, in bytes, beyond which emits are rejected. One message is always
+    /// accepted. Default: 16 MiB.
     pub write_buffer: usize,
     /// Report every incoming Socket.IO packet as [`ManagerEvent::Packet`](super::ManagerEvent::Packet). Default: false.
     pub report_packets: bool,
     /// Send bytes as base64 text over WebSocket too (`forceBase64`). Default: false.
     pub force_base64: bool,
-    /// How packets are written. Default: JSON.
+    /// Encoding of packets. Default: JSON.
     pub parser: Parser,
-    /// Bounds on what a server may send: by default 64 MiB per message and 1000 attachments.
+    /// Limits on data received from a server: by default 64 MiB per message and 1000 attachments.
     pub limits: Limits,
+}
+
+impl Config {
+    /// Returns the delays between attempts.
+    pub(super) fn backoff(&self) -> Backoff {
+        Backoff::new(
+            self.reconnection_delay,
+            self.reconnection_delay_max,
+            self.randomization_factor,
+            self.seed,
+        )
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        // A client trusts its server more than a server trusts its clients: bounds, but generous ones.
+        // A client trusts its server more than a server trusts its clients, so the limits are generous.
         let limits = Limits {
             max_payload: 64 << 20,
             max_attachments: 1000,
@@ -111,17 +98,21 @@ impl Default for Config {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SocketConfig {
-    /// With `Some(n)`, every non-volatile event waits for its acknowledgement in a strict queue, one in flight, and
-    /// is sent again up to `n` times (`retries`). Default: `None`.
+    /// Number of retries: with `Some(n)`, every non-volatile event waits for its acknowledgement in a strict queue, one
+    /// in flight, and is sent again up to `n` times (`retries`). Default: `None`.
     pub retries: Option<u32>,
-    /// Deadline of acknowledgements that set none of their own (`ackTimeout`). Default: `None`.
+    /// Timeout of acknowledgements that set none (`ackTimeout`). Default: `None`.
     pub ack_timeout: Option<Duration>,
-    /// Bounds of what is kept while the socket is not connected, and of the `retries` queue.
+    /// Limits of the offline buffer and of the `retries` queue.
     pub buffer: BufferLimits,
-    /// Acknowledgements that may be awaited at a time. Default: 16 384.
+    /// Maximum number of pending acknowledgements. Default: 16 384.
     pub max_pending_acks: usize,
-    /// Events that may be received before the namespace's CONNECT answer (a recovery replays them first), and
-    /// their bytes. More closes the connection with `parse error`. Default: 65 536 events, 64 MiB.
+    /// Timeout for the server's answer to CONNECT once the connection is open. The time of the `auth` callback does not
+    /// count, and packets replayed by a recovery postpone the deadline. Default: 45 s, the time that a Node server
+    /// waits for a client.
+    pub join_timeout: Duration,
+    /// Maximum number of events, and of their bytes, received before the namespace's CONNECT answer (a recovery replays
+    /// them first). More closes the connection with `parse error`. Default: 65 536 events, 64 MiB.
     pub receive_buffer: (usize, usize),
 }
 
@@ -132,22 +123,23 @@ impl Default for SocketConfig {
             ack_timeout: None,
             buffer: BufferLimits::default(),
             max_pending_acks: 16_384,
+            join_timeout: Duration::from_secs(45),
             receive_buffer: (65_536, 64 << 20),
         }
     }
 }
 
-/// Bounds of the offline buffer (`sendBuffer` of the JavaScript client, which has none).
+/// Limits of the offline buffer (`sendBuffer` of the JavaScript client, which has no limits).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BufferLimits {
-    /// Most events kept. Default: 10 000.
+    /// Maximum number of events. Default: 10 000.
     pub count: usize,
-    /// Most bytes kept (encoded arguments and attachments). Default: 16 MiB.
+    /// Maximum number of bytes (encoded arguments and attachments). Default: 16 MiB.
     pub bytes: usize,
-    /// Events that waited longer than this are dropped instead of sent. Default: `None`, they never grow too old.
+    /// Maximum age; older events are dropped instead of sent. Default: `None`, no limit.
     pub age: Option<Duration>,
-    /// What happens to an event for which there is no room. Default: [`BufferPolicy::Refuse`].
+    /// Policy for an event that exceeds the capacity. Default: [`BufferPolicy::Refuse`].
     pub policy: BufferPolicy,
 }
 
@@ -162,14 +154,14 @@ impl Default for BufferLimits {
     }
 }
 
-/// What a full offline buffer does with one more event.
+/// Policy of a full offline buffer for one more event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum BufferPolicy {
     /// `emit` returns [`EmitError::Full`](super::EmitError::Full).
     #[default]
     Refuse,
-    /// The oldest events make room; their acknowledgements fail with [`AckError::Evicted`](super::AckError::Evicted).
+    /// The oldest events are evicted; their acknowledgements fail with [`AckError::Evicted`](super::AckError::Evicted).
     DropOldest,
     /// The new event is dropped and `emit` returns [`Emitted::Dropped`](super::Emitted::Dropped).
     DropNewest,

@@ -1,4 +1,4 @@
-//! What goes into the state machine and what comes out.
+//! Inputs and outputs of the state machine.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,31 +6,28 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Payload, Transport};
+use super::id::Serial;
+use super::{Payload, SocketId, Transport};
 use crate::socket::ArgsBuf;
 
 /// One attempt at a connection over one first transport. Inputs of an older one are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId(pub(super) u64);
+pub struct ConnectionId(pub(super) Serial);
 
-/// A socket of a manager: one namespace.
+/// Key of a pending acknowledgement, constant over the attempts of the `retries` queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SocketId(pub(super) u32);
-
-/// An acknowledgement that is awaited. Stays the same over the attempts of the `retries` queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AckKey(pub(super) u64);
+pub struct AckKey(pub(super) Serial);
 
 /// One Engine.IO packet ready for the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
-    /// What is written.
+    /// Content of the packet.
     pub body: Body,
     /// Whether a WebSocket with permessage-deflate may compress it.
     pub compress: bool,
 }
 
-/// The bytes of a [`Packet`].
+/// Bytes of a [`Packet`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// UTF-8 text with its type digit: a WebSocket text message.
@@ -40,7 +37,7 @@ pub enum Body {
 }
 
 impl Packet {
-    /// UTF-8 text with its type digit, which may be compressed.
+    /// Creates a packet from UTF-8 text with its type digit, which may be compressed.
     #[must_use]
     pub fn text(text: impl Into<Bytes>) -> Self {
         Self {
@@ -49,7 +46,7 @@ impl Packet {
         }
     }
 
-    /// An attachment, which may be compressed.
+    /// Creates a packet from an attachment, which may be compressed.
     #[must_use]
     pub fn binary(data: impl Into<Bytes>) -> Self {
         Self {
@@ -58,7 +55,7 @@ impl Packet {
         }
     }
 
-    /// Bytes of the packet before base64.
+    /// Length of the packet before base64, in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.body {
@@ -73,64 +70,69 @@ impl Packet {
     }
 }
 
-/// What the driver has to do. There is at most one GET, one POST, one WebSocket and one unfinished write per
-/// connection.
+/// Task for the driver. There is at most one GET, one POST, one WebSocket and one unfinished write per connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
     /// Send a long-polling GET and answer with [`Input::Get`]. Without `sid` it is the handshake.
     Get {
-        /// The connection it belongs to.
+        /// Connection of the request.
         connection: ConnectionId,
         /// Session id.
         sid: Option<Arc<str>>,
     },
     /// Send a POST and answer with [`Input::Post`].
     Post {
-        /// The connection it belongs to.
+        /// Connection of the request.
         connection: ConnectionId,
         /// Session id.
         sid: Arc<str>,
-        /// The payload, `text/plain`.
+        /// Payload, `text/plain`.
         body: Bytes,
     },
     /// Open a WebSocket and answer with [`Input::Open`] or [`Input::Closed`]. With `sid` it is an upgrade.
     OpenWebSocket {
-        /// The connection it belongs to.
+        /// Connection of the WebSocket.
         connection: ConnectionId,
         /// Session id.
         sid: Option<Arc<str>>,
     },
     /// Write these messages to the WebSocket, then answer with [`Input::Written`].
     Write {
-        /// The connection it belongs to.
+        /// Connection of the WebSocket.
         connection: ConnectionId,
-        /// The messages, in order.
+        /// Messages, in order.
         packets: Vec<Packet>,
-        /// Write only after a WebSocket ping was answered, so that the server has handled all before these. If no
-        /// answer comes in reasonable time, write nevertheless.
+        /// Whether to write only after a WebSocket ping was answered, so that the server has handled all earlier
+        /// messages before these. If no answer comes in reasonable time, write nevertheless.
         after_pong: bool,
+    },
+    /// Send a WebSocket ping behind everything written before, and answer with [`Input::Pong`] when it is answered.
+    /// Several may be in flight. If no answer comes, the state machine continues after a timeout.
+    Ping {
+        /// Connection of the WebSocket.
+        connection: ConnectionId,
     },
     /// Close the WebSocket with a closing handshake. No answer is expected.
     CloseWebSocket {
-        /// The connection it belongs to.
+        /// Connection of the WebSocket.
         connection: ConnectionId,
     },
-    /// Give up everything of this connection at once. No answer is expected.
+    /// Drop everything of this connection at once. No answer is expected.
     Abort {
-        /// The connection that ended.
+        /// Connection that ended.
         connection: ConnectionId,
     },
-    /// Find the `auth` payload of a socket and answer with [`Manager::authenticated`](super::Manager::authenticated).
+    /// Fetch the `auth` payload of a socket and answer with [`Manager::authenticated`](super::Manager::authenticated).
     Authenticate {
-        /// The socket that connects.
+        /// Socket that connects.
         socket: SocketId,
-        /// To be handed back.
+        /// Number to pass back unchanged.
         attempt: u64,
     },
 }
 
-/// What the network did.
+/// Result or event from the network.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Input {
@@ -140,32 +142,34 @@ pub enum Input {
     Post(Result<(), TransportError>),
     /// The WebSocket is open.
     Open,
-    /// A text message came. Must be UTF-8.
+    /// A text message arrived. Must be UTF-8.
     Text(Bytes),
-    /// A binary message came.
+    /// A binary message arrived.
     Binary(Bytes),
     /// The messages of the last [`Action::Write`] were handed to the operating system.
     Written,
-    /// The WebSocket closed (with what is known about it), could not be opened or failed.
+    /// The oldest [`Action::Ping`] in flight was answered.
+    Pong,
+    /// The WebSocket closed (with the known details), could not be opened or failed.
     Closed(Result<Option<String>, TransportError>),
 }
 
-/// Why a transport failed.
+/// Reason for which a transport failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransportError {
-    /// The JavaScript client's message: `xhr poll error`, `xhr post error`, `websocket error`, `timeout`, …
+    /// Message of the JavaScript client: `xhr poll error`, `xhr post error`, `websocket error`, `timeout`, …
     pub message: Cow<'static, str>,
-    /// What happened below, as text: a status code, an I/O or TLS error.
+    /// Underlying cause, as text: a status code, an I/O or TLS error.
     pub description: Option<String>,
-    /// The HTTP status, if there was an answer.
+    /// HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// The host could not be reached at all, so that another transport would not help either.
+    /// Whether the host could not be reached at all, so that another transport would not help either.
     pub unreachable: bool,
 }
 
 impl TransportError {
-    /// An error with only a message.
+    /// Creates an error with only a message.
     #[must_use]
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -176,7 +180,7 @@ impl TransportError {
         }
     }
 
-    /// Adds what happened below.
+    /// Adds the underlying cause.
     #[must_use]
     pub fn with_description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
@@ -213,94 +217,95 @@ impl std::fmt::Display for TransportError {
 
 impl std::error::Error for TransportError {}
 
-/// What the application wants to know.
+/// Notification for the application.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// Something happened to a socket.
+    /// Event of a socket.
     Socket(SocketId, SocketEvent),
-    /// Something happened to the connection.
+    /// Event of the connection.
     Manager(ManagerEvent),
-    /// An acknowledgement was answered or failed. Comes exactly once per key.
+    /// An acknowledgement arrived or failed. Reported exactly once per key.
     Ack(AckKey, Result<ArgsBuf, AckError>),
 }
 
-/// Events of one socket, as of the JavaScript client's `Socket`.
+/// Event of one socket, as of the JavaScript client's `Socket`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SocketEvent {
     /// `connect`: the namespace was joined, for the first time or again.
     Connect {
-        /// The socket's id until it disconnects.
+        /// Id of the socket until it disconnects.
         id: Arc<str>,
-        /// The server restored the session; nothing was missed.
+        /// Whether the server restored the session, so that no event was missed.
         recovered: bool,
     },
-    /// `connect_error`: the connection or the namespace was refused.
+    /// `connect_error`: the connection or the namespace was rejected.
     ConnectError(ConnectError),
-    /// `disconnect`: comes exactly once after each `connect`.
+    /// `disconnect`: reported exactly once after each `connect`.
     Disconnect {
-        /// Why.
+        /// Reason for the disconnection.
         reason: DisconnectReason,
-        /// What happened below, if known.
+        /// Underlying cause, if known.
         details: Option<TransportError>,
     },
-    /// An event of the server.
+    /// The server emitted an event.
     Event(IncomingEvent),
-    /// An event is sent to the server; only with [`Manager::report_outgoing`](super::Manager::report_outgoing).
+    /// An event is sent to the server; reported only with
+    /// [`Manager::report_outgoing`](super::Manager::report_outgoing).
     Outgoing(Payload),
 }
 
-/// An event that the server emitted.
+/// Event that the server emitted.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IncomingEvent {
-    /// The event's name.
+    /// Name of the event.
     pub name: Arc<str>,
     /// Its arguments without the name.
     pub args: ArgsBuf,
-    /// Set if the server awaits an acknowledgement; for [`Manager::ack`](super::Manager::ack).
+    /// Wire id if the server expects an acknowledgement; for [`Manager::ack`](super::Manager::ack).
     pub ack: Option<u64>,
-    /// Which connection of the socket it came over; an acknowledgement is only valid on the same one.
+    /// Number of the socket's connection that delivered it; an acknowledgement is valid only on the same one.
     pub epoch: u64,
 }
 
 impl IncomingEvent {
-    /// Bytes that the arguments and attachments hold.
+    /// Number of bytes that the arguments and attachments hold.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         super::codec::args_len(&self.args)
     }
 }
 
-/// Events of the connection, as of the JavaScript client's `Manager`.
+/// Event of the connection, as of the JavaScript client's `Manager`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ManagerEvent {
-    /// `open`: a connection stands.
+    /// `open`: a connection is open.
     Open {
         /// Its first transport.
         transport: Transport,
     },
-    /// `upgrade`: the connection moved to another transport.
+    /// `upgrade`: the connection switched to another transport.
     Upgrade {
-        /// The new transport.
+        /// New transport.
         transport: Transport,
     },
-    /// An upgrade did not work out; the connection stays where it is.
+    /// An upgrade failed; the connection keeps its transport.
     UpgradeError(TransportError),
     /// `error`: a connection could not be opened.
     Error(TransportError),
     /// `close`: the connection ended.
     Close {
-        /// Why.
+        /// Reason for the end.
         reason: DisconnectReason,
-        /// What happened below, if known.
+        /// Underlying cause, if known.
         details: Option<TransportError>,
     },
-    /// `ping`: a heartbeat came.
+    /// `ping`: a heartbeat arrived.
     Ping,
-    /// A Socket.IO packet came; only with `report_packets`.
+    /// A Socket.IO packet arrived; reported only with `report_packets`.
     Packet {
         /// Its type, 0 to 6.
         kind: u8,
@@ -309,9 +314,9 @@ pub enum ManagerEvent {
     },
     /// The next attempt was scheduled.
     ReconnectScheduled {
-        /// Which attempt it will be, from 1.
+        /// Number of that attempt, from 1.
         attempt: u32,
-        /// When it will start.
+        /// Time until it starts.
         delay: Duration,
     },
     /// `reconnect_attempt`: an attempt starts.
@@ -322,11 +327,14 @@ pub enum ManagerEvent {
     Reconnect(u32),
     /// `reconnect_failed`: no more attempts.
     ReconnectFailed,
-    /// Nothing is open, flushing or scheduled any more.
+    /// Nothing is open, flushing or scheduled any longer.
     Idle,
+    /// The observer was too slow: this number of events was dropped here. Reported by drivers; the state machine itself
+    /// drops none.
+    Lagged(u64),
 }
 
-/// Why a connected socket was disconnected.
+/// Reason for which a connected socket was disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DisconnectReason {
@@ -334,18 +342,18 @@ pub enum DisconnectReason {
     IoServerDisconnect,
     /// The application disconnected the socket. No automatic reconnection.
     IoClientDisconnect,
-    /// No heartbeat came in time.
+    /// The heartbeat timed out.
     PingTimeout,
     /// The connection was closed.
     TransportClose,
     /// The connection failed.
     TransportError,
-    /// The server sent something that could not be understood.
+    /// The server sent data that could not be decoded.
     ParseError,
 }
 
 impl DisconnectReason {
-    /// The JavaScript client's text.
+    /// Returns the JavaScript client's text.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -358,7 +366,7 @@ impl DisconnectReason {
         }
     }
 
-    /// Whether the socket comes back without being told to.
+    /// Whether the socket reconnects without a call to `connect`.
     #[must_use]
     pub fn reconnects(self) -> bool {
         !matches!(self, Self::IoServerDisconnect | Self::IoClientDisconnect)
@@ -371,59 +379,64 @@ impl std::fmt::Display for DisconnectReason {
     }
 }
 
-/// Why a socket could not connect.
+/// Reason for which a socket could not connect.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The connection could not be opened. Tried again if reconnection is on.
+    /// The connection could not be opened. Retried if reconnection is on.
     #[error("{0}")]
     Transport(TransportError),
-    /// The server refused the namespace: an unknown namespace, or a middleware said no. Not tried again: the
+    /// The server rejected the namespace: it is unknown, or a middleware rejected the connection. Not retried: the
     /// application must call `connect`.
     #[error("{message}")]
     Refused {
-        /// The server's message.
+        /// Message of the server.
         message: String,
-        /// The error's `data`, as JSON text.
+        /// JSON text of the error's `data`.
         data: Option<Box<str>>,
     },
-    /// The `auth` callback failed. Tried again after a delay.
+    /// The `auth` callback failed. Retried after a delay, if reconnection is on.
     #[error("{0}")]
     Auth(#[from] AuthError),
+    /// The connection is open, but the server did not answer for the namespace
+    /// ([`join_timeout`](super::SocketConfig::join_timeout)). Retried if reconnection is on.
+    #[error("the namespace did not answer within {0:?}")]
+    JoinTimeout(Duration),
 }
 
 impl ConnectError {
-    /// Whether the socket stays active, so that it connects later by itself (if reconnection is on).
+    /// Whether the socket stays active, so that it connects later without a call (if reconnection is on).
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         !matches!(self, Self::Refused { .. })
     }
 }
 
-/// The `auth` callback failed.
+/// Failure of the `auth` callback.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("auth payload not available: {0}")]
 pub struct AuthError(pub String);
 
-/// Why an event was not accepted.
+/// Reason for which an event was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
     /// The arguments cannot be serialized, or the event name is reserved.
     #[error("event cannot be encoded: {0}")]
     NotSerializable(String),
-    /// No room: the buffer holds `pending` of at most `limit` (events or bytes, whichever was reached).
+    /// The buffer is full: it holds `pending` of at most `limit` (events or bytes, depending on the limit that was
+    /// reached).
     #[error("buffer full: {pending} pending, limit {limit}")]
     Full {
-        /// What waits already.
+        /// Current amount.
         pending: usize,
-        /// The limit.
+        /// Limit in events or bytes.
         limit: usize,
     },
-    /// `limit` acknowledgements are awaited already.
+    /// `limit` acknowledgements are pending already.
     #[error("too many acknowledgements awaited, limit {limit}")]
     TooManyAcks {
-        /// The limit.
+        /// Maximum number of pending acknowledgements.
         limit: usize,
     },
     /// The socket was removed.
@@ -431,18 +444,18 @@ pub enum EmitError {
     Closed,
 }
 
-/// What became of an accepted event.
+/// Outcome of an accepted event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Emitted {
-    /// On its way.
+    /// Handed to the connection.
     Sent,
-    /// Kept until the socket connects (or until its turn comes in the `retries` queue).
+    /// Kept until the socket connects (or until it is first in the `retries` queue).
     Buffered,
-    /// Dropped, as was asked for: volatile and the transport not writable, or [`super::BufferPolicy::DropNewest`].
+    /// Dropped as requested: volatile and the transport not writable, or [`super::BufferPolicy::DropNewest`].
     Dropped,
 }
 
-/// Why an acknowledgement did not come.
+/// Reason for which an acknowledgement did not arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AckError {
@@ -452,28 +465,28 @@ pub enum AckError {
     /// The connection ended after the event was sent: whether the server handled it is unknown.
     #[error("socket has been disconnected")]
     Disconnected,
-    /// The event left the offline buffer unsent: it was too old, or made room for newer ones.
+    /// The event left the offline buffer unsent: it was too old, or was evicted for newer ones.
     #[error("event dropped from the offline buffer")]
     Evicted,
     /// The event was volatile and the transport not writable, or the buffer dropped it at once.
     #[error("event dropped")]
     Dropped,
-    /// The socket was closed for good with the event still buffered.
+    /// The socket was removed with the event still buffered.
     #[error("socket closed")]
     Closed,
 }
 
-/// How to emit.
+/// Options of one emit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EmitOptions {
-    /// Drop the event if the transport is not writable now.
+    /// Whether to drop the event if the transport is not writable now.
     pub volatile: bool,
-    /// Compress the event where the WebSocket has permessage-deflate. Default: true.
+    /// Whether to compress the event where the WebSocket has permessage-deflate. Default: true.
     pub compress: bool,
-    /// Ask for an acknowledgement.
+    /// Whether to ask for an acknowledgement.
     pub ack: bool,
-    /// Deadline of the acknowledgement, over [`ack_timeout`](super::SocketConfig::ack_timeout).
+    /// Timeout of the acknowledgement, overriding [`ack_timeout`](super::SocketConfig::ack_timeout).
     pub timeout: Option<Duration>,
 }
 
@@ -489,27 +502,27 @@ impl Default for EmitOptions {
 }
 
 impl EmitOptions {
-    /// An event without acknowledgement.
+    /// Returns the options of an event without acknowledgement.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Drop the event if the transport is not writable now.
+    /// Drops the event if the transport is not writable now.
     #[must_use]
     pub fn volatile(mut self, volatile: bool) -> Self {
         self.volatile = volatile;
         self
     }
 
-    /// Compress the event where the WebSocket has permessage-deflate.
+    /// Compresses the event where the WebSocket has permessage-deflate.
     #[must_use]
     pub fn compress(mut self, compress: bool) -> Self {
         self.compress = compress;
         self
     }
 
-    /// Ask for an acknowledgement, with this deadline.
+    /// Asks for an acknowledgement, with this timeout.
     #[must_use]
     pub fn ack(mut self, timeout: Option<Duration>) -> Self {
         self.ack = true;

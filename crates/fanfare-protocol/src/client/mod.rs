@@ -1,11 +1,11 @@
 //! The Socket.IO client without I/O: reconnection, transports, namespaces, buffers and acknowledgements as one
 //! deterministic state machine.
 //!
-//! [`Manager`] owns no socket and reads no clock. Whoever drives it
+//! [`Manager`] owns no socket and reads no clock. Its driver
 //!
-//! 1. tells it what the application wants ([`Manager::connect`], [`Manager::emit`], …) and what the network did
+//! 1. passes in the application's calls ([`Manager::connect`], [`Manager::emit`], …) and the network's events
 //!    ([`Manager::handle`]), always with the current [`Instant`](std::time::Instant);
-//! 2. carries out every [`Action`] of [`Manager::poll_action`] and hands on every [`Event`] of
+//! 2. carries out every [`Action`] of [`Manager::poll_action`] and delivers every [`Event`] of
 //!    [`Manager::poll_event`];
 //! 3. calls [`Manager::handle_timeout`] when the instant of [`Manager::poll_timeout`] has come.
 //!
@@ -20,18 +20,24 @@ mod codec;
 mod config;
 mod engine;
 mod event;
+mod id;
 mod manager;
 mod socket;
+mod sockets;
 
 #[cfg(test)]
 mod tests;
 
 pub use backoff::Backoff;
 pub use codec::{Parser, Payload};
-pub use config::{BufferLimits, BufferPolicy, Config, SocketConfig, Transport};
+pub use config::{BufferLimits, BufferPolicy, Config, SocketConfig};
+pub use engine::max_payload;
 pub use event::{
     AckError, AckKey, Action, AuthError, Body, ConnectError, ConnectionId, DisconnectReason,
     EmitError, EmitOptions, Emitted, Event, IncomingEvent, Input, ManagerEvent, Packet,
-    SocketEvent, SocketId, TransportError,
+    SocketEvent, TransportError,
 };
 pub use manager::Manager;
+pub use sockets::SocketId;
+
+use crate::engine::Transport;

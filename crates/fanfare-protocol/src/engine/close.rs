@@ -1,12 +1,12 @@
-//! Why a session ended.
+//! Reasons for which a session ends.
 
 use std::fmt;
 
-/// Why an Engine.IO session ended; `as_str` gives Node's spelling.
+/// Reason for which an Engine.IO session ended; `as_str` gives Node's spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The transport failed, or the peer broke the rules of the transport.
+    /// The transport failed, or the peer violated the rules of the transport.
     TransportError,
     /// The peer closed the transport (connection gone, tab closed).
     TransportClose,
@@ -14,7 +14,7 @@ pub enum CloseReason {
     ForcedClose,
     /// The peer did not answer a heartbeat in time.
     PingTimeout,
-    /// The peer sent something that is no Engine.IO packet.
+    /// The peer sent data that is no Engine.IO packet.
     ParseError,
 }
 
@@ -28,7 +28,7 @@ impl CloseReason {
         Self::ParseError,
     ];
 
-    /// The text that Node passes to `disconnect` handlers.
+    /// Returns the text that Node passes to `disconnect` handlers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

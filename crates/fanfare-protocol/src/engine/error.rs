@@ -1,33 +1,33 @@
-//! The answers to refused requests.
+//! Answers to rejected requests.
 
 use std::fmt;
 
-/// Why an HTTP request was refused: Engine.IO's error codes 0 to 5.
+/// Reason for which an HTTP request was rejected: Engine.IO's error codes 0 to 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ErrorCode {
-    /// The `transport` parameter names none that is served.
+    /// The `transport` parameter names none that the server supports.
     UnknownTransport = 0,
     /// The `sid` parameter names no session.
     UnknownSid = 1,
     /// A handshake with another method than GET.
     BadHandshakeMethod = 2,
-    /// Anything else that is wrong with the request.
+    /// Any other fault of the request.
     BadRequest = 3,
-    /// `allow_request` refused.
+    /// `allow_request` rejected the request.
     Forbidden = 4,
-    /// The `EIO` parameter names a revision that is not served.
+    /// The `EIO` parameter names a revision that the server does not support.
     UnsupportedProtocolVersion = 5,
 }
 
 impl ErrorCode {
-    /// The number in the body.
+    /// Returns the number in the body.
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
     }
 
-    /// The code with this number.
+    /// Returns the code with this number.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Self> {
         Some(match code {
@@ -41,7 +41,7 @@ impl ErrorCode {
         })
     }
 
-    /// Node's message for the code.
+    /// Returns Node's message for the code.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl ErrorCode {
         }
     }
 
-    /// The HTTP status of a refusal: 403 for [`ErrorCode::Forbidden`], else 400.
+    /// Returns the HTTP status of a rejection: 403 for [`ErrorCode::Forbidden`], else 400.
     #[must_use]
     pub const fn http_status(self) -> u16 {
         match self {
@@ -63,7 +63,7 @@ impl ErrorCode {
         }
     }
 
-    /// The JSON body `{"code":n,"message":"..."}` with the code's own message.
+    /// Returns the JSON body `{"code":n,"message":"..."}` with the code's own message.
     #[must_use]
     pub const fn body(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl ErrorCode {
         }
     }
 
-    /// The JSON body with another message, as `allowRequest` may give for [`ErrorCode::Forbidden`].
+    /// Returns the JSON body with another message, as `allowRequest` may give for [`ErrorCode::Forbidden`].
     #[must_use]
     pub fn body_with(self, message: &str) -> String {
         let quoted = serde_json::Value::from(message);

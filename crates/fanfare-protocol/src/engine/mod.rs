@@ -10,8 +10,10 @@ mod close;
 mod error;
 mod open;
 mod packet;
+mod transport;
 
 pub use close::CloseReason;
 pub use error::ErrorCode;
 pub use open::{Open, OpenError, Opened};
 pub use packet::{Data, Packet, PacketError, PacketType};
+pub use transport::{Protocol, Transport, Transports};

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// Lenient about padding and trailing bits, as Node's `Buffer.from(text, "base64")` is.
+/// Base64 engine that is lenient about padding and trailing bits, as Node's `Buffer.from(text, "base64")` is.
 pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -14,13 +14,13 @@ pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The kind of an Engine.IO packet; the discriminant is the digit on the wire.
+/// Type of an Engine.IO packet; the discriminant is the digit on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum PacketType {
     /// First packet of a session, with the handshake as JSON.
     Open = 0,
-    /// The session is over.
+    /// The session has ended.
     Close = 1,
     /// Heartbeat, or the probe of an upgrade.
     Ping = 2,
@@ -30,18 +30,18 @@ pub enum PacketType {
     Message = 4,
     /// The client has switched to the probed transport.
     Upgrade = 5,
-    /// Nothing; ends a waiting poll.
+    /// Empty packet; ends a pending poll.
     Noop = 6,
 }
 
 impl PacketType {
-    /// The digit as it stands on the wire, in ASCII.
+    /// Returns the digit on the wire, in ASCII.
     #[must_use]
     pub const fn digit(self) -> u8 {
         b'0' + self as u8
     }
 
-    /// The type written as this ASCII digit.
+    /// Returns the type written as this ASCII digit.
     #[must_use]
     pub const fn from_digit(digit: u8) -> Option<Self> {
         Some(match digit {
@@ -56,7 +56,7 @@ impl PacketType {
         })
     }
 
-    /// The protocol's name for the type.
+    /// Returns the protocol's name for the type.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl PacketType {
     }
 }
 
-/// The content of a packet.
+/// Content of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data<'a> {
     /// Text, without the type digit; empty if the packet carries nothing.
@@ -81,7 +81,7 @@ pub enum Data<'a> {
 }
 
 impl<'a> Data<'a> {
-    /// The text, if it is text.
+    /// Returns the text, if it is text.
     #[must_use]
     pub fn as_text(&self) -> Option<&'a str> {
         match self {
@@ -91,17 +91,17 @@ impl<'a> Data<'a> {
     }
 }
 
-/// One Engine.IO packet, borrowed from what was received.
+/// One Engine.IO packet, borrowed from the received bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// The kind.
+    /// Type of the packet.
     pub kind: PacketType,
-    /// The content.
+    /// Content of the packet.
     pub data: Data<'a>,
 }
 
 impl<'a> Packet<'a> {
-    /// A packet with text.
+    /// Creates a packet with text.
     #[must_use]
     pub const fn text(kind: PacketType, data: &'a str) -> Self {
         Self {
@@ -110,7 +110,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// A binary message.
+    /// Creates a binary message.
     #[must_use]
     pub const fn binary(data: &'a [u8]) -> Self {
         Self {
@@ -119,13 +119,13 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Reads the text form of revision 4: a type digit and the data, or `b` and base64.
+    /// Decodes the text encoding of revision 4: a type digit and the data, or `b` and base64.
     ///
     /// This is one WebSocket text frame or one element of a payload. A WebSocket *binary* frame is always a message
     /// and needs no decoding.
     ///
     /// # Errors
-    /// [`PacketError`] if it is empty, of no known type, or no base64.
+    /// [`PacketError`] if the packet is empty, of an unknown type, or has invalid base64.
     pub fn decode(text: &'a str) -> Result<Self, PacketError> {
         let (kind, data) = split_kind(text)?;
         match kind {
@@ -137,7 +137,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Appends the text form of revision 4; binary data becomes `b` and base64.
+    /// Appends the text encoding of revision 4; binary data becomes `b` and base64.
     pub fn encode_text(&self, out: &mut Vec<u8>) {
         match &self.data {
             Data::Text(text) => {
@@ -153,7 +153,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// The type digit and the rest; `None` as type stands for the base64 mark `b`.
+/// Splits off the type digit; `None` as type stands for the base64 mark `b`.
 pub(super) fn split_kind(text: &str) -> Result<(Option<PacketType>, &str), PacketError> {
     let Some(&first) = text.as_bytes().first() else {
         return Err(PacketError::Empty);
@@ -181,22 +181,22 @@ pub(super) fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     let start = out.len();
     let room = bytes.len().div_ceil(3) * 4;
     out.resize(start + room, 0);
-    // The slice has exactly the room that padded base64 needs, so this cannot fail.
+    // The slice has exactly the length that padded base64 needs, so this cannot fail.
     let written = BASE64.encode_slice(bytes, &mut out[start..]).unwrap_or(0);
     out.truncate(start + written);
 }
 
-/// What is wrong with an Engine.IO packet or payload; ends the session with `parse error`.
+/// Error of an Engine.IO packet or payload; ends the session with `parse error`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PacketError {
-    /// Nothing, where a packet must be.
+    /// Missing packet.
     #[error("empty packet")]
     Empty,
     /// The first character names no packet type.
     #[error("unknown packet type {0:?}")]
     UnknownType(char),
-    /// A packet marked as base64 that is none.
+    /// Invalid base64 in a packet marked as base64.
     #[error("invalid base64 in a binary packet")]
     InvalidBase64,
     /// Text that is not UTF-8.
@@ -211,7 +211,7 @@ pub enum PacketError {
 }
 
 impl PacketError {
-    /// A short fixed name, for metrics.
+    /// Returns a short fixed name, for metrics.
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self {

@@ -4,10 +4,10 @@
 
 use super::packet::{Packet, PacketError, PacketType, write_base64};
 
-/// What stands between two packets.
+/// Separator of two packets.
 pub const SEPARATOR: u8 = 0x1e;
 
-/// Reads a body, packet by packet.
+/// Decodes a body, packet by packet.
 ///
 /// ```
 /// use fanfare_protocol::engine::{payload, Packet, PacketType};
@@ -23,6 +23,14 @@ pub fn decode(body: &str) -> Packets<'_> {
 #[derive(Clone, Debug)]
 pub struct Packets<'a> {
     rest: Option<&'a str>,
+}
+
+impl Packets<'_> {
+    /// Returns the bytes not yet read; `None` after the last packet.
+    #[must_use]
+    pub fn rest_len(&self) -> Option<usize> {
+        self.rest.map(str::len)
+    }
 }
 
 impl<'a> Iterator for Packets<'a> {
@@ -47,7 +55,7 @@ impl<'a> Iterator for Packets<'a> {
 
 impl std::iter::FusedIterator for Packets<'_> {}
 
-/// Writes a body, packet by packet, behind whatever `out` already holds.
+/// Writer of a body, packet by packet, after the existing content of `out`.
 #[derive(Debug)]
 pub struct Encoder<'a> {
     out: &'a mut Vec<u8>,
@@ -61,31 +69,31 @@ impl<'a> Encoder<'a> {
         Self { out, start }
     }
 
-    /// Adds a packet.
+    /// Appends a packet.
     pub fn packet(&mut self, packet: &Packet<'_>) {
         self.separate();
         packet.encode_text(self.out);
     }
 
-    /// Adds a text packet.
+    /// Appends a text packet.
     pub fn text(&mut self, kind: PacketType, data: &str) {
         self.packet(&Packet::text(kind, data));
     }
 
-    /// Adds a text packet that is encoded already, type digit included.
+    /// Appends a text packet that is encoded already, type digit included.
     pub fn raw(&mut self, packet: &[u8]) {
         self.separate();
         self.out.extend_from_slice(packet);
     }
 
-    /// Adds a binary message.
+    /// Appends a binary message.
     pub fn binary(&mut self, data: &[u8]) {
         self.separate();
         self.out.push(b'b');
         write_base64(self.out, data);
     }
 
-    /// Bytes written so far.
+    /// Number of bytes written so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.out.len() - self.start

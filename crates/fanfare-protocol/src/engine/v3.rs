@@ -1,8 +1,9 @@
 //! Revision 3 of the protocol, spoken by Socket.IO v1 and v2 clients.
 //!
-//! Text packets look as in revision 4, but payloads are made of lengths: `length:packet` counted in UTF-16 units, or,
-//! if the client takes binary, `0`/`1`, the length's digits as bytes, `255`, and the packet. A binary packet starts
-//! with a type byte, in payloads and in WebSocket frames alike; as text it is `b`, a type digit and base64.
+//! Text packets are the same as in revision 4, but payloads are length-prefixed: `length:packet` counted in UTF-16
+//! units, or, if the client accepts binary, `0`/`1`, the length's digits as bytes, `255`, and the packet. A binary
+//! packet starts with a type byte, in payloads and in WebSocket frames alike; as text it is `b`, a type digit and
+//! base64.
 
 use std::borrow::Cow;
 
@@ -10,10 +11,10 @@ use super::packet::{
     Data, Packet, PacketError, PacketType, decode_base64, split_kind, write_base64,
 };
 
-/// Reads one text packet: a WebSocket text frame, or an element of a text payload.
+/// Decodes one text packet: a WebSocket text frame, or an element of a text payload.
 ///
 /// # Errors
-/// [`PacketError`] if it is empty, of no known type, or no base64.
+/// [`PacketError`] if the packet is empty, of an unknown type, or has invalid base64.
 pub fn decode_text(text: &str) -> Result<Packet<'_>, PacketError> {
     let (kind, data) = split_kind(text)?;
     match kind {
@@ -29,10 +30,10 @@ pub fn decode_text(text: &str) -> Result<Packet<'_>, PacketError> {
     }
 }
 
-/// Reads one binary packet: a WebSocket binary frame, or a binary element of a payload.
+/// Decodes one binary packet: a WebSocket binary frame, or a binary element of a payload.
 ///
 /// # Errors
-/// [`PacketError`] if it is empty or of no known type.
+/// [`PacketError`] if the packet is empty or of an unknown type.
 pub fn decode_binary(bytes: &[u8]) -> Result<Packet<'_>, PacketError> {
     let (&kind, data) = bytes.split_first().ok_or(PacketError::Empty)?;
     let kind = kind
@@ -45,20 +46,20 @@ pub fn decode_binary(bytes: &[u8]) -> Result<Packet<'_>, PacketError> {
     })
 }
 
-/// Appends a binary message as it stands in a WebSocket binary frame: the type byte 4 and the data.
+/// Appends a binary message in the encoding of a WebSocket binary frame: the type byte 4 and the data.
 pub fn encode_binary(out: &mut Vec<u8>, data: &[u8]) {
     out.reserve(1 + data.len());
     out.push(PacketType::Message as u8);
     out.extend_from_slice(data);
 }
 
-/// Appends a binary message as text, for those who cannot take bytes: `b4` and base64.
+/// Appends a binary message as text, for clients that cannot receive bytes: `b4` and base64.
 pub fn encode_base64(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(&[b'b', PacketType::Message.digit()]);
     write_base64(out, data);
 }
 
-/// Reads a text body (`Content-Type: text/plain`), packet by packet.
+/// Decodes a text body (`Content-Type: text/plain`), packet by packet.
 #[must_use]
 pub fn decode_text_payload(body: &str) -> TextPackets<'_> {
     TextPackets { body, at: 0 }
@@ -71,8 +72,19 @@ pub struct TextPackets<'a> {
     at: usize,
 }
 
+impl TextPackets<'_> {
+    /// Returns the bytes not yet read; `None` after the last packet.
+    #[must_use]
+    pub fn rest_len(&self) -> Option<usize> {
+        self.body
+            .len()
+            .checked_sub(self.at)
+            .filter(|rest| *rest > 0)
+    }
+}
+
 impl<'a> TextPackets<'a> {
-    /// The next packet; `None` for one of no length, which Node passes over.
+    /// Returns the next packet; `None` for one of length 0, which Node skips.
     fn step(&mut self) -> Result<Option<Packet<'a>>, PacketError> {
         let bad = PacketError::InvalidLength { at: self.at };
         let rest = self.body.get(self.at..).unwrap_or_default();
@@ -93,7 +105,7 @@ impl<'a> Iterator for TextPackets<'a> {
     type Item = Result<Packet<'a>, PacketError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // Node calls an empty body a parse error.
+        // An empty body is a parse error, as in Node.
         while self.at < self.body.len() || self.at == 0 {
             match self.step() {
                 Ok(Some(packet)) => return Some(Ok(packet)),
@@ -108,7 +120,7 @@ impl<'a> Iterator for TextPackets<'a> {
     }
 }
 
-/// Reads a binary body (`Content-Type: application/octet-stream`), packet by packet.
+/// Decodes a binary body (`Content-Type: application/octet-stream`), packet by packet.
 #[must_use]
 pub fn decode_binary_payload(body: &[u8]) -> BinaryPackets<'_> {
     BinaryPackets { body, at: 0 }
@@ -119,6 +131,17 @@ pub fn decode_binary_payload(body: &[u8]) -> BinaryPackets<'_> {
 pub struct BinaryPackets<'a> {
     body: &'a [u8],
     at: usize,
+}
+
+impl BinaryPackets<'_> {
+    /// Returns the bytes not yet read; `None` after the last packet.
+    #[must_use]
+    pub fn rest_len(&self) -> Option<usize> {
+        self.body
+            .len()
+            .checked_sub(self.at)
+            .filter(|rest| *rest > 0)
+    }
 }
 
 impl<'a> BinaryPackets<'a> {
@@ -168,7 +191,7 @@ impl<'a> Iterator for BinaryPackets<'a> {
     }
 }
 
-/// Writes a text body, packet by packet, behind whatever `out` already holds.
+/// Writer of a text body, packet by packet, after the existing content of `out`.
 #[derive(Debug)]
 pub struct TextEncoder<'a> {
     out: &'a mut Vec<u8>,
@@ -180,7 +203,7 @@ impl<'a> TextEncoder<'a> {
         Self { out }
     }
 
-    /// Adds a packet.
+    /// Appends a packet.
     pub fn packet(&mut self, packet: &Packet<'_>) {
         match &packet.data {
             Data::Text(text) => {
@@ -196,19 +219,19 @@ impl<'a> TextEncoder<'a> {
         }
     }
 
-    /// Adds a text packet that is encoded already, type digit included; it must be UTF-8.
+    /// Appends a text packet that is encoded already, type digit included; it must be UTF-8.
     pub fn raw(&mut self, packet: &[u8]) {
         write_length(self.out, utf16_len(packet));
         self.out.extend_from_slice(packet);
     }
 
-    /// Adds a binary message.
+    /// Appends a binary message.
     pub fn binary(&mut self, data: &[u8]) {
         self.packet(&Packet::binary(data));
     }
 }
 
-/// Writes a binary body, packet by packet, behind whatever `out` already holds.
+/// Writer of a binary body, packet by packet, after the existing content of `out`.
 #[derive(Debug)]
 pub struct BinaryEncoder<'a> {
     out: &'a mut Vec<u8>,
@@ -220,7 +243,7 @@ impl<'a> BinaryEncoder<'a> {
         Self { out }
     }
 
-    /// Adds a packet.
+    /// Appends a packet.
     pub fn packet(&mut self, packet: &Packet<'_>) {
         let (text, kind, data) = match &packet.data {
             Data::Text(data) => (true, packet.kind.digit(), data.as_bytes()),
@@ -231,13 +254,13 @@ impl<'a> BinaryEncoder<'a> {
         self.out.extend_from_slice(data);
     }
 
-    /// Adds a text packet that is encoded already, type digit included; it must be UTF-8.
+    /// Appends a text packet that is encoded already, type digit included; it must be UTF-8.
     pub fn raw(&mut self, packet: &[u8]) {
         self.header(true, packet.len());
         self.out.extend_from_slice(packet);
     }
 
-    /// Adds a binary message.
+    /// Appends a binary message.
     pub fn binary(&mut self, data: &[u8]) {
         self.packet(&Packet::binary(data));
     }
@@ -251,7 +274,7 @@ impl<'a> BinaryEncoder<'a> {
     }
 }
 
-/// More digits than any length we would take, few enough not to overflow.
+/// Maximum number of digits of a length: more than any accepted length has, few enough not to overflow.
 const MAX_DIGITS: usize = 15;
 
 fn parse_length(digits: &[u8]) -> Option<usize> {
@@ -267,17 +290,18 @@ fn write_length(out: &mut Vec<u8>, len: usize) {
     out.push(b':');
 }
 
-/// UTF-16 units of a UTF-8 text: one per character, two if it is four bytes long.
+/// Number of UTF-16 units of a UTF-8 text: one per character, two if it is four bytes long.
 fn utf16_len(utf8: &[u8]) -> usize {
     utf8.iter()
         .map(|&byte| usize::from(byte & 0xc0 != 0x80) + usize::from(byte >= 0xf0))
         .sum()
 }
 
-/// Bytes of the prefix of `text` that is `units` UTF-16 units long; `None` if it is shorter or a character is cut.
+/// Number of bytes of the prefix of `text` that is `units` UTF-16 units long; `None` if the text is shorter or the
+/// prefix would end inside a character.
 fn utf16_prefix(text: &str, units: usize) -> Option<usize> {
     let bytes = text.as_bytes();
-    // A prefix that is all ASCII is its own length.
+    // In ASCII, the prefix has as many bytes as units.
     if bytes.get(..units)?.is_ascii() {
         return Some(units);
     }

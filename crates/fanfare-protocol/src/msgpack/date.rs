@@ -1,17 +1,20 @@
-//! `Date` as text.
+//! Conversion of `Date` to text.
 
-/// The furthest a JavaScript `Date` goes from 1970, in milliseconds.
-const FURTHEST: i64 = 8_640_000_000_000_000;
+/// Maximum distance of a JavaScript `Date` from 1970, in milliseconds.
+const MAX_DATE_MS: i64 = 8_640_000_000_000_000;
 
-const DAY: i64 = 86_400_000;
+const DAY_MS: i64 = 86_400_000;
 
-/// What `toISOString` gives for this many milliseconds since 1970; `None` for an invalid `Date`.
+/// Returns the text of `toISOString` for this number of milliseconds since 1970; `None` for an invalid `Date`.
 pub(super) fn iso(milliseconds: i64) -> Option<String> {
-    if milliseconds.unsigned_abs() > FURTHEST.unsigned_abs() {
+    if milliseconds.unsigned_abs() > MAX_DATE_MS.unsigned_abs() {
         return None;
     }
-    let (days, time) = (milliseconds.div_euclid(DAY), milliseconds.rem_euclid(DAY));
-    // Days since 1 March of year 0 in eras of 400 years, months counted from March: leap days come last.
+    let (days, time) = (
+        milliseconds.div_euclid(DAY_MS),
+        milliseconds.rem_euclid(DAY_MS),
+    );
+    // Days since 1 March of year 0 in eras of 400 years, with months counted from March, so that leap days come last.
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era =

@@ -1,4 +1,4 @@
-//! Reading packets.
+//! Decoding of packets.
 
 use std::borrow::Cow;
 
@@ -9,14 +9,15 @@ use crate::socket::args::{Args, Bounds, Source};
 use crate::socket::header::reserved;
 use crate::socket::node::Node;
 use crate::socket::scan::Escapes;
+use crate::socket::weigh::Weighed;
 use crate::socket::{Ack, Connect, ConnectError, DecodeError, Event, Packet, PacketType};
 
-/// Reads one packet, attachments and all.
+/// Decodes one packet, attachments included.
 ///
 /// # Errors
-/// [`DecodeError`] if it is no MessagePack, no packet, or over a limit.
+/// [`DecodeError`] if the message is no MessagePack, no packet, or over a limit.
 pub fn decode<'a>(message: &'a [u8], limits: &Limits) -> Result<Packet<'a>, DecodeError> {
-    // Bounds are 32 bits wide.
+    // `Bounds` are 32 bits wide.
     if u32::try_from(message.len()).is_err() {
         return Err(DecodeError::TooLong { len: message.len() });
     }
@@ -43,7 +44,7 @@ pub fn decode<'a>(message: &'a [u8], limits: &Limits) -> Result<Packet<'a>, Deco
                 continue;
             }
         }
-        // These are scalars in every packet; anything else would leave its contents to be read as members.
+        // These members are scalars in every packet; the contents of a container would be read as further members.
         if matches!(members.kind, Some(Head::Array(_) | Head::Map(_))) {
             return Err(DecodeError::InvalidMember("type"));
         }
@@ -60,12 +61,12 @@ pub fn decode<'a>(message: &'a [u8], limits: &Limits) -> Result<Packet<'a>, Deco
     members.packet(message, limits)
 }
 
-/// What was found in the map.
+/// Members found in the map.
 struct Members<'a> {
     kind: Option<Head<'a>>,
     namespace: Option<Head<'a>>,
     id: Head<'a>,
-    /// Stands before the value.
+    /// Reader before the value.
     data: Option<Reader<'a>>,
 }
 
@@ -83,7 +84,7 @@ impl Default for Members<'_> {
 impl<'a> Members<'a> {
     fn packet(mut self, message: &'a [u8], limits: &Limits) -> Result<Packet<'a>, DecodeError> {
         let kind = match self.kind {
-            // Attachments are inside, so the binary types do not exist.
+            // Attachments are inside the packet, so the binary packet types do not exist.
             Some(Head::Unsigned(kind @ 0..=4)) => PacketType::from_digit(b'0' + kind as u8),
             _ => None,
         };
@@ -133,19 +134,19 @@ impl<'a> Members<'a> {
                     namespace,
                     ack: id,
                     name,
-                    args: elements.args(message)?,
+                    args: elements.args(message, limits)?,
                 })
             }
             PacketType::Ack | PacketType::BinaryAck => Packet::Ack(Ack {
                 namespace,
                 id: id.ok_or(DecodeError::InvalidAckId)?,
-                args: Elements::open(self.data, kind)?.args(message)?,
+                args: Elements::open(self.data, kind)?.args(message, limits)?,
             }),
         })
     }
 }
 
-/// The elements of the data array.
+/// Elements of the data array.
 struct Elements<'a> {
     reader: Reader<'a>,
     left: u32,
@@ -186,13 +187,17 @@ impl<'a> Elements<'a> {
         })
     }
 
-    /// The elements that are left.
-    fn args(mut self, message: &'a [u8]) -> Result<Args<'a>, DecodeError> {
+    /// Returns the remaining elements.
+    fn args(mut self, message: &'a [u8], limits: &Limits) -> Result<Args<'a>, DecodeError> {
+        let limit = limits.max_arguments;
+        if self.left as usize > limit {
+            return Err(DecodeError::TooManyArguments { limit });
+        }
         let mut bounds = Bounds::new();
         for _ in 0..self.left {
             let start = self.reader.pos();
             self.reader.skip(1)?;
-            // Checked in `decode`.
+            // The length was checked in `decode`.
             bounds.push((start as u32, self.reader.pos() as u32));
         }
         Ok(Args {
@@ -204,7 +209,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// An object, or a text if that may be, as JSON.
+/// Converts an object, or a text if that is allowed, to JSON.
 fn json(data: Reader<'_>, text: bool) -> Option<Cow<'_, str>> {
     let node = read_node(&mut { data });
     match &node {
@@ -215,12 +220,30 @@ fn json(data: Reader<'_>, text: bool) -> Option<Cow<'_, str>> {
     serde_json::to_string(&node).ok().map(Cow::Owned)
 }
 
-/// The tree of one value that was scanned already.
+/// Returns the tree of one value that was scanned before.
 pub(crate) fn node(bytes: &[u8]) -> Node<'_> {
     read_node(&mut Reader::new(bytes, Limits::JSON_DEPTH_CEILING))
 }
 
-/// Recursion is bounded because the scan has bounded the depth; so is what is allocated, by what is really there.
+/// Estimates the memory of one value that was scanned before, once it is deserialised, in bytes.
+pub(crate) fn weigh(bytes: &[u8]) -> usize {
+    let mut reader = Reader::new(bytes, Limits::JSON_DEPTH_CEILING);
+    let mut sum = 0;
+    while let Ok(head) = reader.head() {
+        let value = match head {
+            Head::Text(text) => Weighed::Text(text.len()),
+            Head::Bytes(bytes) | Head::Extension(_, bytes) => Weighed::Bytes(bytes.len()),
+            Head::Array(_) => Weighed::Array,
+            Head::Map(len) => Weighed::Map(len as usize),
+            _ => Weighed::Scalar,
+        };
+        sum += value.bytes();
+    }
+    sum
+}
+
+/// Reads one value as a tree. Recursion is bounded because the scan has limited the depth. Allocation is bounded by the
+/// elements actually present.
 fn read_node<'a>(reader: &mut Reader<'a>) -> Node<'a> {
     let Ok(head) = reader.head() else {
         return Node::Null;
@@ -236,7 +259,7 @@ fn read_node<'a>(reader: &mut Reader<'a>) -> Node<'a> {
         Head::Date(milliseconds) => {
             iso(milliseconds).map_or(Node::Null, |text| Node::Text(Cow::Owned(text)))
         }
-        // As `notepack.io` gives it.
+        // Reads it as `notepack.io` does.
         Head::Extension(kind, bytes) => {
             Node::Array(vec![Node::Signed(i64::from(kind)), Node::Bytes(bytes)])
         }

@@ -1,16 +1,16 @@
-//! Writing packets.
+//! Encoding of packets.
 
 use serde::Serialize;
 
 use crate::Limits;
-use crate::socket::node::Node;
+use crate::socket::node::{Attached, Node};
 use crate::socket::scan::validate;
 use crate::socket::{ArgWriter, EncodeError, IntoArgs, PacketType, is_reserved_event};
 
-/// Appends an event, attachments and all.
+/// Appends an event, attachments included.
 ///
 /// # Errors
-/// [`EncodeError`] if the name is reserved or an argument cannot be serialised; the buffer is as it was then.
+/// [`EncodeError`] if the name is reserved or an argument cannot be serialised; the buffer is then restored.
 pub fn encode_event<A: IntoArgs + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,
@@ -24,10 +24,55 @@ pub fn encode_event<A: IntoArgs + ?Sized>(
     write_data(out, PacketType::Event, namespace, ack, Some(event), args)
 }
 
-/// Appends an acknowledgement, likewise.
+/// Appends an event to which one more argument may be added before it is complete, attachments included.
 ///
 /// # Errors
-/// [`EncodeError`] if an argument cannot be serialised; the buffer is as it was then.
+/// The same as [`encode_event`].
+pub fn open_event<A: IntoArgs + ?Sized>(
+    out: &mut Vec<u8>,
+    namespace: &str,
+    event: &str,
+    args: &A,
+) -> Result<OpenEvent, EncodeError> {
+    if is_reserved_event(event) {
+        return Err(EncodeError::ReservedEvent(event.to_owned()));
+    }
+    open_data(out, PacketType::Event, namespace, None, Some(event), args)
+}
+
+/// Event at the end of a buffer that was started with [`open_event`].
+#[derive(Debug)]
+#[must_use = "the event is not complete before `close`"]
+pub struct OpenEvent {
+    /// Position of the head of its array.
+    array: usize,
+    /// Number of elements of the array.
+    len: usize,
+}
+
+impl OpenEvent {
+    /// Completes the event, with a last argument if there is one.
+    pub fn close(mut self, out: &mut Vec<u8>, last: Option<&str>) {
+        if let Some(last) = last {
+            write_text(out, last);
+            self.len += 1;
+        }
+        let Self { array, len } = self;
+        // Only now is the number of elements known; up to 15 fit the byte already written.
+        if let (0..=15, Some(byte)) = (len, out.get_mut(array)) {
+            *byte |= len as u8;
+            return;
+        }
+        let mut head = Vec::with_capacity(5);
+        write_array(&mut head, len);
+        out.splice(array..=array, head);
+    }
+}
+
+/// Appends an acknowledgement, attachments included.
+///
+/// # Errors
+/// [`EncodeError`] if an argument cannot be serialised; the buffer is then restored.
 pub fn encode_ack<A: IntoArgs + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,
@@ -94,7 +139,7 @@ pub fn encode_connect_error<T: Serialize + ?Sized>(
     Ok(())
 }
 
-/// Appends an ERROR packet of protocol 4, which may say anything, usually a string.
+/// Appends an ERROR packet of protocol 4, whose data may be any value, usually a string.
 ///
 /// # Errors
 /// [`EncodeError`] if the value cannot be serialised.
@@ -124,6 +169,19 @@ fn write_data<A: IntoArgs + ?Sized>(
     event: Option<&str>,
     args: &A,
 ) -> Result<(), EncodeError> {
+    let open = open_data(out, kind, namespace, id, event, args)?;
+    open.close(out, None);
+    Ok(())
+}
+
+fn open_data<A: IntoArgs + ?Sized>(
+    out: &mut Vec<u8>,
+    kind: PacketType,
+    namespace: &str,
+    id: Option<u64>,
+    event: Option<&str>,
+    args: &A,
+) -> Result<OpenEvent, EncodeError> {
     let start = out.len();
     write_head(out, kind, namespace, id, true);
     let array = out.len();
@@ -137,26 +195,10 @@ fn write_data<A: IntoArgs + ?Sized>(
         return Err(error);
     }
     let len = writer.count + usize::from(event.is_some());
-    // Only now is the number of elements known; up to 15 fit the byte that is there.
-    match (u8::try_from(len), u16::try_from(len), u32::try_from(len)) {
-        (Ok(len @ 0..=15), _, _) => {
-            if let Some(byte) = out.get_mut(array) {
-                *byte |= len;
-            }
-        }
-        (_, Ok(len), _) => {
-            let [a, b] = len.to_be_bytes();
-            out.splice(array..=array, [0xdc, a, b]);
-        }
-        (_, _, len) => {
-            let [a, b, c, d] = len.unwrap_or(u32::MAX).to_be_bytes();
-            out.splice(array..=array, [0xdd, a, b, c, d]);
-        }
-    }
-    Ok(())
+    Ok(OpenEvent { array, len })
 }
 
-/// The map up to its last key, `data`, whose value follows if there is one.
+/// Writes the map up to its last key, `data`, whose value follows if there is one.
 pub(crate) fn write_head(
     out: &mut Vec<u8>,
     kind: PacketType,
@@ -171,7 +213,7 @@ pub(crate) fn write_head(
     write_text(out, namespace);
     if let Some(id) = id {
         write_text(out, "id");
-        // A number and a text cannot fail to serialise, nor a Vec to take them.
+        // Serializing a number or a text into a `Vec` cannot fail.
         let _ = write_value(out, &id);
     }
     if data {
@@ -179,11 +221,36 @@ pub(crate) fn write_head(
     }
 }
 
-fn write_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
     let _ = write_value(out, text);
 }
 
-struct NotSerializable(String);
+/// Writes the head of an array.
+pub(crate) fn write_array(out: &mut Vec<u8>, len: usize) {
+    write_len(out, len, 0x90, 0xdc);
+}
+
+/// Writes the head of a map.
+pub(super) fn write_map(out: &mut Vec<u8>, len: usize) {
+    write_len(out, len, 0x80, 0xde);
+}
+
+fn write_len(out: &mut Vec<u8>, len: usize, short: u8, long: u8) {
+    match (len, u16::try_from(len)) {
+        (0..=15, _) => out.push(short | len as u8),
+        (_, Ok(len)) => {
+            out.push(long);
+            out.extend_from_slice(&len.to_be_bytes());
+        }
+        _ => {
+            out.push(long + 1);
+            let len = u32::try_from(len).unwrap_or(u32::MAX);
+            out.extend_from_slice(&len.to_be_bytes());
+        }
+    }
+}
+
+pub(super) struct NotSerializable(String);
 
 impl NotSerializable {
     fn in_argument(self, argument: usize) -> EncodeError {
@@ -194,8 +261,11 @@ impl NotSerializable {
     }
 }
 
-fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), NotSerializable> {
-    // As in JSON: structs are maps, and what has a form for people (dates, ids) takes that.
+pub(super) fn write_value<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    value: &T,
+) -> Result<(), NotSerializable> {
+    // As in JSON: structs are maps, and types with a human-readable encoding (dates, ids) use that.
     let mut serializer = rmp_serde::Serializer::new(&mut *out)
         .with_struct_map()
         .with_human_readable();
@@ -204,10 +274,21 @@ fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<()
         .map_err(|error| NotSerializable(error.to_string()))
 }
 
-/// Writes arguments one behind the other, and counts them.
-struct MsgpackArgs<'a> {
+/// Writer of consecutive arguments, which counts them.
+pub(crate) struct MsgpackArgs<'a> {
     out: &'a mut Vec<u8>,
     count: usize,
+}
+
+impl<'a> MsgpackArgs<'a> {
+    pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out, count: 0 }
+    }
+
+    /// Returns the number of arguments written so far.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
 }
 
 impl ArgWriter for MsgpackArgs<'_> {
@@ -221,7 +302,8 @@ impl ArgWriter for MsgpackArgs<'_> {
         let array = format!("[{json}]");
         let failed = |message: String| NotSerializable(message).in_argument(self.count);
         validate(&array, Limits::JSON_DEPTH_CEILING).map_err(|error| failed(error.to_string()))?;
-        let nodes = Node::from_json(&array, &[]).map_err(|error| failed(error.message))?;
+        let nodes =
+            Node::from_json(&array, &Attached::new(&[])).map_err(|error| failed(error.message))?;
         if let Node::Array(nodes) = nodes {
             for node in &nodes {
                 self.arg(node)?;

@@ -1,8 +1,8 @@
-//! MessagePack, value by value.
+//! Reader of MessagePack, value by value.
 
 use crate::socket::DecodeError;
 
-/// Where one value begins: all of it, or for arrays and maps how many follow.
+/// Start of one value: all of it, or for arrays and maps the number of elements that follow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Head<'a> {
     Nil,
@@ -22,7 +22,7 @@ pub(super) enum Head<'a> {
     Map(u32),
 }
 
-/// A reader, standing somewhere in a message.
+/// Reader at a position in a message.
 #[derive(Clone, Debug)]
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
         Ok(u32::from_be_bytes(self.array()?) as usize)
     }
 
-    /// Takes the next value, or the beginning of an array or map.
+    /// Reads the next value, or the start of an array or map.
     pub(super) fn head(&mut self) -> Read<Head<'a>> {
         let [prefix] = self.array()?;
         Ok(match prefix {
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Steps over one value that stands `outer` arrays and maps deep already.
+    /// Skips one value that is nested in `outer` arrays and maps.
     pub(super) fn skip(&mut self, outer: usize) -> Read<()> {
         let values = match self.head()? {
             Head::Array(len) => u64::from(len),

@@ -1,4 +1,4 @@
-//! The log of what was sent.
+//! Log of sent events.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -7,52 +7,54 @@ use std::time::{Duration, Instant};
 
 use super::{Memberships, Position};
 
-/// The bounds of a [`Log`].
+/// Limits of a [`Log`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogLimits {
-    /// Most bytes of packets.
+    /// Maximum number of bytes of packets.
     pub bytes: usize,
-    /// How long a packet is kept.
+    /// Maximum age of a packet.
     pub age: Duration,
 }
 
-/// What an entry costs beside its packet, in bytes; so that the bound also holds for very small packets.
-const OVERHEAD: usize = 128;
+/// Bytes of an entry in addition to its packet, so that the limit also holds for very small packets.
+const OVERHEAD_BYTES: usize = 128;
+/// Bytes of a room name in addition to its text: a room without other entries needs a separate list.
+const NAME_OVERHEAD_BYTES: usize = 64;
 
 struct Entry<P> {
     at: Instant,
     size: usize,
     packet: P,
-    /// Empty: everyone.
+    /// Rooms of the recipients; empty for all sockets.
     rooms: Box<[Arc<str>]>,
     except: Box<[Arc<str>]>,
 }
 
-/// The events of a namespace, newest last. `P` is an encoded packet.
+/// Log of the events of a namespace, newest last. `P` is an encoded packet.
 pub struct Log<P> {
     entries: VecDeque<Entry<P>>,
-    /// The position of `entries[0]`.
+    /// Position of `entries[0]`.
     first: Position,
     bytes: usize,
     limits: LogLimits,
     everyone: VecDeque<Position>,
     pub(super) rooms: HashMap<Arc<str>, VecDeque<Position>>,
-    /// The newest entry that is gone.
+    /// Newest entry that was dropped.
     dropped: Option<(Position, Instant)>,
 }
 
-/// What a session missed is no longer in the log.
+/// Error of a session whose missed events are no longer in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the log no longer has everything after {after}: it has dropped what came up to {dropped}")]
 pub struct Truncated {
-    /// What the session has got.
+    /// Position up to which the session has received events.
     pub after: Position,
-    /// The newest position that the log has dropped.
+    /// Newest position that the log has dropped.
     pub dropped: Position,
 }
 
 impl<P> Log<P> {
-    /// An empty log.
+    /// Creates an empty log.
     #[must_use]
     pub fn new(limits: LogLimits) -> Self {
         Self {
@@ -66,33 +68,35 @@ impl<P> Log<P> {
         }
     }
 
-    /// The position of the newest event, 0 before the first.
+    /// Position of the newest event, 0 before the first.
     #[must_use]
     pub fn position(&self) -> Position {
         self.first + self.entries.len() as u64 - 1
     }
 
-    /// How many events are kept.
+    /// Number of events kept.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether none is kept.
+    /// Whether no event is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The bytes that are kept, an allowance for each entry included.
+    /// Number of bytes kept, an allowance for each entry included.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Adds an event for those in `rooms` (everyone, if empty) but not in `except`; `size` is that of the packet, in
-    /// bytes. Its position is [`position`](Self::position) afterwards. What the bounds do not allow any longer goes; an
-    /// event larger than the bound goes at once.
+    /// Adds an event for the sockets in `rooms` (all, if empty) but not in `except`; `size` is that of the packet, in
+    /// bytes. Its position is [`position`](Self::position) afterwards. Entries over the limits are dropped; an event
+    /// larger than the limit is dropped at once. Takes time for each distinct name once, even for a name that occurs
+    /// often.
+    /// event larger than the bound goes at once. Takes time for each name once, however many there are.
     pub fn push<S: AsRef<str>>(
         &mut self,
         now: Instant,
@@ -105,25 +109,28 @@ impl<P> Log<P> {
         let mut names: Vec<Arc<str>> = Vec::with_capacity(rooms.len());
         for room in rooms {
             let room = room.as_ref();
-            if names.iter().any(|name| **name == *room) {
-                continue;
-            }
-            let name = match self.rooms.get_key_value(room) {
-                Some((name, _)) => name.clone(),
-                None => Arc::from(room),
+            let (name, list) = match self.rooms.get_key_value(room) {
+                Some((name, _)) => (name.clone(), self.rooms.get_mut(room)),
+                None => {
+                    let name: Arc<str> = Arc::from(room);
+                    (name.clone(), Some(self.rooms.entry(name).or_default()))
+                }
             };
-            self.rooms
-                .entry(name.clone())
-                .or_default()
-                .push_back(position);
-            names.push(name);
+            // A repeated name is in the list already.
+            if let Some(list) = list
+                && list.back() != Some(&position)
+            {
+                list.push_back(position);
+                names.push(name);
+            }
         }
         if names.is_empty() {
             self.everyone.push_back(position);
         }
         let except: Box<[Arc<str>]> = except.iter().map(|room| room.as_ref().into()).collect();
-        let labels = names.iter().chain(&except).map(|name| name.len());
-        let size = size + labels.sum::<usize>() + OVERHEAD;
+        let labels = names.iter().chain(&except);
+        let labels = labels.map(|name| name.len() + NAME_OVERHEAD_BYTES);
+        let size = size + labels.sum::<usize>() + OVERHEAD_BYTES;
         self.bytes += size;
         self.entries.push_back(Entry {
             at: now,
@@ -133,13 +140,18 @@ impl<P> Log<P> {
             except,
         });
         self.expire(now);
-        while self.bytes > self.limits.bytes {
-            self.drop_oldest();
-        }
+        self.shrink_to(self.limits.bytes);
         position
     }
 
-    /// Drops what is too old.
+    /// Drops the oldest events until no more than `bytes` are kept.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        while self.bytes > bytes {
+            self.drop_oldest();
+        }
+    }
+
+    /// Drops events over the maximum age.
     pub fn expire(&mut self, now: Instant) {
         while self
             .entries
@@ -175,15 +187,15 @@ impl<P> Log<P> {
         }
     }
 
-    /// What a session has missed, in order: the events after `after` that were for everyone or for a room while it was
-    /// in that room.
+    /// Returns the events that a session has missed, in order: those after `after` that were for all sockets or for a
+    /// room while the session was in that room.
     ///
-    /// `settled` is a time up to which everything that was sent to the session has surely arrived: the moment it left,
-    /// less the time in which heartbeats notice a loss. Events of before may be gone from the log; so a session whose
-    /// rooms were quiet for hours has missed nothing.
+    /// `settled` is a time up to which everything sent to the session has surely arrived: the time it left, minus the
+    /// time in which heartbeats notice a loss. Earlier events may be gone from the log, so a session whose rooms were
+    /// quiet for hours has missed nothing.
     ///
     /// # Errors
-    /// [`Truncated`] if something that the session may have missed is gone.
+    /// [`Truncated`] if an event that the session may have missed is gone.
     pub fn missed(
         &self,
         memberships: &Memberships,
@@ -199,10 +211,10 @@ impl<P> Log<P> {
         let mut found = Vec::new();
         let since = |list: &VecDeque<Position>, after| list.partition_point(|p| *p <= after);
         found.extend(self.everyone.range(since(&self.everyone, after)..));
-        for member in &memberships.list {
-            if let Some(list) = self.rooms.get(&member.room) {
-                let from = since(list, after.max(member.after));
-                let to = member.until.map_or(list.len(), |until| since(list, until));
+        for (room, joined, left) in memberships.spans() {
+            if let Some(list) = self.rooms.get(room) {
+                let from = since(list, after.max(joined));
+                let to = left.map_or(list.len(), |left| since(list, left));
                 found.extend(list.range(from..to.max(from)));
             }
         }

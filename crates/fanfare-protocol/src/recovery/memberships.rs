@@ -1,80 +1,101 @@
-//! Who was in which room, and when.
+//! Current and past memberships in rooms.
 
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::Position;
 
-/// So many rooms that a session has left are remembered.
+/// Maximum number of remembered rooms that a session has left.
 pub(super) const LEFT: usize = 64;
 
+/// Bytes of a membership in addition to the name of its room.
+const OVERHEAD_BYTES: usize = 96;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Membership {
+pub(super) struct Past {
     pub(super) room: Arc<str>,
     pub(super) after: Position,
-    pub(super) until: Option<Position>,
+    pub(super) until: Position,
 }
 
-/// In which rooms a session is and was, and from which position to which: what was sent to a room before somebody
-/// joined it is not missed by them.
+/// Rooms that a session is and was in, with the positions of joining and leaving: a session has not missed events sent
+/// to a room before it joined. Joining and leaving take constant time in the number of rooms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memberships {
-    pub(super) list: Vec<Membership>,
+    pub(super) current: HashMap<Arc<str>, Position>,
+    /// Past memberships, oldest first.
+    pub(super) past: VecDeque<Past>,
 }
 
 impl Memberships {
-    /// The session joins a room when the log is at `position`. Does nothing if it is in.
+    /// Joins a room when the log is at `position`. Does nothing if the session is in it.
     pub fn join(&mut self, room: &str, position: Position) {
-        if !self.has(room) {
-            self.list.push(Membership {
-                room: room.into(),
-                after: position,
-                until: None,
-            });
+        if !self.current.contains_key(room) {
+            self.current.insert(room.into(), position);
         }
     }
 
-    /// The session leaves a room. What was sent there before is still its own.
+    /// Leaves a room. The session still may receive events sent there before.
     pub fn leave(&mut self, room: &str, position: Position) {
-        let open = |m: &&mut Membership| m.until.is_none() && *m.room == *room;
-        if let Some(member) = self.list.iter_mut().find(open) {
-            member.until = Some(position);
-            if self.list.iter().filter(|m| m.until.is_some()).count() > LEFT
-                && let Some(oldest) = self.list.iter().position(|m| m.until.is_some())
-            {
-                self.list.remove(oldest);
+        if let Some((room, after)) = self.current.remove_entry(room) {
+            self.past.push_back(Past {
+                room,
+                after,
+                until: position,
+            });
+            if self.past.len() > LEFT {
+                self.past.pop_front();
             }
         }
     }
 
-    /// The session loses the right to what was sent to a room, past and future.
-    pub fn revoke(&mut self, room: &str) {
-        self.list.retain(|member| *member.room != *room);
+    /// Drops memberships, current and past, of rooms that are not to be kept: the session loses access to their events.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        let current = self.current.keys();
+        let revoked: HashSet<Arc<str>> = current.filter(|room| !keep(room)).cloned().collect();
+        if !revoked.is_empty() {
+            self.current.retain(|room, _| !revoked.contains(room));
+            self.past.retain(|past| !revoked.contains(&past.room));
+        }
     }
 
     /// Whether the session is in the room.
     #[must_use]
     pub fn has(&self, room: &str) -> bool {
-        self.rooms().any(|name| name == room)
+        self.current.contains_key(room)
     }
 
-    /// The rooms it is in.
+    /// Returns the rooms that the session is in, in any order.
     pub fn rooms(&self) -> impl Iterator<Item = &str> {
-        let current = self.list.iter().filter(|member| member.until.is_none());
-        current.map(|member| &*member.room)
+        self.current.keys().map(|room| &**room)
     }
 
-    /// Whether it was in the room when this position was sent.
+    /// Returns each current or past room, with the positions after which and until which the session was in it.
+    pub(super) fn spans(&self) -> impl Iterator<Item = (&str, Position, Option<Position>)> {
+        let current = self.current.iter();
+        let current = current.map(|(room, after)| (&**room, *after, None));
+        let past = self.past.iter();
+        current.chain(past.map(|past| (&*past.room, past.after, Some(past.until))))
+    }
+
+    /// Whether the session was in the room when this position was sent.
     pub(super) fn had(&self, room: &str, position: Position) -> bool {
-        self.list.iter().any(|member| {
-            *member.room == *room
-                && position > member.after
-                && member.until.is_none_or(|until| position <= until)
-        })
+        let is_in = self
+            .current
+            .get(room)
+            .is_some_and(|after| position > *after);
+        is_in
+            || self
+                .past
+                .iter()
+                .any(|past| position > past.after && position <= past.until && *past.room == *room)
     }
 
-    /// About how many bytes it takes.
+    /// Estimated memory, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.list.iter().map(|member| member.room.len() + 64).sum()
+        self.spans()
+            .map(|(room, ..)| room.len() + OVERHEAD_BYTES)
+            .sum()
     }
 }

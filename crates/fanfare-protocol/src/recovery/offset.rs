@@ -1,26 +1,26 @@
-//! The number of an event on its way to the client and back.
+//! Encoding of an event's position for the client.
 
 use super::Position;
 
-/// How a position travels: `epoch.position`, where the epoch names the log, eight characters of `[A-Za-z0-9_-]`.
+/// Encoding of a position: `epoch.position`, where the epoch names the log, eight characters of `[A-Za-z0-9_-]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offset {
-    /// Of this log.
+    /// Position in this log.
     Own(Position),
-    /// Of another log: that of a server that has ended since, or of another node.
+    /// Position in another log: that of a server that has stopped since, or of another server of the cluster.
     Foreign,
-    /// Not one of ours: the client took the last argument of some other event for one.
+    /// No position: the client took the last argument of another event for one.
     Unknown,
 }
 
 impl Offset {
-    /// The text of a position.
+    /// Returns the text of a position.
     #[must_use]
     pub fn text(epoch: &str, position: Position) -> String {
         format!("{epoch}.{position}")
     }
 
-    /// Reads what a client sent.
+    /// Parses the text that a client sent.
     #[must_use]
     pub fn parse(epoch: &str, text: &str) -> Self {
         let Some((named, position)) = text.split_once('.') else {

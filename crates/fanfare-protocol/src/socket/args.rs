@@ -1,37 +1,39 @@
-//! The arguments of an event or acknowledgement.
+//! Arguments of an event or acknowledgement.
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 
-use super::decode_args::{ArgsError, decode_args};
+use super::args_error::ArgsError;
+use super::decode_args::decode_args;
 use super::error::{DecodeError, JsonErrorKind};
 use super::scan::{Escapes, Scanner};
+use super::weigh;
 
-/// Where each argument lies in the source. Most events have no more than four.
+/// Start and end of each argument in the source. Most events have no more than four.
 pub(crate) type Bounds = SmallVec<[(u32, u32); 4]>;
 
-/// How the arguments are written.
+/// Encoding of the arguments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Source<'a> {
     Json(&'a str),
     Msgpack(&'a [u8]),
 }
 
-/// The arguments of an event or acknowledgement, validated but not yet deserialised.
+/// Arguments of an event or acknowledgement, validated but not yet deserialised.
 ///
 /// Borrows from the received packet; [`Args::to_buf`] makes a copy that can be kept.
 #[derive(Clone, Debug)]
 pub struct Args<'a> {
     pub(crate) source: Source<'a>,
     pub(crate) bounds: Bounds,
-    /// Lone surrogates are read as U+FFFD.
+    /// Escapes in the strings; lone surrogates are read as U+FFFD.
     pub(crate) escapes: Escapes,
     pub(crate) attachments: &'a [Bytes],
 }
 
 impl<'a> Args<'a> {
-    /// No arguments.
+    /// Returns an empty list of arguments.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -42,13 +44,22 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// Reads a JSON array as arguments.
+    /// Parses a JSON array as arguments.
     ///
     /// # Errors
-    /// [`DecodeError`] if it is no valid JSON array or nested deeper than `max_depth`.
+    /// [`DecodeError`] if the text is no valid JSON array or nested deeper than `max_depth`.
     pub fn from_json(json: &'a str, max_depth: usize) -> Result<Self, DecodeError> {
+        Self::from_json_array(json, max_depth, usize::MAX)
+    }
+
+    /// Parses as [`from_json`](Self::from_json), with at most `max` arguments.
+    pub(crate) fn from_json_array(
+        json: &'a str,
+        max_depth: usize,
+        max: usize,
+    ) -> Result<Self, DecodeError> {
         let mut scanner = open_array(json, max_depth)?;
-        let bounds = rest_of_array(&mut scanner, true)?;
+        let bounds = rest_of_array(&mut scanner, true, max)?;
         Ok(Self::json(json, bounds, scanner.escapes()))
     }
 
@@ -67,14 +78,14 @@ impl<'a> Args<'a> {
         self.bounds.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no arguments.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bounds.is_empty()
     }
 
-    /// The JSON of an argument, attachments still as placeholders; `None` if there is no such argument or the packet
-    /// came as msgpack.
+    /// Returns the JSON of an argument, attachments still as placeholders; `None` if there is no such argument or the
+    /// packet is msgpack.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&'a str> {
         match self.source {
@@ -86,7 +97,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The msgpack of an argument; `None` if there is no such argument or the packet came as JSON.
+    /// Returns the msgpack of an argument; `None` if there is no such argument or the packet is JSON.
     #[must_use]
     pub fn get_msgpack(&self, index: usize) -> Option<&'a [u8]> {
         match self.source {
@@ -98,7 +109,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The arguments' JSON, comma separated, as they stand between the brackets; `None` if the packet came as msgpack.
+    /// Returns the arguments' JSON, comma separated, without the brackets; `None` if the packet is msgpack.
     #[must_use]
     pub fn raw_json(&self) -> Option<&'a str> {
         match (self.source, self.bounds.first(), self.bounds.last()) {
@@ -110,7 +121,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// How many bytes they take, attachments included.
+    /// Encoded length of the arguments in bytes, attachments included.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         let text = match (self.bounds.first(), self.bounds.last()) {
@@ -120,7 +131,37 @@ impl<'a> Args<'a> {
         text + self.attachments.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// The binary attachments that came with the packet.
+    /// Number of bytes that a [copy](Self::to_buf) holds, attachments included.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        held(self.byte_len(), &self.bounds)
+    }
+
+    /// Estimates the memory of the arguments once they are deserialised, for any type, in bytes. The estimate is high
+    /// rather than low, for programs that limit the memory of pending events. Each attachment counts twice, as a type
+    /// may copy it.
+    ///
+    /// ```
+    /// # use fanfare_protocol::socket::Args;
+    /// let args = Args::from_json(r#"[{"":0},{"":0},{"":0}]"#, 8)?;
+    /// assert_eq!(args.byte_len(), 20);
+    /// assert!(args.decoded_bytes() > 2000);
+    /// # Ok::<_, fanfare_protocol::socket::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn decoded_bytes(&self) -> usize {
+        let attachments: usize = self.attachments.iter().map(Bytes::len).sum();
+        let values = match self.source {
+            Source::Json(_) => self.raw_json().map_or(0, weigh::json),
+            Source::Msgpack(_) => (0..self.len())
+                .filter_map(|index| self.get_msgpack(index))
+                .map(crate::msgpack::weigh)
+                .sum(),
+        };
+        values + 2 * attachments
+    }
+
+    /// Returns the binary attachments of the packet.
     #[must_use]
     pub fn attachments(&self) -> &'a [Bytes] {
         self.attachments
@@ -134,7 +175,19 @@ impl<'a> Args<'a> {
         decode_args(self, self.attachments)
     }
 
-    /// The same without the first `n` arguments.
+    /// Returns only the argument at `index`; none if there is no such argument.
+    ///
+    /// To read all arguments one by one, decode [`AllArgs`](super::AllArgs), or call this for each: unlike
+    /// [`skip`](Self::skip), its cost depends on that argument alone, not on the number of arguments.
+    #[must_use]
+    pub fn only(&self, index: usize) -> Args<'a> {
+        Args {
+            bounds: self.bounds.get(index).copied().into_iter().collect(),
+            ..*self
+        }
+    }
+
+    /// Returns the arguments without the first `n`. Copies the bounds of the others.
     #[must_use]
     pub fn skip(&self, n: usize) -> Args<'a> {
         Args {
@@ -143,7 +196,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The same without the last argument, such as the offset that connection state recovery appends.
+    /// Returns the arguments without the last, such as the offset that connection state recovery appends.
     #[must_use]
     pub fn without_last(&self) -> Args<'a> {
         let mut args = self.clone();
@@ -151,7 +204,7 @@ impl<'a> Args<'a> {
         args
     }
 
-    /// A copy that owns its bytes. Attachments are shared, not copied.
+    /// Copies the arguments to own their bytes. Attachments are shared, not copied.
     #[must_use]
     pub fn to_buf(&self) -> ArgsBuf {
         let (source, offset) = match (self.source, self.bounds.first(), self.bounds.last()) {
@@ -178,6 +231,16 @@ impl<'a> Args<'a> {
     }
 }
 
+/// Number of bytes held by arguments of `len` bytes with these bounds.
+fn held(len: usize, bounds: &Bounds) -> usize {
+    let spilled = if bounds.spilled() {
+        bounds.len().next_power_of_two()
+    } else {
+        0
+    };
+    len + spilled * size_of::<(u32, u32)>() + size_of::<ArgsBuf>()
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum SourceBuf {
     Json(Box<str>),
@@ -194,7 +257,14 @@ pub struct ArgsBuf {
 }
 
 impl ArgsBuf {
-    /// Bytes of the arguments, without attachments.
+    /// Number of bytes held, attachments included.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let attachments: usize = self.attachments.iter().map(Bytes::len).sum();
+        held(self.text_len() + attachments, &self.bounds)
+    }
+
+    /// Number of bytes of the arguments, without attachments.
     pub(crate) fn text_len(&self) -> usize {
         match &self.source {
             SourceBuf::Json(json) => json.len(),
@@ -202,7 +272,7 @@ impl ArgsBuf {
         }
     }
 
-    /// Borrows them.
+    /// Borrows the arguments.
     #[must_use]
     pub fn as_args(&self) -> Args<'_> {
         Args {
@@ -225,9 +295,9 @@ impl ArgsBuf {
     }
 }
 
-/// A scanner behind the opening bracket of an array and the white space after it.
+/// Returns a scanner after the opening bracket of an array and the white space that follows.
 pub(crate) fn open_array(json: &str, max_depth: usize) -> Result<Scanner<'_>, DecodeError> {
-    // Bounds are 32 bits wide.
+    // `Bounds` are 32 bits wide.
     if u32::try_from(json.len()).is_err() {
         return Err(DecodeError::TooLong { len: json.len() });
     }
@@ -238,9 +308,13 @@ pub(crate) fn open_array(json: &str, max_depth: usize) -> Result<Scanner<'_>, De
     Ok(scanner)
 }
 
-/// Collects the elements up to the closing bracket, behind which nothing may follow. `first`: no element came yet, so
-/// the array may end at once and no comma comes first.
-pub(crate) fn rest_of_array(scanner: &mut Scanner<'_>, first: bool) -> Result<Bounds, DecodeError> {
+/// Collects the elements up to the closing bracket, which must be the end. `first`: no element was read yet, so the
+/// array may end at once and no comma comes first. `max`: maximum number of elements.
+pub(crate) fn rest_of_array(
+    scanner: &mut Scanner<'_>,
+    first: bool,
+    max: usize,
+) -> Result<Bounds, DecodeError> {
     let mut bounds = Bounds::new();
     let mut more = !(first && scanner.peek()? == b']');
     if !first {
@@ -251,9 +325,12 @@ pub(crate) fn rest_of_array(scanner: &mut Scanner<'_>, first: bool) -> Result<Bo
         }
     }
     while more {
+        if bounds.len() >= max {
+            return Err(DecodeError::TooManyArguments { limit: max });
+        }
         let start = scanner.pos();
         scanner.value(1)?;
-        // Checked in `open_array`.
+        // The length was checked in `open_array`.
         bounds.push((start as u32, scanner.pos() as u32));
         scanner.whitespace();
         match scanner.peek()? {

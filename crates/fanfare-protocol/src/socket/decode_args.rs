@@ -1,5 +1,6 @@
-//! From arguments to the handler's types.
+//! Deserialization of arguments into the handler's types.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use bytes::Bytes;
@@ -7,83 +8,19 @@ use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, SeqAccess,
 use serde::ser::{Serialize, SerializeTuple, Serializer};
 
 use super::args::{Args, Source};
-use super::node::{Node, NodeDeserializer};
-use super::scan::{Escapes, replace_lone_surrogates};
+use super::args_error::ArgsError;
+use super::node::{Attached, Node, NodeDeserializer};
+use super::scan::{Escapes, replace_lone_surrogates, validate};
+use crate::Limits;
 
-/// Why arguments do not fit the type that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("argument {argument}{}: {message}", At(.path))]
-#[non_exhaustive]
-pub struct ArgsError {
-    /// Index of the argument.
-    pub argument: usize,
-    /// Where in the argument, as `user.tags[2]`; empty for the argument itself.
-    pub path: String,
-    /// What is wrong there.
-    pub message: String,
-}
-
-struct At<'a>(&'a str);
-
-impl fmt::Display for At<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " at {}", self.0)
-        }
-    }
-}
-
-impl ArgsError {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            argument: 0,
-            path: String::new(),
-            message: message.into(),
-        }
-    }
-
-    pub(crate) fn json(error: &serde_json::Error) -> Self {
-        let mut message = error.to_string();
-        // The path says it better than a column in text that nobody has at hand.
-        if let Some(at) = message.rfind(" at line ") {
-            message.truncate(at);
-        }
-        Self::new(message)
-    }
-
-    fn in_argument(mut self, argument: usize) -> Self {
-        self.argument = argument;
-        self
-    }
-
-    /// The same error, seen from the value around.
-    pub(crate) fn inside(mut self, segment: &str) -> Self {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
-        self.path = format!("{segment}{dot}{}", self.path);
-        self
-    }
-}
-
-impl de::Error for ArgsError {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(message.to_string())
-    }
-}
-
-/// Deserialises arguments.
+/// Deserialises arguments into a type.
 ///
-/// A tuple takes several, `()` none, [`AllArgs`] all, any other type the first. Arguments that are missing are `null`,
-/// so an `Option` at the end of a tuple may be absent; arguments too many are ignored, as in a JavaScript function.
+/// A tuple takes several, `()` none, [`AllArgs`] all, any other type the first. Missing arguments are `null`, so an
+/// `Option` at the end of a tuple may be absent; surplus arguments are ignored, as in a JavaScript function.
 ///
-/// Where `T` asks for bytes ([`Bytes`], `serde_bytes`, `Vec<u8>`), the placeholder that stands there is resolved to one
-/// of the `attachments`. A type that takes anything but no bytes, as `serde_json::Value`, is shown the placeholder.
-/// Escaped lone surrogates, which a Rust string cannot hold, become U+FFFD.
+/// Where `T` asks for bytes ([`Bytes`], `serde_bytes`, `Vec<u8>`), the placeholder is resolved to one of the
+/// `attachments`. A type that accepts any value but not bytes, as `serde_json::Value`, gets the placeholder. Escaped
+/// lone surrogates, which a Rust string cannot hold, become U+FFFD.
 ///
 /// # Errors
 /// [`ArgsError`] with the index of the argument, and the path inside it, if it is missing or does not fit.
@@ -91,70 +28,125 @@ pub fn decode_args<T: DeserializeOwned>(
     args: &Args<'_>,
     attachments: &[Bytes],
 ) -> Result<T, ArgsError> {
-    let fixed;
-    let source = match args.source {
-        Source::Json(json) => {
-            let json = if args.escapes == Escapes::LoneSurrogates {
-                fixed = replace_lone_surrogates(json);
-                fixed.as_str()
-            } else {
-                json
-            };
-            if attachments.is_empty() {
-                match T::deserialize(Direct {
-                    json,
-                    args,
-                    structs: false,
-                }) {
-                    Ok(value) => return Ok(value),
-                    // Not worth a tree many times its size only to say where.
-                    Err(error) if json.len() > MAX_EXPLAINED => return Err(error),
-                    Err(_) => {}
-                }
-            }
-            Source::Json(json)
-        }
-        msgpack @ Source::Msgpack(_) => msgpack,
+    let fixed: Vec<OnceCell<String>>;
+    let texts = Texts {
+        args,
+        fixed: if args.escapes == Escapes::LoneSurrogates {
+            fixed = args.bounds.iter().map(|_| OnceCell::new()).collect();
+            &fixed
+        } else {
+            &[]
+        },
     };
-    let nodes = nodes(source, args, attachments)?;
+    if let (Source::Json(json), true) = (args.source, attachments.is_empty()) {
+        match T::deserialize(Direct {
+            json,
+            texts,
+            structs: false,
+        }) {
+            Ok(value) => return Ok(value),
+            // A tree takes many times the size of the text, too much only to find the path. A broken rule has its path.
+            Err(error) if error.is_rule() || args.byte_len() > MAX_EXPLAINED_BYTES => {
+                return Err(error);
+            }
+            Err(_) => {}
+        }
+    }
+    let nodes = Nodes::new(texts, attachments);
     T::deserialize(Tree::new(&nodes, false)).or_else(|error| {
-        if attachments.is_empty() {
+        if attachments.is_empty() || error.is_rule() {
             return Err(error);
         }
         T::deserialize(Tree::new(&nodes, true)).map_err(|_| error)
     })
 }
 
-/// Longest JSON that is read again, as a tree, to find the path of an error.
-const MAX_EXPLAINED: usize = 64 * 1024;
-
-fn nodes<'a>(
-    source: Source<'a>,
-    args: &Args<'_>,
-    attachments: &'a [Bytes],
-) -> Result<Vec<Node<'a>>, ArgsError> {
-    let slice = |index: usize, &(start, end): &(u32, u32)| {
-        let range = start as usize..end as usize;
-        match source {
-            Source::Json(json) => Node::from_json(json.get(range).unwrap_or_default(), attachments),
-            Source::Msgpack(bytes) => {
-                Ok(crate::msgpack::node(bytes.get(range).unwrap_or_default()))
-            }
-        }
-        .map_err(|error| error.in_argument(index))
+/// Deserialises one piece of JSON, such as the `auth` of a client. Its errors reveal as little of the value as those of
+/// [`decode_args`]; their `argument` means nothing.
+///
+/// # Errors
+/// [`ArgsError`] if the text is not JSON, or does not fit.
+pub fn decode_value<T: DeserializeOwned>(json: &str) -> Result<T, ArgsError> {
+    let error = match serde_json::from_str(json) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
     };
-    args.bounds
-        .iter()
-        .enumerate()
-        .map(|(index, bounds)| slice(index, bounds))
-        .collect()
+    let explicable = json.len() <= MAX_EXPLAINED_BYTES
+        && error.is_data()
+        && validate(json, Limits::JSON_DEPTH_CEILING).is_ok();
+    if !explicable {
+        return Err(ArgsError::unexplained(&error, json.len()));
+    }
+    let node: Node<'_> = Node::from_json(json, &Attached::new(&[]))?;
+    T::deserialize(NodeDeserializer {
+        node: &node,
+        placeholders: false,
+    })
 }
 
-/// All arguments, whatever their number: `AllArgs<serde_json::Value>`.
+/// Maximum length of JSON that is parsed again, as a tree, to find the path of an error, in bytes.
+const MAX_EXPLAINED_BYTES: usize = 64 * 1024;
+
+/// Texts of JSON arguments, with lone surrogates replaced, each made on request, so that reading one argument costs
+/// only that argument.
+#[derive(Clone, Copy)]
+struct Texts<'t> {
+    args: &'t Args<'t>,
+    /// One cell for each argument, or none.
+    fixed: &'t [OnceCell<String>],
+}
+
+impl<'t> Texts<'t> {
+    #[inline]
+    fn get(self, json: &'t str, index: usize) -> Option<&'t str> {
+        let &(start, end) = self.args.bounds.get(index)?;
+        let json = json.get(start as usize..end as usize)?;
+        Some(match self.fixed.get(index) {
+            Some(fixed) => fixed.get_or_init(|| replace_lone_surrogates(json)),
+            None => json,
+        })
+    }
+}
+
+/// Arguments as trees, each built on request.
+struct Nodes<'t> {
+    texts: Texts<'t>,
+    attached: Attached<'t>,
+    made: Vec<OnceCell<Result<Node<'t>, ArgsError>>>,
+}
+
+impl<'t> Nodes<'t> {
+    fn new(texts: Texts<'t>, attachments: &'t [Bytes]) -> Self {
+        Self {
+            texts,
+            attached: Attached::new(attachments),
+            made: texts.args.bounds.iter().map(|_| OnceCell::new()).collect(),
+        }
+    }
+
+    fn get(&self, index: usize) -> Result<&Node<'t>, ArgsError> {
+        let Some(made) = self.made.get(index) else {
+            return Ok(&Node::Missing);
+        };
+        made.get_or_init(|| match self.texts.args.source {
+            Source::Json(json) => {
+                let json = self.texts.get(json, index).unwrap_or_default();
+                Node::from_json(json, &self.attached)
+            }
+            Source::Msgpack(_) => Ok(crate::msgpack::node(
+                self.texts.args.get_msgpack(index).unwrap_or_default(),
+            )),
+        })
+        .as_ref()
+        .map_err(|error| error.clone().in_argument(index))
+    }
+}
+
+/// All arguments, of any number: `AllArgs<serde_json::Value>`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllArgs<T>(pub Vec<T>);
 
-/// As a tuple, so that [`Spread`](super::Spread) writes each element as an argument.
+/// Serializes as a tuple, so that [`Spread`](super::Spread) writes each element as an argument.
 impl<T: Serialize> Serialize for AllArgs<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut tuple = serializer.serialize_tuple(self.0.len())?;
@@ -167,7 +159,7 @@ impl<T: Serialize> Serialize for AllArgs<T> {
 
 const ALL_ARGS: &str = "$fanfare::AllArgs";
 
-/// Under this name the arguments are taken apart for a struct: see [`Typed`](crate::Typed).
+/// Name that tells the deserializer to split the arguments into the fields of a struct: see [`Typed`](crate::Typed).
 pub(crate) const TYPED: &str = "$fanfare::Typed";
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for AllArgs<T> {
@@ -197,11 +189,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for AllArgs<T> {
     }
 }
 
-/// `Direct` reads from either of two deserialisers, so this takes a macro.
+/// Reads the first argument from either of two deserialisers, which needs a macro because their types differ.
 macro_rules! direct_first {
     ($self:ident, $arg:ident => $read:expr) => {
         match $self.arg(0) {
-            Some($arg) => $read.map_err(|error| ArgsError::json(&error)),
+            Some($arg) => {
+                let len = $arg.json.len();
+                $read.map_err(|error| ArgsError::unexplained(&error, len))
+            }
             None => {
                 let $arg = MISSING;
                 $read
@@ -212,12 +207,13 @@ macro_rules! direct_first {
 
 macro_rules! tree_first {
     ($self:ident, $arg:ident => $read:expr) => {{
-        let $arg = $self.arg(0);
+        let $arg = $self.arg(0)?;
         $read
     }};
 }
 
-/// The arguments as one value: `deserialize_tuple` sees several, `deserialize_unit` none, the rest the first.
+/// Implements the arguments as one value: `deserialize_tuple` sees several, `deserialize_unit` none, the rest the
+/// first.
 macro_rules! arguments {
     ($first:ident, $type:ident<$($lifetime:lifetime),+>, $de:lifetime) => {
         impl<$($lifetime),+> de::Deserializer<$de> for $type<$($lifetime),+> {
@@ -306,46 +302,45 @@ macro_rules! arguments {
     )+};
 }
 
-/// Hands out arguments one by one.
+/// Sequence of the arguments.
 struct Elements<T> {
     from: T,
     at: usize,
     len: usize,
 }
 
-/// What stands for an argument that was not sent.
+/// Deserializer of an argument that was not sent.
 const MISSING: NodeDeserializer<'static, 'static> = NodeDeserializer {
     node: &Node::Missing,
     placeholders: false,
 };
 
-/// Straight from the JSON text.
+/// Deserializer that reads the JSON text directly.
 #[derive(Clone, Copy)]
 struct Direct<'a> {
     json: &'a str,
-    args: &'a Args<'a>,
-    /// Whether structs are taken apart as tuples are.
+    texts: Texts<'a>,
+    /// Whether structs are split into arguments as tuples are.
     structs: bool,
 }
 
 impl<'a> Direct<'a> {
     fn len(&self) -> usize {
-        self.args.len()
+        self.texts.args.len()
     }
 
     fn arg(&self, index: usize) -> Option<Arg<'a>> {
-        let &(start, end) = self.args.bounds.get(index)?;
         Some(Arg {
-            json: self.json.get(start as usize..end as usize)?,
-            as_it_stands: self.args.escapes == Escapes::None,
+            json: self.texts.get(self.json, index)?,
+            as_it_stands: self.texts.args.escapes == Escapes::None,
         })
     }
 }
 
-/// The JSON of one argument.
+/// JSON of one argument.
 struct Arg<'a> {
     json: &'a str,
-    /// Nothing in it is escaped. The scanner has seen that, so a string need not be read once more.
+    /// Whether it has no escapes. The scanner has checked that, so a string need not be parsed again.
     as_it_stands: bool,
 }
 
@@ -357,7 +352,7 @@ impl<'a> Arg<'a> {
 
     fn reader(&self) -> serde_json::Deserializer<serde_json::de::StrRead<'a>> {
         let mut reader = serde_json::Deserializer::from_str(self.json);
-        // The scanner has bounded the depth.
+        // The scanner has limited the depth.
         reader.disable_recursion_limit();
         reader
     }
@@ -416,17 +411,17 @@ impl<'a> de::Deserializer<'a> for Arg<'a> {
     }
 }
 
-/// From a tree.
+/// Deserializer that reads from a tree.
 #[derive(Clone, Copy)]
 struct Tree<'n, 'a> {
-    nodes: &'n [Node<'a>],
+    nodes: &'n Nodes<'a>,
     placeholders: bool,
-    /// Whether structs are taken apart as tuples are.
+    /// Whether structs are split into arguments as tuples are.
     structs: bool,
 }
 
 impl<'n, 'a> Tree<'n, 'a> {
-    fn new(nodes: &'n [Node<'a>], placeholders: bool) -> Self {
+    fn new(nodes: &'n Nodes<'a>, placeholders: bool) -> Self {
         Self {
             nodes,
             placeholders,
@@ -435,14 +430,14 @@ impl<'n, 'a> Tree<'n, 'a> {
     }
 
     fn len(&self) -> usize {
-        self.nodes.len()
+        self.nodes.made.len()
     }
 
-    fn arg(&self, index: usize) -> NodeDeserializer<'n, 'a> {
-        NodeDeserializer {
-            node: self.nodes.get(index).unwrap_or(&Node::Missing),
+    fn arg(&self, index: usize) -> Result<NodeDeserializer<'n, 'a>, ArgsError> {
+        Ok(NodeDeserializer {
+            node: self.nodes.get(index)?,
             placeholders: self.placeholders,
-        }
+        })
     }
 }
 
@@ -461,7 +456,7 @@ impl<'n> SeqAccess<'n> for Elements<Tree<'n, '_>> {
         }
         let index = self.at;
         self.at += 1;
-        seed.deserialize(self.from.arg(index))
+        seed.deserialize(self.from.arg(index)?)
             .map(Some)
             .map_err(|error| error.in_argument(index))
     }
@@ -484,12 +479,15 @@ impl<'a> SeqAccess<'a> for Elements<Direct<'a>> {
         let index = self.at;
         self.at += 1;
         match self.from.arg(index) {
-            Some(arg) => seed
-                .deserialize(arg)
-                .map_err(|error| ArgsError::json(&error)),
+            Some(arg) => {
+                let len = arg.json.len();
+                seed.deserialize(arg)
+                    .map_err(|error| ArgsError::unexplained(&error, len))
+            }
             None => seed.deserialize(MISSING),
         }
         .map(Some)
+        .map_err(|error| error.in_argument(index))
     }
 
     fn size_hint(&self) -> Option<usize> {

@@ -1,4 +1,4 @@
-//! Packets and their attachments, put together.
+//! Reassembly of packets and their attachments.
 
 use bytes::Bytes;
 
@@ -6,12 +6,13 @@ use super::args::{Args, ArgsBuf};
 use super::error::DecodeError;
 use super::header::Header;
 use super::packet::{Ack, Event, Packet, decode_body};
+use super::placeholders::used_twice;
 use crate::Limits;
 
-/// Reads the packets of one connection, and holds a binary one until its attachments are there.
+/// Decoder of the packets of one connection, which holds a binary packet until its attachments have arrived.
 ///
-/// It owns no memory unless attachments are missing. A binary packet without attachments is delivered at once
-/// (Node's decoder would choke on the packet after it).
+/// It owns no memory unless attachments are missing. A binary packet without attachments is delivered at once (Node's
+/// decoder would fail on the next packet).
 ///
 /// ```
 /// # use fanfare_protocol::{Limits, socket::{Decoder, Packet}};
@@ -34,16 +35,17 @@ struct Pending {
 }
 
 impl Decoder {
-    /// A decoder that waits for nothing.
+    /// Creates a decoder that waits for no attachments.
     #[must_use]
     pub const fn new() -> Self {
         Self { pending: None }
     }
 
-    /// Takes a text message; gives the packet unless attachments must follow.
+    /// Decodes a text message; returns the packet unless attachments must follow.
     ///
     /// # Errors
-    /// [`DecodeError`] if it is malformed, over a limit, or came before the attachments of the packet before it.
+    /// [`DecodeError`] if the message is malformed, over a limit, or came before the attachments of the previous
+    /// packet.
     pub fn text<'a>(
         &mut self,
         text: &'a str,
@@ -59,6 +61,10 @@ impl Decoder {
         if header.attachments == 0 {
             return Ok(Some(packet));
         }
+        // Checked here, because every packet with attachments passes here.
+        if let Some(num) = used_twice(header.data, header.attachments) {
+            return Err(DecodeError::AttachmentReused { num });
+        }
         self.pending = Assembled::waiting(packet).map(|packet| {
             Box::new(Pending {
                 packet,
@@ -69,10 +75,10 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Takes a binary message, the next attachment; gives the packet if it was the last.
+    /// Adds a binary message, the next attachment; returns the packet if it was the last.
     ///
     /// # Errors
-    /// [`DecodeError`] if no attachment is missing, or they are too long together.
+    /// [`DecodeError`] if no attachment is missing, or the attachments are too long together.
     pub fn binary(
         &mut self,
         data: &[u8],
@@ -101,13 +107,13 @@ impl Decoder {
         Ok(Some(pending.packet))
     }
 
-    /// Number of attachments that are still missing.
+    /// Number of missing attachments.
     #[must_use]
     pub fn missing(&self) -> usize {
         self.pending.as_ref().map_or(0, |pending| pending.missing)
     }
 
-    /// Bytes held for a packet whose attachments are missing.
+    /// Number of bytes held for a packet whose attachments are missing.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.pending
@@ -115,17 +121,17 @@ impl Decoder {
             .map_or(0, |pending| pending.len + pending.packet.args.text_len())
     }
 
-    /// Forgets the packet that attachments are missing for.
+    /// Drops the packet whose attachments are missing.
     pub fn reset(&mut self) {
         self.pending = None;
     }
 }
 
-/// An event or acknowledgement with all its attachments.
+/// Event or acknowledgement with all its attachments.
 #[derive(Clone, Debug)]
 pub struct Assembled {
     namespace: Box<str>,
-    /// `Some` for an event.
+    /// Name of an event; `None` for an acknowledgement.
     name: Option<Box<str>>,
     ack: Option<u64>,
     args: ArgsBuf,
@@ -141,7 +147,7 @@ impl Assembled {
                 event.args,
             ),
             Packet::Ack(ack) => (ack.namespace, None, Some(ack.id), ack.args),
-            // Only the two have attachments.
+            // Only these two have attachments.
             _ => return None,
         };
         Some(Self {
@@ -152,7 +158,7 @@ impl Assembled {
         })
     }
 
-    /// The packet, its arguments with their attachments.
+    /// Returns the packet with its attachments.
     #[must_use]
     pub fn packet(&self) -> Packet<'_> {
         let args = self.args.as_args();

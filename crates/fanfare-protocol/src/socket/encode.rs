@@ -1,6 +1,6 @@
-//! Writing packets.
+//! Encoding of packets.
 //!
-//! Every function appends to a buffer of the caller, who frames it, and leaves the buffer as it was on failure.
+//! Every function appends to a buffer of the caller, which frames it, and leaves the buffer unchanged on failure.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::header::{PacketType, is_reserved_event};
 use super::into_args::{IntoArgs, JsonArgs};
 use super::scan::is_plain;
 
-/// Why something cannot be sent.
+/// Reason for which a packet cannot be encoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
@@ -18,19 +18,19 @@ pub enum EncodeError {
     NotSerializable {
         /// Index of the argument.
         argument: usize,
-        /// What `serde` says.
+        /// Message from `serde`.
         message: String,
     },
-    /// The event is one that only the libraries themselves may fire.
+    /// The event is one that only the libraries themselves may emit.
     #[error("{0:?} is a reserved event name")]
     ReservedEvent(String),
 }
 
-/// Appends an event. Text is appended to `out`; what serialises as bytes is appended to `attachments`, to be sent as
-/// binary messages right behind.
+/// Appends an event. Text is appended to `out`; values that serialise as bytes are appended to `attachments`, to be
+/// sent as binary messages right after.
 ///
 /// # Errors
-/// [`EncodeError`] if the name is reserved or an argument cannot be serialised; both buffers are as they were then.
+/// [`EncodeError`] if the name is reserved or an argument cannot be serialised; both buffers are then restored.
 pub fn encode_event<A: IntoArgs + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,
@@ -53,10 +53,10 @@ pub fn encode_event<A: IntoArgs + ?Sized>(
     )
 }
 
-/// Appends an acknowledgement, likewise.
+/// Appends an acknowledgement, with the same treatment of bytes.
 ///
 /// # Errors
-/// [`EncodeError`] if an argument cannot be serialised; both buffers are as they were then.
+/// [`EncodeError`] if an argument cannot be serialised; both buffers are then restored.
 pub fn encode_ack<A: IntoArgs + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,
@@ -156,7 +156,7 @@ fn write_data<A: IntoArgs + ?Sized>(
     out.push(b']');
     let count = attachments.len() - base;
     if count > 0 {
-        // Only now is it known that the packet is binary: `2` becomes `5<count>-`.
+        // Only now is the packet known to be binary: `2` becomes `5<count>-`.
         let binary = match kind {
             PacketType::Ack => PacketType::BinaryAck,
             _ => PacketType::BinaryEvent,
@@ -173,6 +173,11 @@ fn write_data<A: IntoArgs + ?Sized>(
 
 pub(crate) fn write_header(out: &mut Vec<u8>, kind: PacketType, namespace: &str, ack: Option<u64>) {
     out.push(kind.digit());
+    write_address(out, namespace, ack);
+}
+
+/// Appends the part of the header after the type and the number of attachments.
+pub(crate) fn write_address(out: &mut Vec<u8>, namespace: &str, ack: Option<u64>) {
     if namespace != "/" && !namespace.is_empty() {
         out.extend_from_slice(namespace.as_bytes());
         out.push(b',');
@@ -183,7 +188,7 @@ pub(crate) fn write_header(out: &mut Vec<u8>, kind: PacketType, namespace: &str,
     }
 }
 
-/// Appends JSON, or cuts `out` back to `start`.
+/// Appends JSON, or truncates `out` to `start` on failure.
 pub(crate) fn write_json<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     start: usize,
@@ -198,9 +203,10 @@ pub(crate) fn write_json<T: Serialize + ?Sized>(
     })
 }
 
-/// Long strings are checked and copied in pieces: what was checked is copied from the nearest cache, and `memcpy` does not
-/// turn to `rep movsb`, which took a quarter of the time of an echo of 4 KiB on a processor where that is slow.
-const PIECE: usize = 1024;
+/// Length of the pieces in which long strings are checked and copied, in bytes: a piece just checked is copied from the
+/// nearest cache, and `memcpy` does not use `rep movsb`, which took a quarter of the time of an echo of 4 KiB on a
+/// processor where that is slow.
+const PIECE_BYTES: usize = 1024;
 
 /// Appends a string as JSON.
 #[inline]
@@ -208,10 +214,10 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     let start = out.len();
     out.reserve(text.len() + 2);
     out.push(b'"');
-    for piece in text.as_bytes().chunks(PIECE) {
+    for piece in text.as_bytes().chunks(PIECE_BYTES) {
         if !is_plain(piece) {
             out.truncate(start);
-            // A string cannot fail to serialise, nor a Vec to take it.
+            // Serializing a string into a `Vec` cannot fail.
             let _ = serde_json::to_writer(out, text);
             return;
         }

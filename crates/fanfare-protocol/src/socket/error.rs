@@ -1,12 +1,12 @@
-//! What can be wrong with a packet.
+//! Errors of packets.
 
 use super::header::PacketType;
 
-/// Why a Socket.IO packet was refused. The connection is closed (`forced close`), as Node does.
+/// Reason for which a Socket.IO packet was rejected. The connection is closed (`forced close`), as in Node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Nothing, where a packet must be.
+    /// Missing packet.
     #[error("empty packet")]
     Empty,
     /// The first character is no packet type.
@@ -18,17 +18,29 @@ pub enum DecodeError {
     /// More attachments than allowed.
     #[error("too many attachments: {count}, limit {limit}")]
     TooManyAttachments {
-        /// Announced.
+        /// Announced number.
         count: usize,
         /// [`Limits::max_attachments`](crate::Limits::max_attachments).
         limit: usize,
     },
-    /// Attachments that are too long together.
+    /// The attachments are too long together.
     #[error("attachments of one packet too long: {len} bytes, limit {limit}")]
     AttachmentsTooLong {
         /// Received so far.
         len: usize,
         /// [`Limits::max_attachment_bytes`](crate::Limits::max_attachment_bytes).
+        limit: usize,
+    },
+    /// Two places of the packet refer to the same attachment.
+    #[error("illegal attachments: number {num} used twice")]
+    AttachmentReused {
+        /// Number of the attachment, counted from 0.
+        num: usize,
+    },
+    /// More arguments than allowed.
+    #[error("too many arguments, limit {limit}")]
+    TooManyArguments {
+        /// [`Limits::max_arguments`](crate::Limits::max_arguments).
         limit: usize,
     },
     /// The namespace's name is too long.
@@ -42,12 +54,12 @@ pub enum DecodeError {
     /// The acknowledgement id does not fit 64 bits, or is missing where it must be.
     #[error("invalid acknowledgement id")]
     InvalidAckId,
-    /// The JSON is not JSON.
+    /// The text is not valid JSON.
     #[error("invalid JSON at byte {at}: {kind}")]
     Json {
         /// Offset in the JSON part.
         at: usize,
-        /// What is wrong there.
+        /// Kind of the fault.
         kind: JsonErrorKind,
     },
     /// The data are nested too deeply.
@@ -56,19 +68,19 @@ pub enum DecodeError {
         /// [`Limits::json_depth`](crate::Limits::json_depth).
         limit: usize,
     },
-    /// The msgpack is not msgpack.
+    /// The data are not valid msgpack.
     #[error("invalid msgpack at byte {at}")]
     Msgpack {
         /// Offset in the message.
         at: usize,
     },
-    /// A member that every packet of this form has is missing or of a wrong type.
+    /// A member that every packet of this encoding has is missing or of a wrong type.
     #[error("invalid packet member {0:?}")]
     InvalidMember(&'static str),
-    /// The data do not fit the packet type: no array in an event, say.
+    /// The data do not fit the packet type, for example no array in an event.
     #[error("invalid payload of {}", .0.as_str())]
     InvalidPayload(PacketType),
-    /// An event that only the libraries themselves may fire.
+    /// An event that only the libraries themselves may emit.
     #[error("reserved event name {0:?}")]
     ReservedEvent(&'static str),
     /// The event's name is too long.
@@ -79,13 +91,13 @@ pub enum DecodeError {
         /// [`Limits::max_event_name_len`](crate::Limits::max_event_name_len).
         limit: usize,
     },
-    /// Text came where attachments were missing.
+    /// Text arrived where attachments were missing.
     #[error("got plaintext data when reconstructing a packet: {missing} attachments missing")]
     UnexpectedText {
-        /// Attachments that had not come yet.
+        /// Number of missing attachments.
         missing: usize,
     },
-    /// Binary data came where no attachment was missing.
+    /// Binary data arrived where no attachment was missing.
     #[error("got binary data when not reconstructing a packet")]
     UnexpectedBinary,
     /// A packet of 4 GiB or more.
@@ -97,7 +109,7 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// A short fixed name, for metrics.
+    /// Returns a short fixed name, for metrics.
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self {
@@ -106,6 +118,8 @@ impl DecodeError {
             Self::IllegalAttachments => "illegal_attachments",
             Self::TooManyAttachments { .. } => "too_many_attachments",
             Self::AttachmentsTooLong { .. } => "attachments_too_long",
+            Self::AttachmentReused { .. } => "attachment_reused",
+            Self::TooManyArguments { .. } => "too_many_arguments",
             Self::NamespaceTooLong { .. } => "namespace_too_long",
             Self::InvalidAckId => "invalid_ack_id",
             Self::Json { .. } => "invalid_json",
@@ -122,23 +136,23 @@ impl DecodeError {
     }
 }
 
-/// What is wrong with a piece of JSON.
+/// Kind of a fault in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonErrorKind {
-    /// It ends too early.
+    /// The text ends too early.
     #[error("unexpected end")]
     UnexpectedEnd,
-    /// A character that cannot stand there.
+    /// A character that is not allowed at that position.
     #[error("unexpected character")]
     UnexpectedCharacter,
     /// A control character inside a string.
     #[error("control character in a string")]
     ControlCharacter,
-    /// A backslash followed by something unknown.
+    /// A backslash followed by an unknown character.
     #[error("invalid escape")]
     InvalidEscape,
-    /// Something that starts like a number but is none.
+    /// Text that starts like a number but is none.
     #[error("invalid number")]
     InvalidNumber,
 }

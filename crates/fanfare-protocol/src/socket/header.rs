@@ -1,4 +1,4 @@
-//! The part of a packet before its JSON.
+//! Header of a packet, before its JSON.
 
 use super::error::DecodeError;
 use crate::Limits;
@@ -20,7 +20,7 @@ pub fn is_reserved_event(name: &str) -> bool {
 }
 
 pub(crate) fn reserved(name: &str) -> Option<&'static str> {
-    // All of them start so, and nearly no other event does.
+    // All of them start with one of these letters, and nearly no other event does.
     if !matches!(name.as_bytes().first(), Some(b'c' | b'd' | b'n' | b'r')) {
         return None;
     }
@@ -29,7 +29,7 @@ pub(crate) fn reserved(name: &str) -> Option<&'static str> {
         .find(|&reserved| reserved == name)
 }
 
-/// The kind of a Socket.IO packet; the discriminant is the digit on the wire.
+/// Type of a Socket.IO packet; the discriminant is the digit on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum PacketType {
@@ -41,7 +41,7 @@ pub enum PacketType {
     Event = 2,
     /// The answer to an event.
     Ack = 3,
-    /// Joining a namespace was refused.
+    /// The server rejected the request to join a namespace.
     ConnectError = 4,
     /// An event with attachments.
     BinaryEvent = 5,
@@ -50,13 +50,13 @@ pub enum PacketType {
 }
 
 impl PacketType {
-    /// The digit as it stands on the wire, in ASCII.
+    /// Returns the digit on the wire, in ASCII.
     #[must_use]
     pub const fn digit(self) -> u8 {
         b'0' + self as u8
     }
 
-    /// The type written as this ASCII digit.
+    /// Returns the type written as this ASCII digit.
     #[must_use]
     pub const fn from_digit(digit: u8) -> Option<Self> {
         Some(match digit {
@@ -71,7 +71,7 @@ impl PacketType {
         })
     }
 
-    /// The protocol's name for the type.
+    /// Returns the protocol's name for the type.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -92,10 +92,10 @@ impl PacketType {
     }
 }
 
-/// What stands before the JSON of a packet, and the JSON, not looked at yet.
+/// Header of a packet, and its JSON, not parsed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
-    /// The kind.
+    /// Type of the packet.
     pub kind: PacketType,
     /// Number of attachments that follow.
     pub attachments: usize,
@@ -103,12 +103,12 @@ pub struct Header<'a> {
     pub namespace: &'a str,
     /// Acknowledgement id.
     pub ack: Option<u64>,
-    /// The rest: JSON, or nothing.
+    /// Rest of the packet: JSON, or nothing.
     pub data: &'a str,
 }
 
 impl<'a> Header<'a> {
-    /// Reads the header of a packet.
+    /// Parses the header of a packet.
     ///
     /// # Errors
     /// [`DecodeError`] if type, attachment count, namespace or acknowledgement id are malformed or over a limit.
@@ -131,7 +131,7 @@ impl<'a> Header<'a> {
                     count: usize::MAX,
                     limit: limits.max_attachments,
                 })?;
-            // Node takes a count of no digits at all for zero.
+            // Node reads a count without digits as zero.
             if bytes.get(end) != Some(&b'-') {
                 return Err(DecodeError::IllegalAttachments);
             }
@@ -174,7 +174,7 @@ impl<'a> Header<'a> {
 
 struct Overflow;
 
-/// The decimal number at `at`, and where it ends; 0 and `at` if there is no digit.
+/// Reads the decimal number at `at`, and returns it with its end; 0 and `at` if there is no digit.
 fn digits(bytes: &[u8], mut at: usize) -> Result<(u64, usize), Overflow> {
     let mut number = 0u64;
     while let Some(digit) = bytes

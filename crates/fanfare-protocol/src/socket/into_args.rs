@@ -1,4 +1,4 @@
-//! What can be emitted.
+//! Values that can be emitted.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -11,14 +11,17 @@ use serde_json::ser::Formatter;
 use super::decode_args::AllArgs;
 use super::encode::{EncodeError, write_string};
 
-/// The arguments of an event or acknowledgement, about to be sent.
+/// Arguments of an event or acknowledgement to be sent.
 ///
-/// - `&T` is **one** argument, whatever `T` is;
+/// - `&T` is **one** argument, for any `T`;
 /// - a tuple is **several**: `("lobby", &message, 3)`;
 /// - `()` is none;
-/// - strings, numbers, `bool`, [`Bytes`], `Vec`, `Option`, maps and [`serde_json::Value`] are one, by value.
+/// - strings, numbers, `bool`, [`Bytes`], `Vec`, `Option`, maps, [`serde_json::Value`] and [`Value`](crate::Value) are
+///   one, by value.
 ///
-/// Anything that serialises as bytes ([`Bytes`], `serde_bytes`), however deep inside, becomes a binary attachment. A
+/// Their number depends on the type, never on the value: `None` is one argument, `null`.
+///
+/// Any value that serialises as bytes ([`Bytes`], `serde_bytes`), at any depth, becomes a binary attachment. A
 /// `Vec<u8>` serialises as a list of numbers: wrap it in [`Bytes`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be emitted",
@@ -27,33 +30,33 @@ use super::encode::{EncodeError, write_string};
     note = "pass a tuple for several: `(\"text\", &value)`, at most 8; `()` for none"
 )]
 pub trait IntoArgs {
-    /// Hands the arguments to `writer`, one after the other.
+    /// Passes the arguments to `writer`, one after the other.
     ///
     /// # Errors
-    /// [`EncodeError`] if one cannot be serialised.
+    /// [`EncodeError`] if an argument cannot be serialised.
     fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError>;
 }
 
-/// Takes the arguments that an [`IntoArgs`] hands out.
+/// Destination of the arguments of an [`IntoArgs`].
 pub trait ArgWriter {
-    /// Takes the next argument.
+    /// Writes the next argument.
     ///
     /// # Errors
     /// [`EncodeError`] if it cannot be serialised.
     fn arg<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError>;
 
-    /// Takes the next argument, which is a string. As [`arg`](Self::arg), perhaps faster.
+    /// Writes the next argument, which is a string. The same as [`arg`](Self::arg), perhaps faster.
     ///
     /// # Errors
-    /// As [`arg`](Self::arg).
+    /// The same as [`arg`](Self::arg).
     fn text(&mut self, value: &str) -> Result<(), EncodeError> {
         self.arg(value)
     }
 
-    /// Takes several arguments that are written in JSON already, comma separated, without attachments.
+    /// Writes several arguments that are encoded as JSON already, comma separated, without attachments.
     ///
     /// # Errors
-    /// [`EncodeError`] if they are not JSON or cannot be written in this form.
+    /// [`EncodeError`] if they are not JSON or cannot be written in this encoding.
     fn raw_json(&mut self, json: &str) -> Result<(), EncodeError>;
 }
 
@@ -63,7 +66,7 @@ impl<T: Serialize + ?Sized> IntoArgs for &T {
     }
 }
 
-/// Each element is an argument.
+/// Writes each element as an argument.
 impl<T: Serialize> IntoArgs for AllArgs<T> {
     fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
         self.0.iter().try_for_each(|value| writer.arg(value))
@@ -126,7 +129,8 @@ one!(
     f32,
     f64,
     Bytes,
-    serde_json::Value
+    serde_json::Value,
+    crate::Value
 );
 
 impl IntoArgs for String {
@@ -172,21 +176,22 @@ impl IntoArgs for RawArgs<'_> {
     }
 }
 
-/// Writes arguments as comma separated JSON, and collects what becomes attachments.
+/// Writer of arguments as comma separated JSON, which collects attachments.
 #[derive(Debug)]
 pub struct JsonArgs<'a> {
     out: &'a mut Vec<u8>,
     attachments: &'a mut Vec<Bytes>,
-    /// Attachments that were in the list before.
+    /// Number of attachments that were in the list before.
     base: usize,
-    /// Arguments written so far; the caller may count what it wrote itself.
+    /// Number of arguments written so far; the caller may add the arguments that it wrote itself.
     count: usize,
     /// Whether a comma must come before the next argument.
     comma: bool,
 }
 
 impl<'a> JsonArgs<'a> {
-    /// Appends to `out` and `attachments`. `comma` tells that something stands before the first argument.
+    /// Creates a writer to `out` and `attachments`. `comma`: whether text precedes the first argument, so that it needs
+    /// a comma.
     pub fn new(out: &'a mut Vec<u8>, attachments: &'a mut Vec<Bytes>, comma: bool) -> Self {
         let base = attachments.len();
         Self {
@@ -241,7 +246,7 @@ impl ArgWriter for JsonArgs<'_> {
     }
 }
 
-/// Compact JSON in which bytes are taken out and replaced by `{"_placeholder":true,"num":n}`.
+/// Formatter of compact JSON that replaces bytes by `{"_placeholder":true,"num":n}`.
 struct Placeholders<'a> {
     attachments: &'a mut Vec<Bytes>,
     base: usize,

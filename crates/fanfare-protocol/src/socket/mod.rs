@@ -1,27 +1,33 @@
-//! Socket.IO: namespaces, events, acknowledgements, in packets.
+//! Socket.IO packets: namespaces, events, acknowledgements.
 //!
-//! A packet is text, `type[attachments-][/namespace,][ack id][JSON]`, followed by as many binary messages as it has
-//! attachments. [`decode`] and [`Decoder`] read it in one pass that validates the JSON, finds the event's name and
-//! remembers where each argument lies; the arguments are deserialised later, straight into the types that want them
-//! ([`Args::decode`]). The `encode_*` functions append to a buffer of the caller.
+//! A packet is text, `type[attachments-][/namespace,][ack id][JSON]`, followed by its attachments, one binary message
+//! each. [`decode`] and [`Decoder`] read it in one pass that validates the JSON, finds the event's name and records the
+//! bounds of each argument; the arguments are deserialised later, directly into the handler's types ([`Args::decode`]).
+//! The `encode_*` functions append to a buffer of the caller.
 
 pub(crate) mod args;
+mod args_error;
 mod decode_args;
 mod decoder;
-mod encode;
+pub(crate) mod encode;
 mod error;
 pub(crate) mod header;
 mod into_args;
 pub(crate) mod node;
-mod packet;
+pub(crate) mod packet;
+pub(crate) mod placeholders;
+mod public_message;
 pub(crate) mod scan;
 mod spread;
+pub(crate) mod weigh;
 
 pub mod v4;
 
 pub use args::{Args, ArgsBuf};
+pub use args_error::ArgsError;
+pub(crate) use args_error::BrokenRule;
 pub(crate) use decode_args::TYPED;
-pub use decode_args::{AllArgs, ArgsError, decode_args};
+pub use decode_args::{AllArgs, decode_args, decode_value};
 pub use decoder::{Assembled, Decoder};
 pub use encode::{
     EncodeError, encode_ack, encode_connect, encode_connect_error, encode_connect_reply,

@@ -1,4 +1,4 @@
-//! Whole packets, borrowed from what was received.
+//! Whole packets, borrowed from the received text.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ pub enum Packet<'a> {
     Event(Event<'a>),
     /// The answer to an event, with or without attachments.
     Ack(Ack<'a>),
-    /// Joining a namespace was refused.
+    /// The server rejected the request to join a namespace.
     ConnectError(ConnectError<'a>),
 }
 
@@ -37,17 +37,17 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// A CONNECT packet.
+/// Contents of a CONNECT packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect<'a> {
     /// Name of the namespace.
     pub namespace: &'a str,
-    /// A JSON object, if any: the client's `auth`, or the server's `{"sid":..}`. Valid JSON that `serde_json` takes:
-    /// escaped lone surrogates are replaced already.
+    /// JSON object, if any: the client's `auth`, or the server's `{"sid":..}`. Valid for `serde_json`: escaped lone
+    /// surrogates are replaced already.
     pub payload: Option<Cow<'a, str>>,
 }
 
-/// An EVENT or BINARY_EVENT packet.
+/// Contents of an EVENT or BINARY_EVENT packet.
 #[derive(Clone, Debug)]
 pub struct Event<'a> {
     /// Name of the namespace.
@@ -56,41 +56,42 @@ pub struct Event<'a> {
     pub ack: Option<u64>,
     /// Name of the event; a name sent as number is its decimal text, as in JavaScript.
     pub name: Cow<'a, str>,
-    /// The arguments, without the name.
+    /// Arguments without the name.
     pub args: Args<'a>,
 }
 
-/// An ACK or BINARY_ACK packet.
+/// Contents of an ACK or BINARY_ACK packet.
 #[derive(Clone, Debug)]
 pub struct Ack<'a> {
     /// Name of the namespace.
     pub namespace: &'a str,
     /// Id of the event that is acknowledged.
     pub id: u64,
-    /// The arguments.
+    /// Arguments of the acknowledgement.
     pub args: Args<'a>,
 }
 
-/// A CONNECT_ERROR packet.
+/// Contents of a CONNECT_ERROR packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectError<'a> {
     /// Name of the namespace.
     pub namespace: &'a str,
-    /// A JSON object with `message` and perhaps `data`, or a string (protocol 4), if any.
+    /// JSON object with `message` and perhaps `data`, or a string (protocol 4), if any.
     pub payload: Option<Cow<'a, str>>,
 }
 
-/// What a CONNECT_ERROR packet says.
+/// Message and data of a CONNECT_ERROR packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectErrorBody {
-    /// The error's message; empty if there is none.
+    /// Message of the error; empty if there is none.
     pub message: String,
-    /// The JSON of the error's `data`, if there is any.
+    /// JSON of the error's `data`, if there is any.
     pub data: Option<String>,
 }
 
 impl ConnectError<'_> {
-    /// The message and data, of protocol 5 (`{"message":..,"data":..}`) or 4 (a string, or anything else as data).
+    /// Returns the message and data, of protocol 5 (`{"message":..,"data":..}`) or 4 (a string, or any other value as
+    /// data).
     #[must_use]
     pub fn body(&self) -> ConnectErrorBody {
         use serde_json::Value;
@@ -118,11 +119,11 @@ impl ConnectError<'_> {
     }
 }
 
-/// Reads a packet that has no attachments to wait for: every text packet, and binary ones with a count of zero.
+/// Decodes a packet without missing attachments: every text packet, and binary ones with a count of zero.
 ///
 /// # Errors
-/// [`DecodeError`] if it is malformed or over a limit; [`DecodeError::UnexpectedText`] if attachments must follow,
-/// which a [`Decoder`](super::Decoder) can wait for.
+/// [`DecodeError`] if the packet is malformed or over a limit; [`DecodeError::UnexpectedText`] if attachments must
+/// follow, which need a [`Decoder`](super::Decoder).
 pub fn decode<'a>(text: &'a str, limits: &Limits) -> Result<Packet<'a>, DecodeError> {
     let header = Header::parse(text, limits)?;
     if header.attachments > 0 {
@@ -133,7 +134,7 @@ pub fn decode<'a>(text: &'a str, limits: &Limits) -> Result<Packet<'a>, DecodeEr
     decode_body(&header, limits)
 }
 
-/// Reads what follows the header. Attachments are for the caller to add.
+/// Decodes the part after the header. The caller adds the attachments.
 pub(crate) fn decode_body<'a>(
     header: &Header<'a>,
     limits: &Limits,
@@ -154,7 +155,8 @@ pub(crate) fn decode_body<'a>(
             if first_byte(header.data) != Some(b'[') {
                 return Err(not_an_array(header, limits));
             }
-            let args = Args::from_json(header.data, limits.json_depth())?;
+            let args =
+                Args::from_json_array(header.data, limits.json_depth(), limits.max_arguments)?;
             Packet::Ack(Ack {
                 namespace,
                 id,
@@ -178,7 +180,7 @@ pub(crate) fn decode_body<'a>(
     })
 }
 
-/// The name and arguments of an event.
+/// Splits the array of an event into name and arguments.
 fn event<'a>(
     header: &Header<'a>,
     limits: &Limits,
@@ -191,15 +193,15 @@ fn event<'a>(
     let start = scanner.pos();
     let first = scanner.peek()?;
     if !matches!(first, b'"' | b'-' | b'0'..=b'9') {
-        // Bad JSON is reported as such, not as a bad name.
-        rest_of_array(&mut scanner, true)?;
+        // Report invalid JSON as such, not as an invalid name.
+        rest_of_array(&mut scanner, true, usize::MAX)?;
         return Err(DecodeError::InvalidPayload(header.kind));
     }
     scanner.value(1)?;
     let end = scanner.pos();
     let escapes = scanner.escapes();
     scanner.whitespace();
-    let bounds = rest_of_array(&mut scanner, false)?;
+    let bounds = rest_of_array(&mut scanner, false, limits.max_arguments)?;
 
     let written = &json[start..end];
     if written.len() > limits.max_event_name_len {
@@ -228,8 +230,8 @@ fn bad_name(at: usize) -> DecodeError {
     }
 }
 
-/// The value of a scanned JSON string; borrowed if nothing in it is escaped.
-fn string(written: &str, escapes: Escapes) -> Option<Cow<'_, str>> {
+/// Returns the value of a scanned JSON string; borrowed if it has no escapes.
+pub(crate) fn string(written: &str, escapes: Escapes) -> Option<Cow<'_, str>> {
     let text: String = match escapes {
         Escapes::None => return written.get(1..written.len() - 1).map(Cow::Borrowed),
         Escapes::Characters => serde_json::from_str(written).ok()?,
@@ -238,9 +240,9 @@ fn string(written: &str, escapes: Escapes) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(text))
 }
 
-/// The text that JavaScript makes of a number used as event name.
-fn number_name(written: &str) -> Cow<'_, str> {
-    /// Integers below this are exact in a double, and written without exponent.
+/// Returns JavaScript's text of a number used as event name.
+pub(crate) fn number_name(written: &str) -> Cow<'_, str> {
+    /// Limit below which integers are exact in a double, and written without exponent.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let plain = written.len() <= 15 && written.bytes().all(|byte| byte.is_ascii_digit());
     if plain {
@@ -257,7 +259,7 @@ fn number_name(written: &str) -> Cow<'_, str> {
     }
 }
 
-/// A payload that may be absent, and if not starts with one of these bytes.
+/// Reads a payload that may be absent, and otherwise starts with one of these bytes.
 fn payload<'a>(
     header: &Header<'a>,
     limits: &Limits,
@@ -278,7 +280,7 @@ fn payload<'a>(
     }))
 }
 
-/// The error for data that do not start with a bracket: bad JSON, or a wrong payload.
+/// Returns the error for data that do not start with a bracket: invalid JSON, or a wrong payload.
 fn not_an_array(header: &Header<'_>, limits: &Limits) -> DecodeError {
     if header.data.is_empty() {
         return DecodeError::InvalidPayload(header.kind);
@@ -289,7 +291,8 @@ fn not_an_array(header: &Header<'_>, limits: &Limits) -> DecodeError {
     }
 }
 
-/// No client puts white space before the JSON, and Node would read it as an acknowledgement id of 0.
+/// Returns the first byte without skipping white space: no client puts any before the JSON, and Node would read it as
+/// an acknowledgement id of 0.
 fn first_byte(json: &str) -> Option<u8> {
     json.as_bytes().first().copied()
 }

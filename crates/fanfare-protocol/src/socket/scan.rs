@@ -1,12 +1,13 @@
-//! One pass over JSON: is it valid, how deep, and where do its elements lie?
+//! Single pass over JSON that validates it, checks its depth and finds its elements.
 //!
-//! Accepts exactly what JavaScript's `JSON.parse` does. That is RFC 8259, and escaped lone surrogates (`"\ud800"`),
-//! which a JavaScript string may hold and a Rust string may not: they are noticed here and read as U+FFFD later.
+//! Accepts exactly the texts that JavaScript's `JSON.parse` accepts. That is RFC 8259, and escaped lone surrogates
+//! (`"\ud800"`), which a JavaScript string may hold and a Rust string may not: they are recorded here and read as
+//! U+FFFD later.
 
 use super::error::{DecodeError, JsonErrorKind};
 use crate::Limits;
 
-/// A validating scanner, standing somewhere in a piece of JSON.
+/// Validating scanner at a position in a JSON text.
 #[derive(Debug)]
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
@@ -15,15 +16,15 @@ pub(crate) struct Scanner<'a> {
     escapes: Escapes,
 }
 
-/// What the strings of a piece of JSON have escaped; each includes those before it.
+/// Kinds of escapes in the strings of a JSON text; each includes those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Escapes {
-    /// Nothing: strings mean what stands there.
+    /// No escapes: strings are written literally.
     #[default]
     None,
-    /// Characters.
+    /// Escaped characters.
     Characters,
-    /// Surrogates without their other half.
+    /// Escaped surrogates without their other half.
     LoneSurrogates,
 }
 
@@ -44,12 +45,12 @@ impl<'a> Scanner<'a> {
         self.pos
     }
 
-    /// What the strings so far had escaped.
+    /// Kinds of escapes in the strings so far.
     pub(crate) fn escapes(&self) -> Escapes {
         self.escapes
     }
 
-    /// The next byte, which must be there.
+    /// Returns the next byte; fails at the end.
     pub(crate) fn peek(&self) -> Scan<u8> {
         match self.bytes.get(self.pos) {
             Some(&byte) => Ok(byte),
@@ -57,7 +58,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps over one byte that was peeked at.
+    /// Skips one byte that was peeked at.
     pub(crate) fn bump(&mut self) {
         self.pos += 1;
     }
@@ -69,7 +70,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps over this byte, or fails.
+    /// Skips this byte, or fails.
     pub(crate) fn expect(&mut self, byte: u8) -> Scan<()> {
         if self.peek()? == byte {
             self.pos += 1;
@@ -79,7 +80,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Nothing but white space may follow.
+    /// Checks that only white space follows.
     pub(crate) fn end(&mut self) -> Scan<()> {
         self.whitespace();
         if self.pos == self.bytes.len() {
@@ -89,7 +90,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps over one value that stands `outer` arrays and objects deep already. No white space may come first.
+    /// Skips one value that is nested in `outer` arrays and objects. No white space may come first.
     #[inline]
     pub(crate) fn value(&mut self, outer: usize) -> Scan<()> {
         match self.peek()? {
@@ -99,7 +100,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps over an array or object. A loop with one bit per level, so that depth costs no stack.
+    /// Skips an array or object, in a loop with one bit per level, so that depth uses no stack.
     fn container(&mut self, outer: usize) -> Scan<()> {
         let mut objects = [0u64; Limits::JSON_DEPTH_CEILING / 64];
         let mut depth = 0usize;
@@ -130,12 +131,12 @@ impl<'a> Scanner<'a> {
                 b'"' => self.string()?,
                 _ => self.plain()?,
             }
-            // Behind a value, or in an empty container.
+            // After a value, or in an empty container.
             loop {
                 self.whitespace();
                 match (self.peek()?, in_object) {
                     (b',', _) => {
-                        // `[,` cannot get here: an empty container is only left open at its closing bracket.
+                        // `[,` cannot get here: an empty container is left open only at its closing bracket.
                         self.pos += 1;
                         self.whitespace();
                         if in_object {
@@ -157,7 +158,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps over a member's name, its colon and the white space behind.
+    /// Skips a member's name, its colon and the white space after it.
     fn key(&mut self) -> Scan<()> {
         if self.peek()? != b'"' {
             return Err(self.error(JsonErrorKind::UnexpectedCharacter));
@@ -169,19 +170,19 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Steps over a string, whose opening quote is next.
+    /// Skips a string, whose opening quote is next.
     #[inline]
     pub(crate) fn string(&mut self) -> Scan<()> {
         let mut at = self.pos + 1;
         loop {
-            // Blocks without anything of interest, then eight bytes at a time up to the first that needs a look.
+            // Skips blocks without special bytes, then eight bytes at a time up to the first special one.
             while let Some(block) = self
                 .bytes
                 .get(at..)
-                .and_then(|rest| rest.first_chunk::<BLOCK>())
+                .and_then(|rest| rest.first_chunk::<BLOCK_BYTES>())
                 && is_plain_block(block)
             {
-                at += BLOCK;
+                at += BLOCK_BYTES;
             }
             while let Some(chunk) = self
                 .bytes
@@ -208,7 +209,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Checks the escape at `at` and gives the position behind it.
+    /// Checks the escape at `at` and returns the position after it.
     fn escape(&mut self, at: usize) -> Scan<usize> {
         self.escapes = self.escapes.max(Escapes::Characters);
         match self.bytes.get(at + 1) {
@@ -231,7 +232,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps over a number, `true`, `false` or `null`.
+    /// Skips a number, `true`, `false` or `null`.
     fn plain(&mut self) -> Scan<()> {
         match self.peek()? {
             b'-' | b'0'..=b'9' => self.number(),
@@ -295,7 +296,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Checks a whole text that must be one value.
+/// Checks that a whole text is one value.
 pub(crate) fn validate(json: &str, max_depth: usize) -> Scan<Escapes> {
     let mut scanner = Scanner::new(json, max_depth);
     scanner.whitespace();
@@ -304,13 +305,13 @@ pub(crate) fn validate(json: &str, max_depth: usize) -> Scan<Escapes> {
     Ok(scanner.escapes)
 }
 
-/// Replaces escaped lone surrogates of valid JSON by `\ufffd`, which is just as long.
+/// Replaces escaped lone surrogates of valid JSON by `\ufffd`, which has the same length.
 pub(crate) fn replace_lone_surrogates(json: &str) -> String {
     let bytes = json.as_bytes();
     let mut fixed = String::with_capacity(json.len());
     let mut copied = 0;
     let mut at = 0;
-    // In valid JSON a backslash only stands in strings.
+    // In valid JSON a backslash occurs only in strings.
     while let Some(next) = bytes.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
         at += next;
         match unicode_escape(bytes, at).map(|unit| surrogate(bytes, at, unit)) {
@@ -335,7 +336,7 @@ enum Surrogate {
     Lone,
 }
 
-/// What the UTF-16 unit escaped at `at` is, seen with what follows it.
+/// Classifies the UTF-16 unit escaped at `at`, together with the unit that follows.
 fn surrogate(bytes: &[u8], at: usize, unit: u16) -> Surrogate {
     match unit {
         0xd800..0xdc00 => match unicode_escape(bytes, at + 6) {
@@ -347,7 +348,7 @@ fn surrogate(bytes: &[u8], at: usize, unit: u16) -> Surrogate {
     }
 }
 
-/// The unit of a `\uXXXX` at `at`, if one stands there.
+/// Returns the unit of a `\uXXXX` at `at`, if there is one.
 fn unicode_escape(bytes: &[u8], at: usize) -> Option<u16> {
     let [b'\\', b'u', hex @ ..] = bytes.get(at..at + 6)? else {
         return None;
@@ -358,13 +359,14 @@ fn unicode_escape(bytes: &[u8], at: usize) -> Option<u16> {
     })
 }
 
-/// Whether a piece of text can stand in a JSON string as it is: no quote, no backslash, no control character.
+/// Whether a text can be copied into a JSON string unchanged: no quote, no backslash, no control character.
 #[inline]
 pub(crate) fn is_plain(text: &[u8]) -> bool {
     let is_plain_word = |word: &[u8; 8]| special_bytes(u64::from_le_bytes(*word)) == 0;
-    if let Some(last) = text.last_chunk::<BLOCK>() {
-        // The last block may lie over the one before it: that is cheaper than a rest.
-        return text.as_chunks::<BLOCK>().0.iter().all(is_plain_block) && is_plain_block(last);
+    if let Some(last) = text.last_chunk::<BLOCK_BYTES>() {
+        // The last block may overlap the one before it, which is cheaper than handling a remainder.
+        return text.as_chunks::<BLOCK_BYTES>().0.iter().all(is_plain_block)
+            && is_plain_block(last);
     }
     if let Some(last) = text.last_chunk::<8>() {
         return text.as_chunks::<8>().0.iter().all(is_plain_word) && is_plain_word(last);
@@ -372,19 +374,19 @@ pub(crate) fn is_plain(text: &[u8]) -> bool {
     text.iter().all(|&byte| !is_special(byte))
 }
 
-/// Whether a byte ends a JSON string, escapes in it, or may not stand there.
+/// Whether a byte ends a JSON string, starts an escape, or is not allowed in one.
 #[inline]
 fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// Bytes that vector instructions look at together: in long strings twice as fast as words.
-const BLOCK: usize = 32;
+/// Number of bytes that vector instructions check together: in long strings twice as fast as words.
+const BLOCK_BYTES: usize = 32;
 
-/// Whether no byte of the block is special. Looks at all of them, and for each kind by itself, so that the compiler makes it
-/// a few vector instructions.
+/// Whether no byte of the block is special. Checks all bytes, separately for each kind, so that the compiler emits a
+/// few vector instructions.
 #[inline]
-fn is_plain_block(block: &[u8; BLOCK]) -> bool {
+fn is_plain_block(block: &[u8; BLOCK_BYTES]) -> bool {
     let (mut controls, mut quotes, mut backslashes) = (0, 0, 0);
     for &byte in block {
         controls |= u8::from(byte < 0x20);
@@ -394,7 +396,7 @@ fn is_plain_block(block: &[u8; BLOCK]) -> bool {
     controls | quotes | backslashes == 0
 }
 
-/// A word whose lowest high bit marks the first byte that is a quote, a backslash or a control character.
+/// Returns a word whose lowest high bit marks the first byte that is a quote, a backslash or a control character.
 #[inline]
 fn special_bytes(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -402,7 +404,7 @@ fn special_bytes(word: u64) -> u64 {
     let quote = word ^ (ONES * b'"' as u64);
     let backslash = word ^ (ONES * b'\\' as u64);
     let control = word.wrapping_sub(ONES * 0x20) & !word;
-    // A borrow can only spoil bytes above the first hit, which nobody looks at.
+    // A borrow can only corrupt bytes above the first hit, which are not used.
     (control | quote.wrapping_sub(ONES) & !quote | backslash.wrapping_sub(ONES) & !backslash)
         & HIGHS
 }

@@ -1,4 +1,4 @@
-//! Any serialisable value as arguments, by value.
+//! Serialisable values as arguments, by value.
 
 use std::fmt;
 
@@ -8,7 +8,9 @@ use serde::ser::{self, Impossible, SerializeTuple, SerializeTupleStruct};
 use super::encode::EncodeError;
 use super::into_args::{ArgWriter, IntoArgs};
 
-/// Anything serialisable as arguments: a tuple (an array counts as one) is several, `()` none, anything else one.
+/// Wrapper of any serialisable value as arguments: a tuple (an array counts as one) is several, `()` none, others one.
+///
+/// Their number depends on the type, never on the value: `None` and a `Value` that is null are one argument, `null`.
 ///
 /// For values that functions return, which cannot be passed by reference.
 ///
@@ -27,7 +29,7 @@ pub struct Spread<T>(pub T);
 
 impl<T: Serialize> IntoArgs for Spread<T> {
     fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
-        match self.0.serialize(Probe::<_, false>(&mut *writer)) {
+        match self.0.serialize(Probe::<_, false>::of::<T>(&mut *writer)) {
             Ok(()) => Ok(()),
             Err(Stop::NotTuple) => writer.arg(&self.0),
             Err(Stop::Failed(error)) => Err(error),
@@ -35,19 +37,19 @@ impl<T: Serialize> IntoArgs for Spread<T> {
     }
 }
 
-/// As [`Spread`], but a tuple struct is several arguments too, and a unit struct none.
+/// Writes arguments as [`Spread`] does, but a tuple struct is several arguments too, and a unit struct none.
 pub(crate) fn spread_struct<T: Serialize, W: ArgWriter>(
     value: &T,
     writer: &mut W,
 ) -> Result<(), EncodeError> {
-    match value.serialize(Probe::<_, true>(&mut *writer)) {
+    match value.serialize(Probe::<_, true>::of::<T>(&mut *writer)) {
         Ok(()) => Ok(()),
         Err(Stop::NotTuple) => writer.arg(value),
         Err(Stop::Failed(error)) => Err(error),
     }
 }
 
-/// Why the probe ended.
+/// Reason for which the probe ended.
 #[derive(Debug)]
 enum Stop {
     /// The value is no tuple; nothing was written.
@@ -75,15 +77,29 @@ impl ser::Error for Stop {
     }
 }
 
-/// Takes tuples apart, and `STRUCTS` that are like tuples, and stops at anything else.
-struct Probe<'a, W, const STRUCTS: bool>(&'a mut W);
+/// Serializer that splits tuples, and with `STRUCTS` tuple-like structs, and stops at any other value.
+struct Probe<'a, W, const STRUCTS: bool> {
+    writer: &'a mut W,
+    /// Whether the type has only one value. Such a type that serialises as a unit is `()`. For any other type, a unit
+    /// is one value of several that happens to be null.
+    unit: bool,
+}
+
+impl<'a, W, const STRUCTS: bool> Probe<'a, W, STRUCTS> {
+    fn of<T>(writer: &'a mut W) -> Self {
+        Self {
+            writer,
+            unit: size_of::<T>() == 0,
+        }
+    }
+}
 
 impl<W: ArgWriter, const STRUCTS: bool> SerializeTuple for Probe<'_, W, STRUCTS> {
     type Ok = ();
     type Error = Stop;
 
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
-        self.0.arg(value).map_err(Stop::Failed)
+        self.writer.arg(value).map_err(Stop::Failed)
     }
 
     fn end(self) -> Result<(), Stop> {
@@ -96,7 +112,7 @@ impl<W: ArgWriter, const STRUCTS: bool> SerializeTupleStruct for Probe<'_, W, ST
     type Error = Stop;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stop> {
-        self.0.arg(value).map_err(Stop::Failed)
+        self.writer.arg(value).map_err(Stop::Failed)
     }
 
     fn end(self) -> Result<(), Stop> {
@@ -124,11 +140,15 @@ impl<W: ArgWriter, const STRUCTS: bool> ser::Serializer for Probe<'_, W, STRUCTS
     type SerializeStructVariant = Impossible<(), Stop>;
 
     fn serialize_unit(self) -> Result<(), Stop> {
-        Ok(())
+        if self.unit {
+            Ok(())
+        } else {
+            Err(Stop::NotTuple)
+        }
     }
 
     fn serialize_str(self, value: &str) -> Result<(), Stop> {
-        self.0.text(value).map_err(Stop::Failed)
+        self.writer.text(value).map_err(Stop::Failed)
     }
 
     fn serialize_tuple(self, _: usize) -> Result<Self, Stop> {
@@ -182,8 +202,8 @@ impl<W: ArgWriter, const STRUCTS: bool> ser::Serializer for Probe<'_, W, STRUCTS
         value: &T,
     ) -> Result<(), Stop> {
         if STRUCTS {
-            // One argument; the bytes of the field are an attachment in either case.
-            return self.0.arg(value).map_err(Stop::Failed);
+            // One argument; the bytes of the field are an attachment in both cases.
+            return self.writer.arg(value).map_err(Stop::Failed);
         }
         Err(Stop::NotTuple)
     }
@@ -226,5 +246,24 @@ mod tests {
         assert_eq!(ack(vec![1, 2]), "37[[1,2]]");
         assert_eq!(ack("text"), r#"37["text"]"#);
         assert_eq!(ack(AllArgs(vec![1, 2, 3])), "37[1,2,3]");
+    }
+
+    #[test]
+    fn the_type_decides_how_many_never_the_value() {
+        #[derive(Serialize)]
+        #[serde(untagged)]
+        enum Answer {
+            Nothing,
+            Text(String),
+        }
+        assert_eq!(ack(serde_json::Value::Null), "37[null]");
+        assert_eq!(ack(crate::Value::Null), "37[null]");
+        assert_eq!(ack(&serde_json::Value::Null), "37[null]");
+        assert_eq!(ack(Box::new(serde_json::Value::Null)), "37[null]");
+        assert_eq!(ack(Answer::Nothing), "37[null]");
+        assert_eq!(ack(Answer::Text("a".into())), r#"37["a"]"#);
+        assert_eq!(ack(Some(())), "37[null]");
+        assert_eq!(ack(()), "37[]");
+        assert_eq!(ack(AllArgs(Vec::<u8>::new())), "37[]");
     }
 }

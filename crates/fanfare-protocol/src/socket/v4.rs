@@ -1,8 +1,8 @@
 //! Protocol 4 of Socket.IO, spoken by v1 and v2 clients over Engine.IO 3.
 //!
-//! Events and acknowledgements look the same. Different are: the namespace of a CONNECT may carry a query
-//! (`/chat?token=x`), which takes the place of the `auth` payload; CONNECT has no payload, either way; what protocol 5
-//! calls CONNECT_ERROR is ERROR, with any JSON, usually a bare string.
+//! Events and acknowledgements are the same. The differences are: the namespace of a CONNECT may carry a query
+//! (`/chat?token=x`), which replaces the `auth` payload; CONNECT has no payload in either direction; CONNECT_ERROR of
+//! protocol 5 is ERROR, with any JSON, usually a bare string.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -15,7 +15,7 @@ pub fn encode_connect_reply(out: &mut Vec<u8>, namespace: &str) {
     write_header(out, PacketType::Connect, namespace, None);
 }
 
-/// Appends an ERROR packet: the error's data if it has any, else its message as a string.
+/// Appends an ERROR packet: the error's data if it has any, otherwise its message as a string.
 ///
 /// # Errors
 /// [`EncodeError`] if the data cannot be serialised.
@@ -33,7 +33,7 @@ pub fn encode_error<T: Serialize + ?Sized>(
     }
 }
 
-/// Cuts the query off a namespace: `/chat?token=x` is `/chat` and `token=x`.
+/// Splits the query off a namespace: `/chat?token=x` is `/chat` and `token=x`.
 #[must_use]
 pub fn split_query(namespace: &str) -> (&str, Option<&str>) {
     match namespace.split_once('?') {
@@ -42,10 +42,10 @@ pub fn split_query(namespace: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The query of a namespace as the JSON object that protocol 5 has as `auth` payload: `token=a%20b&x=1&x=2` is
+/// Returns the query of a namespace as the JSON object that protocol 5 has as `auth` payload: `token=a%20b&x=1&x=2` is
 /// `{"token":"a b","x":"2"}`. All values are strings; of several with one name the last counts, as in Node.
 ///
-/// Percent escapes that are none, or no UTF-8, are taken as they are or as U+FFFD, as Node's `querystring` does.
+/// Invalid percent escapes are kept literally, and invalid UTF-8 becomes U+FFFD, as in Node's `querystring`.
 #[must_use]
 pub fn auth_from_query(query: &str) -> String {
     let mut auth = serde_json::Map::new();

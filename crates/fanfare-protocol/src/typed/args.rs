@@ -1,4 +1,4 @@
-//! The arguments of events with types.
+//! Arguments of typed events.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,12 +7,13 @@ use serde::de::{self, Deserialize, Visitor};
 use serde::ser::Serialize;
 
 use super::TypedEvent;
-use crate::socket::{ArgWriter, EncodeError, IntoArgs, TYPED, spread_struct};
+use crate::socket::{ArgWriter, BrokenRule, EncodeError, IntoArgs, TYPED, spread_struct};
 
-/// The arguments of an event, as its type says.
+/// Arguments of an event, as its type defines them.
 ///
-/// Of an event that arrives, `Typed<E>` takes all arguments: a handler has it as parameter, and where a type is asked for
-/// that can be deserialized, it can be that type. `Typed(&event)` are the arguments to send.
+/// For a received event, `Typed<E>` takes all arguments: it can be a handler's parameter, or any other type that is
+/// deserialized from them. Deserializing fails if the event breaks one of its [rules](TypedEvent::check). `Typed(&event)` are
+/// the arguments to send.
 ///
 /// ```
 /// use fanfare_protocol::socket::{Args, encode_event};
@@ -41,7 +42,7 @@ impl<E: TypedEvent + Serialize> IntoArgs for Typed<&E> {
     }
 }
 
-/// Under a name by which the arguments know that they are taken apart for an event.
+/// Uses a name by which the deserializer of arguments knows that they are split into the fields of an event.
 impl<'de, E: TypedEvent + Deserialize<'de>> Deserialize<'de> for Typed<E> {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Inner<E>(PhantomData<E>);
@@ -56,7 +57,11 @@ impl<'de, E: TypedEvent + Deserialize<'de>> Deserialize<'de> for Typed<E> {
                 self,
                 deserializer: D,
             ) -> Result<E, D::Error> {
-                E::deserialize(deserializer)
+                let event = E::deserialize(deserializer)?;
+                match event.check() {
+                    Ok(()) => Ok(event),
+                    Err(broken) => Err(BrokenRule(&broken).into_error()),
+                }
             }
         }
         deserializer

@@ -1,12 +1,12 @@
-//! Which events a namespace has.
+//! Contract of the events of a namespace.
 
 use super::TypedEvent;
 use crate::socket::RESERVED_EVENTS;
 
-/// The events of a namespace: which of them clients send, and which the server (Node's `ListenEvents` and `EmitEvents`).
-///
-/// The type has no values that matter; it is the name of the contract. Which events belong to it, [`FromClients`],
-/// [`FromServer`] and [`BetweenServers`] say, one `impl` for each event. The derive writes all of it:
+/// Contract of a namespace: the events that clients send, and those that the server sends (Node's `ListenEvents` and
+/// `EmitEvents`).
+/// The type's values do not matter; it names the contract. Its events are those with an `impl` of [`FromClients`],
+/// [`FromServer`] or [`BetweenServers`], one for each event. The derive writes all of it:
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {
@@ -35,15 +35,81 @@ use crate::socket::RESERVED_EVENTS;
     note = "`#[derive(Contract)]` on the type makes it one"
 )]
 pub trait Contract: 'static {
-    /// The name of the namespace, with its leading slash; for a contract of many namespaces, whatever they are declared
-    /// by.
+    /// Name of the namespace, with its leading slash; for a contract of many namespaces, the pattern or other source by
+    /// which they are declared.
     const NAMESPACE: &'static str;
 
-    /// The data that a server keeps for each socket and shares with the other servers (Node's `SocketData`).
+    /// Data that a server keeps for each socket and shares with the other servers (Node's `SocketData`).
     type SocketData;
+
+    /// Type of the `auth` that clients send when they connect; `()` if the contract does not say. Exports describe it; a
+    /// middleware extracts it like any other type.
+    type Auth;
 }
 
-/// Clients may send this event in namespaces of the contract `C`.
+/// Direction in which an event is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Clients send it: see [`FromClients`].
+    FromClients,
+    /// The server sends it to clients: see [`FromServer`].
+    FromServer,
+    /// The servers of a cluster send it to each other: see [`BetweenServers`].
+    BetweenServers,
+}
+
+/// Traversal of the events of a contract with a visitor; the derive of [`Contract`] implements it.
+///
+/// The exports are such visitors. An application can write its own:
+///
+/// ```
+/// # #[cfg(feature = "macros")] {
+/// use fanfare_protocol::typed::{AuthVisitor, Direction, EventVisitor, VisitEvents};
+/// use fanfare_protocol::{Contract, TypedEvent};
+///
+/// #[derive(TypedEvent)]
+/// struct Say(String);
+///
+/// #[derive(Contract)]
+/// #[contract(from_clients(Say))]
+/// struct Chat;
+///
+/// /// Collects the names of events.
+/// struct Names(Vec<&'static str>);
+///
+/// impl<E: TypedEvent> EventVisitor<E> for Names {
+///     fn event(&mut self, _: Direction) {
+///         self.0.push(E::NAME);
+///     }
+/// }
+///
+/// impl<A> AuthVisitor<A> for Names {
+///     fn auth(&mut self) {}
+/// }
+///
+/// let mut names = Names(Vec::new());
+/// Chat::visit(&mut names);
+/// assert_eq!(names.0, ["say"]);
+/// # }
+/// ```
+pub trait VisitEvents<V>: Contract {
+    /// Calls the visitor for each event, in the order of the contract, and then for the type of `auth`.
+    fn visit(visitor: &mut V);
+}
+
+/// Visitor of events of the type `E`.
+pub trait EventVisitor<E> {
+    /// Visits the event `E`, which is sent in this direction.
+    fn event(&mut self, direction: Direction);
+}
+
+/// Visitor of the type `A` of a contract's `auth`.
+pub trait AuthVisitor<A> {
+    /// Visits the type of `auth`, which is `()` if the contract does not say.
+    fn auth(&mut self);
+}
+
+/// Event that clients may send in namespaces of the contract `C`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event that clients send in `{C}`",
     label = "not in the contract",
@@ -51,7 +117,7 @@ pub trait Contract: 'static {
 )]
 pub trait FromClients<C>: TypedEvent {}
 
-/// Servers may send this event to clients in namespaces of the contract `C`.
+/// Event that servers may send to clients in namespaces of the contract `C`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event that the server sends in `{C}`",
     label = "not in the contract",
@@ -59,7 +125,7 @@ pub trait FromClients<C>: TypedEvent {}
 )]
 pub trait FromServer<C>: TypedEvent {}
 
-/// The servers of a cluster may send each other this event in namespaces of the contract `C` (Node's
+/// Event that the servers of a cluster may send each other in namespaces of the contract `C` (Node's
 /// `ServerSideEvents`).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event that servers send each other in `{C}`",
@@ -68,7 +134,7 @@ pub trait FromServer<C>: TypedEvent {}
 )]
 pub trait BetweenServers<C>: TypedEvent {}
 
-/// No contract: every event belongs to it.
+/// Absence of a contract: every event belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Untyped {}
 
@@ -76,11 +142,11 @@ impl<E: TypedEvent> FromClients<Untyped> for E {}
 impl<E: TypedEvent> FromServer<Untyped> for E {}
 impl<E: TypedEvent> BetweenServers<Untyped> for E {}
 
-/// What the derive of [`Contract`] has the compiler evaluate: the events of one direction have names of their own, and
-/// none that the protocol keeps for itself.
+/// Checks at compile time, for the derive of [`Contract`], that the events of one direction have distinct names, and
+/// none that the protocol reserves.
 ///
 /// # Panics
-/// If not.
+/// If they have not.
 pub const fn distinct(names: &[&str]) {
     let mut i = 0;
     while i < names.len() {

@@ -1,13 +1,13 @@
-//! Which event a handler takes.
+//! Event of a typed handler.
 
 use super::{Typed, TypedEvent};
 
-/// Where among the parameters of a handler the event is; inferred.
+/// Position of the event among the parameters of a handler; inferred.
 #[derive(Debug)]
 pub enum At<const INDEX: usize> {}
 
-/// The parameters of a handler, one of which is [`Typed<E>`](Typed): by this the event is known, and its name. `I` is
-/// [`At`] its place; it is inferred.
+/// Parameters of a handler, one of which is [`Typed<E>`](Typed), from which the event and its name follow. `I` is
+/// [`At`] its position; it is inferred.
 #[diagnostic::on_unimplemented(
     message = "a handler with the parameters `{Self}` takes no typed event",
     label = "no parameter of it is `Typed<…>`",
@@ -15,11 +15,11 @@ pub enum At<const INDEX: usize> {}
     note = "a handler of an event without a type of its own is added by name, with `on`"
 )]
 pub trait TakesEvent<I> {
-    /// The event.
+    /// Event that the handler takes.
     type Event: TypedEvent;
 }
 
-/// For a tuple of parameters, one `impl` for each place where the event may be.
+/// Implements the trait for a tuple of parameters, once for each position of the event.
 macro_rules! takes_event {
     ([$($before:ident)*] $index:expr; $_here:ident $($after:ident)*) => {
         impl<$($before,)* E: TypedEvent, $($after,)*> TakesEvent<At<{ $index }>>

@@ -1,4 +1,4 @@
-//! What several test files use.
+//! Helpers shared by several test files.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::fmt;
@@ -25,7 +25,7 @@ pub enum Any {
 }
 
 impl Any {
-    /// Panics if it is none.
+    /// Returns the bytes; panics if there are none.
     pub fn bytes(&self) -> &Bytes {
         match self {
             Self::Bytes(bytes) => bytes,
@@ -33,7 +33,7 @@ impl Any {
         }
     }
 
-    /// Panics if it is none.
+    /// Returns the text; panics if there is none.
     pub fn text(&self) -> &str {
         match self {
             Self::Text(text) => text,
@@ -125,7 +125,7 @@ impl<'de> Deserialize<'de> for Any {
     }
 }
 
-/// A list of arguments whose number is only known now.
+/// List of arguments whose number is only known at run time.
 pub struct List<'a>(pub &'a [Any]);
 
 impl IntoArgs for List<'_> {

@@ -1,6 +1,6 @@
 use crate::CloseCode;
 
-/// What a peer did wrong. The connection cannot go on: answer with a close frame of [`close_code`] and end it.
+/// Error of the peer. The connection cannot continue: answer with a close frame of [`close_code`] and end it.
 ///
 /// [`close_code`]: ProtocolError::close_code
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum ProtocolError {
     /// The length has its most significant bit set (RFC 6455, section 5.2).
     #[error("a frame announces a length of {0} bytes, over 63 bits")]
     InvalidLength(u64),
-    /// A continuation frame came while no message was under way (RFC 6455, section 5.4).
+    /// A continuation frame arrived while no message was in progress (RFC 6455, section 5.4).
     #[error("a continuation frame has no message to continue")]
     UnexpectedContinuation,
     /// A new message began inside a fragmented one (RFC 6455, section 5.4).
@@ -47,20 +47,20 @@ pub enum ProtocolError {
     FrameTooBig {
         /// Length of the payload in bytes.
         len: u64,
-        /// The limit in bytes.
+        /// Limit in bytes.
         limit: usize,
     },
     /// A message is bigger than [`DecoderConfig::max_message`](crate::DecoderConfig::max_message), perhaps only
     /// after decompression.
     #[error("a message is over the limit of {limit} bytes")]
     MessageTooBig {
-        /// The limit in bytes.
+        /// Limit in bytes.
         limit: usize,
     },
     /// A message has more fragments than [`DecoderConfig::max_fragments`](crate::DecoderConfig::max_fragments).
     #[error("a message has more than {limit} fragments")]
     TooManyFragments {
-        /// The limit.
+        /// Maximum number of fragments.
         limit: u32,
     },
     /// A compressed message cannot be decompressed (RFC 7692, section 7.2.2).
@@ -69,7 +69,7 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The close code that tells the peer about it (RFC 6455, section 7.4.1).
+    /// Close code that reports the error to the peer (RFC 6455, section 7.4.1).
     pub const fn close_code(self) -> CloseCode {
         match self {
             ProtocolError::InvalidUtf8 | ProtocolError::InvalidDeflate => {
@@ -83,7 +83,7 @@ impl ProtocolError {
         }
     }
 
-    /// A short name without values in it, as a label for metrics.
+    /// Short name without values in it, as a label for metrics.
     pub const fn label(self) -> &'static str {
         match self {
             ProtocolError::ReservedBits(_) => "reserved_bits",

@@ -1,4 +1,4 @@
-//! The header of a frame (RFC 6455, section 5.2).
+//! Header of a frame (RFC 6455, section 5.2).
 
 use super::ProtocolError;
 use crate::{OpCode, Role};
@@ -8,14 +8,14 @@ pub(super) struct Head {
     pub(super) rsv1: bool,
     pub(super) opcode: OpCode,
     pub(super) key: Option<[u8; 4]>,
-    /// Length of the header itself.
+    /// Length of the header itself, in bytes.
     pub(super) size: usize,
-    /// Length of the payload.
+    /// Length of the payload, in bytes.
     pub(super) len: u64,
 }
 
 pub(super) enum Parsed {
-    /// The input must have this length at least.
+    /// The input must have at least this length.
     Need(usize),
     Head(Head),
 }
@@ -54,7 +54,7 @@ pub(super) fn parse(input: &[u8], role: Role) -> Result<Parsed, ProtocolError> {
             return Err(ProtocolError::ControlTooLong);
         }
     }
-    // A longer form than needed is accepted: it is as clear, and Node's `ws` accepts it.
+    // A length encoding longer than needed is accepted: it is as clear, and Node's `ws` accepts it.
     let (extended, len) = match short {
         126 => match rest.first_chunk::<2>() {
             Some(len) => (2, u64::from(u16::from_be_bytes(*len))),

@@ -1,4 +1,4 @@
-//! Reading frames (RFC 6455, section 5): [`Decoder`].
+//! Decoding of frames (RFC 6455, section 5): [`Decoder`].
 
 mod error;
 mod head;
@@ -18,20 +18,20 @@ use crate::{
     mask,
 };
 
-/// What a [`Decoder`] accepts. All limits are inclusive.
+/// Limits and extensions of a [`Decoder`]. All limits are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecoderConfig {
-    /// The biggest payload of one frame in bytes. Default: 16 MiB.
+    /// Maximum payload of one frame, in bytes. Default: 16 MiB.
     ///
-    /// A frame is decoded when all of it is there, so this bounds what the caller has to buffer.
+    /// A frame is decoded when all of it has arrived, so this limits what the caller has to buffer.
     pub max_frame: usize,
-    /// The biggest message in bytes, after decompression. Default: 16 MiB.
+    /// Maximum length of a message after decompression, in bytes. Default: 16 MiB.
     pub max_message: usize,
-    /// The highest number of frames in one message. Default: 131 072.
+    /// Maximum number of frames in one message. Default: 131 072.
     ///
-    /// It bounds the work that a peer makes with tiny or empty fragments.
+    /// It limits the work that a peer causes with tiny or empty fragments.
     pub max_fragments: u32,
-    /// What was negotiated for permessage-deflate (RFC 7692), if it was. Default: none.
+    /// Negotiated parameters of permessage-deflate (RFC 7692). Default: none.
     pub permessage_deflate: Option<Params>,
 }
 
@@ -46,25 +46,25 @@ impl Default for DecoderConfig {
     }
 }
 
-/// What [`Decoder::next`] found at the beginning of its input.
+/// Result of [`Decoder::next`] for the beginning of its input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decoded<'a> {
-    /// No whole frame yet.
+    /// The input does not contain a whole frame yet.
     Incomplete {
-        /// The least length of input with which the next call can get further. At most a header more than
+        /// Minimum length of input with which the next call can make progress. At most a header more than
         /// [`DecoderConfig::max_frame`].
         need: usize,
     },
-    /// A whole frame.
+    /// The input begins with a whole frame, or several small fragments.
     Event {
-        /// How many bytes of the input it took: the next call begins behind them.
+        /// Number of consumed bytes: the next call begins behind them.
         consumed: usize,
-        /// What it was.
+        /// Content of the frame.
         event: Event<'a>,
     },
 }
 
-/// What a frame, or the last frame of a fragmented message, brought.
+/// Content of a frame, or of a fragmented message that the frame completes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A text message.
@@ -75,17 +75,17 @@ pub enum Event<'a> {
     Ping(&'a [u8]),
     /// A pong.
     Pong(&'a [u8]),
-    /// The peer closes. Nothing that follows is to be decoded (RFC 6455, section 5.5.1).
+    /// The close frame of the peer. Nothing behind it must be decoded (RFC 6455, section 5.5.1).
     Close(Option<CloseFrame<'a>>),
-    /// A fragment was taken in; its message is not complete yet.
+    /// One or more fragments of a message that is not complete yet.
     Fragment,
 }
 
 /// Decodes the frames of one direction of a connection, in place, from a buffer that the caller lends.
 ///
-/// A frame that is a whole message (nearly all are) is unmasked where it lies and borrowed from there. Memory is taken
-/// only while a fragmented or compressed message is under way; it is freed by the first call after the message, so a
-/// caller who calls [`next`](Decoder::next) until it returns [`Decoded::Incomplete`] keeps none while idle. (The
+/// A frame that is a whole message (as nearly all are) is unmasked in place and borrowed from the buffer. Memory is
+/// allocated only while a fragmented or compressed message is in progress; the first call after the message frees it,
+/// so a caller that calls [`next`](Decoder::next) until it returns [`Decoded::Incomplete`] keeps none while idle. (The
 /// exception: compression *with* context takeover has to keep its window, see [`Params`].)
 ///
 /// ```
@@ -104,13 +104,13 @@ pub struct Decoder {
     config: DecoderConfig,
     message: Option<Box<Message>>,
     inflate: Option<Box<Decompressor>>,
-    /// A single-frame message of up to this many bytes needs no further look at the limits; 0 for clients.
+    /// Maximum length of a single-frame message that needs no further check of the limits, in bytes; 0 for clients.
     fast_len: u8,
     role: Role,
 }
 
 impl Decoder {
-    /// A decoder for the frames that `role` reads.
+    /// Creates a decoder for the frames that `role` reads.
     pub fn new(role: Role, config: DecoderConfig) -> Decoder {
         let fast_len = match role {
             Role::Server if config.max_fragments > 0 => {
@@ -127,12 +127,12 @@ impl Decoder {
         }
     }
 
-    /// The limits.
+    /// Limits and extensions of the decoder.
     pub fn config(&self) -> &DecoderConfig {
         &self.config
     }
 
-    /// Whether no message is under way and no memory is held for one.
+    /// Whether no message is in progress and no memory is held for one.
     pub fn is_idle(&self) -> bool {
         self.message.is_none()
     }
@@ -144,11 +144,11 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// What the peer did wrong, as early as it shows: a frame over the limit is refused by its header, and text that
-    /// is not UTF-8 by the fragment that makes it so.
+    /// The peer's error, as early as it can be detected: a frame over the limit is rejected by its header, and invalid
+    /// UTF-8 by the fragment that makes the text invalid.
     #[inline]
     pub fn next<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Decoded<'a>, ProtocolError> {
-        // The usual: a short, unfragmented, masked text frame, all of it there.
+        // Fast path: a complete, short, unfragmented, masked text frame.
         if input.len() >= 6 && input[0] == 0x81 && self.message.is_none() {
             // Without the mask bit this wraps to a number over 127, and over every `fast_len`.
             let len = input[1].wrapping_sub(0x80);
@@ -169,10 +169,48 @@ impl Decoder {
         self.next_any(input)
     }
 
+    /// Consumes the small fragments at the beginning of the input that do not end their message, and returns their
+    /// length: a message that a peer sends in pieces of one byte costs little more than its bytes.
+    fn fragments(&mut self, input: &[u8]) -> Result<usize, ProtocolError> {
+        let Some(message) = self.message.as_deref_mut() else {
+            return Ok(0);
+        };
+        if message.compressed || message.done {
+            return Ok(0);
+        }
+        let (masked, key_len) = match self.role {
+            Role::Server => (0x80, 4),
+            Role::Client => (0, 0),
+        };
+        let mut consumed = 0;
+        // A continuation without flags, with a length in one byte. Every other frame is handled elsewhere.
+        while let [0, second, rest @ ..] = &input[consumed..]
+            && let len = usize::from(second ^ masked)
+            && len <= 125.min(self.config.max_frame)
+            && let Some((key, rest)) = rest.split_at_checked(key_len)
+            && let Some(payload) = rest.get(..len)
+        {
+            message.count(&self.config)?;
+            message.append_masked(payload, key, self.config.max_message)?;
+            consumed += 2 + key_len + len;
+        }
+        if consumed > 0 && message.text {
+            message.check_text()?;
+        }
+        Ok(consumed)
+    }
+
     #[inline(never)]
     fn next_any<'a>(&'a mut self, input: &'a mut [u8]) -> Result<Decoded<'a>, ProtocolError> {
         if self.message.as_ref().is_some_and(|message| message.done) {
             self.message = None;
+        }
+        let consumed = self.fragments(input)?;
+        if consumed > 0 {
+            return Ok(Decoded::Event {
+                consumed,
+                event: Event::Fragment,
+            });
         }
         let head = match head::parse(input, self.role)? {
             Parsed::Head(head) => head,
@@ -207,7 +245,7 @@ impl Decoder {
         })
     }
 
-    /// Refuses by the header alone what can be refused.
+    /// Rejects what can be rejected by the header alone.
     fn check(&self, head: &Head) -> Result<(), ProtocolError> {
         match head.opcode {
             OpCode::Continuation => {
@@ -240,14 +278,14 @@ impl Decoder {
             .message
             .as_ref()
             .map_or(head.rsv1, |message| message.compressed);
-        // What is compressed may expand or not; that is seen while it is decompressed.
+        // A compressed payload may expand; the decompressor checks that.
         if !compressed && head.len > (limit - so_far.min(limit)) as u64 {
             return Err(ProtocolError::MessageTooBig { limit });
         }
         Ok(())
     }
 
-    /// Takes in one frame of a fragmented or compressed message.
+    /// Adds one frame to a fragmented or compressed message.
     fn assemble<'a>(&'a mut self, head: &Head, payload: &[u8]) -> Result<Event<'a>, ProtocolError> {
         let limit = self.config.max_message;
         let message = match &mut self.message {
@@ -294,7 +332,7 @@ impl Decoder {
     }
 }
 
-/// The payload of a close frame (RFC 6455, section 5.5.1).
+/// Decodes the payload of a close frame (RFC 6455, section 5.5.1).
 fn close_frame(payload: &[u8]) -> Result<Option<CloseFrame<'_>>, ProtocolError> {
     let (code, reason) = match payload {
         [] => return Ok(None),

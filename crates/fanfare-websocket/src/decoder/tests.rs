@@ -7,7 +7,7 @@ fn server() -> Decoder {
     Decoder::new(Role::Server, DecoderConfig::default())
 }
 
-/// A masked frame with any first byte.
+/// Encodes a masked frame with any first byte.
 fn raw(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     frame::encode_masked_into(&mut out, OpCode::Binary, payload, KEY);
@@ -15,7 +15,7 @@ fn raw(first: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What the decoder makes of `bytes`, as text, until it wants more or fails.
+/// Decodes `bytes` until the decoder needs more or fails, and returns the events as text.
 fn run(decoder: &mut Decoder, bytes: &[u8]) -> (Vec<String>, Option<ProtocolError>) {
     let mut input = bytes.to_vec();
     let (mut at, mut seen) = (0, Vec::new());
@@ -330,4 +330,86 @@ fn every_error_has_a_label_and_a_close_code_that_may_be_sent() {
         ProtocolError::MessageTooBig { limit: 1 }.close_code(),
         CloseCode::TOO_BIG
     );
+}
+
+#[test]
+fn small_fragments_are_taken_in_together() {
+    for role in [Role::Server, Role::Client] {
+        let masks = role == Role::Server;
+        let fragment = |out: &mut Vec<u8>, first: u8, payload: &[u8]| {
+            out.extend_from_slice(&[first, payload.len() as u8 | if masks { 0x80 } else { 0 }]);
+            let key = if masks { &[1, 2, 3, 4][..] } else { &[][..] };
+            out.extend_from_slice(key);
+            let masked = payload.iter().enumerate();
+            out.extend(masked.map(|(n, byte)| byte ^ key.get(n % 4).copied().unwrap_or(0)));
+        };
+        let text = "é and so on, in pieces".repeat(100);
+        let mut input = Vec::new();
+        for (n, byte) in text.bytes().enumerate() {
+            fragment(&mut input, if n == 0 { 1 } else { 0 }, &[byte]);
+        }
+        fragment(&mut input, 0x80, b"!");
+        let mut decoder = Decoder::new(role, DecoderConfig::default());
+        let (mut at, mut events, mut got) = (0, 0, None);
+        while at < input.len() {
+            let Ok(Decoded::Event { consumed, event }) = decoder.next(&mut input[at..]) else {
+                panic!("not whole frames at {at}");
+            };
+            if let Event::Text(text) = event {
+                got = Some(text.to_owned());
+            }
+            at += consumed;
+            events += 1;
+        }
+        assert_eq!(got.as_deref(), Some(&*format!("{text}!")));
+        assert_eq!(events, 3, "the first, all between, and the last");
+    }
+}
+
+#[test]
+fn limits_hold_for_small_fragments() {
+    let next = |config: DecoderConfig, frames: &[&[u8]]| {
+        let mut decoder = Decoder::new(Role::Client, config);
+        let mut input = frames.concat();
+        let mut at = 0;
+        loop {
+            match decoder.next(&mut input[at..]) {
+                Ok(Decoded::Event { consumed, .. }) => at += consumed,
+                Ok(Decoded::Incomplete { .. }) => return Ok(at),
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    let config = DecoderConfig::default();
+    let frames: [&[u8]; 4] = [b"\x01\x01a", b"\x00\x01b", b"\x00\x02cd", b"\x00\x01"];
+    assert_eq!(next(config, &frames), Ok(10));
+    let limit = 3;
+    let short = DecoderConfig {
+        max_message: limit,
+        ..config
+    };
+    assert_eq!(
+        next(short, &frames),
+        Err(ProtocolError::MessageTooBig { limit })
+    );
+    let limit = 1;
+    let small = DecoderConfig {
+        max_frame: limit,
+        ..config
+    };
+    assert_eq!(
+        next(small, &frames),
+        Err(ProtocolError::FrameTooBig { len: 2, limit })
+    );
+    let limit = 2;
+    let few = DecoderConfig {
+        max_fragments: limit,
+        ..config
+    };
+    assert_eq!(
+        next(few, &frames),
+        Err(ProtocolError::TooManyFragments { limit })
+    );
+    let broken: [&[u8]; 3] = [b"\x01\x01a", b"\x00\x01\xC3", b"\x00\x01a"];
+    assert_eq!(next(config, &broken), Err(ProtocolError::InvalidUtf8));
 }

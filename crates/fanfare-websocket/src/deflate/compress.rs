@@ -6,13 +6,13 @@ use flate2::{Compress, Compression, FlushCompress};
 use super::{Params, TAIL};
 use crate::{OpCode, Role, frame};
 
-/// Marks a compressed message in the first byte of its frame (RFC 7692, section 6).
+/// Bit that marks a compressed message in the first byte of its frame (RFC 7692, section 6).
 const RSV1: u8 = 0x40;
 
 /// Compresses the messages of one direction of a connection (RFC 7692, section 7.2.1).
 ///
-/// With context takeover and a window of 15 bits it keeps some 330 KB, with 12 bits and less some 240 KB; without, none: the
-/// state is borrowed from the thread.
+/// With context takeover it keeps about 330 KB with a window of 15 bits, and about 240 KB with 12 bits or less. Without
+/// context takeover it keeps none: the state is borrowed from the thread.
 pub struct Compressor {
     level: u8,
     window_bits: u8,
@@ -30,9 +30,9 @@ impl fmt::Debug for Compressor {
 }
 
 impl Compressor {
-    /// A compressor for what `role` sends, at a `level` from 0 (none) to 9 (smallest).
+    /// Creates a compressor for what `role` sends, at a `level` from 0 (none) to 9 (smallest).
     ///
-    /// `None` if a window of 8 bits was negotiated, which zlib cannot make: then send messages uncompressed, as
+    /// `None` if a window of 8 bits was negotiated, which zlib does not support: then send messages uncompressed, as
     /// RFC 7692 always allows.
     pub fn new(params: &Params, role: Role, level: u8) -> Option<Compressor> {
         let (no_takeover, window_bits) = match role {
@@ -53,13 +53,13 @@ impl Compressor {
         })
     }
 
-    /// Whether it keeps its window from message to message. Then all that it compressed has to be sent.
+    /// Whether the window is kept from message to message. Then every compressed message has to be sent.
     pub fn keeps_context(&self) -> bool {
         self.kept.is_some()
     }
 
-    /// Appends an unmasked frame with the compressed message. It has to be sent, and after the frames that were made
-    /// before it: with context takeover the peer needs each to read the next.
+    /// Appends an unmasked frame with the compressed message. It has to be sent, after the frames that were made before
+    /// it: with context takeover the peer needs each frame to read the next.
     pub fn frame(&mut self, out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
         let start = frame::begin(out);
         self.compress(payload, out);
@@ -67,7 +67,7 @@ impl Compressor {
         out[start] |= RSV1;
     }
 
-    /// Appends the compressed form of a message's payload to `out`; the frame it goes into needs RSV1 set.
+    /// Appends the compressed payload of a message to `out`; its frame must have RSV1 set.
     pub fn compress(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         match &mut self.kept {
             Some(state) => deflate(state, payload, out),
@@ -78,10 +78,10 @@ impl Compressor {
     }
 }
 
-/// One unmasked frame with a compressed message, to be sent to any number of clients; an uncompressed one if that is
+/// Encodes a message as one unmasked, compressed frame for any number of clients, or as an uncompressed one if that is
 /// not bigger. `window_bits` is 9 to 15 (other values count as the nearest), `level` 0 (none) to 9 (smallest).
 ///
-/// It may go only to connections whose [`Params::shared_window`] is this one or a bigger one: the message is compressed
+/// Send it only to connections whose [`Params::shared_window`] is this one or a bigger one: the message is compressed
 /// without context.
 pub fn compress_shared(opcode: OpCode, payload: &[u8], window_bits: u8, level: u8) -> Bytes {
     let mut out = Vec::with_capacity(64 + payload.len() / 2);
@@ -114,7 +114,7 @@ fn new_state(level: u8, window_bits: u8) -> Compress {
     Compress::new_with_window_bits(Compression::new(u32::from(level)), false, window_bits)
 }
 
-/// Lends a clean state. A state takes 330 KB and some time to make, so every thread keeps the one it used last.
+/// Lends a reset state. A state takes 330 KB and some time to create, so every thread keeps the one it used last.
 fn with_pooled<T>(level: u8, window_bits: u8, f: impl FnOnce(&mut Compress) -> T) -> T {
     thread_local! {
         static POOL: RefCell<Option<(u8, u8, Compress)>> = const { RefCell::new(None) };
@@ -135,7 +135,7 @@ fn deflate(state: &mut Compress, payload: &[u8], out: &mut Vec<u8>) {
     out.reserve(payload.len() / 2 + 64);
     loop {
         let before = state.total_in();
-        // The only error is a stream in the wrong state, which a state of ours never is.
+        // The only error is a stream in the wrong state, and a state of ours is never in it.
         let _ = state.compress_vec(input, out, FlushCompress::Sync);
         input = &input[(state.total_in() - before) as usize..];
         if input.is_empty() && out.len() < out.capacity() {
@@ -147,7 +147,7 @@ fn deflate(state: &mut Compress, payload: &[u8], out: &mut Vec<u8>) {
         out.truncate(out.len() - TAIL.len());
     }
     if out.len() == begin {
-        // Nothing to say since the last flush: an empty block (RFC 7692, section 7.2.3.6).
+        // No output since the last flush: an empty block (RFC 7692, section 7.2.3.6).
         out.push(0);
     }
 }

@@ -5,27 +5,27 @@ use flate2::{Decompress, FlushDecompress, Status};
 use super::{Params, TAIL};
 use crate::Role;
 
-/// Why a message was not decompressed.
+/// Reason for which a message was not decompressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InflateError {
-    /// It is not what RFC 1951 describes.
+    /// The data does not follow RFC 1951.
     #[error("the compressed message is corrupt")]
     Corrupt,
-    /// It expands to more than the limit.
+    /// The message expands to more than the limit.
     #[error("the message expands to more than {limit} bytes")]
     TooBig {
-        /// The limit in bytes.
+        /// Limit in bytes.
         limit: usize,
     },
 }
 
 /// Decompresses the messages of one direction of a connection (RFC 7692, section 7.2.2).
 ///
-/// With context takeover it keeps some 50 KB from the first message on; without, none: the state is borrowed from the
-/// thread for the time of a message.
+/// With context takeover it keeps about 50 KB from the first message on. Without, it keeps none: the state is borrowed
+/// from the thread while a message is decompressed.
 pub struct Decompressor {
     keep: bool,
-    /// The last stream ended exactly with the last input, so the next input begins a new one.
+    /// Whether the last stream ended exactly with the last input, so that the next input begins a new one.
     ended: bool,
     state: Option<Decompress>,
 }
@@ -43,7 +43,7 @@ thread_local! {
 }
 
 impl Decompressor {
-    /// A decompressor for what `role` receives.
+    /// Creates a decompressor for what `role` receives.
     pub fn new(params: &Params, role: Role) -> Decompressor {
         let keep = match role {
             Role::Server => !params.client_no_context_takeover,
@@ -56,7 +56,7 @@ impl Decompressor {
         }
     }
 
-    /// Whether it keeps its window from message to message.
+    /// Whether the window is kept from message to message.
     pub fn keeps_context(&self) -> bool {
         self.keep
     }
@@ -110,7 +110,7 @@ impl Decompressor {
         loop {
             if out.len() == out.capacity() {
                 let want = out.capacity().max(input.len().saturating_mul(4)).max(256);
-                // One byte over the limit tells a message that just fits from one that does not.
+                // One byte over the limit distinguishes a message that exceeds it from one that just fits.
                 let room = limit.saturating_add(1).saturating_sub(out.len());
                 out.reserve_exact(want.min(room).max(1));
             }

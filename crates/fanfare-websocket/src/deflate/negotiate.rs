@@ -2,35 +2,44 @@ use std::fmt::Write;
 
 use http::{HeaderMap, header::SEC_WEBSOCKET_EXTENSIONS};
 
-/// The name in `Sec-WebSocket-Extensions`.
+/// Name in `Sec-WebSocket-Extensions`.
 const NAME: &str = "permessage-deflate";
 
-/// How we want to use permessage-deflate.
+/// Settings of permessage-deflate.
 ///
-/// The default takes no context over in either direction: an idle connection then holds no compression state, and a
+/// The default disables context takeover in both directions: an idle connection then holds no compression state, and a
 /// compressed broadcast can be shared. Window sizes are in bits, 9 to 15.
 ///
-/// What a connection costs: without context takeover nothing beyond the message under way. With the server's takeover
-/// the compressor, some 330 KB at 15 bits and 240 KB at 12 and less, from the first compressed message on; with the client's
-/// takeover the decompressor, some 50 KB, likewise.
+/// Memory per connection: without context takeover nothing beyond the message in progress. With the server's takeover
+/// the compressor, about 330 KB at 15 bits and 240 KB at 12 or less, from the first compressed message on; with the
+/// client's takeover the decompressor, about 50 KB, likewise.
+///
+/// ```
+/// use fanfare_websocket::deflate::Config;
+///
+/// let config = Config::new().threshold(2048).server_max_window_bits(12);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Config {
-    /// The server compresses each message by itself. Default: true.
+    /// Whether the server compresses each message by itself. Default: true.
     pub server_no_context_takeover: bool,
-    /// The client compresses each message by itself. Default: true.
+    /// Whether the client compresses each message by itself. Default: true.
     pub client_no_context_takeover: bool,
-    /// The biggest window of the server's compressor. Default: 15, 32 KiB.
+    /// Maximum window of the server's compressor, in bits. Default: 15, 32 KiB.
     pub server_max_window_bits: u8,
-    /// The biggest window of the client's compressor. Default: 15, 32 KiB.
+    /// Maximum window of the client's compressor, in bits. Default: 15, 32 KiB.
     pub client_max_window_bits: u8,
-    /// Compression level of what we send, 0 to 9. Default: 1, the fastest.
+    /// Compression level of our messages, 0 to 9. Default: 1, the fastest.
     pub level: u8,
-    /// Messages of fewer bytes are sent uncompressed. Default: 1024, as Node's `ws`.
+    /// Minimum length of a message that is compressed, in bytes. Default: 1024, as Node's `ws`.
     pub threshold: usize,
 }
 
-impl Default for Config {
-    fn default() -> Config {
+impl Config {
+    /// Creates the default settings.
+    #[must_use]
+    pub const fn new() -> Config {
         Config {
             server_no_context_takeover: true,
             client_no_context_takeover: true,
@@ -40,14 +49,62 @@ impl Default for Config {
             threshold: 1024,
         }
     }
+
+    /// Sets [`server_no_context_takeover`](#structfield.server_no_context_takeover).
+    #[must_use]
+    pub const fn server_no_context_takeover(mut self, server_no_context_takeover: bool) -> Config {
+        self.server_no_context_takeover = server_no_context_takeover;
+        self
+    }
+
+    /// Sets [`client_no_context_takeover`](#structfield.client_no_context_takeover).
+    #[must_use]
+    pub const fn client_no_context_takeover(mut self, client_no_context_takeover: bool) -> Config {
+        self.client_no_context_takeover = client_no_context_takeover;
+        self
+    }
+
+    /// Sets [`server_max_window_bits`](#structfield.server_max_window_bits).
+    #[must_use]
+    pub const fn server_max_window_bits(mut self, server_max_window_bits: u8) -> Config {
+        self.server_max_window_bits = server_max_window_bits;
+        self
+    }
+
+    /// Sets [`client_max_window_bits`](#structfield.client_max_window_bits).
+    #[must_use]
+    pub const fn client_max_window_bits(mut self, client_max_window_bits: u8) -> Config {
+        self.client_max_window_bits = client_max_window_bits;
+        self
+    }
+
+    /// Sets [`level`](#structfield.level).
+    #[must_use]
+    pub const fn level(mut self, level: u8) -> Config {
+        self.level = level;
+        self
+    }
+
+    /// Sets [`threshold`](#structfield.threshold).
+    #[must_use]
+    pub const fn threshold(mut self, threshold: usize) -> Config {
+        self.threshold = threshold;
+        self
+    }
 }
 
-/// What both ends agreed on for permessage-deflate (RFC 7692, section 7.1).
+impl Default for Config {
+    fn default() -> Config {
+        Config::new()
+    }
+}
+
+/// Negotiated parameters of permessage-deflate (RFC 7692, section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params {
-    /// The server compresses each message by itself.
+    /// Whether the server compresses each message by itself.
     pub server_no_context_takeover: bool,
-    /// The client compresses each message by itself.
+    /// Whether the client compresses each message by itself.
     pub client_no_context_takeover: bool,
     /// Window of the server's compressor in bits, 8 to 15.
     pub server_max_window_bits: u8,
@@ -55,17 +112,18 @@ pub struct Params {
     pub client_max_window_bits: u8,
 }
 
-/// Why a server's answer about extensions cannot be accepted (RFC 6455, section 9.1; RFC 7692, section 7.1).
+/// Reason for which a server's response about extensions cannot be accepted (RFC 6455, section 9.1; RFC 7692, section
+/// 7.1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server answered with the extension {answer:?}: {why}")]
 pub struct NegotiationError {
-    /// The extension in `Sec-WebSocket-Extensions`, with its parameters.
+    /// Extension in `Sec-WebSocket-Extensions`, with its parameters.
     pub answer: String,
-    /// What is wrong with it.
+    /// Problem with the extension.
     pub why: &'static str,
 }
 
-/// The parameters as they stand in a header. The inner option is the value.
+/// Parameters as written in a header. The inner option is the value.
 #[derive(Default)]
 struct Raw {
     server_no_context_takeover: bool,
@@ -75,16 +133,17 @@ struct Raw {
 }
 
 impl Params {
-    /// The window in bits with which the server may share one compressed frame among connections, see
-    /// [`compress_shared`](super::compress_shared). `None`: with context takeover, or a window that zlib cannot make.
+    /// Returns the window in bits with which the server may share one compressed frame among connections, see
+    /// [`compress_shared`](super::compress_shared). `None`: with context takeover, or with a window that zlib does not
+    /// support.
     pub fn shared_window(&self) -> Option<u8> {
         (self.server_no_context_takeover && self.server_max_window_bits >= 9)
             .then_some(self.server_max_window_bits)
     }
 
-    /// As a server: picks the first offer of the client that can be met and says what to answer.
+    /// Negotiates as a server: picks the client's first acceptable offer and returns the response to it.
     ///
-    /// `None`: no acceptable offer; go on without compression.
+    /// `None`: no offer is acceptable; continue without compression.
     pub fn negotiate(headers: &HeaderMap, config: &Config) -> Option<(Params, String)> {
         headers
             .get_all(SEC_WEBSOCKET_EXTENSIONS)
@@ -96,11 +155,11 @@ impl Params {
             .next()
     }
 
-    /// As a client: checks the server's answer to [`Config::offer`]. `None`: the server does not want compression.
+    /// Checks, as a client, the server's response to [`Config::offer`]. `None`: the server does not want compression.
     ///
     /// # Errors
     ///
-    /// If the answer names another extension, or parameters that are wrong or not within what was offered.
+    /// If the response names another extension, or parameters that are wrong or not within what was offered.
     pub fn from_answer(
         headers: &HeaderMap,
         config: Option<&Config>,
@@ -124,7 +183,7 @@ impl Params {
 }
 
 impl Config {
-    /// As a client: the value of `Sec-WebSocket-Extensions`.
+    /// Returns the client's value of `Sec-WebSocket-Extensions`.
     pub fn offer(&self) -> String {
         let mut offer = NAME.to_owned();
         if self.server_no_context_takeover {
@@ -148,7 +207,7 @@ impl Config {
     }
 }
 
-/// As a client: what one extension of the server's answer agrees to.
+/// Returns, as a client, the parameters that one extension of the server's response agrees to.
 fn agree(answer: &str, config: Option<&Config>) -> Result<Params, &'static str> {
     let raw = parse(answer).map_err(|()| "RFC 7692 does not allow these parameters")?;
     let (Some(raw), Some(config)) = (raw, config) else {
@@ -169,7 +228,7 @@ fn agree(answer: &str, config: Option<&Config>) -> Result<Params, &'static str> 
     };
     Ok(Params {
         server_no_context_takeover: raw.server_no_context_takeover,
-        // A client may always do without, asked or not.
+        // A client may always compress without context, asked or not.
         client_no_context_takeover: raw.client_no_context_takeover
             || config.client_no_context_takeover,
         server_max_window_bits,
@@ -189,7 +248,7 @@ fn accept(offer: &Raw, config: &Config) -> (Params, String) {
             .min(config.server_max_window_bits),
         client_max_window_bits: match offer.client_max_window_bits {
             Some(bits) => bits.unwrap_or(15).min(config.client_max_window_bits),
-            // A client that does not mention it may not be asked for it.
+            // A server must not ask for it if the client does not mention it.
             None => 15,
         },
     };
@@ -217,7 +276,8 @@ fn accept(offer: &Raw, config: &Config) -> (Params, String) {
     (params, answer)
 }
 
-/// `Ok(None)`: another extension. `Err`: ours, with parameters that RFC 7692 does not know or does not allow.
+/// Parses an extension. `Ok(None)`: another extension. `Err`: ours, with parameters that RFC 7692 does not define or
+/// allow.
 fn parse(extension: &str) -> Result<Option<Raw>, ()> {
     let mut parts = split(extension, ';');
     if !parts
@@ -266,7 +326,7 @@ fn unquote(value: &str) -> &str {
         .unwrap_or(value)
 }
 
-/// Splits at a separator that is not within quotes, and trims.
+/// Splits at a separator that is not inside quotes, and trims.
 fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     value
@@ -310,7 +370,7 @@ mod tests {
             answer("x-other, permessage-deflate; server_max_window_bits=\"10\" ; server_no_context_takeover").unwrap(),
             "permessage-deflate; server_no_context_takeover; server_max_window_bits=10"
         );
-        // The first offer has a parameter nobody knows, the second is fine.
+        // The first offer has an unknown parameter, the second is valid.
         assert_eq!(
             answer("permessage-deflate; foo, permessage-deflate").unwrap(),
             NAME

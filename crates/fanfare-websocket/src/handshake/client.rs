@@ -10,7 +10,7 @@ use http::{
 use super::{VERSION, accept_key, has_token};
 use crate::{deflate, mask};
 
-/// The client's side of the opening handshake: makes the request and checks the response.
+/// Client side of the opening handshake: makes the request and checks the response.
 #[derive(Clone, Debug)]
 pub struct ClientHandshake {
     key: String,
@@ -25,7 +25,7 @@ impl Default for ClientHandshake {
 }
 
 impl ClientHandshake {
-    /// A handshake with a fresh key; for one connection only. No sub-protocols, no compression.
+    /// Creates a handshake with a fresh key; for one connection only. No sub-protocols, no compression.
     pub fn new() -> ClientHandshake {
         let mut nonce = [0; 16];
         mask::fill_random(&mut nonce);
@@ -36,7 +36,7 @@ impl ClientHandshake {
         }
     }
 
-    /// The sub-protocols we speak, the best one first.
+    /// Sets the supported sub-protocols, the preferred one first.
     pub fn protocols<S: Into<String>>(
         mut self,
         protocols: impl IntoIterator<Item = S>,
@@ -51,7 +51,8 @@ impl ClientHandshake {
         self
     }
 
-    /// The request for `uri` (`ws:`, `wss:`, `http:` or `https:`), in HTTP/1.1 with the path and query as its target.
+    /// Creates the request for `uri` (`ws:`, `wss:`, `http:` or `https:`), in HTTP/1.1 with the path and query as its
+    /// target.
     ///
     /// # Errors
     ///
@@ -59,7 +60,7 @@ impl ClientHandshake {
     pub fn request(&self, uri: &Uri) -> Result<Request<()>, InvalidHeaderValue> {
         let target = uri.path_and_query().map_or("/", |path| path.as_str());
         let mut request = Request::new(());
-        // The target is a part of a URI that was parsed already.
+        // The target is part of a URI that was parsed already.
         *request.uri_mut() = target.parse().unwrap_or_else(|_| Uri::from_static("/"));
         let headers = request.headers_mut();
         if let Some(authority) = uri.authority() {
@@ -90,7 +91,7 @@ impl ClientHandshake {
     ///
     /// # Errors
     ///
-    /// Why the connection must not be used.
+    /// The reason for which the connection must not be used.
     pub fn check(
         &self,
         status: StatusCode,
@@ -128,7 +129,7 @@ impl ClientHandshake {
     }
 }
 
-/// What the server agreed to.
+/// Result of the handshake: the sub-protocol and extensions that the server agreed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAccept {
     protocol: Option<String>,
@@ -136,37 +137,37 @@ pub struct ClientAccept {
 }
 
 impl ClientAccept {
-    /// The sub-protocol the server chose.
+    /// Sub-protocol that the server chose.
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
     }
 
-    /// What was agreed on for permessage-deflate.
+    /// Negotiated parameters of permessage-deflate.
     pub fn permessage_deflate(&self) -> Option<deflate::Params> {
         self.deflate
     }
 }
 
-/// Why a response does not open a WebSocket connection (RFC 6455, section 4.1).
+/// Reason for which a response does not open a WebSocket connection (RFC 6455, section 4.1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// The server answered with another status than 101.
+    /// The status of the response is not 101.
     #[error("the server answered {0} instead of 101 Switching Protocols")]
     Status(StatusCode),
-    /// No `Upgrade: websocket`.
+    /// The response has no `Upgrade: websocket`.
     #[error("the response has no header `Upgrade: websocket`")]
     NoUpgrade,
-    /// No `Connection: Upgrade`.
+    /// The response has no `Connection: Upgrade`.
     #[error("the response has no header `Connection: Upgrade`")]
     NoConnectionUpgrade,
-    /// The key was not answered, or wrongly: the response was not made for this request.
+    /// The key was not answered, or incorrectly: the response was not made for this request.
     #[error("the header `Sec-WebSocket-Accept` does not answer our key")]
     Accept,
-    /// A sub-protocol that was not offered.
+    /// The server chose a sub-protocol that was not offered.
     #[error("the server chose the sub-protocol {0:?}, which was not offered")]
     Protocol(String),
-    /// An extension that was not offered.
+    /// The server chose an extension that was not offered.
     #[error(transparent)]
     Extension(#[from] deflate::NegotiationError),
 }

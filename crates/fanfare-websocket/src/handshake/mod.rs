@@ -1,4 +1,4 @@
-//! The opening handshake (RFC 6455, section 4), as values of the `http` crate.
+//! Opening handshake (RFC 6455, section 4), as values of the `http` crate.
 
 mod client;
 mod server;
@@ -10,10 +10,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header::HeaderName};
 use sha1::{Digest, Sha1};
 
-/// The only version of the protocol there is.
+/// The only version of the protocol.
 pub const VERSION: &str = "13";
 
-/// What the server answers to a `Sec-WebSocket-Key` in `Sec-WebSocket-Accept` (RFC 6455, section 4.2.2).
+/// Returns the `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455, section 4.2.2).
 pub fn accept_key(key: &[u8]) -> [u8; 28] {
     let mut sha1 = Sha1::new();
     sha1.update(key);
@@ -25,7 +25,7 @@ pub fn accept_key(key: &[u8]) -> [u8; 28] {
     out
 }
 
-/// Whether a comma separated header contains a token, in any case of letters, over all lines of that header.
+/// Whether a comma-separated header contains a token, case-insensitively, over all lines of that header.
 fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     headers
         .get_all(name)

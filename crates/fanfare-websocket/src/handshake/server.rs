@@ -9,7 +9,7 @@ use http::{
 use super::{VERSION, accept_key, has_token};
 use crate::deflate;
 
-/// The server's side of the opening handshake: what it offers.
+/// Server side of the opening handshake: its supported sub-protocols and extensions.
 ///
 /// ```
 /// use fanfare_websocket::ServerHandshake;
@@ -35,13 +35,13 @@ pub struct ServerHandshake {
 }
 
 impl ServerHandshake {
-    /// No sub-protocols, no compression.
+    /// Creates a handshake without sub-protocols or compression.
     pub fn new() -> ServerHandshake {
         ServerHandshake::default()
     }
 
-    /// The sub-protocols we speak, the best one first. The first that the client offers too is chosen; if there is
-    /// none, the connection goes on without one.
+    /// Sets the supported sub-protocols, the preferred one first. The first that the client offers too is chosen; if
+    /// there is none, the connection continues without one.
     pub fn protocols<S: Into<String>>(
         mut self,
         protocols: impl IntoIterator<Item = S>,
@@ -50,7 +50,7 @@ impl ServerHandshake {
         self
     }
 
-    /// Agrees to permessage-deflate.
+    /// Enables permessage-deflate.
     pub fn permessage_deflate(mut self, config: deflate::Config) -> ServerHandshake {
         self.deflate = Some(config);
         self
@@ -60,7 +60,8 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// Why the request is no valid handshake; [`HandshakeError::response`] tells the client.
+    /// The reason for which the request is not a valid handshake; [`HandshakeError::response`] reports it to the
+    /// client.
     pub fn validate<B>(&self, request: &http::Request<B>) -> Result<Accept, HandshakeError> {
         self.validate_parts(request.method(), request.version(), request.headers())
     }
@@ -88,23 +89,35 @@ impl ServerHandshake {
         if !has_token(headers, CONNECTION, "upgrade") {
             return Err(HandshakeError::NoConnectionUpgrade);
         }
-        match headers.get(SEC_WEBSOCKET_VERSION) {
-            Some(version) if version == VERSION => {}
-            other => return Err(HandshakeError::Version(other.map(lossy))),
-        }
+        check_version(headers)?;
         let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
         let key = match (keys.next(), keys.next()) {
             (Some(key), None) if is_key(key.as_bytes()) => key.as_bytes(),
             (key, _) => return Err(HandshakeError::Key(key.map(lossy))),
         };
-        Ok(Accept {
-            key: accept_key(key),
+        Ok(self.accept(Some(accept_key(key)), headers))
+    }
+
+    /// Checks the headers of an extended CONNECT request whose `:protocol` is `websocket`: the handshake over HTTP/2
+    /// (RFC 8441, section 5). There is neither a key nor an upgrade.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::Version`].
+    pub fn validate_connect(&self, headers: &HeaderMap) -> Result<Accept, HandshakeError> {
+        check_version(headers)?;
+        Ok(self.accept(None, headers))
+    }
+
+    fn accept(&self, key: Option<[u8; 28]>, headers: &HeaderMap) -> Accept {
+        Accept {
+            key,
             protocol: self.choose(headers),
             deflate: self
                 .deflate
                 .as_ref()
                 .and_then(|config| deflate::Params::negotiate(headers, config)),
-        })
+        }
     }
 
     fn choose(&self, headers: &HeaderMap) -> Option<String> {
@@ -121,7 +134,14 @@ impl ServerHandshake {
     }
 }
 
-/// 16 bytes in base64: 22 characters and `==`.
+fn check_version(headers: &HeaderMap) -> Result<(), HandshakeError> {
+    match headers.get(SEC_WEBSOCKET_VERSION) {
+        Some(version) if version == VERSION => Ok(()),
+        other => Err(HandshakeError::Version(other.map(lossy))),
+    }
+}
+
+/// Whether this is 16 bytes in base64: 22 characters and `==`.
 fn is_key(key: &[u8]) -> bool {
     let [characters @ .., b'=', b'='] = key else {
         return false;
@@ -136,36 +156,40 @@ fn lossy(value: &HeaderValue) -> String {
     String::from_utf8_lossy(&value.as_bytes()[..value.len().min(64)]).into_owned()
 }
 
-/// An opening handshake that was accepted.
+/// An accepted opening handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accept {
-    key: [u8; 28],
+    /// Answer to the client's key; over HTTP/2 there is none.
+    key: Option<[u8; 28]>,
     protocol: Option<String>,
     deflate: Option<(deflate::Params, String)>,
 }
 
 impl Accept {
-    /// The sub-protocol chosen.
+    /// Sub-protocol that was chosen.
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
     }
 
-    /// What was agreed on for permessage-deflate.
+    /// Negotiated parameters of permessage-deflate.
     pub fn permessage_deflate(&self) -> Option<deflate::Params> {
         self.deflate.as_ref().map(|(params, _)| *params)
     }
 
-    /// Answers with `101 Switching Protocols`. Frames follow right behind it.
+    /// Returns the response: `101 Switching Protocols`, or 200 over HTTP/2. Frames follow right behind it.
     pub fn response(&self) -> Response<()> {
         let mut response = Response::new(());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         // Base64, the client's own token and our own text are valid values; none of these fails.
-        if let Ok(key) = HeaderValue::from_bytes(&self.key) {
-            headers.insert(SEC_WEBSOCKET_ACCEPT, key);
+        if let Some(key) = &self.key {
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            if let Ok(key) = HeaderValue::from_bytes(key) {
+                headers.insert(SEC_WEBSOCKET_ACCEPT, key);
+            }
         }
+        let headers = response.headers_mut();
         if let Some(Ok(protocol)) = self.protocol.as_deref().map(HeaderValue::from_str) {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
         }
@@ -180,32 +204,32 @@ impl Accept {
     }
 }
 
-/// Why a request is no opening handshake that can be accepted (RFC 6455, section 4.2.1).
+/// Reason for which a request is not an acceptable opening handshake (RFC 6455, section 4.2.1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// Not a GET request.
+    /// The request is not a GET request.
     #[error("a WebSocket handshake is a GET request, not {0}")]
     Method(Method),
-    /// Not HTTP/1.1.
+    /// The request is not in HTTP/1.1.
     #[error("a WebSocket handshake is made in HTTP/1.1, not {0:?}")]
     HttpVersion(Version),
-    /// No `Upgrade: websocket`.
+    /// The request has no `Upgrade: websocket`.
     #[error("this is a WebSocket endpoint: the header `Upgrade: websocket` is missing")]
     NoUpgrade,
-    /// No `Connection: Upgrade`.
+    /// The request has no `Connection: Upgrade`.
     #[error("the header `Connection: Upgrade` is missing")]
     NoConnectionUpgrade,
-    /// Another version than 13.
+    /// The version is not 13.
     #[error("the header `Sec-WebSocket-Version` must be 13, not {}", .0.as_deref().unwrap_or("missing"))]
     Version(Option<String>),
-    /// No key, several, or not 16 bytes in base64.
+    /// There is no key, there are several, or it is not 16 bytes in base64.
     #[error("the header `Sec-WebSocket-Key` must be 16 bytes in base64, not {}", .0.as_deref().unwrap_or("missing"))]
     Key(Option<String>),
 }
 
 impl HandshakeError {
-    /// The status of the answer.
+    /// Status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
             HandshakeError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -215,7 +239,7 @@ impl HandshakeError {
         }
     }
 
-    /// A short name without values in it, as a label for metrics.
+    /// Short name without values in it, as a label for metrics.
     pub fn label(&self) -> &'static str {
         match self {
             HandshakeError::Method(_) => "method",
@@ -227,8 +251,8 @@ impl HandshakeError {
         }
     }
 
-    /// The answer: the status, the headers it needs (`Sec-WebSocket-Version`, `Upgrade`, `Allow`), and this error's
-    /// text as the body.
+    /// Returns the response: the status, the headers it needs (`Sec-WebSocket-Version`, `Upgrade`, `Allow`), and the
+    /// text of this error as the body.
     pub fn response(&self) -> Response<String> {
         let mut response = Response::new(format!("{self}\n"));
         *response.status_mut() = self.status();

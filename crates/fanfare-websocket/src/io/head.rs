@@ -6,10 +6,10 @@ use http::{
 
 use super::HeadError;
 
-/// The most headers in a head.
+/// Maximum number of headers in a head.
 const MAX_HEADERS: usize = 100;
 
-/// The request at the beginning of `bytes` and where it ends; `None` if it is not complete.
+/// Parses the request at the beginning of `bytes` and returns it with its length; `None` if it is not complete.
 pub(super) fn parse_request(bytes: &[u8]) -> Result<Option<(Request<()>, usize)>, HeadError> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
@@ -44,14 +44,14 @@ pub(super) fn parse_response(bytes: &[u8]) -> Result<Option<(Response<()>, usize
     Ok(Some((response, end)))
 }
 
-/// The request as it goes over the wire.
+/// Encodes a request for the wire.
 pub(super) fn write_request(request: &Request<()>) -> Vec<u8> {
     let mut out = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri()).into_bytes();
     write_headers(&mut out, request.headers());
     out
 }
 
-/// The response with its body, after which the connection ends unless it is a 101.
+/// Encodes a response with its body, after which the connection ends unless it is a 101.
 pub(super) fn write_response<B>(response: &Response<B>, body: &str) -> Vec<u8> {
     let status = response.status();
     let mut out = format!(

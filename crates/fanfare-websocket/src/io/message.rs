@@ -2,18 +2,19 @@ use bytes::Bytes;
 
 use crate::CloseFrame;
 
-/// What [`WebSocket::recv`](crate::WebSocket::recv) delivers and [`WebSocket::send`](crate::WebSocket::send) takes.
+/// Message that [`WebSocket::recv`](crate::WebSocket::recv) delivers and [`WebSocket::send`](crate::WebSocket::send)
+/// takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// A text.
+    /// A text message.
     Text(String),
-    /// Bytes.
+    /// A binary message.
     Binary(Bytes),
-    /// A ping of at most 125 bytes. One received was answered already.
+    /// A ping of at most 125 bytes. A received one has already been answered.
     Ping(Bytes),
     /// A pong of at most 125 bytes.
     Pong(Bytes),
-    /// The connection closes. One received is the last message.
+    /// A close of the connection. A received one is the last message.
     Close(Option<CloseFrame<'static>>),
 }
 

@@ -18,14 +18,14 @@ use crate::{
     handshake::{ClientHandshake, ResponseError, ServerHandshake},
 };
 
-/// How much of the body of a refusal is kept to say why.
-const REFUSAL_BODY: usize = 4 << 10;
-/// How long it may take to come; the status is worth more than the reason.
-const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// Maximum number of bytes of a rejection's body that are kept to report the reason.
+const MAX_REJECTION_BODY_BYTES: usize = 4 << 10;
+/// Timeout of that body; the status is worth more than the reason.
+const REJECTION_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Connects to `ws://host[:port]/path`.
 ///
-/// For other streams, as TLS ones, connect them and use [`WebSocket::client`].
+/// For other streams, such as TLS, connect them and use [`WebSocket::client`].
 ///
 /// # Errors
 ///
@@ -58,7 +58,7 @@ pub async fn connect_with(
         _ => return Err(wrong("it does not begin with ws://")),
     }
     let host = parsed.host().ok_or_else(|| wrong("it has no host"))?;
-    // An IPv6 address stands in brackets in a URI, and without them elsewhere.
+    // An IPv6 address has brackets in a URI, and none elsewhere.
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let open = async {
         let io = TcpStream::connect((host, parsed.port_u16().unwrap_or(80))).await?;
@@ -71,8 +71,8 @@ pub async fn connect_with(
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
-    /// Accepts a WebSocket connection on a stream that a client has just opened. A request that is no valid
-    /// handshake is answered with why.
+    /// Accepts a WebSocket connection on a stream that a client has just opened. A request that is not a valid
+    /// handshake is answered with the reason.
     ///
     /// # Errors
     ///
@@ -81,12 +81,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         WebSocket::accept_with(io, &Options::default(), |_| Ok(())).await
     }
 
-    /// As [`accept`](WebSocket::accept), with options, and a check of the request (its path, `Origin`, cookies …):
-    /// to refuse it, return the status and the body to answer.
+    /// As [`accept`](WebSocket::accept), with options, and a check of the request (its path, `Origin`, cookies …): to
+    /// reject it, return the status and the body to answer with.
     ///
     /// # Errors
     ///
-    /// The same, and if `check` refused the request.
+    /// The same, and if `check` rejected the request.
     pub async fn accept_with(
         mut io: IO,
         options: &Options,
@@ -181,7 +181,7 @@ async fn client<IO: AsyncRead + AsyncWrite + Unpin>(
     Ok(websocket)
 }
 
-/// Reads the body of a refusal, as far as it comes in time.
+/// Reads the body of a rejection, as far as it arrives in time.
 async fn read_refusal<IO: AsyncRead + Unpin>(
     io: &mut IO,
     headers: &HeaderMap,
@@ -191,8 +191,8 @@ async fn read_refusal<IO: AsyncRead + Unpin>(
     let chunked = header(TRANSFER_ENCODING).is_some_and(|coding| coding.ends_with("chunked"));
     let length = header(CONTENT_LENGTH)
         .and_then(|length| length.parse().ok())
-        .unwrap_or(REFUSAL_BODY)
-        .min(REFUSAL_BODY);
+        .unwrap_or(MAX_REJECTION_BODY_BYTES)
+        .min(MAX_REJECTION_BODY_BYTES);
     let reading = async {
         while bytes.len() < length && !(chunked && unchunk(&bytes).1) {
             if io.read_buf(&mut bytes).await? == 0 {
@@ -201,7 +201,7 @@ async fn read_refusal<IO: AsyncRead + Unpin>(
         }
         Ok::<_, std::io::Error>(())
     };
-    if let Ok(result) = timeout(REFUSAL_TIME, reading).await {
+    if let Ok(result) = timeout(REJECTION_BODY_TIMEOUT, reading).await {
         result?;
     }
     bytes.truncate(length);
@@ -209,8 +209,8 @@ async fn read_refusal<IO: AsyncRead + Unpin>(
     Ok(String::from_utf8_lossy(&body).trim().to_owned())
 }
 
-/// The content of a chunked body (RFC 9112, section 7.1) as far as it is there, and whether that is all of it. What is
-/// no chunk ends it.
+/// Returns the content of a chunked body (RFC 9112, section 7.1) as far as it has arrived, and whether that is all of
+/// it. Bytes that are not a valid chunk end it.
 fn unchunk(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {
@@ -230,7 +230,7 @@ fn unchunk(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     }
 }
 
-/// Reads a head; returns it and what came behind it.
+/// Reads a head; returns it with the bytes that arrived behind it.
 async fn read_head<IO: AsyncRead + Unpin, T>(
     io: &mut IO,
     limit: usize,

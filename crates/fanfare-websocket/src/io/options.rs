@@ -4,26 +4,26 @@ use http::HeaderMap;
 
 use crate::{DecoderConfig, deflate};
 
-/// How to open a [`WebSocket`](crate::WebSocket), and what to accept on it.
+/// Options for opening a [`WebSocket`](crate::WebSocket), and limits on what it accepts.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The biggest frame to accept, in bytes. Default: 16 MiB.
+    /// Maximum length of a frame to accept, in bytes. Default: 16 MiB.
     pub max_frame: usize,
-    /// The biggest message to accept, in bytes, after decompression. Default: 16 MiB.
+    /// Maximum length of a message to accept after decompression, in bytes. Default: 16 MiB.
     pub max_message: usize,
-    /// The highest number of frames of one message to accept. Default: 131 072.
+    /// Maximum number of frames of one message to accept. Default: 131 072.
     pub max_fragments: u32,
-    /// Use permessage-deflate (RFC 7692) if the peer wants it too. Default: no.
+    /// Settings of permessage-deflate (RFC 7692), which is used if the peer wants it too. Default: none.
     pub permessage_deflate: Option<deflate::Config>,
-    /// The sub-protocols we speak, the best one first. Default: none.
+    /// Supported sub-protocols, the preferred one first. Default: none.
     pub protocols: Vec<String>,
-    /// More headers for the request of a client, as `Origin` or `Authorization`. Default: none.
+    /// Additional headers of a client's request, as `Origin` or `Authorization`. Default: none.
     pub headers: HeaderMap,
-    /// The longest head of a request or response to accept, in bytes. Default: 16 KiB.
+    /// Maximum length of the head of a request or response, in bytes. Default: 16 KiB.
     pub max_head: usize,
-    /// How long the opening handshake may take. Default: 10 s.
+    /// Timeout of the opening handshake. Default: 10 s.
     pub open_timeout: Duration,
-    /// How long the closing handshake may take. Default: 5 s.
+    /// Timeout of the closing handshake. Default: 5 s.
     pub close_timeout: Duration,
 }
 

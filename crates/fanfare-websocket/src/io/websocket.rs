@@ -20,17 +20,17 @@ use crate::{
     frame, mask,
 };
 
-/// What one read takes at most.
-const READ: usize = 64 << 10;
-/// While this many bytes of pongs wait to be written, nothing is read: a peer that does not take them gets no more.
-const MAX_PONGS: usize = 64 << 10;
-/// Buffers of up to this many bytes are kept while they are empty.
-const KEPT: usize = 4 << 10;
+/// Maximum length of one read, in bytes.
+const READ_CHUNK_BYTES: usize = 64 << 10;
+/// Number of bytes of unwritten pongs at which reading stops: a peer that does not read them gets no more.
+const MAX_QUEUED_PONG_BYTES: usize = 64 << 10;
+/// Maximum capacity of a buffer that is kept while it is empty, in bytes.
+const MAX_KEPT_BUFFER_BYTES: usize = 4 << 10;
 
 /// A WebSocket connection on a tokio stream, as a server or a client.
 ///
-/// [`recv`](WebSocket::recv) answers pings and does the closing handshake; so keep receiving, even if nothing is
-/// expected. A connection at rest holds no read buffer.
+/// [`recv`](WebSocket::recv) answers pings and completes the closing handshake; so keep receiving, even if no message
+/// is expected. An idle connection holds no read buffer.
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -53,13 +53,13 @@ pub struct WebSocket<IO> {
     decoder: Decoder,
     compressor: Option<Compressor>,
     threshold: usize,
-    /// Received; `input[at..]` is not decoded yet.
+    /// Received bytes; `input[at..]` is not decoded yet.
     input: Vec<u8>,
     at: usize,
-    /// To be sent; `output[written..]` is not written yet.
+    /// Bytes to send; `output[written..]` is not written yet.
     output: Vec<u8>,
     written: usize,
-    /// How much of `output` are pongs, which the peer made us queue.
+    /// Number of bytes of `output` that are pongs, which the peer made us queue.
     pongs: usize,
     close_timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
@@ -70,30 +70,31 @@ pub struct WebSocket<IO> {
 enum State {
     /// Messages go both ways.
     Open,
-    /// We sent a close frame; the peer's is awaited, and messages may come before it.
+    /// We sent a close frame and wait for the peer's; messages may arrive before it.
     Closing,
     /// The close frames were exchanged: ours has to be written, then the peer's is delivered.
     Closed(Option<CloseFrame<'static>>),
-    /// The peer erred: our close frame has to be written and the stream ended, then the error is delivered.
+    /// The peer broke the protocol: our close frame has to be written and the stream ended, then the error is
+    /// delivered.
     Failed(Option<Error>),
-    /// All was delivered; the stream ends.
+    /// Everything was delivered; the stream ends.
     Ending,
     /// The stream has ended.
     Ended,
 }
 
 impl<IO> WebSocket<IO> {
-    /// The stream beneath, as to ask for the peer's address.
+    /// Returns the underlying stream, for example to ask for the peer's address.
     pub fn get_ref(&self) -> &IO {
         &self.io
     }
 
-    /// The stream beneath. Reading from it or writing to it breaks the connection.
+    /// Returns the underlying stream. Reading from it or writing to it breaks the connection.
     pub fn get_mut(&mut self) -> &mut IO {
         &mut self.io
     }
 
-    /// The sub-protocol agreed on.
+    /// Negotiated sub-protocol.
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
     }
@@ -105,9 +106,9 @@ impl<IO> WebSocket<IO> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
-    /// A WebSocket on a stream whose opening handshake is done, as after an upgrade by an HTTP server.
+    /// Creates a WebSocket on a stream whose opening handshake is complete, as after an upgrade by an HTTP server.
     ///
-    /// `received` is what was read behind the handshake; `permessage_deflate` is what was agreed on.
+    /// `received` is what was read behind the handshake; `permessage_deflate` are the negotiated parameters.
     pub fn new(
         io: IO,
         role: Role,
@@ -137,15 +138,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
 
     /// Receives the next message, or `None` when the connection has ended.
     ///
-    /// Pings are answered before they are delivered. A [`Message::Close`] is the last message; its answer is on the
-    /// way. After an error, `None` follows.
+    /// Pings are answered before they are delivered. A [`Message::Close`] is the last message; its answer is being
+    /// sent. After an error, `None` follows.
     ///
     /// Cancel-safe: as a branch of `select!`, no message is lost.
     pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// The poll form of [`recv`](WebSocket::recv).
+    /// Poll variant of [`recv`](WebSocket::recv).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         loop {
             match &mut self.state {
@@ -158,7 +159,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
                     }
                     match self.poll_write_out(cx) {
                         Poll::Ready(Err(error)) => return self.end(Some(error.into())),
-                        Poll::Pending if self.pongs >= MAX_PONGS => {
+                        Poll::Pending if self.pongs >= MAX_QUEUED_PONG_BYTES => {
                             return self.or_timeout(cx);
                         }
                         _ => {}
@@ -196,10 +197,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         }
     }
 
-    /// Sends a message, and all that was queued before it.
+    /// Sends a message, and everything that was queued before it.
     ///
-    /// If the future is dropped before it is done, the message is sent with the next one, or while receiving. Sending
-    /// a [`Message::Close`] begins the closing handshake, which [`recv`](WebSocket::recv) finishes.
+    /// If the future is dropped before it completes, the message is sent with the next one, or while receiving. Sending
+    /// a [`Message::Close`] begins the closing handshake, which [`recv`](WebSocket::recv) completes.
     ///
     /// # Errors
     ///
@@ -234,7 +235,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     }
 
     /// Sends a frame that was encoded by [`frame::prepare`] or [`compress_shared`](crate::deflate::compress_shared),
-    /// once for many connections. For servers: a client's frames are masked, each with a key of its own.
+    /// once for many connections. For servers: a client's frames are masked, each with a separate key.
     ///
     /// # Errors
     ///
@@ -254,7 +255,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         }
         let mut rest = &prepared[..];
         if self.output.is_empty() {
-            // Straight from the shared bytes. What does not go out at once is queued, so that nothing is lost if this
+            // Straight from the shared bytes. What is not written at once is queued, so that nothing is lost if this
             // future is dropped.
             poll_fn(|cx| {
                 while !rest.is_empty() {
@@ -284,7 +285,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         self.send(Message::Ping(payload.into())).await
     }
 
-    /// Writes all that is queued.
+    /// Writes everything that is queued.
     ///
     /// # Errors
     ///
@@ -294,7 +295,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         Ok(())
     }
 
-    /// Closes the connection: sends a close frame, awaits the peer's, and ends the stream. Messages that arrive
+    /// Closes the connection: sends a close frame, waits for the peer's, and ends the stream. Messages that arrive
     /// meanwhile are dropped.
     ///
     /// `reason` is cut to 123 bytes. With a code that may not be sent (see [`CloseCode::is_sendable`]), the frame is
@@ -302,8 +303,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     ///
     /// # Errors
     ///
-    /// If the peer does not do its part within [`Options::close_timeout`], or does something else. The connection is
-    /// over in any case.
+    /// If the peer does not complete the closing handshake within [`Options::close_timeout`], or breaks the protocol.
+    /// The connection is over in any case.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         if matches!(self.state, State::Open) {
             self.begin_close(code, reason);
@@ -323,7 +324,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         self.start_deadline();
     }
 
-    /// Decodes what was received up to the next message. `None`: more is needed, or the state has changed.
+    /// Decodes the input up to the next message. `None`: more is needed, or the state has changed.
     fn decode(&mut self) -> Option<Message> {
         while self.at < self.input.len() {
             match self.decoder.next(&mut self.input[self.at..]) {
@@ -374,7 +375,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         // Only a part of a frame is left, or nothing.
         self.input.drain(..self.at);
         self.at = 0;
-        // Lets the decoder free what the last message took.
+        // Calls the decoder so that it frees the memory of the last message.
         let _ = self.decoder.next(&mut self.input);
         None
     }
@@ -416,7 +417,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
             }
             self.written += n;
         }
-        if self.output.capacity() > KEPT {
+        if self.output.capacity() > MAX_KEPT_BUFFER_BYTES {
             self.output = Vec::new();
         }
         self.output.clear();
@@ -429,16 +430,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if !self.input.is_empty() {
             // Inside a frame: straight into the buffer, which grows with what arrives.
-            self.input.reserve(self.input.len().clamp(KEPT, READ));
+            self.input.reserve(
+                self.input
+                    .len()
+                    .clamp(MAX_KEPT_BUFFER_BYTES, READ_CHUNK_BYTES),
+            );
             return pin!(self.io.read_buf(&mut self.input)).poll(cx);
         }
-        // At rest: into a buffer of the thread, so that waiting costs this connection none.
+        // Between frames: into a buffer of the thread, so that an idle connection needs none.
         thread_local! {
             static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
         }
         let mut scratch = SCRATCH
             .take()
-            .unwrap_or_else(|| vec![0; READ].into_boxed_slice());
+            .unwrap_or_else(|| vec![0; READ_CHUNK_BYTES].into_boxed_slice());
         let mut buf = ReadBuf::new(&mut scratch);
         let result = Pin::new(&mut self.io).poll_read(cx, &mut buf);
         let read = buf.filled();
@@ -454,8 +459,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         result.map_ok(|()| n)
     }
 
-    /// Ends the stream: the server ends first (RFC 6455, section 7.1.1), and what still arrives is dropped, since to
-    /// close a stream with unread data would take our close frame from the peer.
+    /// Ends the stream. The server ends first (RFC 6455, section 7.1.1), and later input is dropped, since closing a
+    /// stream with unread data could keep our close frame from the peer.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.timed_out(cx) {
             return Poll::Ready(());

@@ -1,5 +1,5 @@
-//! The server that benchmarks drive: ordinary handlers, the main namespace, `PORT` in the environment. With `TLS_CERT`
-//! and `TLS_KEY`, names of PEM files, it speaks TLS.
+//! Server for the benchmarks: ordinary handlers, the main namespace, `PORT` in the environment. With `TLS_CERT` and
+//! `TLS_KEY`, names of PEM files, it speaks TLS.
 
 mod tls;
 
@@ -42,7 +42,7 @@ async fn to_room(
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    fanfare::block_on(serve())?
+    fanfare::runtime::block_on(serve())?
 }
 
 async fn serve() -> Result<(), Box<dyn std::error::Error>> {
@@ -59,6 +59,6 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
         (Some(cert), Some(key)) => {
             tls::serve(("127.0.0.1", port), io, cert.as_ref(), key.as_ref()).await
         }
-        _ => Ok(fanfare::serve(("127.0.0.1", port), io).await?),
+        _ => Ok(fanfare::serve(io).bind(("127.0.0.1", port)).await?),
     }
 }

@@ -4,14 +4,14 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-use fanfare::{ServeOptions, SocketIo, serve_connection_with};
+use fanfare::SocketIo;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::ToSocketAddrs;
 use tokio_rustls::TlsAcceptor;
 
-/// Serves until the process ends. Sessions are resumed by tickets, which costs the server no memory.
+/// Serves until the process ends. Sessions are resumed with tickets, which cost the server no memory.
 pub(crate) async fn serve(
     address: impl ToSocketAddrs,
     io: SocketIo,
@@ -23,19 +23,15 @@ pub(crate) async fn serve(
         .with_no_client_auth()
         .with_single_cert(certs, PrivateKeyDer::from_pem_file(key)?)?;
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind(address).await?;
-    let mut options = ServeOptions::default();
-    options.secure = true;
+    let listener = fanfare::serve::bind(address).await?;
+    let serve = fanfare::serve(io).secure(true);
     loop {
         let (stream, address) = listener.accept().await?;
-        let (acceptor, io, options) = (acceptor.clone(), io.clone(), options.clone());
-        tokio::spawn(async move {
-            // Small frames must not wait for the acknowledgement of others.
-            let _ = stream.set_nodelay(true);
-            if let Ok(stream) = acceptor.accept(stream).await {
-                serve_connection_with(stream, address, io, options).await;
-            }
-        });
+        // Small frames must not wait for the TCP acknowledgement of earlier ones.
+        let _ = stream.set_nodelay(true);
+        let handshake = acceptor.accept(stream);
+        tokio::spawn(serve.clone().handshake(handshake, address));
     }
 }

@@ -1,4 +1,4 @@
-//! The fixture server of the interop and differential tests: `tests/interop/CONTRACT.md` says what it does.
+//! Fixture server of the interop and differential tests, specified in `tests/interop/CONTRACT.md`.
 
 mod options;
 
@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use fanfare::ack::BroadcastAckError;
 use fanfare::extract::EventName;
 use fanfare::{
-    Ack, AckError, AllArgs, BroadcastAckError, BroadcastOperator, ConnectError, Data,
-    DisconnectReason, EmitError, EventError, JoinError, Namespace, Protocol, Socket, SocketIo,
-    SocketIoBuilder, Value,
+    Ack, AckError, AllArgs, BroadcastOperator, ConnectError, Data, DisconnectReason, EmitError,
+    EventError, JoinError, Namespace, Socket, SocketIo, SocketIoBuilder, Value,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 type Args = AllArgs<Value>;
 type Emitted = Result<(), EmitError>;
 
-/// What this implementation can do beyond the basics; tests of the rest are skipped.
+/// Features of this implementation beyond the basics; tests of others are skipped.
 const FEATURES: &[&str] = &[
     "connectionError",
     "cookie",
@@ -35,11 +35,12 @@ const FEATURES: &[&str] = &[
     "httpCompression",
     "msgpack",
     "packetMiddleware",
+    "randomIds",
     "recovery",
     "serveClient",
 ];
 
-/// How an event is sent: the contract's `how`.
+/// Flags of an event: the contract's `how`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct How {
@@ -66,9 +67,13 @@ impl How {
     fn operator(&self, socket: &Socket) -> BroadcastOperator {
         let mut operator = match self.via {
             Via::Socket => socket.broadcast(),
-            _ => socket.nsp().everyone(),
+            _ => socket.namespace().everyone(),
         };
-        operator = operator.to(&self.to).except(&self.except);
+        // An empty list would select no socket.
+        if !self.to.is_empty() {
+            operator = operator.to(&self.to);
+        }
+        operator = operator.except(&self.except);
         if self.local {
             operator = operator.local();
         }
@@ -105,7 +110,7 @@ fn joined(socket: &Socket) -> Ack<Vec<String>> {
     Ack(sorted(rooms.collect()))
 }
 
-/// The text that Node's errors have.
+/// Returns the text that Node's errors have.
 fn node_message(error: &AckError) -> String {
     match error {
         AckError::Timeout(_) => "operation has timed out".to_owned(),
@@ -203,16 +208,13 @@ async fn handshake(socket: Socket) -> Result<Ack<serde_json::Value>, EventError>
         "query": query,
         "url": path,
         "address": handshake.address().map(|address| address.ip().to_string()),
-        "secure": handshake.secure(),
-        "xdomain": handshake.xdomain(),
+        "secure": handshake.is_secure(),
+        "xdomain": handshake.is_xdomain(),
         "time": "string",
         "issued": if handshake.issued() <= SystemTime::now() { "number" } else { "in the future" },
-        "transport": socket.transport(),
-        "protocol": match socket.protocol() {
-            Protocol::V3 => 3,
-            Protocol::V4 => 4,
-        },
-        "recovered": socket.recovered(),
+        "transport": socket.transport().name(),
+        "protocol": socket.protocol().number(),
+        "recovered": socket.is_recovered(),
     })))
 }
 
@@ -233,17 +235,17 @@ fn data_of(socket: &Socket) -> serde_json::Map<String, serde_json::Value> {
 fn serve(namespace: Namespace) -> Namespace {
     namespace
         .on_connect(async |socket: Socket| {
-            say("connection", json!({ "nsp": socket.namespace(), "id": socket.id().to_string(), "recovered": socket.recovered() }));
+            say("connection", json!({ "nsp": socket.namespace_name(), "id": socket.id().to_string(), "recovered": socket.is_recovered() }));
         })
         .on_disconnecting(async |socket: Socket, reason: DisconnectReason| {
             say("disconnecting", json!({
-                "nsp": socket.namespace(), "id": socket.id().to_string(), "reason": reason.as_str(),
+                "nsp": socket.namespace_name(), "id": socket.id().to_string(), "reason": reason.as_str(),
                 "rooms": sorted(socket.rooms()),
             }));
         })
         .on_disconnect(async |socket: Socket, reason: DisconnectReason| {
             say("disconnect", json!({
-                "nsp": socket.namespace(), "id": socket.id().to_string(), "reason": reason.as_str(),
+                "nsp": socket.namespace_name(), "id": socket.id().to_string(), "reason": reason.as_str(),
             }));
         })
         .on("echo", async |socket: Socket, Data(args): Data<Args>| -> Emitted { socket.emit("echo", args) })
@@ -309,10 +311,10 @@ fn serve(namespace: Namespace) -> Namespace {
 
 async fn welcome(socket: Socket) -> Emitted {
     let id = Value::String(socket.id().to_string());
-    let nsp = Value::String(socket.namespace().to_owned());
+    let nsp = Value::String(socket.namespace_name().to_owned());
     socket.emit(
         "welcome",
-        &Value::Object(vec![("nsp".to_owned(), nsp), ("id".to_owned(), id)]),
+        Value::Object(vec![("nsp".to_owned(), nsp), ("id".to_owned(), id)]),
     )
 }
 
@@ -321,10 +323,17 @@ async fn welcome(socket: Socket) -> Emitted {
 struct Auth {
     token: Option<serde_json::Value>,
     fail: Option<String>,
+    burst: Option<(u32, usize)>,
 }
 
 fn auth_of(socket: &Socket) -> Auth {
     socket.handshake().auth().unwrap_or_default()
+}
+
+async fn burst(socket: Socket) -> Emitted {
+    let (count, size) = auth_of(&socket).burst.unwrap_or_default();
+    let text = "x".repeat(size);
+    (0..count).try_for_each(|n| socket.emit("burst", (n, &text)))
 }
 
 async fn authenticate(socket: Socket) -> Result<(), ConnectError> {
@@ -371,6 +380,7 @@ fn app(builder: SocketIoBuilder) -> SocketIoBuilder {
     builder
         .namespace(serve(Namespace::new("/")))
         .namespace(serve(Namespace::new("/chat").on_connect(welcome)))
+        .namespace(serve(Namespace::new("/burst").on_connect(burst)))
         .namespace(serve(Namespace::new("/auth").middleware(authenticate)))
         .namespace(serve(mw))
         .namespace(stuck)
@@ -382,7 +392,7 @@ fn app(builder: SocketIoBuilder) -> SocketIoBuilder {
 async fn accept(listener: UnixListener, io: SocketIo) -> std::io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
-        tokio::spawn(fanfare::serve_connection(stream, None, io.clone()));
+        tokio::spawn(fanfare::serve(io.clone()).connection(stream, None));
     }
 }
 
@@ -398,7 +408,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         std::process::exit(2);
     });
     let io = options.apply(app(SocketIo::builder()))?;
-    // Before anybody is told that the server listens, so that a signal sent at once is not fatal.
+    // Before the server reports that it listens, so that a signal sent immediately is not fatal.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listening = |port: Option<u16>| {
@@ -417,7 +427,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => {
             let listener = TcpListener::bind(("127.0.0.1", port)).await?;
             listening(Some(listener.local_addr()?.port()));
-            tokio::spawn(fanfare::serve_listener(listener, io.clone()))
+            tokio::spawn(fanfare::serve(io.clone()).listener(listener))
         }
     };
     tokio::select! {
@@ -426,7 +436,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     io.close().await;
     match socket {
-        Some(_) => server.abort(), // it would accept for ever
+        Some(_) => server.abort(), // it would otherwise accept forever
         None => server.await??,
     }
     Ok(())

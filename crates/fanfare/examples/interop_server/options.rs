@@ -1,18 +1,20 @@
-//! The options of the fixture server.
+//! Options of the fixture server.
 
 use std::time::Duration;
 
-use fanfare::{
-    BuildError, ConnEvent, ConnectionStateRecovery, Cookie, Cors, CorsOrigin, HandshakeRequest,
-    HttpCompression, Limits, PerMessageDeflate, SameSite, SocketIo, SocketIoBuilder, Transports,
+use fanfare::engine::{
+    EngineConnectionEvent, HandshakeRequest, PerMessageDeflate, Transport, Transports,
 };
+use fanfare::http::{Cookie, Cors, CorsOrigin, HttpCompression, SameSite};
+use fanfare::recovery::ConnectionStateRecovery;
+use fanfare::{BuildError, Limits, SocketIo, SocketIoBuilder};
 use http::HeaderValue;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::say;
 
-/// Node's options, as far as they are known here. Any other name is an error.
+/// Node's options that this server supports. Any other name is an error.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Options {
@@ -34,6 +36,8 @@ pub(crate) struct Options {
     initial_packet: Option<String>,
     add_trailing_slash: Option<bool>,
     hooks: bool,
+    usual_limits: bool,
+    random_ids: bool,
     connection_state_recovery: Option<Recovery>,
     parser: Option<ParserName>,
 }
@@ -44,7 +48,7 @@ enum ParserName {
     Msgpack,
 }
 
-/// Both members are Node's; so is the default.
+/// Node's options of connection state recovery; absent ones have Node's default.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Recovery {
@@ -64,10 +68,14 @@ impl Options {
         if let Some(ms) = self.upgrade_timeout {
             limits.upgrade_timeout = Duration::from_millis(ms);
         }
-        // The tests send bursts that a page would not; a reader too slow for its outbox is another test's subject.
-        limits.outbox_bytes = 64 << 20;
-        limits.outbox_packets = 1 << 20;
+        // The tests send bursts that a page would not; slow consumers have a separate test.
+        if !self.usual_limits {
+            limits.outbox_bytes = 64 << 20;
+            limits.outbox_packets = 1 << 20;
+        }
         builder = builder.limits(limits).allow_eio3(self.allow_eio3);
+        // As in Node, with which this server is compared, unless the option says otherwise.
+        builder = builder.eio3_transport_ids(!self.random_ids);
         if let Some(options) = self.connection_state_recovery {
             let mut recovery = ConnectionStateRecovery::default();
             if let Some(ms) = options.max_disconnection_duration {
@@ -89,11 +97,8 @@ impl Options {
             builder = builder.ping_timeout(Duration::from_millis(ms));
         }
         if let Some(names) = self.transports {
-            let has = |name: &str| names.iter().any(|other| other == name);
-            builder = builder.transports(Transports {
-                polling: has("polling"),
-                websocket: has("websocket"),
-            });
+            let transports = names.iter().filter_map(|name| Transport::from_name(name));
+            builder = builder.transports(transports.collect::<Transports>());
         }
         if let Some(allow) = self.allow_upgrades {
             builder = builder.allow_upgrades(allow);
@@ -183,21 +188,19 @@ struct CorsOptions {
 
 impl CorsOptions {
     fn cors(self) -> Option<Cors> {
-        let mut cors = Cors {
-            origin: match self.origin {
+        let mut cors = Cors::new()
+            .origin(match self.origin {
                 Origin::Switch(false) => return None,
                 Origin::Switch(true) => CorsOrigin::Mirror,
                 Origin::One(any) if any == "*" => CorsOrigin::Any,
                 Origin::One(origin) => CorsOrigin::Exact(origin),
                 Origin::Several(origins) => CorsOrigin::List(origins),
-            },
-            allowed_headers: self.allowed_headers.map(|names| names.join(",")),
-            exposed_headers: self.exposed_headers.map(|names| names.join(",")),
-            credentials: self.credentials,
-            max_age: self.max_age,
-            preflight_continue: self.preflight_continue,
-            ..Cors::default()
-        };
+            })
+            .credentials(self.credentials)
+            .preflight_continue(self.preflight_continue);
+        cors.allowed_headers = self.allowed_headers.map(|names| names.join(","));
+        cors.exposed_headers = self.exposed_headers.map(|names| names.join(","));
+        cors.max_age = self.max_age.map(Duration::from_secs);
         if let Some(methods) = self.methods {
             cors.methods = methods.join(",");
         }
@@ -222,12 +225,9 @@ struct CookieOptions {
 
 impl CookieOptions {
     fn cookie(self) -> Cookie {
-        let mut cookie = Cookie {
-            domain: self.domain,
-            max_age: self.max_age.map(Duration::from_secs),
-            secure: self.secure,
-            ..Cookie::default()
-        };
+        let mut cookie = Cookie::default().secure(self.secure);
+        cookie.domain = self.domain;
+        cookie.max_age = self.max_age.map(Duration::from_secs);
         if let Some(name) = self.name {
             cookie.name = name;
         }
@@ -264,16 +264,14 @@ struct Deflate {
 
 impl Deflate {
     fn config(self) -> PerMessageDeflate {
-        let defaults = PerMessageDeflate::default();
-        PerMessageDeflate {
-            // Node's defaults, not ours.
-            server_no_context_takeover: self.server_no_context_takeover,
-            client_no_context_takeover: self.client_no_context_takeover,
-            threshold: self.threshold.unwrap_or(defaults.threshold),
-            server_max_window_bits: self.server_max_window_bits.unwrap_or(15),
-            client_max_window_bits: self.client_max_window_bits.unwrap_or(15),
-            ..defaults
-        }
+        let defaults = PerMessageDeflate::new();
+        // Node's defaults, not ours.
+        defaults
+            .server_no_context_takeover(self.server_no_context_takeover)
+            .client_no_context_takeover(self.client_no_context_takeover)
+            .threshold(self.threshold.unwrap_or(defaults.threshold))
+            .server_max_window_bits(self.server_max_window_bits.unwrap_or(15))
+            .client_max_window_bits(self.client_max_window_bits.unwrap_or(15))
     }
 }
 
@@ -299,9 +297,9 @@ fn hooks(builder: SocketIoBuilder) -> SocketIoBuilder {
         })
         .on_new_namespace(|namespace| say("new_namespace", json!({ "nsp": namespace.name() })))
         .on_conn_event(|_, event| match event {
-            ConnEvent::Upgrade => say("conn", json!({ "event": "upgrade" })),
-            ConnEvent::Heartbeat => say("conn", json!({ "event": "heartbeat" })),
-            ConnEvent::Close { reason, .. } => say(
+            EngineConnectionEvent::Upgrade => say("conn", json!({ "event": "upgrade" })),
+            EngineConnectionEvent::Heartbeat => say("conn", json!({ "event": "heartbeat" })),
+            EngineConnectionEvent::Close { reason, .. } => say(
                 "conn",
                 json!({ "event": "close", "reason": reason.as_str() }),
             ),
@@ -309,7 +307,7 @@ fn hooks(builder: SocketIoBuilder) -> SocketIoBuilder {
         })
 }
 
-/// As long as the usual ones; what the tests need is that it is another one each time.
+/// Returns an id as long as the usual ones; the tests only need a different one each time.
 fn random_id() -> String {
     use std::hash::{BuildHasher, RandomState};
     let random = || RandomState::new().hash_one(0);

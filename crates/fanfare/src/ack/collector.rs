@@ -1,4 +1,4 @@
-//! The acknowledgements of a broadcast.
+//! Acknowledgements of a broadcast.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,15 +8,20 @@ use fanfare_protocol::socket::ArgsBuf;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::kept::{Answer, AnswerBudget};
+use crate::clock;
 use crate::id::SocketId;
+use crate::limits::Owner;
+use crate::socket::Socket;
 
-/// Gathers one answer from each recipient.
+/// Collects one answer from each recipient.
 #[derive(Debug)]
 pub(crate) struct Collector {
     asked: Instant,
     state: Mutex<State>,
     done: Notify,
-    /// Gets the answers instead.
+    budget: Arc<AnswerBudget>,
+    /// Callback that receives each answer, in place of this collector.
     forward: Option<Forward>,
 }
 
@@ -31,25 +36,40 @@ impl std::fmt::Debug for Forward {
 #[derive(Debug, Default)]
 struct State {
     pending: HashSet<SocketId>,
-    responses: Vec<ArgsBuf>,
+    responses: Vec<Answer>,
+    /// Number of answers that were discarded because the limit was reached.
+    not_kept: usize,
     disconnected: usize,
 }
 
+/// Outcome of a broadcast with acknowledgements.
+pub(super) struct Collected {
+    pub(super) responses: Vec<Answer>,
+    pub(super) not_kept: usize,
+    /// Number of recipients that are still connected and have not answered.
+    pub(super) missing: usize,
+}
+
 impl Collector {
-    pub(crate) fn new(recipients: impl IntoIterator<Item = SocketId>) -> Arc<Self> {
-        Self::create(recipients, None)
+    pub(crate) fn new(
+        recipients: impl IntoIterator<Item = SocketId>,
+        budget: &Arc<AnswerBudget>,
+    ) -> Arc<Self> {
+        Self::create(recipients, budget, None)
     }
 
-    /// Hands each answer on as it comes.
+    /// Returns a collector that passes each answer on as it arrives.
     pub(crate) fn forwarding(
         recipients: impl IntoIterator<Item = SocketId>,
+        budget: &Arc<AnswerBudget>,
         forward: impl Fn(ArgsBuf) + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Self::create(recipients, Some(Forward(Box::new(forward))))
+        Self::create(recipients, budget, Some(Forward(Box::new(forward))))
     }
 
     fn create(
         recipients: impl IntoIterator<Item = SocketId>,
+        budget: &Arc<AnswerBudget>,
         forward: Option<Forward>,
     ) -> Arc<Self> {
         let pending = recipients.into_iter().collect();
@@ -59,23 +79,27 @@ impl Collector {
                 ..State::default()
             }),
             done: Notify::new(),
+            budget: budget.clone(),
             forward,
-            asked: Instant::now(),
+            asked: clock::now(),
         })
     }
 
-    fn strike(&self, id: &SocketId, payload: Option<ArgsBuf>) {
+    fn strike(&self, id: &SocketId, payload: Option<(Owner, ArgsBuf)>) {
         let mut state = self.state.lock();
         if !state.pending.remove(id) {
             return;
         }
         let mut handed_on = None;
         if payload.is_some() {
-            crate::stats::acknowledged(self.asked.elapsed());
+            crate::stats::acknowledged(clock::now().saturating_duration_since(self.asked));
         }
         match (payload, &self.forward) {
-            (Some(payload), Some(forward)) => handed_on = Some((forward, payload)),
-            (Some(payload), None) => state.responses.push(payload),
+            (Some((_, payload)), Some(forward)) => handed_on = Some((forward, payload)),
+            (Some((owner, payload)), None) => match self.budget.answer(owner, payload) {
+                Ok(answer) => state.responses.push(answer),
+                Err(_) => state.not_kept += 1,
+            },
             (None, _) => state.disconnected += 1,
         }
         let last = state.pending.is_empty();
@@ -88,31 +112,43 @@ impl Collector {
         }
     }
 
-    /// Waits until every recipient has answered or is gone.
+    /// Waits until every recipient has answered or disconnected.
     pub(crate) async fn finished(&self) {
         while !self.state.lock().pending.is_empty() {
             self.done.notified().await;
         }
     }
 
-    /// The answers, and how many recipients have not answered and how many have gone.
-    pub(crate) fn take(&self) -> (Vec<ArgsBuf>, usize, usize) {
+    pub(super) fn take(&self) -> Collected {
         let mut state = self.state.lock();
-        (
-            std::mem::take(&mut state.responses),
-            state.pending.len(),
-            state.disconnected,
-        )
+        Collected {
+            responses: std::mem::take(&mut state.responses),
+            not_kept: state.not_kept,
+            missing: state.pending.len(),
+        }
     }
 }
 
-/// The broadcasts of a namespace whose acknowledgements are awaited.
-#[derive(Debug, Default)]
+/// Broadcasts of a namespace whose acknowledgements are pending.
+#[derive(Debug)]
 pub(crate) struct BroadcastAcks {
     active: Mutex<HashMap<u64, Arc<Collector>>>,
+    budget: Arc<AnswerBudget>,
 }
 
 impl BroadcastAcks {
+    pub(crate) fn new(budget: &Arc<AnswerBudget>) -> Self {
+        Self {
+            active: Mutex::default(),
+            budget: budget.clone(),
+        }
+    }
+
+    /// Returns the budget for answers, shared by all namespaces of the server.
+    pub(crate) fn budget(&self) -> &Arc<AnswerBudget> {
+        &self.budget
+    }
+
     pub(crate) fn register(&self, id: u64, collector: Arc<Collector>) {
         self.active.lock().insert(id, collector);
     }
@@ -124,17 +160,17 @@ impl BroadcastAcks {
     pub(crate) fn resolve(
         &self,
         id: u64,
-        from: &SocketId,
+        from: &Socket,
         payload: impl FnOnce() -> ArgsBuf,
     ) -> bool {
         let collector = self.active.lock().get(&id).cloned();
         collector.is_some_and(|collector| {
-            collector.strike(from, Some(payload()));
+            collector.strike(&from.0.id, Some((from.owner(), payload())));
             true
         })
     }
 
-    /// A socket is gone: nobody waits for it any longer.
+    /// Stops waiting for a socket that has disconnected.
     pub(crate) fn gone(&self, id: &SocketId) {
         let active: Vec<_> = self.active.lock().values().cloned().collect();
         for collector in active {

@@ -2,21 +2,23 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use fanfare_protocol::socket::{ArgsBuf, ArgsError};
+use fanfare_protocol::socket::ArgsError;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::collector::Collector;
-use crate::adapter::{AdapterError, RemoteAcks, from_value};
+use super::collector::{Collected, Collector};
+use super::kept::{Answer, NotKept};
+use crate::adapter::{AdapterError, MissingNodes, RemoteRequest};
+use crate::clock;
 use crate::error::EmitError;
 use crate::namespace::NamespaceInner;
 use crate::socket::Socket;
 use crate::stats;
 
-/// Why no acknowledgement came.
+/// Reason for which an acknowledgement failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AckError {
@@ -26,10 +28,17 @@ pub enum AckError {
     /// The socket was disconnected before the client answered.
     #[error("socket has been disconnected")]
     Disconnected,
-    /// As many acknowledgements are pending as [`Limits::pending_acks`](crate::Limits) allows.
+    /// The number of pending acknowledgements has reached [`Limits::max_pending_acks`](crate::Limits).
     #[error("{limit} acknowledgements are pending already")]
     TooManyPending {
         /// The limit.
+        limit: usize,
+    },
+    /// The answer was discarded: the answers that wait to be read already use the whole share of
+    /// [`Limits::ack_bytes`](crate::Limits::ack_bytes) that this client's address may have.
+    #[error("no room for the answer: the limit for all that wait to be taken is {limit} bytes")]
+    AnswerNotKept {
+        /// The limit, in bytes.
         limit: usize,
     },
     /// The event could not be sent.
@@ -43,38 +52,61 @@ pub enum AckError {
     Args(#[from] ArgsError),
 }
 
+impl From<NotKept> for AckError {
+    fn from(NotKept { limit }: NotKept) -> Self {
+        Self::AnswerNotKept { limit }
+    }
+}
+
 type Inner<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 
-/// The acknowledgement of one client, see [`Socket::emit_with_ack`].
+/// Check of the rules of an answer.
+type Check<R> = fn(&R) -> Result<(), ArgsError>;
+
+/// Future of the acknowledgement of one client, see [`Socket::emit_with_ack`].
 ///
-/// The event has been sent already when this exists; dropping it only forgets the answer.
+/// The event has already been sent when this exists; dropping it only discards the answer.
 #[must_use = "the answer arrives only if this is awaited"]
 pub struct AckFuture<R> {
     inner: Inner<Result<R, AckError>>,
+    check: Option<Check<R>>,
 }
 
 impl<R: DeserializeOwned + 'static> AckFuture<R> {
-    pub(crate) fn failed(error: AckError) -> Self {
+    pub(crate) fn of(answer: impl Future<Output = Result<R, AckError>> + Send + 'static) -> Self {
         Self {
-            inner: Box::pin(async { Err(error) }),
+            inner: Box::pin(answer),
+            check: None,
+        }
+    }
+
+    pub(crate) fn failed(error: AckError) -> Self {
+        Self::of(async { Err(error) })
+    }
+
+    /// Returns the future of an answer that must pass `check`.
+    pub(crate) fn checked(self, check: Check<R>) -> Self {
+        Self {
+            check: Some(check),
+            ..self
         }
     }
 
     pub(crate) fn new(
         socket: Socket,
         id: u64,
-        rx: oneshot::Receiver<ArgsBuf>,
+        rx: oneshot::Receiver<Result<Answer, NotKept>>,
         timeout: Duration,
     ) -> Self {
         let guard = Forget { socket, id };
-        let asked = Instant::now();
+        let asked = clock::now();
         Self {
             inner: Box::pin(async move {
                 let _guard = guard;
                 match tokio::time::timeout(timeout, rx).await {
-                    Ok(Ok(payload)) => {
-                        stats::acknowledged(asked.elapsed());
-                        Ok(payload.decode()?)
+                    Ok(Ok(answer)) => {
+                        stats::acknowledged(clock::now().saturating_duration_since(asked));
+                        Ok(answer?.args.decode()?)
                     }
                     Ok(Err(_)) => {
                         stats::unacknowledged("disconnected", 1);
@@ -86,6 +118,7 @@ impl<R: DeserializeOwned + 'static> AckFuture<R> {
                     }
                 }
             }),
+            check: None,
         }
     }
 }
@@ -105,7 +138,11 @@ impl<R> Future for AckFuture<R> {
     type Output = Result<R, AckError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.inner.as_mut().poll(cx)
+        let answer = ready!(self.inner.as_mut().poll(cx))?;
+        if let Some(check) = self.check {
+            check(&answer)?;
+        }
+        Poll::Ready(Ok(answer))
     }
 }
 
@@ -115,44 +152,82 @@ impl<R> fmt::Debug for AckFuture<R> {
     }
 }
 
-/// Why a broadcast was not acknowledged by all its recipients.
+/// Reason for which a broadcast was not acknowledged by all its recipients.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BroadcastAckError<R> {
     /// Not all clients answered in time.
     #[error("operation has timed out after {timeout:?}: {} answered, {missing} did not", responses.len())]
+    #[non_exhaustive]
     Timeout {
-        /// The time that was given.
+        /// Timeout of the broadcast.
         timeout: Duration,
-        /// The answers that did come.
+        /// Answers that arrived.
         responses: Vec<R>,
-        /// How many clients did not answer.
+        /// Number of clients that did not answer, and of servers whose number of clients is not known.
         missing: usize,
+        /// Other servers that did not answer, or not for all their clients.
+        nodes: MissingNodes,
+    },
+    /// Some answers were discarded: the answers that wait to be read are bounded by
+    /// [`Limits::ack_bytes`](crate::Limits::ack_bytes), for all broadcasts together, and the share of the clients of
+    /// one address is bounded as well.
+    #[error(
+        "{not_kept} answers found no room, the limit for all broadcasts is {limit} bytes: {} were kept, {missing} did not come",
+        responses.len()
+    )]
+    #[non_exhaustive]
+    AnswersNotKept {
+        /// Answers that were kept.
+        responses: Vec<R>,
+        /// Number of answers that were discarded.
+        not_kept: usize,
+        /// Number of clients that did not answer in time.
+        missing: usize,
+        /// The limit, in bytes.
+        limit: usize,
     },
     /// The event could not be sent.
     #[error(transparent)]
     Emit(#[from] EmitError),
-    /// The other servers of the cluster could not be reached.
-    #[error(transparent)]
-    Adapter(#[from] AdapterError),
+    /// The other servers of the cluster could not be reached. Their clients may have received the event.
+    #[error("{error}")]
+    #[non_exhaustive]
+    Unreachable {
+        /// Answers that arrived.
+        responses: Vec<R>,
+        /// Error of the adapter.
+        #[source]
+        error: AdapterError,
+    },
     /// An answer does not fit the type.
     #[error("unexpected acknowledgement: {0}")]
     Args(#[from] ArgsError),
 }
 
-/// The acknowledgements of a broadcast, see
+/// Future of the acknowledgements of a broadcast, see
 /// [`BroadcastOperator::emit_with_ack`](crate::BroadcastOperator::emit_with_ack).
 ///
-/// Recipients that disconnect are no longer waited for. The event has been sent already when this exists.
+/// Recipients that disconnect are no longer waited for. The event has already been sent when this exists.
 #[must_use = "the answers arrive only if this is awaited"]
 pub struct BroadcastAckFuture<R> {
     inner: Inner<Result<Vec<R>, BroadcastAckError<R>>>,
+    check: Option<Check<R>>,
 }
 
 impl<R: DeserializeOwned + Send + 'static> BroadcastAckFuture<R> {
     pub(crate) fn failed(error: EmitError) -> Self {
         Self {
             inner: Box::pin(async { Err(error.into()) }),
+            check: None,
+        }
+    }
+
+    /// Returns the future of answers each of which must pass `check`.
+    pub(crate) fn checked(self, check: Check<R>) -> Self {
+        Self {
+            check: Some(check),
+            ..self
         }
     }
 
@@ -161,48 +236,81 @@ impl<R: DeserializeOwned + Send + 'static> BroadcastAckFuture<R> {
         id: u64,
         collector: Arc<Collector>,
         timeout: Duration,
-        remote: Option<RemoteAcks>,
+        remote: Option<Result<RemoteRequest, AdapterError>>,
         _types: PhantomData<R>,
     ) -> Self {
-        let guard = ForgetBroadcast { namespace, id };
+        let guard = ForgetBroadcast {
+            namespace: namespace.clone(),
+            id,
+        };
         Self {
             inner: Box::pin(async move {
                 let _guard = guard;
+                let (remote, mut unreachable) = match remote {
+                    None => (None, None),
+                    Some(Ok(remote)) => (Some(remote), None),
+                    Some(Err(error)) => (None, Some(error)),
+                };
                 let all = async {
                     let Some(remote) = &remote else {
                         collector.finished().await;
                         return Ok(());
                     };
-                    // Both at once: whoever is missing in the end is known of both.
+                    // Both are waited for together, so that the missing answers of both are known in the end.
                     tokio::join!(collector.finished(), remote.finished()).1
                 };
                 let timed_out = match tokio::time::timeout(timeout, all).await {
-                    Ok(result) => {
-                        result?;
+                    Ok(Ok(())) => false,
+                    Ok(Err(error)) => {
+                        unreachable = Some(error);
                         false
                     }
                     Err(_) => true,
                 };
-                let (mut payloads, mut missing, _gone) = collector.take();
-                if let Some(remote) = &remote {
-                    missing = missing.saturating_add(remote.pending.missing());
-                    let values = remote.pending.take_values();
-                    payloads.extend(values.iter().filter_map(from_value));
+                let Collected {
+                    responses: own,
+                    mut not_kept,
+                    mut missing,
+                } = collector.take();
+                let mut responses = Vec::with_capacity(own.len());
+                for answer in own {
+                    responses.push(answer.args.decode::<R>()?);
                 }
-                let responses = payloads
-                    .iter()
-                    .map(ArgsBuf::decode)
-                    .collect::<Result<Vec<R>, _>>()?;
-                if timed_out && missing > 0 {
+                let mut nodes = MissingNodes::default();
+                if let Some(remote) = &remote {
+                    nodes = remote.pending.missing_peers();
+                    missing = missing.saturating_add(remote.pending.missing());
+                    not_kept = not_kept.saturating_add(remote.pending.not_kept());
+                    for (value, _kept) in remote.pending.take_values() {
+                        if let Some(args) = value.args() {
+                            responses.push(args.decode()?);
+                        }
+                    }
+                }
+                let missing = if timed_out { missing } else { 0 };
+                if not_kept > 0 {
+                    return Err(BroadcastAckError::AnswersNotKept {
+                        responses,
+                        not_kept,
+                        missing,
+                        limit: namespace.broadcast_acks.budget().limit(),
+                    });
+                }
+                if missing > 0 {
                     stats::unacknowledged("timeout", missing);
                     return Err(BroadcastAckError::Timeout {
                         timeout,
                         responses,
                         missing,
+                        nodes,
                     });
                 }
-                Ok(responses)
+                match unreachable {
+                    Some(error) => Err(BroadcastAckError::Unreachable { responses, error }),
+                    None => Ok(responses),
+                }
             }),
+            check: None,
         }
     }
 }
@@ -222,7 +330,23 @@ impl<R> Future for BroadcastAckFuture<R> {
     type Output = Result<Vec<R>, BroadcastAckError<R>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.inner.as_mut().poll(cx)
+        let result = ready!(self.inner.as_mut().poll(cx));
+        if let Some(check) = self.check {
+            let answers = match &result {
+                Ok(answers)
+                | Err(
+                    BroadcastAckError::Timeout {
+                        responses: answers, ..
+                    }
+                    | BroadcastAckError::AnswersNotKept {
+                        responses: answers, ..
+                    },
+                ) => answers,
+                Err(_) => return Poll::Ready(result),
+            };
+            answers.iter().try_for_each(check)?;
+        }
+        Poll::Ready(result)
     }
 }
 

@@ -1,12 +1,15 @@
 //! Acknowledgements in both directions.
 
 mod collector;
-mod future;
+pub(crate) mod future;
+mod kept;
 mod pending;
 mod sender;
 
 pub(crate) use collector::{BroadcastAcks, Collector};
-pub use future::{AckError, AckFuture, BroadcastAckError, BroadcastAckFuture};
+pub(crate) use future::AckError;
+pub use future::{AckFuture, BroadcastAckError, BroadcastAckFuture};
+pub(crate) use kept::{AnswerBudget, Kept};
 pub(crate) use pending::PendingAcks;
 pub use sender::AckSender;
 pub(crate) use sender::Answered;

@@ -1,20 +1,25 @@
-//! The acknowledgements that a socket waits for.
+//! Acknowledgements that a socket waits for.
 
 use std::collections::HashMap;
 
-use fanfare_protocol::socket::ArgsBuf;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Made when the socket first asks for an acknowledgement.
+use super::kept::{Answer, NotKept};
+
+/// Pending acknowledgements of a socket, created when it first asks for one.
 #[derive(Debug, Default)]
 pub(crate) struct PendingAcks {
-    waiting: Mutex<HashMap<u64, oneshot::Sender<ArgsBuf>>>,
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Result<Answer, NotKept>>>>,
 }
 
 impl PendingAcks {
-    /// `None` if `limit` are pending already.
-    pub(crate) fn register(&self, id: u64, limit: usize) -> Option<oneshot::Receiver<ArgsBuf>> {
+    /// Registers an acknowledgement; returns `None` if `limit` are already pending.
+    pub(crate) fn register(
+        &self,
+        id: u64,
+        limit: usize,
+    ) -> Option<oneshot::Receiver<Result<Answer, NotKept>>> {
         let mut waiting = self.waiting.lock();
         if waiting.len() >= limit {
             return None;
@@ -28,16 +33,16 @@ impl PendingAcks {
         self.waiting.lock().remove(&id);
     }
 
-    /// Hands over the answer; `false` if nobody waits for it.
-    pub(crate) fn resolve(&self, id: u64, payload: impl FnOnce() -> ArgsBuf) -> bool {
+    /// Delivers the answer; returns `false` if no acknowledgement with this id is pending.
+    pub(crate) fn resolve(&self, id: u64, keep: impl FnOnce() -> Result<Answer, NotKept>) -> bool {
         let Some(tx) = self.waiting.lock().remove(&id) else {
             return false;
         };
-        let _ = tx.send(payload()); // whoever waited has stopped waiting
+        let _ = tx.send(keep()); // fails if the waiting future has been dropped
         true
     }
 
-    /// Fails everything that is pending: the socket is gone.
+    /// Fails everything that is pending, because the socket has disconnected.
     pub(crate) fn clear(&self) {
         self.waiting.lock().clear();
     }

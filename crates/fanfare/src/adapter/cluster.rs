@@ -1,32 +1,32 @@
-//! The server's side of a cluster: requests that wait for answers, and messages of other nodes.
+//! Messages that arrive from other nodes.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fanfare_engine::Occasionally;
-use fanfare_protocol::Value;
-use fanfare_protocol::socket::AllArgs;
-use parking_lot::Mutex;
+use fanfare_protocol::socket::is_reserved_event;
+use fanfare_protocol::{EncodedEvent, EncodedValue, Escaped};
 
-use super::pending::Pending;
 use super::{
-    Adapter, AdapterError, ClusterMessage, ClusterOptions, ClusterResponse, ServerEvent, SocketData,
+    Broadcast, ClusterAnswer, ClusterInner, ClusterMessage, ClusterOptions, ClusterResponse,
+    LogPosition, NodeInfo, ServerEvent, SocketData,
 };
 use crate::broadcast::BroadcastOperator;
-use crate::id::SocketId;
-use crate::io::IoInner;
+use crate::contain::contain_future;
+use crate::error::EmitError;
+use crate::handler::reports;
+use crate::log_target;
 use crate::namespace::{NamespaceHandle, NamespaceInner};
+use crate::server::IoInner;
 
-/// Node's `requestsTimeout`.
+/// Time until a request to other nodes fails, Node's `requestsTimeout`.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The server, as an [`Adapter`] sees it. Cheap to clone; it does not keep the server alive.
+/// Handle of the server for an [`Adapter`](super::Adapter). Cheap to clone; it does not keep the server alive.
 #[derive(Clone)]
-pub struct Cluster(Weak<IoInner>);
+pub struct ClusterHandle(Weak<IoInner>);
 
-impl Cluster {
+impl ClusterHandle {
     pub(crate) fn new(io: Weak<IoInner>) -> Self {
         Self(io)
     }
@@ -35,104 +35,115 @@ impl Cluster {
         self.0.upgrade()?.find_namespace(name)
     }
 
-    /// The namespaces that exist on this node.
+    fn cluster(&self) -> Option<Arc<ClusterInner>> {
+        self.0.upgrade()?.settings.cluster.clone()
+    }
+
+    /// Returns the namespaces that exist on this node.
     pub fn namespaces(&self) -> Vec<String> {
         let names = |io: Arc<IoInner>| io.namespace_names();
         self.0.upgrade().map(names).unwrap_or_default()
     }
 
-    /// A namespace, if it exists on this node.
+    /// Returns a namespace, if it exists on this node.
     pub fn namespace_handle(&self, name: &str) -> Option<NamespaceHandle> {
         self.namespace(name).map(NamespaceHandle)
     }
 
-    /// A message of another node has arrived. Messages for namespaces that do not exist here are ignored, except that
-    /// requests are answered, so that nobody waits.
+    /// Describes this node under the id that the adapter gives it: with its version and the number of its connections.
+    pub fn describe(&self, id: impl Into<String>) -> NodeInfo {
+        let io = self.0.upgrade();
+        let clients = io.and_then(|io| io.engine().map(|engine| engine.connections()));
+        NodeInfo {
+            version: Some(concat!("fanfare ", env!("CARGO_PKG_VERSION")).to_owned()),
+            clients,
+            ..NodeInfo::new(id)
+        }
+    }
+
+    /// Handles a message from another node. Messages for namespaces that do not exist here are ignored, except that
+    /// requests are answered, so that the other node does not wait for its timeout.
     ///
     /// Must be called within the runtime of the server.
-    pub fn receive(&self, namespace: &str, from: &str, message: ClusterMessage) {
-        let Some(io) = self.0.upgrade() else { return };
-        let Some(cluster) = io.settings.cluster.clone() else {
+    pub fn receive(&self, namespace: &str, from: &str, message: impl Into<ClusterMessage>) {
+        let Some(cluster) = self.cluster() else {
             return;
         };
-        let found = io.find_namespace(namespace);
-        match (message, found) {
-            (
-                ClusterMessage::Broadcast {
-                    data,
-                    options,
-                    request_id,
-                },
-                found,
-            ) => match (request_id, found) {
-                (None, Some(found)) => deliver(&found, data, options),
+        match (message.into(), self.namespace(namespace)) {
+            (ClusterMessage::Broadcast(message), found) => match (message.request_id, found) {
+                (None, Some(found)) => deliver(&found, &message.event, message.options, None),
                 (Some(request_id), Some(found)) => {
-                    cluster.deliver_with_ack(found, from, data, options, request_id);
+                    let Broadcast { event, options, .. } = message;
+                    cluster.deliver_with_ack(found, from, &event, options, request_id);
                 }
-                (Some(request_id), None) => cluster.answer(
-                    namespace,
-                    from,
-                    ClusterResponse::BroadcastClientCount {
-                        request_id,
-                        client_count: 0,
-                    },
-                ),
+                (Some(request_id), None) => {
+                    cluster.answer(namespace, from, request_id, ClusterAnswer::ClientCount(0));
+                }
                 (None, None) => {}
             },
-            (ClusterMessage::SocketsJoin { options, rooms }, Some(found)) => {
-                here(found, options).sockets_join(rooms);
+            (ClusterMessage::SocketsJoin(message), Some(found)) => {
+                here(found, message.options).sockets_join(message.rooms);
             }
-            (ClusterMessage::SocketsLeave { options, rooms }, Some(found)) => {
-                here(found, options).sockets_leave(rooms);
+            (ClusterMessage::SocketsLeave(message), Some(found)) => {
+                here(found, message.options).sockets_leave(message.rooms);
             }
-            (ClusterMessage::DisconnectSockets { options, close }, Some(found)) => {
-                here(found, options).disconnect_sockets(close);
+            (ClusterMessage::DisconnectSockets(message), Some(found)) => {
+                here(found, message.options).disconnect_sockets(message.close);
             }
-            (
-                ClusterMessage::FetchSockets {
-                    options,
-                    request_id,
-                },
-                found,
-            ) => {
+            (ClusterMessage::FetchSockets(message), found) => {
                 let sockets = found.map_or_else(Vec::new, |found| {
-                    let sockets = here(found, options).sockets();
+                    let sockets = here(found, message.options).sockets();
                     sockets.iter().map(SocketData::of).collect()
                 });
-                let response = ClusterResponse::FetchSockets {
-                    request_id,
-                    sockets,
-                };
-                cluster.answer(namespace, from, response);
+                let answer = ClusterAnswer::Sockets(sockets);
+                cluster.answer(namespace, from, message.request_id, answer);
             }
-            (ClusterMessage::ServerSideEmit { data, request_id }, Some(found)) => {
-                cluster.server_event(found, from, data, request_id);
+            (ClusterMessage::ServerSideEmit(message), Some(found)) => {
+                cluster.server_event(found, from, &message.event, message.request_id);
             }
             (_, None) => {}
         }
     }
 
-    /// An answer of another node has arrived.
-    pub fn receive_response(&self, from: &str, response: ClusterResponse) {
-        let cluster = self.0.upgrade().and_then(|io| io.settings.cluster.clone());
-        let pending = cluster.and_then(|cluster| cluster.find(response.request_id()));
-        if let Some(pending) = pending {
-            pending.receive(from, response);
+    /// Delivers a broadcast of another node that the adapter has read from its log. Calls for one namespace, and those
+    /// of [`PendingDelivery::deliver`](super::PendingDelivery::deliver), come in the order of the log.
+    ///
+    /// Must be called within the runtime of the server.
+    pub fn receive_logged(&self, namespace: &str, broadcast: Broadcast, position: &LogPosition) {
+        if let Some(found) = self.namespace(namespace) {
+            deliver(&found, &broadcast.event, broadcast.options, Some(position));
         }
     }
 
-    /// Another node is gone: requests no longer wait for it.
+    /// Records the position in the log from which the adapter reads the broadcasts of a namespace, before it reads the
+    /// first. A client that joins before any event was delivered is later brought up to date from here.
+    pub fn reads_from(&self, namespace: &str, position: &LogPosition) {
+        if let Some(found) = self.namespace(namespace)
+            && let Some(recovery) = &found.cluster_recovery
+        {
+            recovery.reads_from(position);
+        }
+    }
+
+    /// Handles an answer from another node.
+    pub fn receive_response(&self, from: &str, response: ClusterResponse) {
+        let cluster = self.cluster();
+        if let Some(pending) = cluster.and_then(|cluster| cluster.find(&response.request_id)) {
+            pending.receive(from, response.answer);
+        }
+    }
+
+    /// Marks another node as gone: requests no longer wait for it.
     pub fn node_left(&self, node: &str) {
-        if let Some(cluster) = self.0.upgrade().and_then(|io| io.settings.cluster.clone()) {
-            let requests: Vec<_> = cluster.requests.lock().values().cloned().collect();
-            requests.iter().for_each(|request| request.node_left(node));
+        if let Some(cluster) = self.cluster() {
+            cluster.node_left(node);
         }
     }
 }
 
-impl fmt::Debug for Cluster {
+impl fmt::Debug for ClusterHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cluster")
+        f.write_str("ClusterHandle")
     }
 }
 
@@ -140,123 +151,61 @@ fn here(namespace: Arc<NamespaceInner>, options: ClusterOptions) -> BroadcastOpe
     BroadcastOperator::from_options(namespace, options).local()
 }
 
-/// The name of the event and its arguments. Numbers as names are their text, as in JavaScript.
-fn split(mut data: Vec<Value>) -> Option<(String, Vec<Value>)> {
-    if data.is_empty() {
-        return None;
+/// Whether the event of another node may be sent to clients.
+fn may_send(event: &EncodedEvent) -> bool {
+    let reserved = is_reserved_event(event.name());
+    if reserved {
+        let event = Escaped(event.name());
+        tracing::debug!(target: log_target::CLUSTER, %event, "a broadcast of another node has a reserved name");
     }
-    match data.remove(0) {
-        Value::String(name) => Some((name, data)),
-        Value::Number(number) => Some((number.to_string(), data)),
-        _ => None,
+    !reserved
+}
+
+fn deliver(
+    namespace: &Arc<NamespaceInner>,
+    event: &EncodedEvent,
+    options: ClusterOptions,
+    position: Option<&LogPosition>,
+) {
+    if may_send(event) {
+        here(namespace.clone(), options).deliver_or_report(event, position);
     }
 }
 
-fn deliver(namespace: &Arc<NamespaceInner>, data: Vec<Value>, options: ClusterOptions) {
-    let Some((event, args)) = split(data) else {
-        tracing::debug!("a broadcast of another node has no event name");
-        return;
-    };
-    let sent = here(namespace.clone(), options).emit_ref(&event, &AllArgs(args));
-    if let Err(error) = sent {
-        tracing::debug!(%error, event, "a broadcast of another node cannot be sent");
+pub(crate) fn not_sent(namespace: &NamespaceInner, event: &str, error: &EmitError) {
+    if let EmitError::TooManyRooms(error) = error {
+        reports::too_many_rooms(namespace, *error);
     }
-}
-
-/// The adapter, and the requests that wait for answers.
-pub(crate) struct ClusterInner {
-    pub(crate) adapter: Arc<dyn Adapter>,
-    requests: Mutex<HashMap<String, Arc<Pending>>>,
-    log: Occasionally,
+    let event = Escaped(event);
+    tracing::debug!(target: log_target::CLUSTER, %error, %event, "a broadcast cannot be sent");
 }
 
 impl ClusterInner {
-    pub(crate) fn new(adapter: Arc<dyn Adapter>) -> Arc<Self> {
-        Arc::new(Self {
-            adapter,
-            requests: Mutex::default(),
-            log: Occasionally::every(Duration::from_secs(10)),
-        })
-    }
-
-    fn find(&self, request: &str) -> Option<Arc<Pending>> {
-        self.requests.lock().get(request).cloned()
-    }
-
-    /// Publishes without asking for an answer; a failure is logged, this node goes on.
-    pub(crate) fn publish(&self, namespace: &str, message: ClusterMessage) {
-        if let Err(error) = self.adapter.publish(namespace, message) {
-            metrics::counter!("fanfare_cluster_publish_errors_total").increment(1);
-            self.complain(namespace, &error, "not sent to the other nodes");
-        }
-    }
-
-    /// Logs what could not be sent, now and then: without its broker a server would do so for each event.
-    pub(crate) fn complain(&self, namespace: &str, error: &AdapterError, what: &str) {
-        match self.log.say(Instant::now()) {
-            Some(times) => tracing::warn!(namespace, %error, times, "{what}"),
-            None => tracing::debug!(namespace, %error, "{what}"),
-        }
-    }
-
-    fn answer(&self, namespace: &str, to: &str, response: ClusterResponse) {
-        if let Err(error) = self.adapter.respond(namespace, to, response) {
-            self.complain(namespace, &error, "answer not sent");
-        }
-    }
-
-    /// Publishes a request, whose id is given to `message`.
-    pub(crate) fn request(
-        self: &Arc<Self>,
-        namespace: &Arc<NamespaceInner>,
-        message: impl FnOnce(String) -> ClusterMessage,
-    ) -> Result<RemoteAcks, AdapterError> {
-        let mut id = [0u8; 8];
-        id.copy_from_slice(&SocketId::random().as_bytes()[..8]);
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        let pending = Arc::<Pending>::default();
-        self.requests.lock().insert(id.clone(), pending.clone());
-        let request = RemoteAcks {
-            cluster: self.clone(),
-            namespace: namespace.clone(),
-            id: id.clone(),
-            pending,
-        };
-        self.adapter.publish(&namespace.name, message(id))?;
-        Ok(request)
-    }
-
     fn deliver_with_ack(
         self: &Arc<Self>,
         namespace: Arc<NamespaceInner>,
         from: &str,
-        data: Vec<Value>,
+        event: &EncodedEvent,
         options: ClusterOptions,
         request_id: String,
     ) {
-        let timeout = options.flags.timeout.unwrap_or(REQUEST_TIMEOUT);
-        let Some((event, args)) = split(data) else {
-            return;
-        };
         let name = namespace.name.clone();
+        if !may_send(event) {
+            return self.answer(&name, from, request_id, ClusterAnswer::ClientCount(0));
+        }
+        let timeout = options.flags.timeout.unwrap_or(REQUEST_TIMEOUT);
         let (cluster, to, id) = (self.clone(), from.to_owned(), request_id.clone());
         let ack_name = name.clone();
-        let forward = move |packet: Value| {
-            let request_id = id.clone();
-            let response = ClusterResponse::BroadcastAck { request_id, packet };
-            cluster.answer(&ack_name, &to, response);
+        let forward = move |value: EncodedValue| {
+            cluster.answer(&ack_name, &to, id.clone(), ClusterAnswer::Ack(value));
         };
-        let operator = here(namespace, options);
-        let clients = operator.forward_acks(&event, &AllArgs(args), timeout, forward, |clients| {
-            // Before the event leaves, so that no acknowledgement overtakes it.
-            let response = ClusterResponse::BroadcastClientCount {
-                request_id,
-                client_count: clients,
-            };
-            self.answer(&name, from, response);
+        let operator = here(namespace.clone(), options);
+        let sent = operator.forward_acks(event, timeout, forward, |clients| {
+            // Sent before the event, so that no acknowledgement overtakes it.
+            self.answer(&name, from, request_id, ClusterAnswer::ClientCount(clients));
         });
-        if let Err(error) = clients {
-            tracing::debug!(%error, event, "a broadcast of another node cannot be sent");
+        if let Err(error) = sent {
+            not_sent(&namespace, event.name(), &error);
         }
     }
 
@@ -264,73 +213,37 @@ impl ClusterInner {
         self: &Arc<Self>,
         namespace: Arc<NamespaceInner>,
         from: &str,
-        data: Vec<Value>,
+        event: &EncodedEvent,
         request_id: Option<String>,
     ) {
-        let Some((event, args)) = split(data) else {
-            return;
-        };
-        let handlers = namespace.behaviour.server_handlers(&event);
+        let handlers = namespace.behaviour.server_handlers(event.name());
         if handlers.is_empty() {
-            tracing::debug!(
-                namespace = &*namespace.name,
-                event,
-                "no handler for this server-side event"
-            );
+            let (namespace, event) = (Escaped(&namespace.name), Escaped(event.name()));
+            tracing::debug!(target: log_target::CLUSTER, %namespace, %event, "no handler for this server-side event");
         }
         for (i, handler) in handlers.iter().enumerate() {
-            // Only one answer counts: that of the first handler.
+            // Only the answer of the first handler counts.
             let answer = request_id.clone().filter(|_| i == 0).map(|request_id| {
                 let (cluster, to) = (self.clone(), from.to_owned());
                 let name = namespace.name.clone();
-                let send = move |packet| {
-                    let response = ClusterResponse::ServerSideEmit { request_id, packet };
-                    cluster.answer(&name, &to, response);
+                let send = move |value| {
+                    let answer = ClusterAnswer::ServerSideEmit(value);
+                    cluster.answer(&name, &to, request_id, answer);
                 };
-                Box::new(send) as Box<dyn FnOnce(Value) + Send + Sync>
+                Box::new(send) as Box<dyn FnOnce(EncodedValue) + Send + Sync>
             });
             let event = ServerEvent {
                 namespace: NamespaceHandle(namespace.clone()),
-                name: event.clone(),
-                args: args.clone(),
+                event: event.clone(),
                 answer,
             };
             if let Some(io) = namespace.io() {
-                crate::io::run_or_spawn(&io.running, handler(event));
+                let handler = handler.clone();
+                let handled = async move {
+                    contain_future("on_server_event", || handler(event)).await;
+                };
+                crate::server::run_or_spawn(&io.running, handled);
             }
         }
-    }
-}
-
-impl fmt::Debug for ClusterInner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cluster")
-            .field("requests", &self.requests.lock().len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A request under way; dropping it forgets it.
-#[derive(Debug)]
-pub(crate) struct RemoteAcks {
-    cluster: Arc<ClusterInner>,
-    namespace: Arc<NamespaceInner>,
-    id: String,
-    pub(crate) pending: Arc<Pending>,
-}
-
-impl RemoteAcks {
-    /// Waits until all other nodes, and their clients where these are asked, have answered.
-    pub(crate) async fn finished(&self) -> Result<(), AdapterError> {
-        let peers = self.cluster.adapter.peers(&self.namespace.name).await?;
-        self.pending.expect(peers);
-        self.pending.finished().await;
-        Ok(())
-    }
-}
-
-impl Drop for RemoteAcks {
-    fn drop(&mut self) {
-        self.cluster.requests.lock().remove(&self.id);
     }
 }

@@ -1,267 +1,242 @@
-//! What the nodes of a cluster tell each other: the message set of Node's `ClusterAdapter`.
+//! Messages between the nodes of a cluster: the message set of Node's `ClusterAdapter`.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use fanfare_protocol::Value;
-use serde::{Deserialize, Serialize};
-use serde_json::Map;
+use fanfare_protocol::{EncodedEvent, EncodedValue};
 
-use crate::socket::Socket;
+use super::SocketData;
 
-/// Which sockets an operation is for.
+/// Selection of the sockets that an operation applies to.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ClusterOptions {
-    /// Those in at least one of these rooms; everyone, if empty.
+    /// Rooms of which a socket must be in at least one; all sockets, if empty.
     pub rooms: Vec<String>,
-    /// But none of those in at least one of these.
+    /// Rooms whose sockets are excluded.
     pub except: Vec<String>,
-    /// How an event is sent.
+    /// Flags of the event.
     pub flags: ClusterFlags,
 }
 
-/// How an event is sent. On the wire a flag that was not set is absent, not false.
+impl ClusterOptions {
+    /// Selects the sockets in at least one of these rooms; all sockets, if there are none.
+    pub fn new(rooms: Vec<String>) -> Self {
+        Self {
+            rooms,
+            ..Self::default()
+        }
+    }
+
+    /// Excludes the sockets in at least one of these rooms.
+    #[must_use]
+    pub fn except(mut self, rooms: Vec<String>) -> Self {
+        self.except = rooms;
+        self
+    }
+
+    /// Sets the flags of the event.
+    #[must_use]
+    pub fn flags(mut self, flags: ClusterFlags) -> Self {
+        self.flags = flags;
+        self
+    }
+}
+
+/// Flags of an event. On the wire a flag that was not set is absent, not false.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClusterFlags {
-    /// The event may be dropped.
+    /// Whether the event may be dropped.
     pub volatile: bool,
-    /// Whether it is worth compressing, if that was said.
+    /// Whether the event is worth compressing, if specified.
     pub compress: Option<bool>,
-    /// How long acknowledgements are waited for.
+    /// Timeout of the acknowledgements.
     pub timeout: Option<Duration>,
 }
 
-/// A message to all other nodes of a cluster. The numbers are those of Node's `MessageType`; heartbeats (1, 2, 13) are
-/// the adapter's own business.
+impl ClusterFlags {
+    /// Sets whether the event may be dropped.
+    #[must_use]
+    pub fn volatile(mut self, volatile: bool) -> Self {
+        self.volatile = volatile;
+        self
+    }
+
+    /// Sets whether the event is worth compressing.
+    #[must_use]
+    pub fn compress(mut self, compress: Option<bool>) -> Self {
+        self.compress = compress;
+        self
+    }
+
+    /// Sets the timeout of the acknowledgements.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
+
+/// Message to all other nodes of a cluster. Heartbeats (types 1, 2 and 13 of Node's `MessageType`) are handled by the
+/// adapter itself. An adapter ignores messages of a type that it does not know, as Node does; nodes of Fanfare may use
+/// numbers above 100 among themselves.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ClusterMessage {
-    /// 3: an event for the clients of all nodes.
+    /// An event for the clients of all nodes.
+    Broadcast(Broadcast),
+    /// Sockets join rooms.
+    SocketsJoin(SocketsJoin),
+    /// Sockets leave rooms.
+    SocketsLeave(SocketsLeave),
+    /// Sockets are disconnected.
+    DisconnectSockets(DisconnectSockets),
+    /// A request for the sockets of each node.
+    FetchSockets(FetchSockets),
+    /// An event for the servers themselves.
+    ServerSideEmit(ServerSideEmit),
+}
+
+impl ClusterMessage {
+    /// Returns the number of the type in Node's `MessageType`.
+    pub const fn message_type(&self) -> u8 {
+        match self {
+            Self::Broadcast(_) => 3,
+            Self::SocketsJoin(_) => 4,
+            Self::SocketsLeave(_) => 5,
+            Self::DisconnectSockets(_) => 6,
+            Self::FetchSockets(_) => 7,
+            Self::ServerSideEmit(_) => 9,
+        }
+    }
+}
+
+macro_rules! messages {
+    ($($(#[$attribute:meta])* $name:ident { $($(#[$of_field:meta])* $field:ident: $type:ty,)* }
+        $({ $($(#[$of_late:meta])* $late:ident: $late_type:ty,)* })?)+) => {$(
+        $(#[$attribute])*
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$of_field])* pub $field: $type,)*
+            $($($(#[$of_late])* pub $late: Option<$late_type>,)*)?
+        }
+
+        impl $name {
+            /// Creates the message.
+            pub fn new($($field: $type),*) -> Self {
+                Self { $($field,)* $($($late: None,)*)? }
+            }
+
+            $($(
+                /// Asks for answers under this id.
+                #[must_use]
+                pub fn $late(mut self, value: impl Into<$late_type>) -> Self {
+                    self.$late = Some(value.into());
+                    self
+                }
+            )*)?
+        }
+
+        impl From<$name> for ClusterMessage {
+            fn from(message: $name) -> Self {
+                Self::$name(message)
+            }
+        }
+    )+};
+}
+
+messages! {
+    /// An event for the clients of all nodes.
     Broadcast {
-        /// The name of the event and its arguments.
-        data: Vec<Value>,
-        /// For whom.
+        /// Event, encoded once for all nodes and clients.
+        event: EncodedEvent,
+        /// Recipients.
         options: ClusterOptions,
-        /// Set if acknowledgements are wanted.
-        request_id: Option<String>,
-    },
-    /// 4: sockets join rooms.
+    } {
+        /// Id of the request, if acknowledgements are wanted.
+        request_id: String,
+    }
+    /// Sockets that join rooms.
     SocketsJoin {
-        /// Which sockets.
+        /// Sockets that join.
         options: ClusterOptions,
-        /// The rooms.
+        /// Rooms to join.
         rooms: Vec<String>,
-    },
-    /// 5: sockets leave rooms.
+    }
+    /// Sockets that leave rooms.
     SocketsLeave {
-        /// Which sockets.
+        /// Sockets that leave.
         options: ClusterOptions,
-        /// The rooms.
+        /// Rooms to leave.
         rooms: Vec<String>,
-    },
-    /// 6: sockets are disconnected.
+    }
+    /// Sockets that are disconnected.
     DisconnectSockets {
-        /// Which sockets.
+        /// Sockets to disconnect.
         options: ClusterOptions,
         /// Whether their connections are closed as well.
         close: bool,
-    },
-    /// 7: asks for the sockets of each node.
+    }
+    /// A request for the sockets of each node.
     FetchSockets {
-        /// Which sockets.
+        /// Sockets to list.
         options: ClusterOptions,
-        /// Names the request in the answers.
+        /// Id of the request, repeated in the answers.
         request_id: String,
-    },
-    /// 9: an event for the servers themselves.
+    }
+    /// An event for the servers themselves.
     ServerSideEmit {
-        /// The name of the event and its arguments.
-        data: Vec<Value>,
-        /// Set if an answer is wanted.
-        request_id: Option<String>,
-    },
+        /// Event.
+        event: EncodedEvent,
+    } {
+        /// Id of the request, if an answer is wanted.
+        request_id: String,
+    }
 }
 
-/// An answer to the node that asked.
+/// Answer to the node that sent a request.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum ClusterResponse {
-    /// 8: the sockets of a node.
-    FetchSockets {
-        /// The request.
-        request_id: String,
-        /// The sockets.
-        sockets: Vec<SocketData>,
-    },
-    /// 10: the answer of a node to a server-side event.
-    ServerSideEmit {
-        /// The request.
-        request_id: String,
-        /// The answer.
-        packet: Value,
-    },
-    /// 11: how many clients of a node an event went to.
-    BroadcastClientCount {
-        /// The request.
-        request_id: String,
-        /// How many.
-        client_count: usize,
-    },
-    /// 12: the acknowledgement of one client.
-    BroadcastAck {
-        /// The request.
-        request_id: String,
-        /// Its first argument.
-        packet: Value,
-    },
+pub struct ClusterResponse {
+    /// Id of the request.
+    pub request_id: String,
+    /// Content of the answer.
+    pub answer: ClusterAnswer,
 }
 
 impl ClusterResponse {
-    /// The request that is answered.
-    pub fn request_id(&self) -> &str {
+    /// Creates an answer to a request.
+    pub fn new(request_id: impl Into<String>, answer: ClusterAnswer) -> Self {
+        Self {
+            request_id: request_id.into(),
+            answer,
+        }
+    }
+}
+
+/// Content of an answer to a request.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ClusterAnswer {
+    /// The sockets of a node.
+    Sockets(Vec<SocketData>),
+    /// The answer of a node to a server-side event.
+    ServerSideEmit(EncodedValue),
+    /// The number of clients of a node that receive an event.
+    ClientCount(usize),
+    /// First argument of the acknowledgement of one client.
+    Ack(EncodedValue),
+}
+
+impl ClusterAnswer {
+    /// Returns the number of the type in Node's `MessageType`.
+    pub const fn message_type(&self) -> u8 {
         match self {
-            Self::FetchSockets { request_id, .. }
-            | Self::ServerSideEmit { request_id, .. }
-            | Self::BroadcastClientCount { request_id, .. }
-            | Self::BroadcastAck { request_id, .. } => request_id,
-        }
-    }
-}
-
-/// A socket of any node, as it travels: the JSON form is that of Node's `fetchSockets` messages.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SocketData {
-    /// The public id.
-    pub id: String,
-    /// The first request.
-    pub handshake: HandshakeData,
-    /// The rooms, that of its own id included.
-    pub rooms: Vec<String>,
-    /// The data of the application.
-    #[serde(default)]
-    pub data: serde_json::Value,
-}
-
-/// The first request of a connection, as it travels (Node's `socket.handshake`).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct HandshakeData {
-    /// Names in lower case; a text or a list of texts each.
-    pub headers: Map<String, serde_json::Value>,
-    /// When, in the words of JavaScript's `Date`.
-    pub time: String,
-    /// The address of the client.
-    pub address: String,
-    /// Whether it came from another origin.
-    pub xdomain: bool,
-    /// Whether the connection is encrypted.
-    pub secure: bool,
-    /// When, in milliseconds since 1970.
-    pub issued: u64,
-    /// Path and query.
-    pub url: String,
-    /// The parameters of the query.
-    pub query: Map<String, serde_json::Value>,
-    /// The client's `auth` value.
-    pub auth: serde_json::Value,
-}
-
-impl SocketData {
-    pub(crate) fn of(socket: &Socket) -> Self {
-        Self {
-            id: socket.id().to_string(),
-            handshake: HandshakeData::of(socket),
-            rooms: socket.rooms(),
-            data: socket.data().unwrap_or_default(),
-        }
-    }
-}
-
-impl HandshakeData {
-    fn of(socket: &Socket) -> Self {
-        let first = socket.connection().handshake();
-        let mut headers = Map::new();
-        for (name, value) in first.headers() {
-            let value = String::from_utf8_lossy(value).into_owned();
-            match headers.get_mut(name) {
-                None => {
-                    headers.insert(name.to_owned(), value.into());
-                }
-                Some(serde_json::Value::Array(list)) => list.push(value.into()),
-                Some(one) => *one = vec![one.take(), value.into()].into(),
-            }
-        }
-        let issued = first.issued().duration_since(UNIX_EPOCH);
-        let auth = socket.handshake().auth();
-        Self {
-            headers,
-            time: javascript_date(first.issued()),
-            address: first
-                .address()
-                .map(|address| address.ip().to_string())
-                .unwrap_or_default(),
-            xdomain: first.xdomain(),
-            secure: first.secure(),
-            issued: issued.map_or(0, |since| since.as_millis() as u64),
-            url: first.url().to_owned(),
-            query: first
-                .query_params()
-                .map(|(name, value)| (name, value.into()))
-                .collect(),
-            auth: auth
-                .ok()
-                .filter(|auth: &serde_json::Value| !auth.is_null())
-                .unwrap_or_else(|| Map::new().into()),
-        }
-    }
-}
-
-/// `Sun Nov 22 2026 09:11:19 GMT+0000 (Coordinated Universal Time)`
-fn javascript_date(time: SystemTime) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let seconds = time
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let (days, clock) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01, in eras of 400 years (the algorithm of Howard Hinnant's `civil_from_days`).
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = (shifted_month + 2) % 12;
-    let year = era * 400 + year_of_era + u64::from(month < 2);
-    format!(
-        "{} {} {day:02} {year} {:02}:{:02}:{:02} GMT+0000 (Coordinated Universal Time)",
-        DAYS[(days % 7) as usize],
-        MONTHS[month as usize],
-        clock / 3_600,
-        clock / 60 % 60,
-        clock % 60
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_javascripts() {
-        for (seconds, text) in [
-            (0, "Thu Jan 01 1970 00:00:00"),
-            (951_782_400, "Tue Feb 29 2000 00:00:00"),
-            (1_795_338_679, "Sun Nov 22 2026 09:11:19"),
-            (4_107_542_399, "Sun Feb 28 2100 23:59:59"),
-        ] {
-            let date = javascript_date(UNIX_EPOCH + Duration::from_secs(seconds));
-            assert_eq!(
-                date,
-                format!("{text} GMT+0000 (Coordinated Universal Time)")
-            );
+            Self::Sockets(_) => 8,
+            Self::ServerSideEmit(_) => 10,
+            Self::ClientCount(_) => 11,
+            Self::Ack(_) => 12,
         }
     }
 }

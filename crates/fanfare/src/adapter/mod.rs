@@ -1,119 +1,184 @@
-//! Clusters: several servers that are one.
+//! Clusters: several servers that act as one.
 
 mod cluster;
+mod contained;
+mod interest;
+mod log;
 mod message;
+mod node;
+mod outcome;
 mod pending;
 mod remote;
+mod requests;
 mod server_event;
-mod values;
+mod session;
+mod socket_data;
 
-use std::fmt;
 use std::pin::Pin;
 
-pub use cluster::Cluster;
-pub(crate) use cluster::{ClusterInner, RemoteAcks};
-pub use message::{
-    ClusterFlags, ClusterMessage, ClusterOptions, ClusterResponse, HandshakeData, SocketData,
+pub use cluster::ClusterHandle;
+pub(crate) use cluster::{REQUEST_TIMEOUT, not_sent};
+pub use fanfare_protocol::{EncodedEvent, EncodedValue};
+pub(crate) use interest::InterestQueue;
+pub use interest::{Interest, RoomChange};
+pub use log::{
+    EventLog, LogLimits, LogPosition, LoggedEvent, MissedEventsError, MissedEventsRequest,
+    PendingDelivery,
 };
+pub use message::{
+    Broadcast, ClusterAnswer, ClusterFlags, ClusterMessage, ClusterOptions, ClusterResponse,
+    DisconnectSockets, FetchSockets, ServerSideEmit, SocketsJoin, SocketsLeave,
+};
+pub use node::{MissingNodes, NodeInfo, Peers};
+pub use outcome::{AdapterError, PublishOutcome};
 pub use remote::{FetchSocketsError, RemoteSocket};
+pub(crate) use requests::{ClusterInner, RemoteRequest};
 pub(crate) use server_event::ServerHandler;
 pub use server_event::{ServerEvent, ServerSideEmitError};
-pub(crate) use values::{from_value, from_values, to_values};
+pub use session::{SessionData, SessionStore};
+pub use socket_data::{HandshakeData, SocketData};
 
-/// A future on the heap, as object-safe traits need it.
+/// Boxed future, as object-safe traits need it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Connects the servers of a cluster, see [`SocketIoBuilder::adapter`](crate::SocketIoBuilder::adapter).
 ///
-/// It carries messages; what they mean is the server's business: who is in which room is known to each node of its own
-/// clients, and requests, answers, counts and timeouts are kept there. Without an adapter nothing of this is paid for.
+/// The adapter carries messages, and where its broker can, keeps a log and sessions. The server interprets the
+/// messages: each node knows the rooms of the clients connected to it, and keeps the state of requests, answers, counts
+/// and timeouts. Without an adapter none of this costs anything.
 ///
-/// Received messages are handed to the [`Cluster`] that [`start`](Self::start) was given.
+/// Received messages are passed to the [`ClusterHandle`] that [`start`](Self::start) was given. Events arrive and leave
+/// in encoded form ([`EncodedEvent`]): an adapter takes their JSON or their MessagePack,
+/// whichever its wire format needs, and no value is serialized twice.
+///
+/// No method may block. A panic is contained, counted and logged, and counts as [`PublishOutcome::Down`]; a panic in
+/// [`start`](Self::start), [`interest`](Self::interest), [`log`](Self::log) or [`sessions`](Self::sessions) while the
+/// server is built fails the build.
+///
+/// An adapter for publish and subscribe needs four methods. This one connects the servers of one process:
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+///
+/// use fanfare::adapter::{
+///     Adapter, AdapterError, BoxFuture, ClusterHandle, ClusterMessage, ClusterResponse, Peers,
+///     PublishOutcome,
+/// };
+/// use fanfare::SocketIo;
+///
+/// /// Servers by their ids.
+/// type Nodes = Arc<Mutex<Vec<(String, ClusterHandle)>>>;
+///
+/// struct InProcess {
+///     id: String,
+///     nodes: Nodes,
+/// }
+///
+/// impl InProcess {
+///     fn others(&self) -> Vec<(String, ClusterHandle)> {
+///         let nodes = self.nodes.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+///         nodes.iter().filter(|(id, _)| *id != self.id).cloned().collect()
+///     }
+/// }
+///
+/// impl Adapter for InProcess {
+///     fn start(&self, cluster: ClusterHandle) {
+///         let mut nodes = self.nodes.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+///         nodes.push((self.id.clone(), cluster));
+///     }
+///
+///     fn publish(&self, namespace: &str, message: ClusterMessage) -> PublishOutcome {
+///         for (_, node) in self.others() {
+///             node.receive(namespace, &self.id, message.clone());
+///         }
+///         PublishOutcome::Queued
+///     }
+///
+///     fn respond(&self, _namespace: &str, to: &str, response: ClusterResponse) -> PublishOutcome {
+///         let Some((_, node)) = self.others().into_iter().find(|(id, _)| id == to) else {
+///             return PublishOutcome::Down;
+///         };
+///         node.receive_response(&self.id, response);
+///         PublishOutcome::Queued
+///     }
+///
+///     fn peers<'a>(&'a self, _namespace: &'a str) -> BoxFuture<'a, Result<Peers, AdapterError>> {
+///         let others = self.others();
+///         let nodes = others.into_iter().map(|(id, node)| node.describe(id)).collect();
+///         Box::pin(async { Ok(Peers::Nodes(nodes)) })
+///     }
+/// }
+///
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let _entered = runtime.enter();
+/// let nodes = Nodes::default();
+/// let server = |id: &str| {
+///     let adapter = InProcess { id: id.to_owned(), nodes: nodes.clone() };
+///     SocketIo::builder().adapter(adapter).build()
+/// };
+/// let (one, two) = (server("one")?, server("two")?);
+/// one.emit("to the clients of both", ())?;
+/// # drop(two);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Adapter: Send + Sync + 'static {
-    /// The server is built. Called once, from [`build`](crate::SocketIoBuilder::build), for the namespaces that exist
-    /// then: [`namespace_opened`](Self::namespace_opened) follows for each.
-    fn start(&self, cluster: Cluster);
+    /// Starts the adapter when the server has been built. Called once, from [`build`](crate::SocketIoBuilder::build);
+    /// [`namespace_opened`](Self::namespace_opened) follows for each namespace that exists then.
+    fn start(&self, cluster: ClusterHandle);
 
-    /// A namespace exists now on this node.
+    /// Called when a namespace has been created on this node.
     fn namespace_opened(&self, namespace: &str) {
         let _ = namespace;
     }
 
-    /// A dynamic namespace is gone on this node.
+    /// Called when a dynamic namespace has been removed from this node.
     fn namespace_closed(&self, namespace: &str) {
         let _ = namespace;
     }
 
-    /// Sends a message to all other nodes. Must not block; the messages of one thread keep their order.
-    ///
-    /// # Errors
-    /// [`AdapterError`] if it cannot be sent; this node goes on with its own clients.
-    fn publish(&self, namespace: &str, message: ClusterMessage) -> Result<(), AdapterError>;
+    /// Returns the rooms whose opening and closing the adapter wants to know. Read once, when the server is built.
+    /// Default: none.
+    fn interest(&self) -> Interest {
+        Interest::None
+    }
 
-    /// Sends an answer to one node. Must not block.
+    /// Called when rooms have opened or closed on this node, so that the adapter receives only what has recipients
+    /// here.
     ///
-    /// # Errors
-    /// [`AdapterError`] if it cannot be sent.
-    fn respond(
-        &self,
-        namespace: &str,
-        to: &str,
-        response: ClusterResponse,
-    ) -> Result<(), AdapterError>;
+    /// The changes of a namespace come in order, from one thread at a time, after
+    /// [`namespace_opened`](Self::namespace_opened); a room that opened and closed again in between is not mentioned,
+    /// and no other change is missing. A room has recipients before the adapter knows it: a broadcast that another node
+    /// sends in that time is missed.
+    fn rooms_changed(&self, namespace: &str, changes: &[RoomChange]) {
+        let _ = (namespace, changes);
+    }
 
-    /// The other nodes, at the moment.
+    /// Sends a message to all other nodes. The messages of one thread keep their order.
+    ///
+    /// With another outcome than [`PublishOutcome::Queued`] this node continues with its own clients; the failure is
+    /// counted and logged, and the caller of `emit` sees it in its
+    /// [`BroadcastReport`](crate::broadcast::BroadcastReport::cluster).
+    fn publish(&self, namespace: &str, message: ClusterMessage) -> PublishOutcome;
+
+    /// Sends an answer to one node.
+    fn respond(&self, namespace: &str, to: &str, response: ClusterResponse) -> PublishOutcome;
+
+    /// Returns the nodes that are currently in the cluster, without this one.
     fn peers<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Peers, AdapterError>>;
 
-    /// The server is closing.
+    /// Returns the log of the adapter, if it has one: then broadcasts without acknowledgements are passed to
+    /// [`EventLog::append`] in place of [`publish`](Self::publish). Default: none.
+    fn log(&self) -> Option<&dyn EventLog> {
+        None
+    }
+
+    /// Returns the store of sessions, if the adapter has one. Default: none.
+    fn sessions(&self) -> Option<&dyn SessionStore> {
+        None
+    }
+
+    /// Called when the server closes.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
-    }
-}
-
-/// The other nodes of a cluster, this one not included.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Peers {
-    /// Only their number is known: so many must answer a request.
-    Count(usize),
-    /// Their ids; one that leaves ([`Cluster::node_left`]) is no longer waited for.
-    Nodes(Vec<String>),
-}
-
-impl Peers {
-    /// How many.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Count(count) => *count,
-            Self::Nodes(nodes) => nodes.len(),
-        }
-    }
-
-    /// Whether this node is alone.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// What went wrong in an adapter.
-#[derive(Debug)]
-pub struct AdapterError(Box<dyn std::error::Error + Send + Sync>);
-
-impl AdapterError {
-    /// Says what.
-    pub fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(error.into())
-    }
-}
-
-impl fmt::Display for AdapterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the cluster is out of reach: {}", self.0)
-    }
-}
-
-impl std::error::Error for AdapterError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.0)
     }
 }

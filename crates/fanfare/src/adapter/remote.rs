@@ -7,30 +7,62 @@ use std::time::Duration;
 use fanfare_protocol::socket::IntoArgs;
 use serde::de::DeserializeOwned;
 
-use super::{AdapterError, HandshakeData, SocketData};
-use crate::ack::{AckError, BroadcastAckError};
+use super::{AdapterError, HandshakeData, MissingNodes, SocketData};
+use crate::ack::{AckError, AckFuture, BroadcastAckError};
 use crate::broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
-use crate::error::EmitError;
+use crate::error::{EmitError, TooManyRooms};
 use crate::namespace::NamespaceInner;
 
-/// Why the sockets of a cluster could not be listed.
+/// Reason for which not all sockets of a cluster could be listed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchSocketsError {
     /// Not all nodes answered in time.
-    #[error("timeout reached after {timeout:?}: {missing} servers did not answer")]
+    #[error("timeout reached after {timeout:?}: {missing} did not answer")]
+    #[non_exhaustive]
     Timeout {
-        /// The time that was given.
+        /// Timeout of the request.
         timeout: Duration,
-        /// How many nodes did not answer.
-        missing: usize,
+        /// Sockets of the nodes that answered, and of this one.
+        sockets: Vec<RemoteSocket>,
+        /// Nodes that did not answer.
+        missing: MissingNodes,
     },
     /// The other nodes could not be reached.
+    #[error("{error}")]
+    #[non_exhaustive]
+    Unreachable {
+        /// Sockets of this node, and of those that answered.
+        sockets: Vec<RemoteSocket>,
+        /// Error of the adapter.
+        #[source]
+        error: AdapterError,
+    },
+    /// More rooms were named than the limit allows.
     #[error(transparent)]
-    Adapter(#[from] AdapterError),
+    TooManyRooms(#[from] TooManyRooms),
 }
 
-/// A socket of any server of the cluster, as it was when it was fetched.
+impl FetchSocketsError {
+    /// Returns the sockets that were found nevertheless.
+    ///
+    /// ```
+    /// # async fn f(io: fanfare::SocketIo) {
+    /// let sockets = io.fetch_sockets().await.unwrap_or_else(|error| {
+    ///     println!("some sockets may be missing: {error}");
+    ///     error.into_sockets()
+    /// });
+    /// # }
+    /// ```
+    pub fn into_sockets(self) -> Vec<RemoteSocket> {
+        match self {
+            Self::Timeout { sockets, .. } | Self::Unreachable { sockets, .. } => sockets,
+            Self::TooManyRooms(_) => Vec::new(),
+        }
+    }
+}
+
+/// Snapshot of a socket of any server of the cluster, taken when it was fetched.
 ///
 /// ```
 /// # async fn f(io: fanfare::SocketIo) -> Result<(), Box<dyn std::error::Error>> {
@@ -66,22 +98,22 @@ impl RemoteSocket {
         }
     }
 
-    /// The public id.
+    /// Returns the public id.
     pub fn id(&self) -> &str {
         &self.data.id
     }
 
-    /// The first request.
+    /// Returns the first request of the connection.
     pub fn handshake(&self) -> &HandshakeData {
         &self.data.handshake
     }
 
-    /// The rooms, that of its own id included.
+    /// Returns the rooms, including that of the socket's id.
     pub fn rooms(&self) -> &[String] {
         &self.data.rooms
     }
 
-    /// The data of the application.
+    /// Deserializes the data of the application.
     ///
     /// # Errors
     /// If it does not fit the type.
@@ -89,15 +121,19 @@ impl RemoteSocket {
         serde_json::from_value(self.data.data.clone())
     }
 
-    /// Sends an event, wherever the socket is.
+    /// Sends an event to the socket on whichever server it is connected to.
     ///
     /// # Errors
     /// As [`BroadcastOperator::emit`].
-    pub fn emit(&self, event: &str, args: impl IntoArgs) -> Result<BroadcastReport, EmitError> {
+    pub fn emit(
+        &self,
+        event: impl AsRef<str>,
+        args: impl IntoArgs,
+    ) -> Result<BroadcastReport, EmitError> {
         self.operator().emit(event, args)
     }
 
-    /// How long an acknowledgement may take.
+    /// Sets the timeout of acknowledgements.
     #[must_use]
     pub fn timeout(&self, timeout: Duration) -> Self {
         Self {
@@ -106,23 +142,29 @@ impl RemoteSocket {
         }
     }
 
-    /// Sends an event and waits for its acknowledgement.
+    /// Sends an event and waits for its acknowledgement. The event is sent at once; the answer arrives when the future is
+    /// awaited.
     ///
     /// # Errors
-    /// [`AckError`]; [`AckError::Disconnected`] if the socket is gone.
-    pub async fn emit_with_ack<R: DeserializeOwned + Send + 'static>(
+    /// The future fails with [`AckError`]: [`AckError::Disconnected`] if the socket has disconnected.
+    pub fn emit_with_ack<R: DeserializeOwned + Send + 'static>(
         &self,
-        event: &str,
+        event: impl AsRef<str>,
         args: impl IntoArgs,
-    ) -> Result<R, AckError> {
+    ) -> AckFuture<R> {
         let answers = self.operator().emit_with_ack(event, args);
-        match answers.await {
-            Ok(answers) => answers.into_iter().next().ok_or(AckError::Disconnected),
-            Err(BroadcastAckError::Timeout { timeout, .. }) => Err(AckError::Timeout(timeout)),
-            Err(BroadcastAckError::Emit(error)) => Err(error.into()),
-            Err(BroadcastAckError::Adapter(error)) => Err(error.into()),
-            Err(BroadcastAckError::Args(error)) => Err(error.into()),
-        }
+        AckFuture::of(async move {
+            match answers.await {
+                Ok(answers) => answers.into_iter().next().ok_or(AckError::Disconnected),
+                Err(BroadcastAckError::Timeout { timeout, .. }) => Err(AckError::Timeout(timeout)),
+                Err(BroadcastAckError::AnswersNotKept { limit, .. }) => {
+                    Err(AckError::AnswerNotKept { limit })
+                }
+                Err(BroadcastAckError::Emit(error)) => Err(error.into()),
+                Err(BroadcastAckError::Unreachable { error, .. }) => Err(error.into()),
+                Err(BroadcastAckError::Args(error)) => Err(error.into()),
+            }
+        })
     }
 
     /// Makes the socket join rooms.
@@ -135,7 +177,7 @@ impl RemoteSocket {
         self.operator().sockets_leave(rooms);
     }
 
-    /// Disconnects the socket, with `close` also its connection.
+    /// Disconnects the socket; with `close`, also closes its connection.
     pub fn disconnect(&self, close: bool) {
         self.operator().disconnect_sockets(close);
     }

@@ -4,58 +4,57 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_protocol::Value;
-use fanfare_protocol::socket::{ArgsError, EncodeError, IntoArgs};
+use fanfare_protocol::socket::{AllArgs, Args, ArgsBuf, ArgsError, EncodeError, IntoArgs};
+use fanfare_protocol::{EncodedEvent, EncodedValue, Value};
 use serde::de::DeserializeOwned;
 
-use super::values::{from_values, to_values};
-use super::{AdapterError, BoxFuture};
-use crate::io::SocketIo;
+use super::{AdapterError, BoxFuture, MissingNodes};
 use crate::namespace::NamespaceHandle;
+use crate::server::SocketIo;
 
 pub(crate) type ServerHandler = Arc<dyn Fn(ServerEvent) -> BoxFuture<'static, ()> + Send + Sync>;
-type Answer = Box<dyn FnOnce(Value) + Send + Sync>;
+type Answer = Box<dyn FnOnce(EncodedValue) + Send + Sync>;
 
-/// An event that another server of the cluster has sent with
+/// An event from another server of the cluster, sent with
 /// [`server_side_emit`](crate::NamespaceHandle::server_side_emit).
 pub struct ServerEvent {
     pub(super) namespace: NamespaceHandle,
-    pub(super) name: String,
-    pub(super) args: Vec<Value>,
+    pub(super) event: EncodedEvent,
     pub(super) answer: Option<Answer>,
 }
 
 impl ServerEvent {
-    /// The name of the event.
+    /// Returns the name of the event.
     pub fn name(&self) -> &str {
-        &self.name
+        self.event.name()
     }
 
-    /// The namespace.
+    /// Returns the namespace.
     pub fn namespace(&self) -> &NamespaceHandle {
         &self.namespace
     }
 
-    /// This server; `None` if it is gone.
+    /// Returns this server; `None` if it has been dropped.
     pub fn io(&self) -> Option<SocketIo> {
         self.namespace.0.io().map(SocketIo::from_inner)
     }
 
-    /// The arguments: a tuple takes several, anything else the first.
+    /// Deserializes the arguments: a tuple takes several, any other type the first.
     ///
     /// # Errors
     /// If they do not fit the type.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
-        let args = from_values(&self.args);
+        let args = self.event.args();
         args.unwrap_or_else(no_args).decode()
     }
 
-    /// The arguments without types.
-    pub fn args(&self) -> &[Value] {
-        &self.args
+    /// Returns the arguments without types.
+    pub fn args(&self) -> Vec<Value> {
+        let args = self.data::<AllArgs<Value>>();
+        args.map_or_else(|_| Vec::new(), |AllArgs(values)| values)
     }
 
-    /// Answers the event: the first argument travels. Does nothing if no answer is wanted.
+    /// Answers the event with the first argument. Does nothing if no answer is wanted.
     ///
     /// # Errors
     /// If the answer cannot be serialised.
@@ -63,33 +62,25 @@ impl ServerEvent {
         let Some(send) = self.answer else {
             return Ok(());
         };
-        let mut values = to_values("ack", &answer)?;
-        values.truncate(2);
-        let value = if values.len() == 2 {
-            values.pop()
-        } else {
-            None
-        };
-        send(value.unwrap_or_default());
+        send(EncodedValue::of_first(&answer)?);
         Ok(())
     }
 }
 
-/// What was a value is JSON again without fail; if not, there are no arguments.
-fn no_args() -> fanfare_protocol::socket::ArgsBuf {
-    fanfare_protocol::socket::Args::empty().to_buf()
+/// Returns an empty list of arguments, which a handler gets should an event that has been checked not be readable.
+fn no_args() -> ArgsBuf {
+    Args::empty().to_buf()
 }
 
 impl fmt::Debug for ServerEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerEvent")
-            .field("name", &self.name)
-            .field("args", &self.args)
+            .field("event", &self.event)
             .finish_non_exhaustive()
     }
 }
 
-/// Why a server-side event failed.
+/// Reason for which a server-side event failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerSideEmitError<R = ()> {
@@ -97,17 +88,37 @@ pub enum ServerSideEmitError<R = ()> {
     #[error(transparent)]
     NotSerializable(#[from] EncodeError),
     /// The other nodes could not be reached.
-    #[error(transparent)]
-    Adapter(#[from] AdapterError),
+    #[error("{error}")]
+    #[non_exhaustive]
+    Unreachable {
+        /// Answers that arrived.
+        responses: Vec<R>,
+        /// Error of the adapter.
+        #[source]
+        error: AdapterError,
+    },
     /// Not all nodes answered in time.
     #[error("timeout reached after {timeout:?}: {} servers answered, {missing} did not", responses.len())]
+    #[non_exhaustive]
     Timeout {
-        /// The time that was given.
+        /// Timeout of the request.
         timeout: Duration,
-        /// The answers that did come.
+        /// Answers that arrived.
         responses: Vec<R>,
-        /// How many did not.
-        missing: usize,
+        /// Nodes that did not answer.
+        missing: MissingNodes,
+    },
+    /// Some answers were discarded: the answers that wait to be read are bounded by
+    /// [`Limits::ack_bytes`](crate::Limits::ack_bytes).
+    #[error("{not_kept} answers found no room, the limit is {limit} bytes: {} were kept", responses.len())]
+    #[non_exhaustive]
+    AnswersNotKept {
+        /// Answers that were kept.
+        responses: Vec<R>,
+        /// Number of answers that were discarded.
+        not_kept: usize,
+        /// The limit, in bytes.
+        limit: usize,
     },
     /// An answer does not fit the type.
     #[error("unexpected answer: {0}")]
@@ -115,11 +126,31 @@ pub enum ServerSideEmitError<R = ()> {
 }
 
 impl<R> ServerSideEmitError<R> {
-    /// The same error with other answers in it.
+    /// Returns the answers that have arrived.
+    pub(crate) fn responses(&self) -> &[R] {
+        match self {
+            Self::Unreachable { responses, .. }
+            | Self::Timeout { responses, .. }
+            | Self::AnswersNotKept { responses, .. } => responses,
+            Self::NotSerializable(_) | Self::Args(_) => &[],
+        }
+    }
+
+    pub(crate) fn unreachable(error: impl Into<AdapterError>) -> Self {
+        Self::Unreachable {
+            responses: Vec::new(),
+            error: error.into(),
+        }
+    }
+
+    /// Returns the same error with its answers replaced.
     pub(crate) fn map<S>(self, change: impl FnOnce(Vec<R>) -> Vec<S>) -> ServerSideEmitError<S> {
         match self {
             Self::NotSerializable(error) => ServerSideEmitError::NotSerializable(error),
-            Self::Adapter(error) => ServerSideEmitError::Adapter(error),
+            Self::Unreachable { responses, error } => ServerSideEmitError::Unreachable {
+                responses: change(responses),
+                error,
+            },
             Self::Timeout {
                 timeout,
                 responses,
@@ -128,6 +159,15 @@ impl<R> ServerSideEmitError<R> {
                 timeout,
                 responses: change(responses),
                 missing,
+            },
+            Self::AnswersNotKept {
+                responses,
+                not_kept,
+                limit,
+            } => ServerSideEmitError::AnswersNotKept {
+                responses: change(responses),
+                not_kept,
+                limit,
             },
             Self::Args(error) => ServerSideEmitError::Args(error),
         }

@@ -1,33 +1,33 @@
-//! Broadcasts beyond this node.
+//! Broadcasts to the other nodes of a cluster.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_engine::Connection;
-use fanfare_protocol::Value;
-use fanfare_protocol::socket::IntoArgs;
+use fanfare_protocol::{EncodedEvent, EncodedValue};
 
-use super::BroadcastOperator;
+use super::{BroadcastOperator, BroadcastReport, RoomList};
 use crate::ack::Collector;
 use crate::adapter::{
-    ClusterFlags, ClusterInner, ClusterMessage, ClusterOptions, FetchSocketsError, RemoteAcks,
-    RemoteSocket, SocketData, to_values,
+    AdapterError, Broadcast, ClusterFlags, ClusterInner, ClusterMessage, ClusterOptions,
+    FetchSockets, FetchSocketsError, PublishOutcome, REQUEST_TIMEOUT, RemoteRequest, RemoteSocket,
+    SocketData,
 };
 use crate::client::Client;
-use crate::encode::encode_event;
+use crate::encode;
 use crate::error::EmitError;
 use crate::namespace::NamespaceInner;
 use crate::rooms::Audience;
 
-const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-
 impl BroadcastOperator {
-    /// What another node asks for.
+    /// Converts the options of another node's request.
     pub(crate) fn from_options(namespace: Arc<NamespaceInner>, options: ClusterOptions) -> Self {
+        let limit = namespace.max_rooms_per_call;
         Self {
-            rooms: options.rooms.into(),
-            except: options.except.into(),
+            targeted: !options.rooms.is_empty(),
+            rooms: RoomList::of(options.rooms, limit),
+            except: RoomList::of(options.except, limit),
             volatile: options.flags.volatile,
             compress: options.flags.compress.unwrap_or(true),
             timeout: options.flags.timeout,
@@ -38,8 +38,14 @@ impl BroadcastOperator {
     fn cluster_options(&self) -> ClusterOptions {
         let sender = self.sender.iter().map(|socket| socket.0.id.to_string());
         ClusterOptions {
-            rooms: self.rooms.to_vec(),
-            except: self.except.iter().cloned().chain(sender).collect(),
+            rooms: self.rooms.as_slice().to_vec(),
+            except: self
+                .except
+                .as_slice()
+                .iter()
+                .cloned()
+                .chain(sender)
+                .collect(),
             flags: ClusterFlags {
                 volatile: self.volatile,
                 compress: (!self.compress).then_some(false),
@@ -48,77 +54,69 @@ impl BroadcastOperator {
         }
     }
 
-    /// The other nodes, if there may be some and they are meant.
+    /// Returns the cluster, if the other nodes are among the recipients. An empty list of rooms, which selects no
+    /// socket here, would select all sockets there.
     fn cluster(&self) -> Option<&Arc<ClusterInner>> {
-        self.namespace.cluster.as_ref().filter(|_| !self.local)
+        let cluster = self.namespace.cluster.as_ref();
+        cluster.filter(|_| !self.local && !self.is_nobody())
     }
 
-    /// Tells the other nodes.
-    pub(super) fn publish(&self, message: impl FnOnce(ClusterOptions) -> ClusterMessage) {
-        if let Some(cluster) = self.cluster() {
-            cluster.publish(&self.namespace.name, message(self.cluster_options()));
-        }
+    /// Publishes a message to the other nodes.
+    pub(super) fn publish<M: Into<ClusterMessage>>(
+        &self,
+        message: impl FnOnce(ClusterOptions) -> M,
+    ) -> Option<PublishOutcome> {
+        let cluster = self.cluster()?;
+        Some(cluster.publish(&self.namespace.name, message(self.cluster_options())))
     }
 
-    #[cold]
-    pub(super) fn publish_event(&self, event: &str, args: &impl IntoArgs) -> Result<(), EmitError> {
-        if self.cluster().is_some() {
-            let data = to_values(event, args)?;
-            self.publish(|options| ClusterMessage::Broadcast {
-                data,
-                options,
-                request_id: None,
+    /// Sends an encoded event to the other nodes and to the clients of this one: at once, or when it has a position in
+    /// the adapter's log.
+    pub(crate) fn emit_shared(&self, event: &EncodedEvent) -> Result<BroadcastReport, EmitError> {
+        let broadcast = |options| Broadcast::new(event.clone(), options);
+        if let Some(cluster) = self.cluster().filter(|cluster| cluster.has_log()) {
+            let broadcast = broadcast(self.cluster_options());
+            let outcome = cluster.append(&self.namespace, event, broadcast, || self.clone());
+            return Ok(BroadcastReport {
+                cluster: Some(outcome),
+                ..BroadcastReport::default()
             });
         }
-        Ok(())
+        let cluster = self.publish(broadcast);
+        let report = self.deliver_shared(event, None)?;
+        Ok(BroadcastReport { cluster, ..report })
     }
 
-    /// Asks the clients of the other nodes.
+    /// Asks the clients of the other nodes for acknowledgements.
     pub(super) fn request_acks(
         &self,
-        event: &str,
-        args: &impl IntoArgs,
+        event: &EncodedEvent,
         timeout: Duration,
-    ) -> Result<Option<RemoteAcks>, EmitError> {
-        let Some(cluster) = self.cluster() else {
-            return Ok(None);
-        };
-        let data = to_values(event, args)?;
+    ) -> Option<Result<RemoteRequest, AdapterError>> {
+        let cluster = self.cluster()?;
         let mut options = self.cluster_options();
         options.flags.timeout = Some(timeout);
-        let request = cluster.request(&self.namespace, |id| ClusterMessage::Broadcast {
-            data,
-            options,
-            request_id: Some(id),
-        });
-        match request {
-            Ok(request) => Ok(Some(request)),
-            Err(error) => {
-                let namespace = &self.namespace.name;
-                cluster.complain(namespace, &error, "asked the clients of this node only");
-                Ok(None)
-            }
-        }
+        Some(cluster.request(&self.namespace, |id| {
+            Broadcast::new(event.clone(), options).request_id(id)
+        }))
     }
 
-    /// Sends an event of another node with an acknowledgement; `counted` hears how many clients it goes to, then
-    /// `forward` each answer.
+    /// Sends an event of another node with an acknowledgement; `counted` receives the number of recipients, then
+    /// `forward` receives each answer.
     pub(crate) fn forward_acks(
         &self,
-        event: &str,
-        args: &impl IntoArgs,
+        event: &EncodedEvent,
         timeout: Duration,
-        forward: impl Fn(Value) + Send + Sync + 'static,
+        forward: impl Fn(EncodedValue) + Send + Sync + 'static,
         counted: impl FnOnce(usize),
     ) -> Result<(), EmitError> {
+        if let Err(error) = self.check() {
+            counted(0);
+            return Err(error.into());
+        }
+        let NamespaceInner { name, codec, .. } = &*self.namespace;
         let id = self.namespace.next_ack_id();
-        let message = match encode_event(
-            &self.namespace.codec,
-            &self.namespace.name,
-            Some(id),
-            event,
-            args,
-        ) {
+        let message = match encode::packet(codec, name, Some(id), event, None) {
             Ok(message) => message,
             Err(error) => {
                 counted(0);
@@ -131,17 +129,17 @@ impl BroadcastOperator {
             return Ok(());
         }
         let ids = recipients.iter().map(|socket| socket.0.id.clone());
-        let collector = Collector::forwarding(ids, move |payload| {
-            forward(payload.decode().unwrap_or_default());
-        });
         let acks = &self.namespace.broadcast_acks;
+        let collector = Collector::forwarding(ids, acks.budget(), move |payload| {
+            forward(EncodedValue::from_first(&payload.as_args()));
+        });
         acks.register(id, collector.clone());
         let audience: Audience<Connection<Client>> = recipients
             .iter()
             .map(|socket| socket.0.connection.clone())
             .collect();
         fanfare_engine::broadcast(&audience, &message, self.options(), None);
-        for socket in recipients.iter().filter(|socket| !socket.connected()) {
+        for socket in recipients.iter().filter(|socket| !socket.is_connected()) {
             acks.gone(&socket.0.id);
         }
         let namespace = self.namespace.clone();
@@ -152,35 +150,42 @@ impl BroadcastOperator {
         Ok(())
     }
 
-    /// The sockets concerned, of all servers of the cluster ([`local`](Self::local): of this one only). Waits for 5 s,
-    /// or as long as [`timeout`](Self::timeout) says.
+    /// Returns the selected sockets of all servers of the cluster ([`local`](Self::local): of this server only). Waits
+    /// for 5 s, or as long as [`timeout`](Self::timeout) specifies.
     ///
     /// # Errors
-    /// [`FetchSocketsError`] if the other servers do not answer in time.
+    /// [`FetchSocketsError`] if some of the other servers do not answer in time: it contains the sockets that were found
+    /// nevertheless, and the servers that did not answer. Also if there are too many rooms.
     pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchSocketsError> {
-        let mut found: Vec<SocketData> = self.select().iter().map(SocketData::of).collect();
-        if let Some(cluster) = self.cluster() {
-            let options = self.cluster_options();
-            let request =
-                cluster.request(&self.namespace, |request_id| ClusterMessage::FetchSockets {
-                    options,
-                    request_id,
-                })?;
-            let timeout = self.timeout.unwrap_or(FETCH_TIMEOUT);
-            match tokio::time::timeout(timeout, request.finished()).await {
-                Ok(result) => result?,
-                Err(_) => {
-                    let missing = request.pending.missing();
-                    return Err(FetchSocketsError::Timeout { timeout, missing });
-                }
-            }
-            found.extend(request.pending.take_sockets());
-        }
+        self.check()?;
         let remote = |data| RemoteSocket::new(self.namespace.clone(), data);
-        Ok(found.into_iter().map(remote).collect())
+        let own = self.select();
+        let mut sockets: Vec<_> = own.iter().map(SocketData::of).map(remote).collect();
+        drop(own);
+        let Some(cluster) = self.cluster() else {
+            return Ok(sockets);
+        };
+        let options = self.cluster_options();
+        let request = cluster.request(&self.namespace, |id| FetchSockets::new(options, id));
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return Err(FetchSocketsError::Unreachable { sockets, error }),
+        };
+        let timeout = self.timeout.unwrap_or(REQUEST_TIMEOUT);
+        let finished = tokio::time::timeout(timeout, request.finished()).await;
+        sockets.extend(request.pending.take_sockets().into_iter().map(remote));
+        match finished {
+            Ok(Ok(())) => Ok(sockets),
+            Ok(Err(error)) => Err(FetchSocketsError::Unreachable { sockets, error }),
+            Err(_) => Err(FetchSocketsError::Timeout {
+                timeout,
+                sockets,
+                missing: request.pending.missing_peers(),
+            }),
+        }
     }
 
-    /// The ids of the sockets concerned, of all servers of the cluster.
+    /// Returns the ids of the selected sockets of all servers of the cluster.
     ///
     /// # Errors
     /// As [`fetch_sockets`](Self::fetch_sockets).

@@ -1,8 +1,13 @@
-//! Sending to many: rooms, exceptions, flags.
+//! Broadcasts: rooms, exceptions, flags.
 
 mod cluster;
+mod deliver;
 mod names;
-mod operator;
+pub(crate) mod operator;
 
+pub(crate) use names::RoomList;
 pub use names::RoomNames;
-pub use operator::{BroadcastOperator, BroadcastReport};
+pub(crate) use operator::BroadcastOperator;
+pub use operator::BroadcastReport;
+
+pub use crate::error::TooManyRooms;

@@ -1,51 +1,40 @@
 use bytes::Bytes;
+use fanfare_protocol::socket::AllArgs;
 use serde_json::Value;
 
-use super::{FromContext, Rejection};
+use super::{Attachments, EventName, FromContext, Rejection};
 use crate::handler::{EventContext, OnEvent};
-
-/// The name of the event, for handlers of several events.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventName(pub String);
 
 impl FromContext<OnEvent> for EventName {
     fn from_context(cx: &EventContext<'_>) -> Result<Self, Rejection> {
-        Ok(Self(cx.event().to_owned()))
+        Ok(Self(cx.event().into()))
     }
 }
 
-/// The whole event without types: what `on_any` handlers take.
+/// The whole event without types, as `on_any` handlers take it.
 ///
-/// Binary arguments stand as their placeholders in `args` and as bytes in `attachments`.
+/// Binary arguments appear as placeholders in `args` and as bytes in `attachments`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Event {
-    /// Its name.
+    /// Name of the event.
     pub name: String,
-    /// Its arguments.
+    /// Arguments of the event.
     pub args: Vec<Value>,
-    /// Its binary attachments.
+    /// Binary attachments of the event.
     pub attachments: Vec<Bytes>,
-}
-
-fn values(cx: &EventContext<'_>) -> Result<Vec<Value>, Rejection> {
-    (0..cx.args.len())
-        .map(|n| cx.args.skip(n).decode::<Value>().map_err(Rejection::Args))
-        .collect()
 }
 
 impl FromContext<OnEvent> for Event {
     fn from_context(cx: &EventContext<'_>) -> Result<Self, Rejection> {
+        let AllArgs(args) = cx.data()?;
         Ok(Self {
             name: cx.event().to_owned(),
-            args: values(cx)?,
+            args,
             attachments: cx.attachments().to_vec(),
         })
     }
 }
-
-/// The binary attachments of the event, in order; each one shares the memory of the message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attachments(pub Vec<Bytes>);
 
 impl FromContext<OnEvent> for Attachments {
     fn from_context(cx: &EventContext<'_>) -> Result<Self, Rejection> {

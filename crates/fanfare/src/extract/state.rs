@@ -1,9 +1,10 @@
-use std::any::{Any, TypeId, type_name};
-use std::collections::HashMap;
+use std::any::{TypeId, type_name};
 use std::fmt;
 
-use super::{FromContext, Rejection};
-use crate::handler::{HasSocket, Moment, Requirements};
+use super::{FromContext, OptionalFromContext, Rejection};
+use crate::handler::{HandlerKind, HasSocket, Requirements};
+use crate::socket::Socket;
+use crate::type_map::TypeMap;
 
 /// A clone of a value that was given to [`SocketIoBuilder::state`](crate::SocketIoBuilder::state).
 ///
@@ -22,7 +23,9 @@ use crate::handler::{HasSocket, Moment, Requirements};
 #[derive(Debug, Clone, Copy)]
 pub struct State<S>(pub S);
 
-impl<M: Moment, S: Clone + Send + Sync + 'static> FromContext<M> for State<S> {
+impl<M: HandlerKind<Socket = Socket>, S: Clone + Send + Sync + 'static> FromContext<M>
+    for State<S>
+{
     fn from_context(cx: &M::Context<'_>) -> Result<Self, Rejection> {
         let states = &cx.socket().io_inner().states;
         states
@@ -37,9 +40,19 @@ impl<M: Moment, S: Clone + Send + Sync + 'static> FromContext<M> for State<S> {
     }
 }
 
+/// Extracts `None` if the builder was given no such state.
+impl<M: HandlerKind<Socket = Socket>, S: Clone + Send + Sync + 'static> OptionalFromContext<M>
+    for State<S>
+{
+    fn optional_from_context(cx: &M::Context<'_>) -> Result<Option<Self>, Rejection> {
+        let states = &cx.socket().io_inner().states;
+        Ok(states.get().cloned().map(Self))
+    }
+}
+
 /// The states, one of each type.
 #[derive(Default)]
-pub(crate) struct StateMap(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+pub(crate) struct StateMap(TypeMap);
 
 impl StateMap {
     pub(crate) fn insert<S: Send + Sync + 'static>(&mut self, state: S) {

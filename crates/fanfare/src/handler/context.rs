@@ -1,81 +1,64 @@
-//! What extractors read from.
+//! Contexts, from which extractors take their values.
 
 use bytes::Bytes;
+use fanfare_core::{HandlerKind, HasSocket, Rejection};
 use fanfare_protocol::socket::Args;
 use serde::de::DeserializeOwned;
 
 use crate::ack::Answered;
-use crate::extract::Rejection;
-use crate::reason::DisconnectReason;
+use crate::disconnect_reason::DisconnectReason;
 use crate::socket::Socket;
 
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// When a handler runs: [`OnEvent`], [`OnConnect`] or [`OnDisconnect`].
-pub trait Moment: sealed::Sealed + 'static {
-    /// What is known at that moment.
-    type Context<'a>: HasSocket;
-}
-
-/// An event has arrived.
+/// Handlers of an event.
 #[derive(Debug)]
 pub enum OnEvent {}
 
-/// A client asks to join a namespace (middlewares), or has joined it.
+/// Middlewares, when a client asks to join a namespace, and handlers of its connection.
 #[derive(Debug)]
 pub enum OnConnect {}
 
-/// A socket is leaving or has left.
+/// Handlers of a disconnection, before and after the socket leaves.
 #[derive(Debug)]
 pub enum OnDisconnect {}
 
-impl sealed::Sealed for OnEvent {}
-impl sealed::Sealed for OnConnect {}
-impl sealed::Sealed for OnDisconnect {}
-
-impl Moment for OnEvent {
+impl HandlerKind for OnEvent {
+    type Socket = Socket;
     type Context<'a> = EventContext<'a>;
 }
 
-impl Moment for OnConnect {
+impl HandlerKind for OnConnect {
+    type Socket = Socket;
     type Context<'a> = ConnectContext<'a>;
 }
 
-impl Moment for OnDisconnect {
+impl HandlerKind for OnDisconnect {
+    type Socket = Socket;
     type Context<'a> = DisconnectContext<'a>;
 }
 
-/// Every moment has a socket.
-pub trait HasSocket {
-    /// The socket concerned.
-    fn socket(&self) -> &Socket;
-}
-
-/// An event and where it came from. Nothing of the payload has been deserialized yet.
+/// Context of an event. Nothing of the payload has been deserialized yet.
 #[derive(Debug)]
 pub struct EventContext<'a> {
     pub(crate) socket: &'a Socket,
     pub(crate) event: &'a str,
     pub(crate) args: &'a Args<'a>,
     pub(crate) ack: Option<u64>,
-    /// Set if there are several handlers that may answer.
+    /// Set if several handlers may answer.
     pub(crate) answered: Option<&'a Answered>,
 }
 
 impl EventContext<'_> {
-    /// The name of the event.
+    /// Returns the name of the event.
     pub fn event(&self) -> &str {
         self.event
     }
 
-    /// The number of arguments that came with the event.
+    /// Returns the number of arguments of the event.
     pub fn arg_count(&self) -> usize {
         self.args.len()
     }
 
-    /// The binary attachments, in order.
+    /// Returns the binary attachments, in order.
     pub fn attachments(&self) -> &[Bytes] {
         self.args.attachments()
     }
@@ -85,7 +68,7 @@ impl EventContext<'_> {
         self.ack.is_some()
     }
 
-    /// Deserializes the arguments: a tuple takes several, anything else the first.
+    /// Deserializes the arguments: a tuple takes several, any other type the first.
     ///
     /// # Errors
     /// [`Rejection::Args`] with the position and the cause.
@@ -94,13 +77,13 @@ impl EventContext<'_> {
     }
 }
 
-/// A client that is joining a namespace.
+/// Context of a client that is joining a namespace.
 #[derive(Debug)]
 pub struct ConnectContext<'a> {
     pub(crate) socket: &'a Socket,
 }
 
-/// A socket that is leaving (its rooms are still there in `on_disconnecting`) or has left.
+/// Context of a socket that is leaving (it is still in its rooms in `on_disconnecting`) or has left.
 #[derive(Debug)]
 pub struct DisconnectContext<'a> {
     pub(crate) socket: &'a Socket,
@@ -108,26 +91,47 @@ pub struct DisconnectContext<'a> {
 }
 
 impl DisconnectContext<'_> {
-    /// Why.
+    /// Returns the reason for the disconnection.
     pub fn reason(&self) -> DisconnectReason {
         self.reason
     }
 }
 
 impl HasSocket for EventContext<'_> {
+    type Socket = Socket;
+
     fn socket(&self) -> &Socket {
         self.socket
+    }
+
+    fn event_name(&self) -> &str {
+        self.event
     }
 }
 
 impl HasSocket for ConnectContext<'_> {
+    type Socket = Socket;
+
     fn socket(&self) -> &Socket {
         self.socket
+    }
+
+    fn event_name(&self) -> &str {
+        "connect"
     }
 }
 
 impl HasSocket for DisconnectContext<'_> {
+    type Socket = Socket;
+
     fn socket(&self) -> &Socket {
         self.socket
+    }
+
+    fn event_name(&self) -> &str {
+        match self.socket.is_connected() {
+            true => "disconnecting",
+            false => "disconnect",
+        }
     }
 }

@@ -1,30 +1,35 @@
-//! What handlers did wrong: counted always, logged now and then, because clients decide how often it happens.
+//! Reports of handlers' failures: always counted, but logged with a throttle, because clients determine the rate.
 
 use std::any::Any;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use fanfare_engine::Occasionally;
+use fanfare_engine::LogThrottle;
+use fanfare_protocol::Escaped;
 
-use crate::error::JoinError;
+use crate::error::{JoinError, TooManyRooms};
 use crate::extract::Rejection;
+use crate::handler::HasSocket;
+use crate::id::SocketId;
+use crate::log_target;
+use crate::namespace::NamespaceInner;
 use crate::socket::Socket;
 
-/// Each kind is logged once in this time for the handlers of a namespace; the rest goes to the level `debug`.
-const INTERVAL: Duration = Duration::from_secs(10);
+/// Interval in which each kind is logged once for the handlers of a namespace; the rest goes to the level `debug`.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// When something was said of the handlers of a namespace last.
+/// Times of the last log messages about the handlers of a namespace.
 #[derive(Debug)]
 pub(crate) struct Reports {
-    rejections: Occasionally,
-    failures: Occasionally,
-    panics: Occasionally,
-    joins: Occasionally,
+    rejections: LogThrottle,
+    failures: LogThrottle,
+    panics: LogThrottle,
+    joins: LogThrottle,
 }
 
 impl Default for Reports {
     fn default() -> Self {
-        let log = || Occasionally::every(INTERVAL);
+        let log = || LogThrottle::every(LOG_INTERVAL);
         Self {
             rejections: log(),
             failures: log(),
@@ -34,52 +39,83 @@ impl Default for Reports {
     }
 }
 
-/// An extractor has rejected what came: the handler was not called.
+/// Reports a rejection by an extractor: the handler was not called.
 #[cold]
-pub(super) fn rejection(socket: &Socket, rejection: &Rejection) {
+pub(super) fn rejection(at: &dyn HasSocket<Socket = Socket>, rejection: &Rejection) {
     crate::stats::rejected(rejection);
-    let (id, namespace) = (socket.id(), socket.namespace());
-    match socket.reports().rejections.say(Instant::now()) {
+    let (socket, namespace, event) = names(at);
+    let rejection = Escaped(rejection);
+    match at.socket().reports().rejections.hit(Instant::now()) {
         Some(times) => {
-            tracing::warn!(socket = %id, namespace, %rejection, times, "handler not called");
+            tracing::warn!(target: log_target::HANDLER, %socket, %namespace, %event, %rejection, times, "handler not called");
         }
-        None => tracing::debug!(socket = %id, namespace, %rejection, "handler not called"),
+        None => {
+            tracing::debug!(target: log_target::HANDLER, %socket, %namespace, %event, %rejection, "handler not called");
+        }
     }
 }
 
-/// A handler has returned an error that nobody else gets to see.
+/// Returns the fields that all log messages of a handler begin with.
+fn names(at: &dyn HasSocket<Socket = Socket>) -> (&SocketId, Escaped<&str>, Escaped<&str>) {
+    let socket = at.socket();
+    (
+        &socket.0.id,
+        Escaped(socket.namespace_name()),
+        Escaped(at.event_name()),
+    )
+}
+
+/// Reports an error that a handler returned and that reaches no one else.
 #[cold]
-pub(super) fn failure(socket: &Socket, error: &dyn Display) {
+pub(crate) fn failure(at: &dyn HasSocket<Socket = Socket>, error: &dyn Display) {
     crate::stats::failed();
-    let (id, namespace) = (socket.id(), socket.namespace());
-    match socket.reports().failures.say(Instant::now()) {
-        Some(times) => tracing::warn!(socket = %id, namespace, %error, times, "handler failed"),
-        None => tracing::debug!(socket = %id, namespace, %error, "handler failed"),
+    let (socket, namespace, event) = names(at);
+    let error = Escaped(error);
+    match at.socket().reports().failures.hit(Instant::now()) {
+        Some(times) => {
+            tracing::warn!(target: log_target::HANDLER, %socket, %namespace, %event, %error, times, "handler failed");
+        }
+        None => {
+            tracing::debug!(target: log_target::HANDLER, %socket, %namespace, %event, %error, "handler failed");
+        }
     }
 }
 
-/// A socket could not join rooms, and whoever wanted it to is not told.
+/// Reports that a socket could not join rooms, where the caller gets no error.
 #[cold]
 pub(crate) fn not_joined(socket: &Socket, error: &JoinError) {
-    let (id, namespace) = (socket.id(), socket.namespace());
-    if let Some(times) = socket.reports().joins.say(Instant::now()) {
-        tracing::warn!(socket = %id, namespace, %error, times, "rooms not joined");
+    let (id, namespace) = (socket.id(), Escaped(socket.namespace_name()));
+    let error = Escaped(error);
+    if let Some(times) = socket.reports().joins.hit(Instant::now()) {
+        tracing::warn!(target: log_target::HANDLER, socket = %id, %namespace, %error, times, "rooms not joined");
+    }
+}
+
+/// Reports an operation that was not performed, where the caller gets no error.
+#[cold]
+pub(crate) fn too_many_rooms(namespace: &NamespaceInner, error: TooManyRooms) {
+    if let Some(times) = namespace.behaviour.reports.joins.hit(Instant::now()) {
+        let namespace = Escaped(&namespace.name);
+        tracing::warn!(target: log_target::HANDLER, %namespace, %error, times, "nothing was done for so many rooms");
     }
 }
 
 #[cold]
-pub(super) fn panic(socket: &Socket, panic: &(dyn Any + Send)) {
-    socket.io_inner().stats.panicked();
+pub(super) fn panic(at: &dyn HasSocket<Socket = Socket>, panic: &(dyn Any + Send)) {
+    at.socket().io_inner().stats.panicked();
     let panic = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("(no message)");
-    let (id, namespace) = (socket.id(), socket.namespace());
-    match socket.reports().panics.say(Instant::now()) {
+    let panic = Escaped(panic);
+    let (socket, namespace, event) = names(at);
+    match at.socket().reports().panics.hit(Instant::now()) {
         Some(times) => {
-            tracing::error!(socket = %id, namespace, panic, times, "a handler panicked");
+            tracing::error!(target: log_target::HANDLER, %socket, %namespace, %event, %panic, times, "a handler panicked");
         }
-        None => tracing::debug!(socket = %id, namespace, panic, "a handler panicked"),
+        None => {
+            tracing::debug!(target: log_target::HANDLER, %socket, %namespace, %event, %panic, "a handler panicked");
+        }
     }
 }

@@ -2,9 +2,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use fanfare_protocol::socket::Spread;
 use fanfare_protocol::typed::Untyped;
+use serde::Serialize;
 
 use super::dynamic::Matcher;
+use super::pattern::Pattern;
 use super::router::Behaviour;
 use crate::handler::{
     ConnectError, EventError, Handler, IntoAck, IntoOutcome, OnConnect, OnDisconnect, OnEvent,
@@ -26,7 +29,7 @@ use crate::socket::{OutgoingEvent, Socket};
 ///     .on_disconnect(async |socket: Socket, reason: DisconnectReason| println!("{} left: {reason}", socket.id()));
 /// ```
 ///
-/// `C` is the [`Contract`](crate::Contract) of the namespace, if it has one: see [`typed`](Self::typed).
+/// `C` is the [`Contract`](crate::typed::Contract) of the namespace, if it has one: see [`typed`](Self::typed).
 #[must_use = "a namespace does nothing until it is given to `SocketIo::builder().namespace(…)`"]
 pub struct Namespace<C = Untyped> {
     pub(crate) name: String,
@@ -46,7 +49,7 @@ impl<C> fmt::Debug for Namespace<C> {
 }
 
 impl Namespace {
-    /// A namespace without behaviour. The leading `/` may be left out, as in Node's `io.of`.
+    /// Creates a namespace without behaviour. The leading `/` may be omitted, as in Node's `io.of`.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: with_slash(name.into()),
@@ -56,26 +59,40 @@ impl Namespace {
         }
     }
 
-    /// Namespaces that come into being when a client joins them, and go when the last client leaves: in
-    /// `/orders-{id}`, `{id}` stands for one or more characters other than `/`. Each has sockets and rooms of its own
-    /// and this behaviour; a namespace declared by its name wins. [`SocketIo::parent`](crate::SocketIo::parent)
-    /// reaches all of them.
+    /// Declares namespaces that are created when a client joins them or the application asks for them
+    /// ([`SocketIo::of`](crate::SocketIo::of)), and removed when no client is in them and no handle of them is left.
+    /// Each has separate sockets and rooms, and this behaviour. [`SocketIo::parent`](crate::SocketIo::parent) reaches
+    /// all of them.
+    ///
+    /// - `{id}` stands for one or more characters other than `/`, as few as possible: `/{a}-{b}` takes `/1-2-3` apart
+    ///   into `1` and `2-3`.
+    /// - `{*path}`, at the end only, stands for one or more characters of any kind: `/docs/{*path}` takes `/docs/a/b`.
+    /// - A pattern has at most 16 parameters, each with a different name, and literal text separates any two of them.
+    ///   Everything outside of braces is taken literally.
+    /// - A namespace declared by its name takes precedence over patterns, an earlier pattern over a later one.
+    ///
+    /// [`build`](crate::SocketIoBuilder::build) rejects a pattern that breaks these rules, and one all of whose names
+    /// match an earlier one. The time to match a name is linear in its length, for every pattern.
+    /// [`Socket::params`](crate::Socket::params) returns the values of the parameters.
     ///
     /// ```
     /// use fanfare::{Namespace, Socket};
     ///
     /// let orders = Namespace::pattern("/orders-{id}")
-    ///     .on_connect(async |socket: Socket| println!("somebody watches {}", socket.namespace()));
+    ///     .on_connect(async |socket: Socket| println!("watching {}", socket.namespace_name()));
     /// ```
     pub fn pattern(pattern: impl Into<String>) -> Self {
+        let namespace = Self::new(pattern);
         Self {
-            matcher: Matcher::Pattern,
-            ..Self::new(pattern)
+            matcher: Matcher::Pattern(Pattern::parse(&namespace.name)),
+            ..namespace
         }
     }
 
-    /// As [`pattern`](Self::pattern), for the names that the function accepts; its second parameter is the client's
-    /// `auth` value (`Null` if there was none). `label` names the declaration. The function must not block.
+    /// Declares namespaces as [`pattern`](Self::pattern) does, for the names that the function accepts; its second
+    /// parameter is the client's `auth` value (`Null` if there was none, and for
+    /// [`SocketIo::of`](crate::SocketIo::of)). `label` names the declaration. The function must not block. Unlike in
+    /// Node it is called for every client that wants to join, not only for the first.
     pub fn dynamic(
         label: impl Into<String>,
         accepts: impl Fn(&str, &serde_json::Value) -> bool + Send + Sync + 'static,
@@ -88,8 +105,9 @@ impl Namespace {
 
     /// Adds a handler for an event. Several handlers of one event run in the order in which they were added.
     ///
-    /// The handlers of one socket *start* in the order in which its events arrive; one that waits does not hold up the
-    /// next. What a handler returns acknowledges the event, see [`Ack`](crate::Ack). A panic is contained and logged.
+    /// The handlers of one socket *start* in the order in which its events arrive; a pending handler does not delay the
+    /// next. The return value of a handler acknowledges the event, see [`Ack`](crate::Ack). A panic is contained and
+    /// logged.
     pub fn on<H, T>(mut self, event: impl AsRef<str>, handler: H) -> Self
     where
         H: Handler<OnEvent, T>,
@@ -98,6 +116,17 @@ impl Namespace {
     {
         self.behaviour
             .add_event(event.as_ref(), erase_event(handler));
+        self
+    }
+
+    /// Sets the handler for events that have no other handler. Without one they are dropped, as in Node.
+    pub fn fallback<H, T>(mut self, handler: H) -> Self
+    where
+        H: Handler<OnEvent, T>,
+        H::Output: IntoAck,
+        T: 'static,
+    {
+        self.behaviour.fallback = Some(erase_event(handler));
         self
     }
 }
@@ -114,8 +143,9 @@ impl<C> Namespace<C> {
 
     /// Adds a middleware: it runs before the connection, after those added earlier, once for each client that joins.
     ///
-    /// An error refuses the client: it becomes the client's `connect_error` event with `message` and `data`. The
-    /// socket is not connected yet: it may join rooms, but what is emitted to it is sent only after the connection.
+    /// An error rejects the client: it becomes the client's `connect_error` event with `message` and `data`. The socket
+    /// is not connected yet: it may join rooms, and events emitted to it are queued, within the limits of an outbox,
+    /// and sent after the CONNECT packet. (So an acknowledgement cannot be awaited here; a volatile event is dropped.)
     /// `Data<T>` extracts the client's `auth`.
     ///
     /// ```
@@ -144,7 +174,7 @@ impl<C> Namespace<C> {
         self
     }
 
-    /// Adds a handler for new sockets. The client knows already that it is connected.
+    /// Adds a handler for new sockets. The client has already been told that it is connected.
     pub fn on_connect<H, T>(mut self, handler: H) -> Self
     where
         H: Handler<OnConnect, T>,
@@ -156,10 +186,10 @@ impl<C> Namespace<C> {
     }
 
     /// Adds a middleware for events: it runs before any handler, after those added earlier, for each event of each
-    /// socket. An error keeps the event from its handlers; it goes to the client if that waits for an acknowledgement.
+    /// socket. An error keeps the event from its handlers; a client that waits for an acknowledgement gets it.
     ///
-    /// While a middleware waits, later events of the socket go on, so that they may overtake; one that does not wait
-    /// keeps the order.
+    /// While a middleware is pending, later events of the socket are processed and may overtake; a middleware that
+    /// completes immediately keeps the order.
     ///
     /// ```
     /// use fanfare::extract::EventName;
@@ -184,9 +214,10 @@ impl<C> Namespace<C> {
         self
     }
 
-    /// Adds a handler that sees every event before its middlewares and handlers do, for logs and metrics: also those
-    /// that a middleware refuses. It cannot acknowledge (a [`fallback`](Self::fallback) can), and acknowledgements do
-    /// not pass it. The extractor [`Event`](crate::extract::Event) gives name and arguments.
+    /// Adds a handler that sees every event before its middlewares and handlers do, for logs and metrics, including
+    /// events that a middleware rejects. It cannot acknowledge (a [`fallback`](Self::fallback) can), and it does not
+    /// see acknowledgements. The extractor [`Event`](crate::extract::Event) provides name and arguments. In a namespace
+    /// with a contract it sees all events, including those that are not in the contract.
     pub fn on_any<H, T>(mut self, handler: H) -> Self
     where
         H: Handler<OnEvent, T>,
@@ -198,10 +229,11 @@ impl<C> Namespace<C> {
     }
 
     /// Adds a listener for every event that is sent to a socket, broadcasts included: it is called once for each
-    /// recipient on this server, before the event leaves. It must not block. Acknowledgements do not pass it.
+    /// recipient on this server, before the event leaves. It must not block. It does not see acknowledgements.
     ///
     /// ```
-    /// use fanfare::{Namespace, OutgoingEvent, Socket};
+    /// use fanfare::socket::OutgoingEvent;
+    /// use fanfare::{Namespace, Socket};
     ///
     /// let ns = Namespace::new("/").on_any_outgoing(|socket: &Socket, event: &OutgoingEvent| {
     ///     println!("{} to {}", event.name(), socket.id());
@@ -215,18 +247,36 @@ impl<C> Namespace<C> {
         self
     }
 
-    /// Sets the handler for events that no other handler takes. Without one they are dropped, as in Node.
-    pub fn fallback<H, T>(mut self, handler: H) -> Self
-    where
-        H: Handler<OnEvent, T>,
-        H::Output: IntoAck,
-        T: 'static,
-    {
-        self.behaviour.fallback = Some(erase_event(handler));
+    /// Sets the format of acknowledgements that report an error: one that a handler or a
+    /// [`packet_middleware`](Self::packet_middleware) returned, arguments that do not fit, events beyond
+    /// [`RateLimits`](crate::limits::RateLimits). As with [`Ack`](crate::Ack), a tuple is several arguments.
+    ///
+    /// Default: one argument, `{"error": {"message": "…", "data": …}}`.
+    ///
+    /// ```
+    /// use fanfare::{Ack, Data, EventError, Namespace};
+    /// use serde_json::json;
+    ///
+    /// // As Node's callbacks have it, `(err, data)`: errors come first, and are `null` if there are none.
+    /// let ns = Namespace::new("/")
+    ///     .ack_errors(|error| json!({ "name": "Error", "message": error.message(), "data": error.data() }))
+    ///     .on("find", async |Data(id): Data<u32>| match id {
+    ///         0 => Err(EventError::new("there is no number 0")),
+    ///         id => Ok(Ack((None::<()>, id))),
+    ///     });
+    /// ```
+    pub fn ack_errors<A: Serialize + 'static>(
+        mut self,
+        shape: impl Fn(&EventError) -> A + Send + Sync + 'static,
+    ) -> Self {
+        self.behaviour.ack_errors = Some(Arc::new(move |error| {
+            let args = Spread(shape(error));
+            Box::new(move |ack| ack.send(args))
+        }));
         self
     }
 
-    /// Adds a handler for sockets that are leaving: their rooms are still there.
+    /// Adds a handler for sockets that are leaving and are still in their rooms.
     pub fn on_disconnecting<H, T>(mut self, handler: H) -> Self
     where
         H: Handler<OnDisconnect, T>,

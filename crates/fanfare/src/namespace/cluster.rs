@@ -1,28 +1,33 @@
-//! What a namespace does beyond this node.
+//! Operations of a namespace that involve other nodes.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_protocol::socket::{ArgsBuf, EncodeError, IntoArgs};
+use fanfare_protocol::socket::{EncodeError, IntoArgs};
+use fanfare_protocol::{EncodedEvent, Escaped};
 use serde::de::DeserializeOwned;
 
 use super::{Namespace, NamespaceHandle};
 use crate::adapter::{
-    AdapterError, ClusterMessage, FetchSocketsError, RemoteSocket, ServerEvent,
-    ServerSideEmitError, from_value, to_values,
+    AdapterError, FetchSocketsError, Peers, PublishOutcome, RemoteSocket, ServerEvent,
+    ServerSideEmit, ServerSideEmitError,
 };
+use crate::log_target;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-fn event_data(
-    event: &str,
-    args: &impl IntoArgs,
-) -> Result<Vec<fanfare_protocol::Value>, EncodeError> {
+#[cold]
+fn alone(event: &str) {
+    let event = Escaped(event);
+    tracing::debug!(target: log_target::CLUSTER, %event, "a server-side event without an adapter reaches no server");
+}
+
+fn server_event(event: &str, args: &impl IntoArgs) -> Result<EncodedEvent, EncodeError> {
     if matches!(event, "connect" | "connection" | "new_namespace") {
         return Err(EncodeError::ReservedEvent(event.to_owned()));
     }
-    to_values(event, args)
+    EncodedEvent::new(event, args)
 }
 
 impl Namespace {
@@ -30,7 +35,8 @@ impl Namespace {
     /// [`server_side_emit`](NamespaceHandle::server_side_emit). Of several handlers of one event the first may answer.
     ///
     /// ```
-    /// use fanfare::{Namespace, ServerEvent};
+    /// use fanfare::adapter::ServerEvent;
+    /// use fanfare::Namespace;
     ///
     /// let ns = Namespace::new("/").on_server_event("count", async |event: ServerEvent| {
     ///     let clients = event.namespace().len();
@@ -59,7 +65,7 @@ impl<C> Namespace<C> {
 }
 
 impl NamespaceHandle {
-    /// The sockets of the namespace, of all servers of the cluster.
+    /// Returns the sockets of the namespace on all servers of the cluster.
     ///
     /// # Errors
     /// As [`BroadcastOperator::fetch_sockets`](crate::BroadcastOperator::fetch_sockets).
@@ -67,7 +73,7 @@ impl NamespaceHandle {
         self.everyone().fetch_sockets().await
     }
 
-    /// The ids of the sockets of the namespace, of all servers of the cluster.
+    /// Returns the ids of the sockets of the namespace on all servers of the cluster.
     ///
     /// # Errors
     /// As [`fetch_sockets`](Self::fetch_sockets).
@@ -75,81 +81,84 @@ impl NamespaceHandle {
         self.everyone().all_sockets().await
     }
 
-    /// How many servers the cluster has, this one included.
+    /// Returns the other servers of the cluster, with what is known of them. Without an adapter there are none.
     ///
     /// # Errors
-    /// If the adapter cannot tell.
-    pub async fn server_count(&self) -> Result<usize, AdapterError> {
+    /// If the adapter cannot determine them.
+    pub async fn peers(&self) -> Result<Peers, AdapterError> {
         match &self.0.cluster {
-            None => Ok(1),
-            Some(cluster) => Ok(1 + cluster.adapter.peers(&self.0.name).await?.len()),
+            None => Ok(Peers::Nodes(Vec::new())),
+            Some(cluster) => cluster.adapter.peers(&self.0.name).await,
         }
     }
 
+    /// Returns the number of servers in the cluster, including this one.
+    ///
+    /// # Errors
+    /// If the adapter cannot determine the number.
+    pub async fn server_count(&self) -> Result<usize, AdapterError> {
+        Ok(1 + self.peers().await?.len())
+    }
+
     /// Sends an event to the *other* servers of the cluster, where the handlers of
-    /// [`on_server_event`](Namespace::on_server_event) get it. Without an adapter there are none.
+    /// [`on_server_event`](Namespace::on_server_event) receive it. Without an adapter there are none.
     ///
     /// # Errors
     /// [`ServerSideEmitError`].
     pub fn server_side_emit(
         &self,
-        event: &str,
+        event: impl AsRef<str>,
         args: impl IntoArgs,
     ) -> Result<(), ServerSideEmitError> {
-        let data = event_data(event, &args)?;
-        match &self.0.cluster {
-            None => {
-                tracing::debug!(
-                    event,
-                    "a server-side event without an adapter reaches nobody"
-                );
-                Ok(())
-            }
-            Some(cluster) => {
-                let message = ClusterMessage::ServerSideEmit {
-                    data,
-                    request_id: None,
-                };
-                Ok(cluster.adapter.publish(&self.0.name, message)?)
-            }
+        let event = event.as_ref();
+        let message = ServerSideEmit::new(server_event(event, &args)?);
+        let Some(cluster) = &self.0.cluster else {
+            alone(event);
+            return Ok(());
+        };
+        match cluster.publish(&self.0.name, message) {
+            PublishOutcome::Queued => Ok(()),
+            outcome => Err(ServerSideEmitError::unreachable(outcome)),
         }
     }
 
-    /// As [`server_side_emit`](Self::server_side_emit), and gathers one answer of each of the other servers, for at
-    /// most 5 s. Without an adapter there are none.
+    /// Sends an event as [`server_side_emit`](Self::server_side_emit) does, and collects one answer from each of the
+    /// other servers, for at most 5 s. Without an adapter there are none.
     ///
     /// # Errors
-    /// [`ServerSideEmitError`]; at a timeout the answers that did come are in it.
+    /// [`ServerSideEmitError`]; after a timeout it contains the answers that arrived.
     pub async fn server_side_emit_with_ack<R: DeserializeOwned>(
         &self,
-        event: &str,
+        event: impl AsRef<str>,
         args: impl IntoArgs,
     ) -> Result<Vec<R>, ServerSideEmitError<R>> {
-        let data = event_data(event, &args)?;
+        let message = ServerSideEmit::new(server_event(event.as_ref(), &args)?);
         drop(args);
         let Some(cluster) = &self.0.cluster else {
-            tracing::debug!(
-                event,
-                "a server-side event without an adapter reaches nobody"
-            );
+            alone(event.as_ref());
             return Ok(Vec::new());
         };
-        let request = cluster.request(&self.0, |id| ClusterMessage::ServerSideEmit {
-            data,
-            request_id: Some(id),
-        })?;
+        drop(event);
+        let request = cluster.request(&self.0, |id| message.request_id(id));
+        let request = request.map_err(ServerSideEmitError::unreachable)?;
         let finished = tokio::time::timeout(ANSWER_TIMEOUT, request.finished()).await;
-        let missing = request.pending.missing();
+        let missing = request.pending.missing_peers();
         let values = request.pending.take_values();
-        let answers = values.iter().filter_map(from_value);
+        let answers = values.iter().filter_map(|(value, _)| value.args());
         let responses = answers
-            .map(|answer: ArgsBuf| answer.decode())
+            .map(|answer| answer.decode())
             .collect::<Result<Vec<R>, _>>()?;
+        let not_kept = request.pending.not_kept();
+        if not_kept > 0 {
+            return Err(ServerSideEmitError::AnswersNotKept {
+                responses,
+                not_kept,
+                limit: self.0.broadcast_acks.budget().limit(),
+            });
+        }
         match finished {
-            Ok(result) => {
-                result?;
-                Ok(responses)
-            }
+            Ok(Ok(())) => Ok(responses),
+            Ok(Err(error)) => Err(ServerSideEmitError::Unreachable { responses, error }),
             Err(_) => Err(ServerSideEmitError::Timeout {
                 timeout: ANSWER_TIMEOUT,
                 responses,

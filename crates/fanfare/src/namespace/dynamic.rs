@@ -1,19 +1,22 @@
-//! Namespaces that come into being when a client asks for them.
+//! Origins of namespaces, and namespaces that are created when a client asks for them.
 
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use super::Behaviour;
+use super::pattern::{Pattern, PatternError, Values};
+use super::{Behaviour, NamespaceParams};
+use crate::server::{IoInner, NoNamespace};
 
 type Predicate = dyn Fn(&str, &serde_json::Value) -> bool + Send + Sync;
 
-/// Which names a dynamic namespace answers to.
+/// Matches the names of a dynamic namespace.
 pub(crate) enum Matcher {
     /// One name: not dynamic.
     Exact,
-    /// `/orders-{id}`: literal pieces with something between them.
-    Pattern,
-    /// Whatever the application says of the name and the client's `auth`.
+    /// `/orders-{id}`: literal text with parameters. `build` rejects an invalid one.
+    Pattern(Result<Pattern, PatternError>),
+    /// Decision of the application, from the name and the client's `auth`.
     Predicate(Arc<Predicate>),
 }
 
@@ -21,13 +24,13 @@ impl fmt::Debug for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Exact => "Exact",
-            Self::Pattern => "Pattern",
+            Self::Pattern(_) => "Pattern",
             Self::Predicate(_) => "Predicate",
         })
     }
 }
 
-/// What the namespaces of one declaration have in common.
+/// Common part of the namespaces of one declaration.
 #[derive(Debug)]
 pub(crate) struct Parent {
     pub(crate) name: String,
@@ -36,64 +39,121 @@ pub(crate) struct Parent {
 }
 
 impl Parent {
-    /// Whether a client may have a namespace of this name. `auth` is the JSON that it sent.
-    pub(crate) fn accepts(&self, name: &str, auth: Option<&str>) -> bool {
-        match &self.matcher {
+    /// Returns the values of the parameters of its pattern, if a client may join a namespace of this name. `auth` is
+    /// the JSON that it sent.
+    pub(crate) fn accepts(
+        &self,
+        io: &IoInner,
+        name: &str,
+        auth: Option<&str>,
+    ) -> Result<Option<Values>, NoNamespace> {
+        let accepts = match &self.matcher {
             Matcher::Exact => self.name == name,
-            Matcher::Pattern => matches_pattern(&self.name, name),
+            Matcher::Pattern(Ok(pattern)) => return Ok(pattern.matches(name)),
+            Matcher::Pattern(Err(_)) => false,
             Matcher::Predicate(predicate) => {
                 let auth = auth
                     .and_then(|json| serde_json::from_str(json).ok())
                     .unwrap_or_default();
-                predicate(name, &auth)
+                io.contain("dynamic", || predicate(name, &auth))
+                    .ok_or(NoNamespace::Failed)?
             }
+        };
+        Ok(accepts.then(Values::default))
+    }
+
+    /// Whether it must accept each client separately, because the decision depends on more than the name.
+    pub(crate) fn asks_every_client(&self) -> bool {
+        matches!(self.matcher, Matcher::Predicate(_))
+    }
+
+    /// Returns the names of the parameters of its pattern.
+    fn params(&self) -> &[Box<str>] {
+        match &self.matcher {
+            Matcher::Pattern(Ok(pattern)) => pattern.params(),
+            _ => &[],
         }
     }
 }
 
-/// `{…}` stands for one or more characters other than `/`.
-fn matches_pattern(pattern: &str, name: &str) -> bool {
-    let Some((literal, rest)) = pattern.split_once('{') else {
-        return pattern == name;
-    };
-    let Some(name) = name.strip_prefix(literal) else {
-        return false;
-    };
-    let Some((_, rest)) = rest.split_once('}') else {
-        return false;
-    };
-    let longest = name.find('/').unwrap_or(name.len());
-    let ends = name
-        .char_indices()
-        .map(|(i, c)| i + c.len_utf8())
-        .take_while(|end| *end <= longest);
-    ends.into_iter()
-        .any(|end| matches_pattern(rest, &name[end..]))
+/// Origin of a namespace.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    behaviour: Arc<Behaviour>,
+    parent: Option<Arc<Parent>>,
+    /// Positions of the pattern's parameters in the name.
+    params: Values,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Origin {
+    /// Returns the origin of a namespace that was declared by its name.
+    pub(crate) fn declared(behaviour: Behaviour) -> Self {
+        Self {
+            behaviour: Arc::new(behaviour),
+            ..Self::default()
+        }
+    }
 
-    #[test]
-    fn patterns() {
-        for (pattern, name, expected) in [
-            ("/a", "/a", true),
-            ("/a", "/ab", false),
-            ("/orders-{id}", "/orders-17", true),
-            ("/orders-{id}", "/orders-", false),
-            ("/orders-{id}", "/orders-1/x", false),
-            ("/{team}/{room}", "/red/1", true),
-            ("/{team}/{room}", "/red/", false),
-            ("/{a}-{b}x", "/1-2-3x", true),
-            ("/{a}", "/é", true),
-            ("/{unclosed", "/x", false),
-        ] {
-            assert_eq!(
-                matches_pattern(pattern, name),
-                expected,
-                "{pattern} against {name}"
-            );
+    /// Returns the origin of one of the namespaces of a dynamic declaration.
+    pub(crate) fn child(parent: &Arc<Parent>, params: Values) -> Self {
+        Self {
+            behaviour: parent.behaviour.clone(),
+            parent: Some(parent.clone()),
+            params,
+        }
+    }
+}
+
+/// Behaviour of a namespace, and its origin.
+///
+/// It is undecided after the application has asked for a namespace by a name that a predicate may take, until a client
+/// arrives whose `auth` the predicate accepts. No client is in the namespace before, so none lacks its behaviour.
+#[derive(Debug)]
+pub(crate) struct Declaration(OnceLock<Origin>);
+
+impl Declaration {
+    pub(super) fn new(origin: Option<Origin>) -> Self {
+        Self(origin.map_or_else(OnceLock::new, OnceLock::from))
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.get().is_none()
+    }
+
+    /// Sets the origin, when a client has arrived through this declaration; the first client decides.
+    pub(crate) fn settle(&self, origin: Origin) {
+        let _ = self.0.set(origin);
+    }
+
+    pub(crate) fn parent(&self) -> Option<&Arc<Parent>> {
+        self.0.get()?.parent.as_ref()
+    }
+
+    pub(crate) fn is_child_of(&self, parent: &Arc<Parent>) -> bool {
+        self.parent().is_some_and(|own| Arc::ptr_eq(own, parent))
+    }
+
+    pub(super) fn params<'a>(&'a self, name: &'a str) -> NamespaceParams<'a> {
+        match self.0.get() {
+            Some(origin) => {
+                let parent = origin.parent.as_ref();
+                let params = parent.map_or(&[][..], |parent| parent.params());
+                NamespaceParams::new(name, params, &origin.params)
+            }
+            None => NamespaceParams::new(name, &[], &[]),
+        }
+    }
+}
+
+impl Deref for Declaration {
+    type Target = Behaviour;
+
+    #[inline]
+    fn deref(&self) -> &Behaviour {
+        static NONE: LazyLock<Behaviour> = LazyLock::new(Behaviour::default);
+        match self.0.get() {
+            Some(origin) => &origin.behaviour,
+            None => &NONE,
         }
     }
 }

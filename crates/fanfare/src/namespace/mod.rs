@@ -1,16 +1,18 @@
-//! Namespaces: what is declared before the server starts ([`Namespace`]) and what runs then.
+//! Namespaces: their declaration before the server starts ([`Namespace`]), and their state at run time.
 
-mod builder;
+pub(crate) mod builder;
 mod cluster;
 mod dynamic;
+mod pattern;
 mod room_events;
 mod router;
-mod running;
+pub(crate) mod running;
 
-pub use builder::Namespace;
-pub(crate) use builder::with_slash;
-pub(crate) use dynamic::{Matcher, Parent};
+pub(crate) use builder::{Namespace, with_slash};
+pub(crate) use dynamic::{Declaration, Matcher, Origin, Parent};
+pub use pattern::NamespaceParams;
+pub(crate) use pattern::Pattern;
 pub use room_events::{RoomEvent, RoomEvents};
 pub(crate) use router::Behaviour;
-pub use running::{NamespaceHandle, ParentNamespace};
-pub(crate) use running::{NamespaceInner, Settings};
+pub use running::ParentNamespace;
+pub(crate) use running::{Life, NamespaceHandle, NamespaceInner, Settings};

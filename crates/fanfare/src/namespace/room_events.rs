@@ -1,25 +1,26 @@
-//! What happens to the rooms.
+//! Events of rooms: creation, joins, leaves, deletion.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::broadcast::{Receiver, Sender, channel, error::RecvError};
 
+use crate::adapter::{ClusterInner, InterestQueue};
 use crate::id::SocketId;
 
-/// So many events wait for a subscriber at most.
-const WAITING: usize = 4096;
+/// Maximum number of events that are queued for a subscriber.
+const MAX_QUEUED_ROOM_EVENTS: usize = 4096;
 
-/// Something happened to a room of this server. As in Node, each socket is also in a room of its own id.
+/// Event of a room of this server. As in Node, each socket is also in the room of its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RoomEvent {
-    /// `create-room`: its first socket joins.
+    /// `create-room`: the first socket has joined.
     Created(String),
     /// `join-room`.
     Joined(String, SocketId),
     /// `leave-room`.
     Left(String, SocketId),
-    /// `delete-room`: its last socket has left.
+    /// `delete-room`: the last socket has left.
     Deleted(String),
 }
 
@@ -29,8 +30,8 @@ pub enum RoomEvent {
 pub struct RoomEvents(Receiver<RoomEvent>);
 
 impl RoomEvents {
-    /// The next event, `Err(n)` if this subscriber was so slow that it has missed `n`; `None` when the namespace is
-    /// gone.
+    /// Waits for the next event; `Err(n)` if this subscriber was so slow that it has missed `n`, `None` when the
+    /// namespace has been removed.
     pub async fn recv(&mut self) -> Option<Result<RoomEvent, u64>> {
         match self.0.recv().await {
             Ok(event) => Some(Ok(event)),
@@ -40,23 +41,67 @@ impl RoomEvents {
     }
 }
 
-/// Made for the first subscriber.
+/// Listeners for the events: subscribers, and the adapter.
 #[derive(Debug, Default)]
-pub(crate) struct RoomHub(OnceLock<Sender<RoomEvent>>);
+pub(crate) struct RoomHub(OnceLock<Box<Listeners>>);
+
+#[derive(Debug, Default)]
+struct Listeners {
+    /// Channel of the subscribers, created for the first.
+    sender: OnceLock<Sender<RoomEvent>>,
+    interest: Option<InterestQueue>,
+}
 
 impl RoomHub {
+    pub(super) fn new(cluster: Option<&Arc<ClusterInner>>) -> Self {
+        let interest = cluster.and_then(|cluster| InterestQueue::new(cluster.interest));
+        let listeners = interest.map(|interest| {
+            Box::new(Listeners {
+                interest: Some(interest),
+                ..Listeners::default()
+            })
+        });
+        Self(listeners.map_or_else(OnceLock::new, OnceLock::from))
+    }
+
     pub(super) fn subscribe(&self) -> RoomEvents {
-        RoomEvents(self.0.get_or_init(|| channel(WAITING).0).subscribe())
+        let sender = &self.0.get_or_init(Box::default).sender;
+        RoomEvents(
+            sender
+                .get_or_init(|| channel(MAX_QUEUED_ROOM_EVENTS).0)
+                .subscribe(),
+        )
     }
 
     #[inline]
-    fn sender(&self) -> Option<&Sender<RoomEvent>> {
-        self.0.get()
+    pub(super) fn interest(&self) -> Option<&InterestQueue> {
+        self.0.get()?.interest.as_ref()
     }
 
+    /// Records that a socket has joined a room. Called under the lock of the rooms.
     #[inline]
     pub(crate) fn joined(&self, room: &str, id: &SocketId, created: bool) {
-        if let Some(sender) = self.sender() {
+        if let Some(listeners) = self.0.get() {
+            listeners.joined(room, id, created);
+        }
+    }
+
+    /// Records that a socket has left a room. Called under the lock of the rooms.
+    #[inline]
+    pub(crate) fn left(&self, room: &str, id: &SocketId, deleted: bool) {
+        if let Some(listeners) = self.0.get() {
+            listeners.left(room, id, deleted);
+        }
+    }
+}
+
+impl Listeners {
+    #[cold]
+    fn joined(&self, room: &str, id: &SocketId, created: bool) {
+        if let (true, Some(interest)) = (created, &self.interest) {
+            interest.push(room, true, room == id.as_str());
+        }
+        if let Some(sender) = self.sender.get() {
             if created {
                 let _ = sender.send(RoomEvent::Created(room.to_owned()));
             }
@@ -64,9 +109,12 @@ impl RoomHub {
         }
     }
 
-    #[inline]
-    pub(crate) fn left(&self, room: &str, id: &SocketId, deleted: bool) {
-        if let Some(sender) = self.sender() {
+    #[cold]
+    fn left(&self, room: &str, id: &SocketId, deleted: bool) {
+        if let (true, Some(interest)) = (deleted, &self.interest) {
+            interest.push(room, false, room == id.as_str());
+        }
+        if let Some(sender) = self.sender.get() {
             let _ = sender.send(RoomEvent::Left(room.to_owned(), id.clone()));
             if deleted {
                 let _ = sender.send(RoomEvent::Deleted(room.to_owned()));

@@ -1,22 +1,28 @@
-//! Which handlers run: built once, read without locks.
+//! Dispatch of events to handlers: built once, read without locks.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::ack::AckSender;
 use crate::adapter::ServerHandler;
+use crate::error::EmitError;
 use crate::handler::{
-    ConnectHandler, ContractId, DisconnectHandler, EventHandler, Middleware, PacketMiddleware,
-    Reports, Requirements,
+    ConnectHandler, ContractId, DisconnectHandler, EventError, EventHandler, Middleware,
+    PacketMiddleware, Reports, Requirements,
 };
 use crate::socket::OutgoingHandler;
 
 type Handlers = SmallVec<[EventHandler; 1]>;
+/// Converts an error to an acknowledgement.
+pub(crate) type ErrorShape = Arc<dyn Fn(&EventError) -> SendAck + Send + Sync>;
+type SendAck = Box<dyn FnOnce(AckSender) -> Result<(), EmitError>>;
 
-/// The handlers of a namespace.
+/// Handlers of a namespace.
 #[derive(Default)]
 pub(crate) struct Behaviour {
-    /// Whose events they handle and send.
+    /// Contract whose events the handlers take and send.
     pub(crate) contract: Option<ContractId>,
     pub(crate) middlewares: Vec<Middleware>,
     pub(crate) packet_middlewares: Vec<PacketMiddleware>,
@@ -28,6 +34,8 @@ pub(crate) struct Behaviour {
     pub(crate) fallback: Option<EventHandler>,
     server_events: HashMap<Box<str>, Vec<ServerHandler>>,
     pub(crate) outgoing: Vec<OutgoingHandler>,
+    /// Converts errors to acknowledgements, if the application has set a custom format.
+    pub(crate) ack_errors: Option<ErrorShape>,
     pub(crate) reports: Reports,
 }
 
@@ -51,7 +59,11 @@ impl Behaviour {
         self.events.keys().map(|name| &**name)
     }
 
-    /// The handlers of an event in the order in which they were added.
+    pub(crate) fn server_event_names(&self) -> impl Iterator<Item = &str> {
+        self.server_events.keys().map(|name| &**name)
+    }
+
+    /// Returns the handlers of an event in the order in which they were added.
     #[inline]
     pub(crate) fn handlers(&self, event: &str) -> &[EventHandler] {
         self.events.get(event).map_or(&[], SmallVec::as_slice)

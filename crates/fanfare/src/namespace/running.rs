@@ -1,4 +1,4 @@
-//! A namespace at work.
+//! Namespaces at run time.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -6,62 +6,101 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use fanfare_engine::Connection;
-use fanfare_protocol::Limits;
 use fanfare_protocol::socket::IntoArgs;
+use fanfare_protocol::{EncodedEvent, Limits};
+use parking_lot::Mutex;
 
 use super::room_events::RoomHub;
-use super::{Behaviour, Parent, RoomEvents};
-use crate::ack::BroadcastAcks;
-use crate::adapter::ClusterInner;
+use super::{Declaration, NamespaceParams, Origin, Parent, RoomEvents};
+use crate::ack::{AnswerBudget, BroadcastAcks};
+use crate::adapter::{ClusterInner, PublishOutcome};
 use crate::broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 use crate::client::Client;
 use crate::codec::Codec;
 use crate::error::EmitError;
 use crate::id::SocketId;
-use crate::io::IoInner;
-use crate::recovery::{ConnectionStateRecovery, Recovery};
+use crate::limits::Owner;
+use crate::recovery::{Budget, ClusterRecovery, ConnectionStateRecovery, Recovery};
 use crate::rooms::{Member, SharedRooms};
+use crate::server::{IoInner, NoNamespace, Share};
 use crate::socket::{OutgoingEvent, Socket};
-use crate::stats::{NamespaceStats, Stats};
+use crate::stats::{NamespaceStats, ServerStats};
 
-/// What all namespaces of a server have in common.
+/// Settings that all namespaces of a server share.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) recovery: Option<ConnectionStateRecovery>,
-    /// In this time heartbeats notice that a client is gone.
+    pub(crate) recovery: Option<(ConnectionStateRecovery, Arc<Budget>)>,
+    /// Time within which heartbeats detect that a client is gone.
     pub(crate) heartbeat: Duration,
     pub(crate) limits: Limits,
     pub(crate) cluster: Option<Arc<ClusterInner>>,
-    pub(crate) stats: Arc<Stats>,
+    pub(crate) stats: Arc<ServerStats>,
     pub(crate) codec: Codec,
+    pub(crate) answers: Arc<AnswerBudget>,
 }
 
 impl Settings {
-    fn recovery(&self) -> Option<Box<Recovery>> {
-        let settings = self.recovery.clone()?;
-        Some(Box::new(Recovery::new(
-            settings,
+    fn recovery(&self, client: Option<Owner>) -> Option<Box<Recovery>> {
+        let (settings, budget) = self.recovery.as_ref()?;
+        if self.cluster_recovers().is_some() {
+            return None;
+        }
+        let recovery = Recovery::new(
+            settings.clone(),
             self.heartbeat,
             &self.limits,
+            budget,
+            client,
+        );
+        Some(Box::new(recovery))
+    }
+
+    /// Returns the cluster, if connections are recovered through its adapter.
+    fn cluster_recovers(&self) -> Option<&Arc<ClusterInner>> {
+        self.cluster.as_ref().filter(|cluster| cluster.recovers())
+    }
+
+    fn cluster_recovery(&self) -> Option<Box<ClusterRecovery>> {
+        let (settings, _) = self.recovery.as_ref()?;
+        let cluster = self.cluster_recovers()?.clone();
+        let limit = self.limits.recovery_replay_bytes;
+        Some(Box::new(ClusterRecovery::new(
+            settings.clone(),
+            cluster,
+            limit,
         )))
     }
 }
 
+/// Lifetime of a namespace.
+pub(crate) enum Life {
+    /// The namespace lives as long as the server.
+    Kept,
+    /// The namespace lives as long as anything refers to it: a socket, a handle, an operator, a pending answer.
+    Used,
+    /// As `Used`, for a namespace that was created for a client and is counted in its share.
+    Client(Share),
+}
+
 pub(crate) struct NamespaceInner {
     pub(crate) name: Box<str>,
-    pub(crate) behaviour: Arc<Behaviour>,
-    /// Set if the namespace goes when nobody uses it any longer.
-    parent: Option<Arc<Parent>>,
-    /// Clients that are in it or joining; counted for dynamic namespaces only, changed under the server's lock.
-    users: AtomicUsize,
+    pub(crate) behaviour: Declaration,
+    life: Life,
+    /// Reference to the namespace itself, set while it is unused but clients may reconnect to it.
+    awaiting: Mutex<Option<Arc<Self>>>,
     pub(crate) rooms: SharedRooms<Socket>,
+    pub(crate) max_rooms_per_call: usize,
     pub(crate) broadcast_acks: BroadcastAcks,
     /// Boxed, because it is rare.
     pub(crate) recovery: Option<Box<Recovery>>,
+    /// Recovery through the adapter, in place of `recovery`.
+    pub(crate) cluster_recovery: Option<Box<ClusterRecovery>>,
+    /// Whether events are kept for clients that come back, here or by the adapter.
+    pub(crate) keeps_events: bool,
     next_ack: AtomicU64,
     pub(crate) cluster: Option<Arc<ClusterInner>>,
     pub(crate) room_hub: RoomHub,
-    /// How many listeners for outgoing events its sockets have.
+    /// Number of listeners for outgoing events of its sockets.
     pub(crate) outgoing_listeners: AtomicUsize,
     pub(crate) stats: Arc<NamespaceStats>,
     pub(crate) codec: Codec,
@@ -81,127 +120,158 @@ impl Member for Socket {
 }
 
 impl NamespaceInner {
-    /// A namespace that stays.
+    /// Whether v2 clients keep their ids, see
+    /// [`SocketIoBuilder::eio3_transport_ids`](crate::SocketIoBuilder::eio3_transport_ids).
+    pub(crate) fn has_transport_ids(&self) -> bool {
+        self.io.upgrade().is_some_and(|io| io.transport_ids)
+    }
+
+    /// Creates a namespace; without an origin it waits for the first client that a predicate accepts. Called only by
+    /// the builder and by `server::namespaces`, which know its name.
     pub(crate) fn new(
         name: &str,
-        behaviour: Arc<Behaviour>,
+        origin: Option<Origin>,
+        life: Life,
         settings: &Settings,
         io: Weak<IoInner>,
     ) -> Arc<Self> {
-        Self::create(name, behaviour, None, settings, io)
-    }
-
-    /// A namespace that stays while it is used.
-    pub(crate) fn child(
-        name: &str,
-        parent: &Arc<Parent>,
-        settings: &Settings,
-        io: Weak<IoInner>,
-    ) -> Arc<Self> {
-        let behaviour = parent.behaviour.clone();
-        Self::create(name, behaviour, Some(parent.clone()), settings, io)
-    }
-
-    fn create(
-        name: &str,
-        behaviour: Arc<Behaviour>,
-        parent: Option<Arc<Parent>>,
-        settings: &Settings,
-        io: Weak<IoInner>,
-    ) -> Arc<Self> {
-        // One label for all of a declaration: clients choose the names.
-        let label = parent.as_ref().map_or(name, |parent| &parent.name);
+        let behaviour = Declaration::new(origin);
+        let client = match &life {
+            Life::Client(share) => Some(share.owner()),
+            Life::Kept | Life::Used => None,
+        };
+        // One label for all namespaces of a declaration, because clients choose the names.
+        let label = behaviour.parent().map_or(name, |parent| &parent.name);
         Arc::new(Self {
             name: name.into(),
             stats: settings.stats.namespace(label),
             codec: settings.codec.clone(),
             behaviour,
-            parent,
-            users: AtomicUsize::new(0),
+            life,
+            awaiting: Mutex::default(),
             rooms: SharedRooms::new(),
-            broadcast_acks: BroadcastAcks::default(),
-            recovery: settings.recovery(),
+            max_rooms_per_call: settings.limits.max_rooms_per_call,
+            broadcast_acks: BroadcastAcks::new(&settings.answers),
+            recovery: settings.recovery(client),
+            cluster_recovery: settings.cluster_recovery(),
+            keeps_events: settings.recovery.is_some(),
             next_ack: AtomicU64::new(0),
             cluster: settings.cluster.clone(),
-            room_hub: RoomHub::default(),
+            room_hub: RoomHub::new(settings.cluster.as_ref()),
             outgoing_listeners: AtomicUsize::new(0),
             io,
         })
     }
 
-    /// The server; `None` once it is gone.
+    /// Moves a namespace that was created for a client from one owner's share to another's.
+    ///
+    /// # Errors
+    /// [`NoNamespace`] if the new owner has reached its limit.
+    pub(crate) fn hand_over(&self, from: Owner, to: Owner) -> Result<(), NoNamespace> {
+        if let Life::Client(share) = &self.life
+            && share.hand_over(from, to)?
+            && let Some(recovery) = &self.recovery
+        {
+            recovery.hand_over(to);
+        }
+        Ok(())
+    }
+
+    /// Returns the parameters of the pattern that it was created from.
+    pub(crate) fn params(&self) -> NamespaceParams<'_> {
+        self.behaviour.params(&self.name)
+    }
+
+    /// Returns the server; `None` once it has been dropped.
     pub(crate) fn io(&self) -> Option<Arc<IoInner>> {
         self.io.upgrade()
     }
 
-    /// One counter for all sockets, as in Node: a broadcast needs an id that is free in all of them.
+    /// Counts a rejection.
+    #[cold]
+    pub(crate) fn refused(&self, cause: &'static str) {
+        if let Some(io) = self.io() {
+            io.stats.refused(cause);
+        }
+    }
+
+    /// Returns the next id of an acknowledgement. All sockets share the counter, as in Node: a broadcast needs an id
+    /// that is free in all of them.
     pub(crate) fn next_ack_id(&self) -> u64 {
         self.next_ack.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn is_child_of(&self, parent: &Arc<Parent>) -> bool {
-        self.parent
-            .as_ref()
-            .is_some_and(|own| Arc::ptr_eq(own, parent))
-    }
-
-    /// A client joins; to be called while the namespace cannot be removed.
-    pub(crate) fn enter(&self) {
-        if self.parent.is_some() {
-            self.users.fetch_add(1, Ordering::AcqRel);
-        }
-    }
-
-    /// A client that [entered](Self::enter) is gone, refused or disconnected.
-    pub(crate) fn exit(&self) {
-        if self.parent.is_some()
-            && self.users.fetch_sub(1, Ordering::AcqRel) == 1
-            && let Some(io) = self.io()
+    /// Keeps the namespace while clients may reconnect to it.
+    pub(crate) fn await_returns(self: &Arc<Self>) {
+        let mut awaiting = self.awaiting.lock();
+        if !matches!(self.life, Life::Kept)
+            && self.recovery.as_ref().is_some_and(|r| r.has_sessions())
         {
-            io.remove_unused(&self.name);
+            *awaiting = Some(self.clone());
         }
     }
 
-    pub(crate) fn is_unused(&self) -> bool {
-        self.parent.is_some()
-            && self.users.load(Ordering::Acquire) == 0
-            && !self.recovery.as_ref().is_some_and(|r| r.has_sessions())
-    }
-
+    /// Reverses [`await_returns`](Self::await_returns), once no client can reconnect any longer.
     pub(crate) fn remove_if_unused(&self) {
-        if self.is_unused()
-            && let Some(io) = self.io()
-        {
-            io.remove_unused(&self.name);
+        let mut awaiting = self.awaiting.lock();
+        if !self.recovery.as_ref().is_some_and(|r| r.has_sessions()) {
+            let own = awaiting.take();
+            drop(awaiting);
+            drop(own); // never the last reference: the caller holds one
         }
     }
 
-    /// Whether anybody wants to see what is sent.
+    /// Whether there are any listeners for outgoing events.
     #[inline]
     pub(crate) fn watches_outgoing(&self) -> bool {
         !self.behaviour.outgoing.is_empty() || self.outgoing_listeners.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether broadcasts are encoded for more than their recipients here, so that the encoding is shared.
+    #[inline]
+    pub(crate) fn shares_encoding(&self) -> bool {
+        self.keeps_events || self.cluster.is_some() || self.watches_outgoing()
+    }
+
     #[cold]
-    pub(crate) fn outgoing(
-        &self,
-        event: &str,
-        args: &impl IntoArgs,
-        recipients: impl FnOnce() -> Vec<Socket>,
-    ) {
-        let Some(event) = OutgoingEvent::new(event, args) else {
+    pub(crate) fn outgoing(&self, event: &EncodedEvent, recipients: impl FnOnce() -> Vec<Socket>) {
+        let Some(event) = OutgoingEvent::new(event) else {
             return;
         };
         for socket in recipients() {
-            for listener in &self.behaviour.outgoing {
-                listener(&socket, &event);
-            }
-            socket.outgoing(&event);
+            socket.outgoing(&self.behaviour.outgoing, &event);
+        }
+    }
+
+    /// Tells the adapter which rooms have opened and closed, while no lock is held.
+    #[inline]
+    pub(crate) fn flush_interest(&self) {
+        if let (Some(interest), Some(cluster)) = (self.room_hub.interest(), &self.cluster) {
+            interest.flush(|changes| cluster.adapter.rooms_changed(&self.name, changes));
+        }
+    }
+
+    /// Called when the adapter knows the namespace.
+    pub(crate) fn announced(&self) {
+        if let Some(interest) = self.room_hub.interest() {
+            interest.announce();
+            self.flush_interest();
         }
     }
 
     pub(crate) fn sockets(&self) -> Vec<Socket> {
         self.rooms.read().members().cloned().collect()
+    }
+}
+
+/// Removes the namespace when the last reference to it is dropped. This is the only place that does.
+impl Drop for NamespaceInner {
+    fn drop(&mut self) {
+        if !matches!(self.life, Life::Kept)
+            && let Some(io) = self.io()
+        {
+            io.namespace_unused(&self.name);
+        }
     }
 }
 
@@ -214,26 +284,34 @@ impl fmt::Debug for NamespaceInner {
 }
 
 /// A running namespace: `io.of("/chat")`.
+///
+/// A handle stays valid as long as it is kept: a dynamic namespace is removed when no client is in it *and* no handle,
+/// operator or socket of it is left.
 #[derive(Debug, Clone)]
 pub struct NamespaceHandle(pub(crate) Arc<NamespaceInner>);
 
 impl NamespaceHandle {
-    /// The name, with its leading slash.
+    /// Returns the name, with its leading slash.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The sockets that are connected to this namespace on this server.
+    /// Returns the parameters of the pattern that it was created from; empty if it was not created from one.
+    pub fn params(&self) -> NamespaceParams<'_> {
+        self.0.params()
+    }
+
+    /// Returns the sockets that are connected to this namespace on this server.
     pub fn sockets(&self) -> Vec<Socket> {
         self.0.sockets()
     }
 
-    /// The socket with this id, if it is connected to this server.
+    /// Returns the socket with this id, if it is connected to this server.
     pub fn socket(&self, id: &str) -> Option<Socket> {
         self.0.rooms.read().get(id).cloned()
     }
 
-    /// How many sockets are connected to this namespace on this server.
+    /// Returns the number of sockets that are connected to this namespace on this server.
     pub fn len(&self) -> usize {
         self.0.rooms.read().len()
     }
@@ -243,7 +321,7 @@ impl NamespaceHandle {
         self.len() == 0
     }
 
-    /// The rooms of this server and how many sockets are in each; without those of the sockets' own ids.
+    /// Returns the rooms of this server and the number of sockets in each, without the rooms of the sockets' ids.
     pub fn rooms(&self) -> Vec<(String, usize)> {
         self.0
             .rooms
@@ -253,7 +331,7 @@ impl NamespaceHandle {
             .collect()
     }
 
-    /// Subscribes to what happens to the rooms of this server.
+    /// Subscribes to the events of the rooms of this server.
     ///
     /// ```
     /// # async fn f(io: fanfare::SocketIo) {
@@ -270,16 +348,20 @@ impl NamespaceHandle {
         self.0.room_hub.subscribe()
     }
 
-    /// Everyone in the namespace, as the start of an operator chain.
+    /// Selects all sockets of the namespace, as the start of an operator chain.
     pub fn everyone(&self) -> BroadcastOperator {
         BroadcastOperator::new(self.0.clone())
     }
 
-    /// Sends an event to everyone in the namespace.
+    /// Sends an event to all sockets of the namespace.
     ///
     /// # Errors
-    /// [`EmitError::NotSerializable`]. Slow recipients are counted in the report.
-    pub fn emit(&self, event: &str, args: impl IntoArgs) -> Result<BroadcastReport, EmitError> {
+    /// [`EmitError::NotSerializable`]. Recipients whose outbox is full are counted in the report.
+    pub fn emit(
+        &self,
+        event: impl AsRef<str>,
+        args: impl IntoArgs,
+    ) -> Result<BroadcastReport, EmitError> {
         self.everyone().emit(event, args)
     }
 
@@ -291,32 +373,32 @@ impl NamespaceHandle {
         self.emit("message", args)
     }
 
-    /// Those in a room, or in at least one of several.
+    /// Selects the sockets in a room, or in at least one of several.
     pub fn to(&self, rooms: impl RoomNames) -> BroadcastOperator {
         self.everyone().to(rooms)
     }
 
-    /// Those who are in none of these rooms.
+    /// Selects the sockets that are in none of these rooms.
     pub fn except(&self, rooms: impl RoomNames) -> BroadcastOperator {
         self.everyone().except(rooms)
     }
 
-    /// Messages that may be dropped for those who cannot take them at once.
+    /// Makes the event volatile: it is dropped for recipients that cannot take it at once.
     pub fn volatile(&self) -> BroadcastOperator {
         self.everyone().volatile()
     }
 
-    /// Only those connected to this server of a cluster.
+    /// Selects only the sockets that are connected to this server of a cluster.
     pub fn local(&self) -> BroadcastOperator {
         self.everyone().local()
     }
 
-    /// How long acknowledgements may take.
+    /// Sets the timeout of acknowledgements.
     pub fn timeout(&self, timeout: std::time::Duration) -> BroadcastOperator {
         self.everyone().timeout(timeout)
     }
 
-    /// Whether the event is worth compressing (where the transport negotiated compression).
+    /// Sets whether the event is worth compressing (where the transport negotiated compression).
     pub fn compress(&self, compress: bool) -> BroadcastOperator {
         self.everyone().compress(compress)
     }
@@ -331,12 +413,12 @@ impl NamespaceHandle {
         self.everyone().sockets_leave(rooms);
     }
 
-    /// Disconnects all sockets, with `close` also their connections.
+    /// Disconnects all sockets; with `close`, also closes their connections.
     pub fn disconnect_sockets(&self, close: bool) {
         self.everyone().disconnect_sockets(close);
     }
 
-    /// The ids of the sockets connected to this server.
+    /// Returns the ids of the sockets connected to this server.
     pub fn socket_ids(&self) -> Vec<SocketId> {
         self.0
             .rooms
@@ -347,7 +429,7 @@ impl NamespaceHandle {
     }
 }
 
-/// The namespaces of one dynamic declaration: `io.parent("/orders-{id}")`.
+/// Namespaces of one dynamic declaration: `io.parent("/orders-{id}")`.
 #[derive(Debug, Clone)]
 pub struct ParentNamespace {
     pub(crate) io: Arc<IoInner>,
@@ -355,12 +437,12 @@ pub struct ParentNamespace {
 }
 
 impl ParentNamespace {
-    /// The pattern or the label.
+    /// Returns the pattern or the label.
     pub fn name(&self) -> &str {
         &self.parent.name
     }
 
-    /// Those that exist at the moment.
+    /// Returns the namespaces of the declaration that currently exist.
     pub fn children(&self) -> Vec<NamespaceHandle> {
         self.io
             .children(&self.parent)
@@ -369,15 +451,20 @@ impl ParentNamespace {
             .collect()
     }
 
-    /// Sends an event to everyone in every one of them.
+    /// Sends an event to all sockets of every namespace of the declaration.
     ///
     /// # Errors
-    /// [`EmitError::NotSerializable`]. Slow recipients are counted in the report.
-    pub fn emit(&self, event: &str, args: impl IntoArgs) -> Result<BroadcastReport, EmitError> {
+    /// [`EmitError::NotSerializable`]. Recipients whose outbox is full are counted in the report.
+    pub fn emit(
+        &self,
+        event: impl AsRef<str>,
+        args: impl IntoArgs,
+    ) -> Result<BroadcastReport, EmitError> {
         self.emit_with(|everyone| everyone, event, args)
     }
 
-    /// Sends an event in every one of them to those whom `choose` leaves: Node's `parent.to(…).emit(…)`.
+    /// Sends an event in every namespace of the declaration to the sockets that `choose` selects: Node's
+    /// `parent.to(…).emit(…)`.
     ///
     /// ```
     /// # fn f(io: &fanfare::SocketIo) -> Result<(), Box<dyn std::error::Error>> {
@@ -392,14 +479,18 @@ impl ParentNamespace {
     pub fn emit_with(
         &self,
         choose: impl Fn(BroadcastOperator) -> BroadcastOperator,
-        event: &str,
+        event: impl AsRef<str>,
         args: impl IntoArgs,
     ) -> Result<BroadcastReport, EmitError> {
         let mut total = BroadcastReport::default();
         for child in self.children() {
-            let report = choose(child.everyone()).emit_ref(event, &args)?;
+            let report = choose(child.everyone()).emit_ref(event.as_ref(), &args)?;
             total.recipients += report.recipients;
             total.full += report.full;
+            // A failure for one namespace is the outcome for all.
+            if total.cluster.is_none_or(PublishOutcome::is_queued) {
+                total.cluster = report.cluster.or(total.cluster);
+            }
         }
         Ok(total)
     }

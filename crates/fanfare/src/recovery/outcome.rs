@@ -1,50 +1,58 @@
-//! What became of a recovery.
+//! Outcome of a recovery.
 
-/// What became of the recovery of a connection, see [`Socket::recovery`](crate::Socket::recovery).
+/// Outcome of the recovery of a connection, see [`Socket::recovery`](crate::Socket::recovery).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecoveryOutcome {
-    /// A new connection: the client did not ask for anything, or recovery is off.
+    /// The connection is new: the client did not request recovery, or recovery is off.
     NotAttempted,
-    /// The client is back.
+    /// The session was resumed.
     #[non_exhaustive]
     Recovered {
-        /// How many events it had missed. In middlewares 0: they are looked up afterwards.
+        /// Number of events that the client had missed. In middlewares 0: they are looked up afterwards.
         missed: usize,
     },
-    /// The client wanted to come back, but it is a new connection now.
+    /// The client requested recovery, but got a new connection.
     Failed(RecoveryFailure),
 }
 
-/// Why a connection was not recovered.
+/// Reason for which a connection was not recovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecoveryFailure {
-    /// The session is of another server, or of this one before it was restarted.
+    /// The session belongs to another server, or to this one before it was restarted.
     #[error("the session is of another server, or of this one before it was restarted")]
     OtherServer,
-    /// The session is not there: its time is over, it had to make room for others
-    /// ([`Limits::recovery_bytes`](crate::Limits)), or it ended with a disconnection from the namespace.
+    /// The session does not exist: it has expired, was evicted ([`Limits::recovery_session_bytes`](crate::Limits)), or
+    /// ended with a disconnection from the namespace.
     #[error("the session has expired, had to make room, or was ended")]
     SessionGone,
-    /// The offset of the client is unknown, and something was sent to it: it cannot be told how much it got. This
-    /// happens if the last event a client got was volatile and ended with a string.
+    /// The offset of the client is unknown although events were sent to it: the server cannot tell which of them
+    /// arrived.
     #[error("the offset of the client is unknown")]
     UnknownOffset,
-    /// Some of what the client missed had to make room for later events
+    /// Some of the events that the client missed were evicted by later events
     /// ([`Limits::recovery_bytes`](crate::Limits)).
     #[error("some of what the client missed is no longer kept")]
     EventsGone,
+    /// The adapter, through which connections are recovered, could not be reached in time.
+    #[error("the sessions of the cluster are out of reach")]
+    Unreachable,
+    /// The client missed more than [`Limits::recovery_replay_bytes`](crate::Limits).
+    #[error("the client missed too much")]
+    TooMuchMissed,
 }
 
 impl RecoveryFailure {
-    /// A short name, for metrics.
+    /// Returns a short name, for metrics.
     pub const fn label(self) -> &'static str {
         match self {
             Self::OtherServer => "other_server",
             Self::SessionGone => "session_gone",
             Self::UnknownOffset => "unknown_offset",
             Self::EventsGone => "events_gone",
+            Self::Unreachable => "unreachable",
+            Self::TooMuchMissed => "too_much_missed",
         }
     }
 }

@@ -1,30 +1,33 @@
-//! The log and the sessions of a namespace.
+//! Log and sessions of a namespace.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use fanfare_engine::{CloseMode, Prepared};
-use fanfare_protocol::recovery::{Log, LogLimits, Memberships, Offset, Sessions};
-use fanfare_protocol::socket::{ArgWriter, EncodeError, IntoArgs};
-use fanfare_protocol::{CloseReason, Limits};
+use fanfare_engine::{CloseMode, EncodedMessage};
+use fanfare_protocol::recovery::{Log, LogLimits, Memberships, Offset};
+use fanfare_protocol::socket::EncodeError;
+use fanfare_protocol::{CloseReason, EncodedEvent, Limits, deadline};
 use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::part::{Claim, Member, Part, Session};
+use super::budget::{Budget, Charge};
+use super::state::{Claim, Kept, Member, RecoveryState, Session};
 use super::{ConnectionStateRecovery, RecoveryFailure, RecoveryOutcome};
+use crate::clock;
 use crate::codec::Codec;
+use crate::disconnect_reason::DisconnectReason;
 use crate::encode;
 use crate::id::SocketId;
+use crate::limits::Owner;
+use crate::log_target;
 use crate::namespace::NamespaceInner;
-use crate::reason::DisconnectReason;
-use crate::socket::Socket;
+use crate::socket::{EarlyRooms, Socket};
 
-/// What a client says when it wants to come back.
+/// Request of a client to resume its session.
 #[derive(Deserialize)]
 pub(crate) struct Attempt {
     pid: Value,
@@ -38,43 +41,107 @@ impl Attempt {
         let attempt: Self = serde_json::from_str(payload).ok()?;
         attempt.pid.is_string().then_some(attempt)
     }
+
+    pub(super) fn pid(&self) -> &str {
+        self.pid.as_str().unwrap_or_default()
+    }
+
+    /// Returns the position of the last event that the client received, if it knows one.
+    pub(super) fn offset(&self) -> Option<&str> {
+        self.offset.as_str()
+    }
 }
 
-/// The log and the sessions of one namespace.
+/// Log of one namespace, and its part of the sessions of the server.
 pub(crate) struct Recovery {
     settings: ConnectionStateRecovery,
-    /// In this time heartbeats notice that a client is gone.
+    budget: Arc<Budget>,
+    /// Number of sessions of this namespace.
+    sessions: Arc<AtomicUsize>,
+    max_replay: usize,
+    /// Time within which heartbeats detect that a client is gone.
     heartbeat: Duration,
     epoch: String,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     sweeping: AtomicBool,
 }
 
-/// Its lock comes before that of the rooms: what is sent, who is in which room, and the log agree.
+/// State under one lock, which is acquired before that of the rooms, so that sent events, memberships and the log
+/// agree. No code of the application runs under it, except that of a custom parser, which must not emit.
 pub(crate) struct State {
-    pub(super) log: Log<Prepared>,
-    sessions: Sessions<Session>,
+    pub(super) log: Log<EncodedMessage>,
+    charge: Charge,
+    this: Weak<Mutex<State>>,
     live: HashMap<Box<str>, Socket>,
 }
 
+impl State {
+    /// Updates the budget after the log has changed. Returns `true` if the budget is exceeded.
+    fn settle(&mut self) -> bool {
+        self.charge.set(self.log.bytes(), &self.this)
+    }
+
+    /// Drops the oldest packets, about this many bytes; returns `false` if there are none.
+    pub(super) fn give_up(&mut self, bytes: usize) -> bool {
+        let before = self.log.bytes();
+        self.log.shrink_to(before.saturating_sub(bytes.max(1)));
+        self.settle();
+        self.log.bytes() < before
+    }
+}
+
+/// Whether an event is kept for clients that miss it: then for those in the rooms of the first list but in none of the
+/// second.
+pub(crate) enum Keep<'a> {
+    For(&'a [&'a str], &'a [&'a str]),
+    No,
+}
+
+/// Reason for which a socket cannot resume the session that it claimed. Holds values of the application.
+pub(crate) struct Lost {
+    pub(crate) failure: RecoveryFailure,
+    _claim: Option<Box<Claim>>,
+}
+
+impl From<RecoveryFailure> for Lost {
+    fn from(failure: RecoveryFailure) -> Self {
+        Self {
+            failure,
+            _claim: None,
+        }
+    }
+}
+
 impl Recovery {
+    /// Creates the log of a namespace; `client` is the owner that created the namespace, if it was a client.
     pub(crate) fn new(
         settings: ConnectionStateRecovery,
         heartbeat: Duration,
         limits: &Limits,
+        budget: &Arc<Budget>,
+        client: Option<Owner>,
     ) -> Self {
         let log = LogLimits {
             bytes: limits.recovery_bytes,
-            age: settings.max_disconnection_duration + heartbeat,
+            age: settings
+                .max_disconnection_duration
+                .saturating_add(heartbeat),
         };
+        let charge = budget.open(client);
         Self {
             settings,
+            budget: budget.clone(),
+            sessions: Arc::default(),
+            max_replay: limits.recovery_replay_bytes,
             heartbeat,
             epoch: SocketId::random()[..8].to_owned(),
-            state: Mutex::new(State {
-                log: Log::new(log),
-                sessions: Sessions::new(limits.recovery_bytes),
-                live: HashMap::new(),
+            state: Arc::new_cyclic(|this| {
+                Mutex::new(State {
+                    log: Log::new(log),
+                    charge,
+                    this: this.clone(),
+                    live: HashMap::new(),
+                })
             }),
             sweeping: AtomicBool::new(false),
         }
@@ -88,53 +155,55 @@ impl Recovery {
         self.state.lock()
     }
 
-    /// Somebody may come back.
-    pub(crate) fn has_sessions(&self) -> bool {
-        !self.state.lock().sessions.is_empty()
+    /// Counts the packets of a namespace that a client created for another owner.
+    pub(crate) fn hand_over(&self, owner: Owner) {
+        let State { charge, this, .. } = &mut *self.state.lock();
+        charge.hand_over(owner, this);
     }
 
-    /// Sends an event by `send` and keeps it for those who miss it.
-    pub(crate) fn emit<A: IntoArgs, S: AsRef<str>, R>(
+    /// Whether there are sessions that may be resumed.
+    pub(crate) fn has_sessions(&self) -> bool {
+        self.sessions.load(Ordering::Acquire) > 0
+    }
+
+    /// Sends an event by `send`, with its offset, and keeps it for clients that miss it. An event that is not kept has
+    /// the offset of the last one that was: a client that gets it has got all that were sent before.
+    ///
+    /// The arguments are serialized already, so that no `Serialize` of the application runs under the lock.
+    pub(crate) fn emit<R>(
         &self,
         (codec, namespace): (&Codec, &str),
-        (event, args): (&str, &A),
-        rooms: &[S],
-        except: &[S],
-        send: impl FnOnce(&Prepared) -> R,
+        event: &EncodedEvent,
+        keep: Keep<'_>,
+        send: impl FnOnce(&EncodedMessage) -> R,
     ) -> Result<R, EncodeError> {
-        let json = match codec {
-            Codec::Json => Some(encode::event_text(namespace, event, args)?),
-            _ => None,
+        let packet = |position| {
+            let offset = Offset::text(&self.epoch, position);
+            encode::packet(codec, namespace, None, event, Some(&offset))
         };
         let mut state = self.state.lock();
-        let offset = Offset::text(&self.epoch, state.log.position() + 1);
-        let message = match json {
-            Some((mut text, attachments)) => Prepared::build(|buf| {
-                text.pop();
-                buf.text(|out| {
-                    out.extend_from_slice(&text);
-                    let _ = write!(out, ",\"{offset}\"]"); // a Vec takes everything
-                });
-                for attachment in &attachments {
-                    buf.binary(attachment);
-                }
-            }),
-            None => {
-                let args = WithOffset(args, offset);
-                encode::encode_event(codec, namespace, None, event, &args)?
+        let last = state.log.position();
+        let mut exceeded = false;
+        let sent = match keep {
+            Keep::No => send(&packet(last)?),
+            Keep::For(rooms, except) => {
+                let message = packet(last + 1)?;
+                let (now, len) = (clock::now(), message.len());
+                state.log.push(now, rooms, except, len, message.clone());
+                exceeded = state.settle();
+                send(&message)
             }
         };
-        let now = Instant::now();
-        state
-            .log
-            .push(now, rooms, except, message.len(), message.clone());
-        let sent = send(&message);
+        drop(state);
+        if exceeded {
+            self.budget.reclaim();
+        }
         Ok(sent)
     }
 
-    /// Takes out the session that a client asks for; whoever holds it now is disconnected.
+    /// Takes out the session that a client asks for; a socket that still uses it is disconnected.
     pub(crate) fn claim(&self, attempt: &Attempt) -> Result<Claim, RecoveryFailure> {
-        let pid = attempt.pid.as_str().unwrap_or_default();
+        let pid = attempt.pid();
         if pid
             .split_once('.')
             .is_none_or(|(epoch, _)| epoch != self.epoch)
@@ -144,72 +213,55 @@ impl Recovery {
         let mut state = self.state.lock();
         while let Some(live) = state.live.get(pid).cloned() {
             drop(state);
-            match live.leaving() {
-                None => {
-                    tracing::debug!(socket = %live.id(), "superseded: the client is back before its loss was noticed");
-                    let connection = live.connection();
-                    connection.state().remove(&live);
-                    live.farewell(DisconnectReason::TransportClose);
-                    connection.close(CloseMode::Discard, CloseReason::TransportClose);
-                }
-                // Its loss is being noticed at this very moment; its handlers may take their time.
-                Some(reason) => {
-                    live.retire(Some(reason));
-                }
-            }
+            supersede(&live);
             state = self.state.lock();
         }
-        let (session, expires) = state
-            .sessions
-            .take(Instant::now(), pid)
-            .ok_or(RecoveryFailure::SessionGone)?;
-        Ok(Claim {
+        let taken = self.budget.sessions.lock().take(pid);
+        let (session, expires) = taken.ok_or(RecoveryFailure::SessionGone)?;
+        let claim = Claim {
             session,
             expires,
-            offset: attempt.offset.as_str().map(str::to_owned),
-        })
+            offset: attempt.offset().map(str::to_owned),
+        };
+        // Checked here already, so that no socket adopts any state of a session that cannot be recovered.
+        let found = match claim.expires > clock::now() {
+            true => self.missed(&state.log, &claim).map(drop),
+            false => Err(RecoveryFailure::SessionGone),
+        };
+        drop(state); // before the claim, which holds values of the application
+        found.map(|()| claim)
     }
 
-    /// Lets a socket in that is about to be told so: gives its private id and what it missed. `rooms` are those that it
-    /// has joined, those of its session included unless a middleware made it leave them.
+    /// Connects a socket before the client is told: returns its private id and the events that it missed. `rooms` are
+    /// those that it has joined, including those of its session unless a middleware made it leave them.
+    ///
+    /// # Errors
+    /// If events that it missed have been evicted meanwhile: then nothing has changed.
     pub(crate) fn admit(
         &self,
         state: &mut State,
         socket: &Socket,
-        part: &mut Part,
-        rooms: &mut Vec<String>,
-    ) -> (Box<str>, Vec<Prepared>) {
+        part: &mut RecoveryState,
+        rooms: &EarlyRooms,
+    ) -> Result<(Box<str>, Vec<EncodedMessage>), Lost> {
         let now = state.log.position();
         let mut resumed = None;
-        if let Some(mut claim) = part.claim.take() {
-            let session = &mut claim.session;
-            let taken: Vec<String> = session
-                .rooms()
-                .filter(|room| !rooms.iter().any(|name| name == room))
-                .map(str::to_owned)
-                .collect();
-            taken
-                .iter()
-                .for_each(|room| session.memberships.revoke(room));
-            match self.missed(&state.log, &claim) {
-                Ok(missed) => {
-                    let count = missed.len();
-                    part.outcome = RecoveryOutcome::Recovered { missed: count };
-                    tracing::debug!(socket = %socket.id(), missed = count, "connection recovered");
-                    resumed = Some((claim.session, missed));
-                }
+        if let Some(claim) = &mut part.claim {
+            claim.session.keep_rooms(rooms);
+            match self.missed(&state.log, claim) {
+                Ok(missed) => resumed = Some(missed),
                 Err(failure) => {
-                    rooms.retain(|room| !claim.session.memberships.has(room));
-                    part.outcome = RecoveryOutcome::Failed(failure);
+                    let _claim = part.lost(failure).map(Box::new);
+                    return Err(Lost { failure, _claim });
                 }
             }
         }
-        crate::stats::recovery(part.outcome);
-        if let RecoveryOutcome::Failed(failure) = part.outcome {
-            tracing::info!(socket = %socket.id(), namespace = socket.namespace(), %failure, "connection not recovered");
-        }
+        let resumed = part.claim.take().zip(resumed);
         let (mut member, missed) = match resumed {
-            Some((session, missed)) => {
+            Some((Claim { session, .. }, missed)) => {
+                let count = missed.len();
+                part.outcome = RecoveryOutcome::Recovered { missed: count };
+                tracing::debug!(target: log_target::RECOVERY, socket = %socket.id(), missed = count, "connection recovered");
                 let member = Member {
                     pid: session.pid,
                     start: session.start,
@@ -226,6 +278,7 @@ impl Recovery {
                 (member, Vec::new())
             }
         };
+        super::report(socket, part.outcome);
         member.memberships.join(&socket.id(), now);
         rooms
             .iter()
@@ -233,16 +286,20 @@ impl Recovery {
         let pid = member.pid.clone();
         state.live.insert(pid.clone(), socket.clone());
         part.member = Some(member);
-        (pid, missed)
+        Ok((pid, missed))
     }
 
-    fn missed(&self, log: &Log<Prepared>, claim: &Claim) -> Result<Vec<Prepared>, RecoveryFailure> {
+    fn missed(
+        &self,
+        log: &Log<EncodedMessage>,
+        claim: &Claim,
+    ) -> Result<Vec<EncodedMessage>, RecoveryFailure> {
         let session = &claim.session;
         let settled = session.left_at.checked_sub(self.heartbeat);
         let since = |after| {
             log.missed(&session.memberships, after, settled)
                 .map_err(|error| {
-                    tracing::debug!(socket = %session.id, %error, "cannot recover");
+                    tracing::debug!(target: log_target::RECOVERY, socket = %session.id, %error, "cannot recover");
                     RecoveryFailure::EventsGone
                 })
         };
@@ -254,7 +311,7 @@ impl Recovery {
             Some(Offset::Own(position)) if position <= log.position() => {
                 since(position.max(session.start))?
             }
-            // Had the client got anything in this session, it would know an offset of ours.
+            // If the client had got any event in this session, it would know one of our offsets.
             None | Some(Offset::Foreign) => since(session.start)?,
             Some(_) => {
                 let missed = since(session.start)?;
@@ -264,53 +321,65 @@ impl Recovery {
                 missed
             }
         };
+        let bytes: usize = missed.iter().map(|(_, message)| message.len()).sum();
+        if bytes > self.max_replay {
+            let limit = self.max_replay;
+            tracing::debug!(target: log_target::RECOVERY, socket = %session.id, bytes, limit, "too much to send again");
+            return Err(RecoveryFailure::TooMuchMissed);
+        }
         Ok(missed
             .into_iter()
             .map(|(_, message)| message.clone())
             .collect())
     }
 
-    /// A socket is gone; `reason` is `None` if it never came in.
+    /// Removes a socket; `reason` is `None` if it was never connected. Returns the evicted sessions, to be dropped
+    /// while no lock is held.
     pub(crate) fn depart(
         &self,
         state: &mut State,
         socket: &Socket,
-        part: &mut Part,
+        part: &mut RecoveryState,
         reason: Option<DisconnectReason>,
-    ) {
+    ) -> Vec<Session> {
         if let Some(Claim {
             session, expires, ..
         }) = part.claim.take()
         {
-            // Refused, or gone before it was let in: it may try again.
-            let pid = session.pid.clone();
-            return state.sessions.put(&pid, session.size(), expires, session);
+            // Rejected, or disconnected before it was admitted: it may try again.
+            return self.store(session, expires);
         }
         let Some(member) = part.member.take() else {
-            return;
+            return Vec::new();
         };
         state.live.remove(&member.pid);
         if !reason.is_some_and(is_recoverable) {
-            return;
+            return Vec::new();
         }
         let (data, extensions) = socket.state();
         let session = Session {
             id: socket.id(),
-            pid: member.pid.clone(),
+            pid: member.pid,
             start: member.start,
             memberships: member.memberships,
             data,
             extensions,
             left: state.log.position(),
-            left_at: Instant::now(),
+            left_at: clock::now(),
+            owner: socket.owner(),
+            _kept: Kept::new(&self.sessions),
         };
-        let expires = session.left_at + self.settings.max_disconnection_duration;
-        state
-            .sessions
-            .put(&member.pid, session.size(), expires, session);
+        let expires = deadline(session.left_at, self.settings.max_disconnection_duration);
+        self.store(session, expires)
     }
 
-    /// Starts what frees memory by and by when nothing happens any more.
+    fn store(&self, session: Session, expires: Instant) -> Vec<Session> {
+        let (pid, owner, size) = (session.pid.clone(), session.owner, session.size());
+        let mut sessions = self.budget.sessions.lock();
+        sessions.put(&pid, owner, size, expires, session)
+    }
+
+    /// Starts the task that frees memory gradually when no more events are sent.
     pub(crate) fn sweep(&self, namespace: &Arc<NamespaceInner>) {
         if self.sweeping.swap(true, Ordering::AcqRel) {
             return;
@@ -325,6 +394,23 @@ impl Recovery {
     }
 }
 
+/// Disconnects a socket whose client is back before its loss was detected.
+pub(super) fn supersede(live: &Socket) {
+    match live.leaving() {
+        None => {
+            tracing::debug!(target: log_target::RECOVERY, socket = %live.id(), "superseded: the client is back before its loss was noticed");
+            let connection = live.connection();
+            connection.state().remove(live);
+            live.disconnect_with(DisconnectReason::TransportClose);
+            connection.close(CloseMode::Discard, CloseReason::TransportClose);
+        }
+        // The disconnection is just being handled; its handlers may take their time.
+        Some(reason) => {
+            live.remove(Some(reason));
+        }
+    }
+}
+
 async fn sweeper(namespace: Weak<NamespaceInner>, pause: Duration) {
     loop {
         tokio::time::sleep(pause).await;
@@ -335,14 +421,16 @@ async fn sweeper(namespace: Weak<NamespaceInner>, pause: Duration) {
             return;
         };
         let mut state = recovery.state.lock();
-        let now = Instant::now();
+        let now = clock::now();
         state.log.expire(now);
-        state.sessions.expire(now);
-        let done = state.log.is_empty() && state.sessions.is_empty() && state.live.is_empty();
+        state.settle();
+        let gone = recovery.budget.sessions.lock().expire(now);
+        let done = state.log.is_empty() && !recovery.has_sessions() && state.live.is_empty();
         if done {
             recovery.sweeping.store(false, Ordering::Release);
         }
         drop(state);
+        drop(gone);
         namespace.remove_if_unused();
         if done {
             return;
@@ -350,8 +438,9 @@ async fn sweeper(namespace: Weak<NamespaceInner>, pause: Duration) {
     }
 }
 
-/// The client did not want to go, or a server that goes away closed the connection.
-const fn is_recoverable(reason: DisconnectReason) -> bool {
+/// Whether a disconnection is recoverable: the client did not intend it, or a server that shuts down closed the
+/// connection.
+pub(super) const fn is_recoverable(reason: DisconnectReason) -> bool {
     use DisconnectReason as R;
     matches!(
         reason,
@@ -369,15 +458,5 @@ impl fmt::Debug for Recovery {
         f.debug_struct("Recovery")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
-    }
-}
-
-/// Arguments and one more.
-struct WithOffset<'a, A>(&'a A, String);
-
-impl<A: IntoArgs> IntoArgs for WithOffset<'_, A> {
-    fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError> {
-        self.0.write(writer)?;
-        writer.arg(&self.1)
     }
 }

@@ -1,5 +1,5 @@
-//! The index of a namespace as its threads share it. In the unit tests of this crate the lock is that of a scheduler that
-//! tries many orders of the threads' steps.
+//! The index of a namespace as its threads share it. In the unit tests of this crate the lock is that of a scheduler
+//! that tries many interleavings of the threads.
 
 #[cfg(not(test))]
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -23,7 +23,7 @@ impl<M: Member> SharedRooms<M> {
         locked(self.0.write())
     }
 
-    /// The audience for everyone or for one room: a list of its own, so that no broadcast holds the lock.
+    /// Returns the audience for everyone or for one room, as a separate list, so that no broadcast holds the lock.
     pub(crate) fn audience(&self, room: Option<&str>) -> Audience<M::Target> {
         let cached = self.read().cached(room);
         cached.unwrap_or_else(|| self.write().audience(room))
@@ -52,7 +52,7 @@ mod tests {
     const TRIES: usize = 300;
     const PREEMPTIONS: usize = 3;
 
-    /// Something that a thread does to the seat of a member.
+    /// Operation of a thread on the slot of a member.
     struct Move {
         seat: u32,
         begun: AtomicBool,
@@ -88,7 +88,8 @@ mod tests {
         names
     }
 
-    /// One broadcast: whoever was in the room all the time is in its audience, once, and nobody who was not.
+    /// Checks one broadcast: a member that was in the room all the time is in its audience, once, and no member that
+    /// was never in it.
     fn broadcast(world: &World, room: Option<&str>) {
         let done = |step: &Move| step.done.load(Ordering::SeqCst);
         let (joined, left, removed) = (done(&world.join), done(&world.leave), done(&world.removal));

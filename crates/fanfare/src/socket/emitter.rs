@@ -8,23 +8,23 @@ use crate::ack::AckFuture;
 use crate::broadcast::{BroadcastOperator, RoomNames};
 use crate::error::EmitError;
 
-/// How an event is sent to one socket: `socket.volatile()`, `socket.timeout(…)`.
+/// Flags of an event to one socket: `socket.volatile()`, `socket.timeout(…)`.
 #[derive(Debug, Clone)]
 #[must_use = "this only says how to send: call `emit`"]
 pub struct SocketEmitter {
     socket: Socket,
-    how: How,
+    how: EmitFlags,
     timeout: Option<Duration>,
 }
 
-/// The flags of one event.
+/// Flags of one event.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct How {
+pub(crate) struct EmitFlags {
     pub(super) volatile: bool,
     pub(super) compress: bool,
 }
 
-impl Default for How {
+impl Default for EmitFlags {
     fn default() -> Self {
         Self {
             volatile: false,
@@ -37,35 +37,36 @@ impl SocketEmitter {
     pub(super) fn new(socket: Socket) -> Self {
         Self {
             socket,
-            how: How::default(),
+            how: EmitFlags::default(),
             timeout: None,
         }
     }
 
-    /// The event may be dropped, see [`Socket::volatile`].
+    /// Makes the event volatile, see [`Socket::volatile`].
     pub fn volatile(mut self) -> Self {
         self.how.volatile = true;
         self
     }
 
-    /// Whether the event is worth compressing, see [`Socket::compress`].
+    /// Sets whether the event is worth compressing, see [`Socket::compress`].
     pub fn compress(mut self, compress: bool) -> Self {
         self.how.compress = compress;
         self
     }
 
-    /// How long the acknowledgement may take.
+    /// Sets the timeout of the acknowledgement.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Sends an event, see [`Socket::emit`]. A volatile one that was dropped is no error.
+    /// Sends an event, see [`Socket::emit`]. Dropping a volatile event is not an error.
     ///
     /// # Errors
     /// As [`Socket::emit`].
-    pub fn emit(&self, event: &str, args: impl IntoArgs) -> Result<(), EmitError> {
-        self.socket.send_event(None, event, &args, self.how)
+    pub fn emit(&self, event: impl AsRef<str>, args: impl IntoArgs) -> Result<(), EmitError> {
+        self.socket
+            .send_event(None, event.as_ref(), &args, self.how)
     }
 
     /// Sends an event and waits for its acknowledgement, see [`Socket::emit_with_ack`].
@@ -74,14 +75,14 @@ impl SocketEmitter {
     /// As [`Socket::emit_with_ack`].
     pub fn emit_with_ack<R: DeserializeOwned + Send + 'static>(
         &self,
-        event: &str,
+        event: impl AsRef<str>,
         args: impl IntoArgs,
     ) -> AckFuture<R> {
         let timeout = self
             .timeout
             .unwrap_or_else(|| self.socket.io_inner().ack_timeout);
         self.socket
-            .request(event, &args, timeout, self.how.compress)
+            .request(event.as_ref(), &args, timeout, self.how.compress)
     }
 
     fn operator(&self) -> BroadcastOperator {
@@ -95,12 +96,12 @@ impl SocketEmitter {
         operator
     }
 
-    /// Everyone in the namespace but this socket, with these flags.
+    /// Selects all sockets of the namespace but this one, with these flags.
     pub fn broadcast(&self) -> BroadcastOperator {
         self.operator()
     }
 
-    /// Those in these rooms but not this socket, with these flags.
+    /// Selects the sockets in these rooms but this one, with these flags.
     pub fn to(&self, rooms: impl RoomNames) -> BroadcastOperator {
         self.operator().to(rooms)
     }

@@ -1,34 +1,42 @@
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::any::TypeId;
 use std::fmt;
 
 use parking_lot::RwLock;
 
-type Map = HashMap<TypeId, Box<dyn Any + Send + Sync>>;
+use crate::type_map::TypeMap;
 
 /// Values of any type, one of each, that belong to a [`Socket`](crate::Socket) on this server.
+///
+/// They live as long as the socket; `on_disconnect` handlers still see them. A value that contains the socket itself
+/// creates a reference cycle, and neither is ever freed: store its id instead.
 #[derive(Default)]
-pub struct Extensions(RwLock<Map>);
+pub struct Extensions(RwLock<TypeMap>);
 
 impl Extensions {
-    /// Puts a value in; the earlier one of this type comes back.
+    /// Inserts a value; returns the earlier one of this type.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<T> {
         let old = self.0.write().insert(TypeId::of::<T>(), Box::new(value));
         old.and_then(|old| old.downcast().ok()).map(|old| *old)
     }
 
-    /// A clone of the value of this type.
+    /// Returns a clone of the value of this type.
     pub fn get<T: Clone + 'static>(&self) -> Option<T> {
         self.with(T::clone)
     }
 
-    /// Reads the value of this type in place. The extensions of this socket are locked meanwhile: do not change them
-    /// in `f`.
+    /// Calls `f` with a reference to the value of this type. The extensions of this socket are locked meanwhile: do not
+    /// change them in `f`.
     pub fn with<T: 'static, R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
         self.0.read().get(&TypeId::of::<T>())?.downcast_ref().map(f)
     }
 
-    /// Takes the value of this type out.
+    /// Drops all values.
+    pub(crate) fn clear(&self) {
+        let values = std::mem::take(&mut *self.0.write());
+        drop(values); // without the lock: dropping a value may access the extensions
+    }
+
+    /// Removes the value of this type and returns it.
     pub fn remove<T: 'static>(&self) -> Option<T> {
         self.0
             .write()

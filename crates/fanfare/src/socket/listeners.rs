@@ -1,22 +1,22 @@
-//! Handlers of one socket, for those who want them.
+//! Handlers of one socket.
 
 use parking_lot::RwLock;
 
 use crate::handler::EventHandler;
 
-/// Names a handler that was added to a socket, so that it can be taken off.
+/// Identifies a handler of a socket, so that it can be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ListenerId(u64);
 
 struct Listener {
     id: u64,
-    /// `None`: every event.
+    /// Event name; `None` for every event.
     event: Option<Box<str>>,
     once: bool,
     handler: EventHandler,
 }
 
-/// The handlers of one socket, in the order in which they were added.
+/// Handlers of one socket, in the order in which they were added.
 #[derive(Default)]
 pub(super) struct Listeners(RwLock<State>);
 
@@ -38,7 +38,7 @@ impl Listeners {
         id
     }
 
-    /// Puts a handler for every event before the others.
+    /// Adds a handler for every event before the others.
     pub(super) fn prepend_any(&self, handler: EventHandler) -> ListenerId {
         let id = self.add(None, false, handler);
         let list = &mut self.0.write().list;
@@ -48,7 +48,7 @@ impl Listeners {
         id
     }
 
-    /// Takes off all handlers of an event, or all of every event.
+    /// Removes all handlers of an event, or all of every event.
     pub(super) fn remove_all(&self, event: Option<&str>) -> usize {
         let list = &mut self.0.write().list;
         let before = list.len();
@@ -64,7 +64,7 @@ impl Listeners {
             .collect()
     }
 
-    /// A name for a listener that is kept elsewhere.
+    /// Returns an id for a listener that is stored elsewhere.
     pub(super) fn reserve(&self) -> ListenerId {
         let mut state = self.0.write();
         let id = state.next;
@@ -80,11 +80,12 @@ impl Listeners {
     }
 
     pub(super) fn clear(&self) {
-        self.0.write().list.clear();
+        let list = std::mem::take(&mut self.0.write().list);
+        drop(list); // without the lock: dropping a handler may access the listeners
     }
 
-    /// The handlers of an event, or those of every event, for somebody who does not hold the lock while they run: they
-    /// may add and remove others.
+    /// Returns the handlers of an event, or those of every event. The caller does not hold the lock while they run, so
+    /// that they may add and remove others.
     pub(super) fn take(&self, event: Option<&str>) -> Vec<EventHandler> {
         let matches = |listener: &Listener| listener.event.as_deref() == event;
         let state = self.0.read();

@@ -1,14 +1,14 @@
-//! Listeners for what is sent.
+//! Listeners for outgoing events.
 
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_protocol::socket::{ArgsBuf, ArgsError, IntoArgs};
+use fanfare_protocol::EncodedEvent;
+use fanfare_protocol::socket::{ArgsBuf, ArgsError};
 use serde::de::DeserializeOwned;
 
 use super::Socket;
-use crate::adapter::{from_values, to_values};
 
 /// An event that is being sent to a client, as [`on_any_outgoing`](Socket::on_any_outgoing) sees it.
 #[derive(Clone)]
@@ -18,31 +18,30 @@ pub struct OutgoingEvent {
 }
 
 impl OutgoingEvent {
-    /// `None` if it cannot be sent either.
-    pub(crate) fn new(event: &str, args: &impl IntoArgs) -> Option<Self> {
-        let values = to_values(event, args).ok()?;
+    /// Creates the view of an event; `None` if the application passed arguments that are no JSON.
+    pub(crate) fn new(event: &EncodedEvent) -> Option<Self> {
         Some(Self {
-            name: event.to_owned(),
-            args: from_values(&values[1..])?,
+            name: event.name().to_owned(),
+            args: event.args()?,
         })
     }
 
-    /// The name of the event.
+    /// Returns the name of the event.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many arguments there are.
+    /// Returns the number of arguments.
     pub fn arg_count(&self) -> usize {
         self.args.as_args().len()
     }
 
-    /// The binary attachments, in order.
+    /// Returns the binary attachments, in order.
     pub fn attachments(&self) -> Vec<Bytes> {
         self.args.as_args().attachments().to_vec()
     }
 
-    /// The arguments: a tuple takes several, anything else the first.
+    /// Deserializes the arguments: a tuple takes several, any other type the first.
     ///
     /// # Errors
     /// If they do not fit the type.

@@ -1,27 +1,47 @@
-//! What a client sends: handlers of one socket, and the way of an event to all of them.
+//! Incoming events: the handlers of one socket, and the dispatch of an event to all its handlers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use fanfare_protocol::Escaped;
 use fanfare_protocol::socket::ArgsBuf;
 
-use super::{DISCONNECTED, ListenerId, Listeners, OutgoingEvent, OutgoingHandler, Socket};
+use super::listeners::Listeners;
+use super::{DISCONNECTED, ListenerId, OutgoingEvent, OutgoingHandler, Socket};
 use crate::ack::{AckSender, Answered};
-use crate::client::{AtWork, Client};
-use crate::handler::{EventContext, Handler, IntoAck, OnEvent, erase_event};
-use crate::io::run_or_spawn;
+use crate::client::{Client, HandlerBudget};
+use crate::handler::{
+    AckSink, EventContext, Handler, IntoAck, OnEvent, PendingAck, erase_event, reports,
+};
+use crate::log_target;
+use crate::server::run_or_spawn;
 
 impl Socket {
     fn own_listeners(&self) -> Option<&Listeners> {
         self.0.extra.get()?.listeners.get().map(|own| &**own)
     }
 
-    fn add_listeners(&self) -> &Listeners {
-        self.extra().listeners.get_or_init(Box::default)
+    /// Adds to the handlers of this socket. A disconnected socket stores none: a handler may contain the socket, which
+    /// would never be freed.
+    fn add_listener(&self, add: impl FnOnce(&Listeners) -> ListenerId) -> ListenerId {
+        let listeners = self.extra().listeners.get_or_init(Box::default);
+        let id = add(listeners);
+        if self.0.phase.load(Ordering::Acquire) == DISCONNECTED {
+            listeners.clear();
+        }
+        id
     }
 
-    /// Adds a handler for this socket alone. Most behaviour belongs to [`Namespace::on`](crate::Namespace::on), which
-    /// costs a socket nothing; handlers added here run after those of the namespace, and end with the socket.
+    /// Removes every handler and listener of a socket that has disconnected.
+    pub(super) fn drop_listeners(&self) {
+        self.off_any_outgoing();
+        if let Some(own) = self.own_listeners() {
+            own.clear();
+        }
+    }
+
+    /// Adds a handler for this socket only. Most behaviour belongs to [`Namespace::on`](crate::Namespace::on), which
+    /// costs a socket nothing; handlers added here run after those of the namespace, and are removed with the socket.
     ///
     /// ```
     /// use fanfare::{Data, Namespace, Socket};
@@ -30,75 +50,73 @@ impl Socket {
     ///     socket.once("ready", async |socket: Socket, Data(name): Data<String>| socket.emit("hello", name));
     /// });
     /// ```
-    pub fn on<H, T>(&self, event: &str, handler: H) -> ListenerId
+    pub fn on<H, T>(&self, event: impl AsRef<str>, handler: H) -> ListenerId
     where
         H: Handler<OnEvent, T>,
         H::Output: IntoAck,
         T: 'static,
     {
-        self.add_listeners()
-            .add(Some(event), false, erase_event(handler))
+        self.add_listener(|own| own.add(Some(event.as_ref()), false, erase_event(handler)))
     }
 
-    /// As [`on`](Self::on), for the next event of this name only.
-    pub fn once<H, T>(&self, event: &str, handler: H) -> ListenerId
+    /// Adds a handler as [`on`](Self::on) does, for the next event of this name only.
+    pub fn once<H, T>(&self, event: impl AsRef<str>, handler: H) -> ListenerId
     where
         H: Handler<OnEvent, T>,
         H::Output: IntoAck,
         T: 'static,
     {
-        self.add_listeners()
-            .add(Some(event), true, erase_event(handler))
+        self.add_listener(|own| own.add(Some(event.as_ref()), true, erase_event(handler)))
     }
 
-    /// As [`on`](Self::on), for every event: it runs before the middlewares and the handlers of the event, also of
-    /// events that these refuse. It cannot acknowledge, and acknowledgements do not pass it.
+    /// Adds a handler as [`on`](Self::on) does, for every event: it runs before the middlewares and the handlers of the
+    /// event, and also for events that these reject. It cannot acknowledge, and it does not see acknowledgements.
     pub fn on_any<H, T>(&self, handler: H) -> ListenerId
     where
         H: Handler<OnEvent, T>,
         H::Output: IntoAck,
         T: 'static,
     {
-        self.add_listeners().add(None, false, erase_event(handler))
+        self.add_listener(|own| own.add(None, false, erase_event(handler)))
     }
 
-    /// As [`on_any`](Self::on_any), before the handlers that were added to this socket earlier.
+    /// Adds a handler as [`on_any`](Self::on_any) does, before those that were added to this socket earlier.
     pub fn prepend_any<H, T>(&self, handler: H) -> ListenerId
     where
         H: Handler<OnEvent, T>,
         H::Output: IntoAck,
         T: 'static,
     {
-        self.add_listeners().prepend_any(erase_event(handler))
+        self.add_listener(|own| own.prepend_any(erase_event(handler)))
     }
 
-    /// The handlers of this socket for an event, in their order; not those of the namespace.
-    pub fn listeners(&self, event: &str) -> Vec<ListenerId> {
+    /// Returns the handlers of this socket for an event, in their order, without those of the namespace.
+    pub fn listeners(&self, event: impl AsRef<str>) -> Vec<ListenerId> {
         let own = self.own_listeners();
-        own.map_or_else(Vec::new, |own| own.ids(Some(event)))
+        own.map_or_else(Vec::new, |own| own.ids(Some(event.as_ref())))
     }
 
-    /// The handlers of this socket for every event, in their order (Node's `listenersAny`).
+    /// Returns the handlers of this socket for every event, in their order (Node's `listenersAny`).
     pub fn listeners_any(&self) -> Vec<ListenerId> {
         let own = self.own_listeners();
         own.map_or_else(Vec::new, |own| own.ids(None))
     }
 
-    /// Takes off all handlers of this socket for an event; says how many.
-    pub fn off_event(&self, event: &str) -> usize {
+    /// Removes all handlers of this socket for an event; returns their number.
+    pub fn off_event(&self, event: impl AsRef<str>) -> usize {
         let own = self.own_listeners();
-        own.map_or(0, |own| own.remove_all(Some(event)))
+        own.map_or(0, |own| own.remove_all(Some(event.as_ref())))
     }
 
-    /// Takes off all handlers of this socket for every event; says how many.
+    /// Removes all handlers of this socket for every event; returns their number.
     pub fn off_any(&self) -> usize {
         let own = self.own_listeners();
         own.map_or(0, |own| own.remove_all(None))
     }
 
     /// Adds a listener for every event that is sent to this socket, broadcasts included, before it leaves. It must not
-    /// block. Acknowledgements do not pass it. While some socket has one, broadcasts of the namespace look for it at
-    /// each recipient.
+    /// block. It does not see acknowledgements. While any socket has one, broadcasts of the namespace check each
+    /// recipient for it.
     pub fn on_any_outgoing(
         &self,
         listener: impl Fn(&Socket, &OutgoingEvent) + Send + Sync + 'static,
@@ -106,7 +124,8 @@ impl Socket {
         self.add_outgoing(Arc::new(listener), false)
     }
 
-    /// As [`on_any_outgoing`](Self::on_any_outgoing), before the listeners that were added to this socket earlier.
+    /// Adds a listener as [`on_any_outgoing`](Self::on_any_outgoing) does, before those that were added to this socket
+    /// earlier.
     pub fn prepend_any_outgoing(
         &self,
         listener: impl Fn(&Socket, &OutgoingEvent) + Send + Sync + 'static,
@@ -116,7 +135,7 @@ impl Socket {
 
     fn add_outgoing(&self, listener: OutgoingHandler, first: bool) -> ListenerId {
         let extra = self.extra();
-        let id = self.add_listeners().reserve();
+        let id = self.add_listener(Listeners::reserve);
         let mut list = extra.outgoing.lock();
         let at = if first { 0 } else { list.len() };
         list.insert(at, (id, listener));
@@ -129,7 +148,7 @@ impl Socket {
         id
     }
 
-    /// The listeners of this socket for what is sent, in their order (Node's `listenersAnyOutgoing`).
+    /// Returns the listeners of this socket for outgoing events, in their order (Node's `listenersAnyOutgoing`).
     pub fn listeners_any_outgoing(&self) -> Vec<ListenerId> {
         let Some(extra) = self.0.extra.get() else {
             return Vec::new();
@@ -137,7 +156,7 @@ impl Socket {
         extra.outgoing.lock().iter().map(|(id, _)| *id).collect()
     }
 
-    /// Takes off all listeners of this socket for what is sent; says how many.
+    /// Removes all listeners of this socket for outgoing events; returns their number.
     pub fn off_any_outgoing(&self) -> usize {
         self.remove_outgoing(|_| true)
     }
@@ -147,48 +166,55 @@ impl Socket {
             return 0;
         };
         let mut list = extra.outgoing.lock();
-        let before = list.len();
-        list.retain(|(id, _)| !goes(*id));
-        let gone = before - list.len();
+        let all = std::mem::take(&mut *list);
+        let (gone, stays): (Vec<_>, Vec<_>) = all.into_iter().partition(|(id, _)| goes(*id));
+        *list = stays;
+        drop(list); // dropped last: dropping a listener may access the list
         let count = &self.0.namespace.outgoing_listeners;
-        count.fetch_sub(gone, Ordering::Relaxed);
-        gone
+        count.fetch_sub(gone.len(), Ordering::Relaxed);
+        gone.len()
     }
 
-    pub(crate) fn outgoing(&self, event: &OutgoingEvent) {
-        if let Some(extra) = self.0.extra.get() {
-            let listeners = extra.outgoing.lock().clone();
-            listeners
-                .iter()
-                .for_each(|(_, listener)| listener(self, event));
+    /// Passes an outgoing event to the listeners of the namespace and of this socket.
+    pub(crate) fn outgoing(&self, of_namespace: &[OutgoingHandler], event: &OutgoingEvent) {
+        let own = match self.0.extra.get() {
+            Some(extra) => extra.outgoing.lock().clone(),
+            None => Vec::new(),
+        };
+        let io = self.io_inner();
+        let own = own.iter().map(|(_, listener)| listener);
+        for listener in of_namespace.iter().chain(own) {
+            io.contain("on_any_outgoing", || listener(self, event));
         }
     }
 
-    /// Takes a handler of this socket off, of whatever kind; `false` if it was gone already.
+    /// Removes a handler or listener of this socket; returns `false` if it had been removed already.
     pub fn off(&self, listener: ListenerId) -> bool {
         let own = self.own_listeners();
         own.is_some_and(|own| own.remove(listener)) || self.remove_outgoing(|id| id == listener) > 0
     }
 
-    /// An event has arrived: the handlers of every event, its middlewares, its handlers.
+    /// Dispatches an incoming event: to the handlers of every event, its middlewares, its handlers.
     #[inline]
     pub(crate) fn receive(&self, cx: &EventContext<'_>) {
         self.0.namespace.stats.event_in();
-        tracing::trace!(socket = %self.0.id, event = cx.event, ack = cx.ack, "event received");
-        if self.catch_alls(cx) && !self.connected() {
-            return; // one of them has disconnected it
+        let event = Escaped(cx.event);
+        tracing::trace!(target: log_target::EVENT, socket = %self.0.id, %event, ack = cx.ack, "event received");
+        if self.catch_alls(cx) && !self.is_connected() {
+            return; // one of them has disconnected the socket
         }
         if self.0.namespace.behaviour.packet_middlewares.is_empty() {
             self.dispatch(cx);
         } else {
-            let work = Client::work(self.connection(), cx.args.byte_len());
+            let held = cx.args.held_bytes() + cx.args.decoded_bytes();
+            let work = Client::work(self.connection(), held);
             let event = cx.event.to_owned();
             let guarded = guarded(self.clone(), event, cx.args.to_buf(), cx.ack, work);
             run_or_spawn(&self.io_inner().running, guarded);
         }
     }
 
-    /// Runs the handlers of every event; `false` if there are none.
+    /// Runs the handlers of every event; returns `false` if there are none.
     #[inline]
     fn catch_alls(&self, cx: &EventContext<'_>) -> bool {
         let of_namespace = &self.0.namespace.behaviour.any;
@@ -224,13 +250,20 @@ impl Socket {
         match &behaviour.fallback {
             Some(handler) => handler.call(cx),
             None => {
-                tracing::debug!(socket = %self.0.id, event = cx.event, "no handler for this event");
+                let event = Escaped(cx.event);
+                tracing::debug!(target: log_target::EVENT, socket = %self.0.id, %event, "no handler for this event");
             }
         }
     }
 }
 
-async fn guarded(socket: Socket, event: String, args: ArgsBuf, ack: Option<u64>, _work: AtWork) {
+async fn guarded(
+    socket: Socket,
+    event: String,
+    args: ArgsBuf,
+    ack: Option<u64>,
+    _work: HandlerBudget,
+) {
     let args = args.as_args();
     let cx = EventContext {
         socket: &socket,
@@ -239,14 +272,21 @@ async fn guarded(socket: Socket, event: String, args: ArgsBuf, ack: Option<u64>,
         ack,
         answered: None,
     };
+    let pending = PendingAck::new(AckSender::new(&socket, ack, None));
     for middleware in &socket.0.namespace.behaviour.packet_middlewares {
         if let Err(error) = middleware.call(&cx).await {
-            tracing::debug!(socket = %socket.id(), event, %error, "event refused");
-            let _ = AckSender::new(&socket, ack, None).send(&error);
+            let (event, text) = (Escaped(&event), Escaped(&error));
+            tracing::debug!(target: log_target::EVENT, socket = %socket.id(), %event, error = %text, "event refused");
+            if error.cause().is_some() {
+                reports::failure(&cx, &error); // the error reaches no one else
+            }
+            pending.settle(|ack| ack.fail(&error));
             return;
         }
     }
-    if socket.connected() {
+    // From here on the handlers owe it.
+    pending.settle(drop);
+    if socket.is_connected() {
         socket.dispatch(&cx);
     }
 }

@@ -1,19 +1,25 @@
-//! What is sent to a client, and its acknowledgements.
+//! Events to a client, and their acknowledgements.
 
 use std::sync::atomic::Ordering;
 
-use fanfare_engine::{Prepared, SendError};
+use fanfare_engine::{EncodedMessage, SendError};
 use fanfare_protocol::socket::{ArgsBuf, IntoArgs};
+use fanfare_protocol::{EncodedEvent, Escaped};
 use serde::de::DeserializeOwned;
 
-use super::{DISCONNECTED, How, Socket, SocketEmitter};
+use super::{CONNECTING, DISCONNECTED, EmitFlags, Socket, SocketEmitter};
 use crate::ack::{AckError, AckFuture};
+use crate::adapter::PublishOutcome;
 use crate::broadcast::{BroadcastOperator, RoomNames};
 use crate::encode;
 use crate::error::EmitError;
+use crate::log_target;
+use crate::namespace::NamespaceInner;
+use crate::recovery::Keep;
 
 impl Socket {
-    /// Sends an event: `&T` is one argument, a tuple is several.
+    /// Sends an event: `&T` is one argument, a tuple is several. In a middleware, before the client is connected, it is
+    /// queued and sent after the CONNECT packet; if the client is rejected, it is dropped.
     ///
     /// ```
     /// # fn f(socket: &fanfare::Socket) -> Result<(), fanfare::EmitError> {
@@ -27,8 +33,8 @@ impl Socket {
     /// # Errors
     /// [`EmitError::NotSerializable`]; [`EmitError::Full`] if the outbox of the connection is full (the event is
     /// dropped); [`EmitError::Disconnected`].
-    pub fn emit(&self, event: &str, args: impl IntoArgs) -> Result<(), EmitError> {
-        self.send_event(None, event, &args, How::default())
+    pub fn emit(&self, event: impl AsRef<str>, args: impl IntoArgs) -> Result<(), EmitError> {
+        self.send_event(None, event.as_ref(), &args, EmitFlags::default())
     }
 
     /// Sends an event `message`, as Node's `send` does.
@@ -40,7 +46,7 @@ impl Socket {
     }
 
     /// Sends an event and waits for its acknowledgement: the first argument of the answer (all of them, if `R` is a
-    /// tuple). The event is sent at once; the answer comes when the future is awaited.
+    /// tuple). The event is sent at once; the answer arrives when the future is awaited.
     ///
     /// ```
     /// # async fn f(socket: fanfare::Socket) -> Result<(), fanfare::AckError> {
@@ -51,22 +57,22 @@ impl Socket {
     ///
     /// # Errors
     /// The future fails with [`AckError`]: after `ack_timeout` of the builder (see [`timeout`](Self::timeout)), when
-    /// the socket disconnects, or when [`Limits::max_pending_acks`](crate::Limits) are waiting.
+    /// the socket disconnects, or when [`Limits::max_pending_acks`](crate::Limits) are pending.
     pub fn emit_with_ack<R: DeserializeOwned + Send + 'static>(
         &self,
-        event: &str,
+        event: impl AsRef<str>,
         args: impl IntoArgs,
     ) -> AckFuture<R> {
         self.timeout(self.io_inner().ack_timeout)
             .emit_with_ack(event, args)
     }
 
-    /// Events that may be dropped: they are, if something is queued for the client or no polling request is waiting.
+    /// Makes an event volatile: it is dropped if something is queued for the client or no polling request is waiting.
     pub fn volatile(&self) -> SocketEmitter {
         SocketEmitter::new(self.clone()).volatile()
     }
 
-    /// Whether the next event is worth compressing, where the transport compresses (see
+    /// Sets whether the next event is worth compressing, where the transport compresses (see
     /// [`per_message_deflate`](crate::SocketIoBuilder::per_message_deflate) and
     /// [`http_compression`](crate::SocketIoBuilder::http_compression)). Default: yes.
     ///
@@ -80,27 +86,27 @@ impl Socket {
         SocketEmitter::new(self.clone()).compress(compress)
     }
 
-    /// How long acknowledgements may take.
+    /// Sets the timeout of acknowledgements.
     pub fn timeout(&self, timeout: std::time::Duration) -> SocketEmitter {
         SocketEmitter::new(self.clone()).timeout(timeout)
     }
 
-    /// Everyone in the namespace but this socket.
+    /// Selects all sockets of the namespace but this one.
     pub fn broadcast(&self) -> BroadcastOperator {
         BroadcastOperator::from_sender(self)
     }
 
-    /// Those in a room, or in at least one of several, but not this socket.
+    /// Selects the sockets in a room, or in at least one of several, but not this one.
     pub fn to(&self, rooms: impl RoomNames) -> BroadcastOperator {
         self.broadcast().to(rooms)
     }
 
-    /// Everyone but this socket and those in these rooms.
+    /// Selects all sockets but this one and those in these rooms.
     pub fn except(&self, rooms: impl RoomNames) -> BroadcastOperator {
         self.broadcast().except(rooms)
     }
 
-    /// Waits until the client has taken what was sent to it.
+    /// Waits until everything that is queued for the client has been sent.
     ///
     /// # Errors
     /// [`EmitError::Disconnected`].
@@ -108,7 +114,7 @@ impl Socket {
         Ok(self.0.connection.ready().await?)
     }
 
-    /// How many bytes wait to be written to the client, over all its namespaces.
+    /// Returns the number of bytes that wait to be written to the client, over all its namespaces.
     pub fn pending_bytes(&self) -> usize {
         self.0.connection.pending_bytes()
     }
@@ -118,41 +124,22 @@ impl Socket {
         ack: Option<u64>,
         event: &str,
         args: &impl IntoArgs,
-        how: How,
+        how: EmitFlags,
     ) -> Result<(), EmitError> {
-        if self.0.phase.load(Ordering::Acquire) == DISCONNECTED {
+        let phase = self.0.phase.load(Ordering::Acquire);
+        if phase == DISCONNECTED {
             return Err(EmitError::Disconnected);
         }
-        if self.0.namespace.watches_outgoing() {
-            let own = || vec![self.clone()];
-            self.0.namespace.outgoing(event, args, own);
+        let kept = self.0.namespace.keeps_events && ack.is_none();
+        if kept || phase == CONNECTING || self.0.namespace.watches_outgoing() {
+            let shared = encode::shared_event(&self.0.namespace.codec, event, args)?;
+            return self.send_shared(ack, &shared, how, phase);
         }
         let namespace = &*self.0.namespace.name;
         if how.volatile {
-            let mut message =
-                encode::encode_event(&self.0.namespace.codec, namespace, ack, event, args)?;
-            if !how.compress {
-                message = message.uncompressed();
-            }
-            if self.0.connection.send_volatile(&message)? {
-                self.sent(event, message.len());
-            }
-            return Ok(());
-        }
-        // What goes to a socket that cannot be recovered is not kept.
-        if let (Some(recovery), None, Some(_)) = (&self.0.namespace.recovery, ack, self.part()) {
-            let own = [&*self.0.id];
-            let send = |message: &Prepared| {
-                let sent = match how.compress {
-                    true => self.0.connection.send(message),
-                    false => self.0.connection.send(&message.clone().uncompressed()),
-                };
-                sent.map_err(not_sent)?;
-                self.sent(event, message.len());
-                Ok(())
-            };
             let codec = &self.0.namespace.codec;
-            return recovery.emit((codec, namespace), (event, args), &own, &[], send)?;
+            let message = encode::encode_event(codec, namespace, ack, event, args)?;
+            return self.send_message(event, &message, how);
         }
         let mut encoded = Ok(0);
         let sent = self.0.connection.send_with(|buf| {
@@ -171,14 +158,92 @@ impl Socket {
         Ok(())
     }
 
+    /// Sends an event that is encoded once for listeners, recovery and the client.
+    #[cold]
+    fn send_shared(
+        &self,
+        ack: Option<u64>,
+        event: &EncodedEvent,
+        how: EmitFlags,
+        phase: u8,
+    ) -> Result<(), EmitError> {
+        let NamespaceInner { name, codec, .. } = &*self.0.namespace;
+        if self.0.namespace.watches_outgoing() {
+            let own = || vec![self.clone()];
+            self.0.namespace.outgoing(event, own);
+        }
+        if phase == CONNECTING {
+            let message = encode::packet(codec, name, ack, event, None)?;
+            if let Some(kept) = self.send_early(event.name(), message, how) {
+                return kept;
+            }
+        }
+        // Events to a socket that cannot be recovered are not kept.
+        if let (None, Some(_)) = (ack, self.part()) {
+            if let Some(recovery) = &self.0.namespace.recovery {
+                let own = [&*self.0.id];
+                let keep = match how.volatile {
+                    true => Keep::No,
+                    false => Keep::For(&own[..], &[]),
+                };
+                let send = |message: &EncodedMessage| self.send_message(event.name(), message, how);
+                return recovery.emit((codec, name), event, keep, send)?;
+            }
+            if self.0.namespace.cluster_recovery.is_some() {
+                return self.send_logged(event, how);
+            }
+        }
+        let message = encode::packet(codec, name, ack, event, None)?;
+        self.send_message(event.name(), &message, how)
+    }
+
+    /// Sends an event through the log of the adapter, so that it can be sent again if the client comes back to another
+    /// node.
+    fn send_logged(&self, event: &EncodedEvent, how: EmitFlags) -> Result<(), EmitError> {
+        let mut operator = BroadcastOperator::new(self.0.namespace.clone())
+            .to(&self.0.id)
+            .compress(how.compress);
+        if how.volatile {
+            operator = operator.volatile();
+        }
+        match operator.emit_shared(event)?.cluster {
+            Some(outcome @ PublishOutcome::Full) => Err(EmitError::NotLogged(outcome)),
+            _ => Ok(()),
+        }
+    }
+
+    fn send_message(
+        &self,
+        event: &str,
+        message: &EncodedMessage,
+        how: EmitFlags,
+    ) -> Result<(), EmitError> {
+        let uncompressed;
+        let message = match how.compress {
+            true => message,
+            false => {
+                uncompressed = message.clone().uncompressed();
+                &uncompressed
+            }
+        };
+        let sent = match how.volatile {
+            true => self.0.connection.send_volatile(message),
+            false => self.0.connection.send(message).map(|()| true),
+        };
+        if sent.map_err(not_sent)? {
+            self.sent(event, message.len());
+        }
+        Ok(())
+    }
+
     #[inline]
-    fn sent(&self, event: &str, len: usize) {
+    pub(super) fn sent(&self, event: &str, len: usize) {
         self.0.namespace.stats.event_out(1, len);
-        tracing::trace!(socket = %self.0.id, event, "event sent");
+        tracing::trace!(target: log_target::EVENT, socket = %self.0.id, event = %Escaped(event), "event sent");
     }
 
     pub(crate) fn send_ack(&self, id: u64, args: impl IntoArgs) -> Result<(), EmitError> {
-        if !self.connected() {
+        if !self.is_connected() {
             return Err(EmitError::Disconnected);
         }
         let mut encoded = Ok(());
@@ -196,9 +261,9 @@ impl Socket {
         timeout: std::time::Duration,
         compress: bool,
     ) -> AckFuture<R> {
-        let how = How {
+        let how = EmitFlags {
             compress,
-            ..How::default()
+            ..EmitFlags::default()
         };
         let id = self.0.namespace.next_ack_id();
         let limit = self.io_inner().limits.max_pending_acks;
@@ -214,7 +279,7 @@ impl Socket {
             });
         }
         if self.0.phase.load(Ordering::Acquire) == DISCONNECTED {
-            acks.forget(id); // it went between the registration and now: nobody else would
+            acks.forget(id); // it disconnected after the registration: its removal missed this one
         }
         AckFuture::new(self.clone(), id, answer, timeout)
     }
@@ -225,21 +290,14 @@ impl Socket {
         }
     }
 
-    /// An acknowledgement has arrived.
+    /// Delivers an acknowledgement that has arrived.
     pub(crate) fn acknowledged(&self, id: u64, payload: impl Fn() -> ArgsBuf) {
-        let own = self
-            .0
-            .extra
-            .get()
-            .is_some_and(|extra| extra.acks.resolve(id, &payload));
-        if !own
-            && !self
-                .0
-                .namespace
-                .broadcast_acks
-                .resolve(id, &self.0.id, payload)
-        {
-            tracing::debug!(socket = %self.0.id, id, "acknowledgement of nothing");
+        let acks = &self.0.namespace.broadcast_acks;
+        let keep = || acks.budget().answer(self.owner(), payload());
+        let own = self.0.extra.get();
+        let own = own.is_some_and(|extra| extra.acks.resolve(id, keep));
+        if !own && !acks.resolve(id, self, &payload) {
+            tracing::debug!(target: log_target::EVENT, socket = %self.0.id, id, "acknowledgement of nothing");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Counters that many threads add to without meeting.
+//! Counters that many threads add to without contention.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Threads beyond this many share shards.
+/// Number of shards; threads beyond this number share them.
 const SHARDS: usize = 8;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -27,7 +27,7 @@ fn first_use(shard: &Cell<usize>) -> usize {
     number
 }
 
-/// `N` counters that belong together: what one thread adds to lies in one cache line of its own.
+/// A group of `N` counters: the shard of one thread lies in a separate cache line.
 #[derive(Debug)]
 pub(crate) struct Sharded<const N: usize>([Line<N>; SHARDS]);
 

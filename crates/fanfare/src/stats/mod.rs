@@ -1,7 +1,7 @@
-//! What the server counts, and how the `metrics` facade learns of it.
+//! Statistics of the server, and their publication to the `metrics` facade.
 //!
-//! What happens often is added to counters of our own and handed to the facade once a second
-//! ([`publish`](Stats::publish)); what is rare goes there at once. `docs/observability.md` has the list.
+//! Frequent events are counted internally and passed to the facade once a second ([`publish`](ServerStats::publish)); rare
+//! ones are passed to it at once. `docs/observability.md` has the list.
 
 mod counter;
 mod publish;
@@ -15,14 +15,14 @@ use fanfare_engine::{CloseReason, Protocol, Transport};
 use metrics::{counter, histogram};
 use parking_lot::{Mutex, RwLock};
 
+use crate::disconnect_reason::DisconnectReason;
 use crate::extract::Rejection;
-use crate::reason::DisconnectReason;
 use crate::recovery::RecoveryOutcome;
 use counter::Sharded;
 use publish::Published;
 pub(crate) use publish::run;
 
-/// Namespaces beyond this many are counted together, as `other`.
+/// Maximum number of namespaces that are counted separately; the rest is counted together, as `other`.
 const MAX_NAMESPACES: usize = 64;
 
 const EVENTS_IN: usize = 0;
@@ -70,7 +70,7 @@ impl NamespaceStats {
 
 /// The counters of a server.
 #[derive(Debug)]
-pub(crate) struct Stats {
+pub(crate) struct ServerStats {
     bytes_in: Sharded<1>,
     /// Open connections by protocol and transport.
     connections: [[AtomicI64; 2]; 2],
@@ -84,7 +84,7 @@ pub(crate) struct Stats {
     published: Mutex<Published>,
 }
 
-impl Default for Stats {
+impl Default for ServerStats {
     fn default() -> Self {
         Self {
             bytes_in: Sharded::default(),
@@ -115,8 +115,8 @@ const fn protocol_label(protocol: Protocol) -> &'static str {
     }
 }
 
-impl Stats {
-    /// The counters for a namespace: those of its name, or `other` if there are too many names already.
+impl ServerStats {
+    /// Returns the counters for a namespace: those of its name, or `other` if there are too many names already.
     pub(crate) fn namespace(&self, label: &str) -> Arc<NamespaceStats> {
         if let Some(stats) = self.namespaces.read().get(label) {
             return stats.clone();
@@ -155,7 +155,7 @@ impl Stats {
         counter!("fanfare_upgrades_total", "protocol" => protocol_label(protocol)).increment(1);
     }
 
-    /// `transport`: the one that it was counted under last.
+    /// Counts a closed connection; `transport` is the one that it was last counted under.
     pub(crate) fn closed(&self, protocol: Protocol, transport: Transport, reason: CloseReason) {
         let (p, t) = index(protocol, transport);
         self.connections[p][t].fetch_sub(1, Ordering::Relaxed);
@@ -163,23 +163,28 @@ impl Stats {
         counter!("fanfare_connections_closed_total", "reason" => reason.as_str()).increment(1);
     }
 
-    /// Something that a peer wanted was refused, or a peer was sent away, for a cause of a fixed list.
+    /// Counts a rejection, or the disconnection of a peer, for a cause from a fixed list.
     pub(crate) fn refused(&self, cause: &'static str) {
         self.refused.fetch_add(1, Ordering::Relaxed);
         counter!("fanfare_refused_total", "cause" => cause).increment(1);
     }
 
-    pub(crate) fn panicked(&self) {
+    /// Counts a panic of a function of the application that was already counted by its kind.
+    pub(crate) fn count_panic(&self) {
         self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn panicked(&self) {
+        self.count_panic();
         counter!("fanfare_handler_panics_total").increment(1);
     }
 
-    /// Whether the caller shall start the task that publishes: true once.
+    /// Whether the caller must start the task that publishes: true once.
     pub(crate) fn start_publishing(&self) -> bool {
         !self.publishing.load(Ordering::Relaxed) && !self.publishing.swap(true, Ordering::Relaxed)
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Stats {
         let at = |transport: usize| {
             let count =
                 |protocol: usize| self.connections[protocol][transport].load(Ordering::Relaxed);
@@ -188,7 +193,7 @@ impl Stats {
         let namespaces = self.namespaces.read();
         let all = || namespaces.values().chain([&self.other]);
         let sum = |which| all().map(|n| n.counts.sum(which)).sum();
-        Snapshot {
+        Stats {
             polling: at(0),
             websocket: at(1),
             opened: self.opened.load(Ordering::Relaxed),
@@ -203,29 +208,29 @@ impl Stats {
     }
 }
 
-/// What a server has counted since it was built, see [`SocketIo::stats`](crate::SocketIo::stats).
+/// Statistics of a server since it was built, see [`SocketIo::stats`](crate::SocketIo::stats).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Snapshot {
-    /// Connections that use long-polling now.
+pub struct Stats {
+    /// Number of connections that currently use long-polling.
     pub polling: usize,
-    /// Connections that use WebSocket now.
+    /// Number of connections that currently use WebSocket.
     pub websocket: usize,
-    /// Connections opened.
+    /// Number of connections opened.
     pub opened: u64,
-    /// Connections closed.
+    /// Number of connections closed.
     pub closed: u64,
-    /// Requests, packets and connections refused, whatever the cause.
+    /// Number of requests, packets and connections rejected, for any cause.
     pub refused: u64,
-    /// Panics of handlers.
+    /// Number of panics of handlers and hooks.
     pub panics: u64,
-    /// Events received.
+    /// Number of events received.
     pub events_in: u64,
-    /// Events sent, each recipient of a broadcast counted.
+    /// Number of events sent, each recipient of a broadcast counted.
     pub events_out: u64,
-    /// Bytes of the messages received.
+    /// Number of bytes of the messages received.
     pub bytes_in: u64,
-    /// Bytes of the events sent, WebSocket framing included, each recipient of a broadcast counted.
+    /// Number of bytes of the events sent, WebSocket framing included, each recipient of a broadcast counted.
     pub bytes_out: u64,
 }
 
@@ -237,7 +242,12 @@ pub(crate) fn rejected(rejection: &Rejection) {
     counter!("fanfare_events_rejected_total", "reason" => rejection.label()).increment(1);
 }
 
-/// A handler has returned an error.
+/// Counts a panic of a function of the application that is not a handler.
+pub(crate) fn hook_panicked(hook: &'static str) {
+    counter!("fanfare_hook_panics_total", "hook" => hook).increment(1);
+}
+
+/// Counts an error that a handler returned.
 pub(crate) fn failed() {
     counter!("fanfare_handler_errors_total").increment(1);
 }
@@ -259,13 +269,13 @@ pub(crate) fn outbox_full(recipients: usize) {
     counter!("fanfare_outbox_full_total").increment(recipients as u64);
 }
 
-/// An acknowledgement has come after this time.
+/// Records the time after which an acknowledgement arrived.
 pub(crate) fn acknowledged(after: Duration) {
     histogram!("fanfare_ack_seconds").record(after);
     counter!("fanfare_acks_total", "outcome" => "answered").increment(1);
 }
 
-/// No acknowledgement has come.
+/// Counts acknowledgements that did not arrive.
 pub(crate) fn unacknowledged(outcome: &'static str, n: usize) {
     counter!("fanfare_acks_total", "outcome" => outcome).increment(n as u64);
 }

@@ -1,4 +1,4 @@
-//! From our own counters to the `metrics` facade.
+//! Publication of the internal counters to the `metrics` facade.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -10,33 +10,34 @@ use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-use super::{BYTES_OUT, EVENTS_IN, EVENTS_OUT, NamespaceStats, Stats, index, protocol_label};
-use crate::io::IoInner;
+use super::{BYTES_OUT, EVENTS_IN, EVENTS_OUT, NamespaceStats, ServerStats, index, protocol_label};
+use crate::server::IoInner;
 
-const INTERVAL: Duration = Duration::from_secs(1);
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the facade knows already. Differences are handed over, so that several servers of one process add up.
+/// Values that have been published. Differences are passed to the facade, so that several servers of one process add
+/// up.
 #[derive(Debug, Default)]
 pub(super) struct Published {
     bytes_in: u64,
     connections: [[i64; 2]; 2],
     namespaces: HashMap<Arc<str>, ([u64; 3], i64)>,
     handlers: usize,
-    /// Which part of the connections is looked at next.
+    /// Part of the connections that is sampled next.
     part: usize,
 }
 
 /// Publishes once a second for as long as the server lives.
 pub(crate) async fn run(io: Weak<IoInner>) {
     loop {
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(PUBLISH_INTERVAL).await;
         let Some(io) = io.upgrade() else { return };
         io.publish();
     }
 }
 
 impl IoInner {
-    /// Hands over what was counted since the last time.
+    /// Publishes the changes since the last time.
     pub(crate) fn publish(&self) {
         let mut published = self.stats.published.lock();
         self.stats.publish(&mut published);
@@ -44,7 +45,7 @@ impl IoInner {
         gauge!("fanfare_handlers_running").increment(handlers as f64 - published.handlers as f64);
         published.handlers = handlers;
         let Some(engine) = self.engine() else { return };
-        // A part of the connections each time: with many of them a look at each would be work.
+        // Samples one part of the connections each time, because visiting all of many connections would be expensive.
         let depth = histogram!("fanfare_outbox_bytes");
         let more = engine.for_each_of(published.part, |conn| {
             depth.record(conn.pending_bytes() as f64);
@@ -53,7 +54,7 @@ impl IoInner {
     }
 }
 
-impl Stats {
+impl ServerStats {
     fn publish(&self, published: &mut Published) {
         static DESCRIBED: Once = Once::new();
         DESCRIBED.call_once(describe);
@@ -161,4 +162,8 @@ fn describe() {
         "Events that did not fit their handler"
     );
     describe_counter!("fanfare_handler_panics_total", "Handlers that panicked");
+    describe_counter!(
+        "fanfare_hook_panics_total",
+        "Other functions of the application that panicked, by hook"
+    );
 }

@@ -1,22 +1,23 @@
-//! Events with types, sent from whatever sends events.
+//! Methods that send typed events.
 
 use fanfare_protocol::typed::{Answer, Typed, TypedEvent};
 use serde::Serialize;
 
-use crate::ack::{AckError, AckFuture, BroadcastAckFuture};
+use crate::ack::{AckFuture, BroadcastAckFuture};
 use crate::adapter::RemoteSocket;
 use crate::broadcast::{BroadcastOperator, BroadcastReport};
 use crate::error::EmitError;
-use crate::io::SocketIo;
 use crate::namespace::{NamespaceHandle, ParentNamespace};
+use crate::server::SocketIo;
 use crate::socket::{Socket, SocketEmitter};
 
 impl Socket {
-    /// Sends an event with its type, which knows its name.
+    /// Sends a typed event, whose type provides its name.
     ///
     /// ```
     /// # #[cfg(feature = "macros")] {
-    /// use fanfare::{EmitError, Socket, TypedEvent};
+    /// use fanfare::typed::TypedEvent;
+    /// use fanfare::{EmitError, Socket};
     ///
     /// #[derive(serde::Serialize, TypedEvent)]
     /// struct UserJoined<'a>(&'a str);
@@ -33,8 +34,7 @@ impl Socket {
         self.emit(E::NAME, Typed(event))
     }
 
-    /// Sends an event with its type and waits for the acknowledgement that belongs to it, see
-    /// [`emit_with_ack`](Self::emit_with_ack).
+    /// Sends a typed event and waits for its acknowledgement, see [`emit_with_ack`](Self::emit_with_ack).
     ///
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
@@ -43,11 +43,12 @@ impl Socket {
         E: TypedEvent<Ack: Answer> + Serialize,
     {
         self.emit_with_ack(E::NAME, Typed(event))
+            .checked(E::check_ack)
     }
 }
 
 impl SocketEmitter {
-    /// Sends an event with its type, which knows its name.
+    /// Sends a typed event, whose type provides its name.
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
@@ -55,8 +56,7 @@ impl SocketEmitter {
         self.emit(E::NAME, Typed(event))
     }
 
-    /// Sends an event with its type and waits for the acknowledgement that belongs to it, see
-    /// [`emit_with_ack`](Self::emit_with_ack).
+    /// Sends a typed event and waits for its acknowledgement, see [`emit_with_ack`](Self::emit_with_ack).
     ///
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
@@ -65,11 +65,12 @@ impl SocketEmitter {
         E: TypedEvent<Ack: Answer> + Serialize,
     {
         self.emit_with_ack(E::NAME, Typed(event))
+            .checked(E::check_ack)
     }
 }
 
 impl BroadcastOperator {
-    /// Sends an event with its type, which knows its name.
+    /// Sends a typed event, whose type provides its name.
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
@@ -80,7 +81,7 @@ impl BroadcastOperator {
         self.emit(E::NAME, Typed(event))
     }
 
-    /// Sends an event with its type and gathers the acknowledgement that belongs to it from each recipient, see
+    /// Sends a typed event and collects its acknowledgement from each recipient, see
     /// [`emit_with_ack`](Self::emit_with_ack).
     ///
     /// # Errors
@@ -90,11 +91,12 @@ impl BroadcastOperator {
         E: TypedEvent<Ack: Answer> + Serialize,
     {
         self.emit_with_ack(E::NAME, Typed(event))
+            .checked(E::check_ack)
     }
 }
 
 impl NamespaceHandle {
-    /// Sends an event with its type to everyone in the namespace.
+    /// Sends a typed event to all sockets of the namespace.
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
@@ -107,7 +109,7 @@ impl NamespaceHandle {
 }
 
 impl SocketIo {
-    /// Sends an event with its type to everyone in the main namespace.
+    /// Sends a typed event to all sockets of the main namespace.
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
@@ -115,12 +117,12 @@ impl SocketIo {
         &self,
         event: &E,
     ) -> Result<BroadcastReport, EmitError> {
-        self.of("/").emit_event(event)
+        self.main().emit_event(event)
     }
 }
 
 impl ParentNamespace {
-    /// Sends an event with its type to everyone in every one of them.
+    /// Sends a typed event to all sockets of every namespace of the declaration.
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
@@ -131,7 +133,7 @@ impl ParentNamespace {
         self.emit(E::NAME, Typed(event))
     }
 
-    /// Sends an event with its type in every one of them to those whom `choose` leaves, see
+    /// Sends a typed event in every namespace of the declaration to the sockets that `choose` selects, see
     /// [`emit_with`](Self::emit_with).
     ///
     /// # Errors
@@ -146,7 +148,7 @@ impl ParentNamespace {
 }
 
 impl RemoteSocket {
-    /// Sends an event with its type, wherever the socket is.
+    /// Sends a typed event to the socket on whichever server it is connected to.
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
@@ -157,14 +159,15 @@ impl RemoteSocket {
         self.emit(E::NAME, Typed(event))
     }
 
-    /// Sends an event with its type and waits for the acknowledgement that belongs to it.
+    /// Sends a typed event and waits for its acknowledgement.
     ///
     /// # Errors
     /// As [`emit_with_ack`](Self::emit_with_ack).
-    pub async fn emit_event_with_ack<E>(&self, event: &E) -> Result<E::Ack, AckError>
+    pub fn emit_event_with_ack<E>(&self, event: &E) -> AckFuture<E::Ack>
     where
         E: TypedEvent<Ack: Answer> + Serialize,
     {
-        self.emit_with_ack(E::NAME, Typed(event)).await
+        self.emit_with_ack(E::NAME, Typed(event))
+            .checked(E::check_ack)
     }
 }

@@ -1,17 +1,17 @@
-//! Events as types, and namespaces whose events the compiler checks.
+//! Typed events, and namespaces whose events the compiler checks.
 //!
-//! A [`TypedEvent`] is a type whose name, arguments and acknowledgement are those of one event. It is received by
-//! [`Namespace::on_event`](crate::Namespace::on_event) and sent by `emit_event` of whatever has `emit`. A [`Contract`]
-//! says which events a namespace has: [`Namespace::typed`](crate::Namespace::typed) listens to no others, and
-//! [`TypedSocket`], [`TypedNamespace`] and [`TypedOperator`] send no others. `fanfare-client` knows the same traits, so
-//! that one crate of the application can hold the types for both.
+//! A [`TypedEvent`] is a type that defines the name, the arguments and the acknowledgement of one event. It is received
+//! by [`Namespace::on_event`](crate::Namespace::on_event) and sent by the method `emit_event` of every type that has
+//! `emit`. A [`Contract`] lists the events of a namespace: [`Namespace::typed`](crate::Namespace::typed) handles no
+//! others, and [`TypedSocket`], [`TypedNamespace`] and [`TypedOperator`] send no others. `fanfare-client` uses the same
+//! traits, so that one crate of the application can define the types for both.
 //!
 //! The derives need the feature `macros`.
 //!
 //! ```
 //! # #[cfg(feature = "macros")] {
-//! use fanfare::typed::TypedSocket;
-//! use fanfare::{Ack, Contract, EmitError, Namespace, SocketIo, Typed, TypedEvent};
+//! use fanfare::typed::{Contract, Typed, TypedEvent, TypedSocket};
+//! use fanfare::{Ack, EmitError, Namespace, SocketIo};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Serialize, Deserialize, TypedEvent)]
@@ -44,12 +44,19 @@ mod receive;
 mod server_event;
 mod socket;
 
+#[cfg(feature = "macros")]
+pub use fanfare_macros::{ContractOfServer as Contract, TypedEventOfServer as TypedEvent};
+#[cfg(feature = "validation")]
 #[doc(hidden)]
-pub use fanfare_protocol::typed::distinct;
+pub use fanfare_protocol::typed::check_rules;
+#[cfg(feature = "export")]
+pub use fanfare_protocol::typed::export;
 pub use fanfare_protocol::typed::{
-    Answer, At, BetweenServers, Contract, FromClients, FromServer, NoAck, TakesEvent, Typed,
-    TypedEvent, Untyped,
+    Answer, Arguments, At, AuthVisitor, BetweenServers, Contract, Direction, EventVisitor,
+    FromClients, FromServer, NoAck, TakesEvent, Typed, TypedEvent, Untyped, VisitEvents,
 };
+#[doc(hidden)]
+pub use fanfare_protocol::typed::{ArgsError, ProbeNothing, ProbeRules, RuleProbe, distinct};
 pub use namespace::TypedNamespace;
 pub use operator::{TypedEmitter, TypedOperator};
 pub use server_event::TypedServerEvent;

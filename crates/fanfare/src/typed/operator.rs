@@ -1,19 +1,22 @@
-//! What sends the events of a contract and no others.
+//! Operators that send the events of a contract and no others.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Deref;
 use std::time::Duration;
 
 use fanfare_protocol::typed::{Answer, FromServer};
 use serde::Serialize;
 
+use super::TypedSocket;
 use crate::ack::{AckFuture, BroadcastAckFuture};
+use crate::adapter::{FetchSocketsError, RemoteSocket};
 use crate::broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 use crate::error::EmitError;
-use crate::socket::SocketEmitter;
+use crate::socket::{Socket, SocketEmitter};
 
-/// What all views of a contract are: the thing itself, and the contract's name. It costs nothing.
+/// Defines a view for a contract: the wrapped value and the contract's type, at no cost. There is no `Deref`, because
+/// it would expose the untyped methods of the wrapped value.
 macro_rules! view {
     ($view:ident, $inner:ty) => {
         impl<C> $view<C> {
@@ -25,10 +28,9 @@ macro_rules! view {
             }
         }
 
-        impl<C> Deref for $view<C> {
-            type Target = $inner;
-
-            fn deref(&self) -> &$inner {
+        impl<C> $view<C> {
+            /// Returns the wrapped value, for operations that the contract does not cover.
+            pub fn untyped(&self) -> &$inner {
                 &self.inner
             }
         }
@@ -48,7 +50,7 @@ macro_rules! view {
 }
 pub(super) use view;
 
-/// As a [`BroadcastOperator`], for the events that the server sends by the contract `C`.
+/// A [`BroadcastOperator`] for the events that the server sends by the contract `C`.
 #[must_use = "this only says whom to send to: call `emit`"]
 pub struct TypedOperator<C> {
     inner: BroadcastOperator,
@@ -58,39 +60,39 @@ pub struct TypedOperator<C> {
 view!(TypedOperator, BroadcastOperator);
 
 impl BroadcastOperator {
-    /// The same recipients, for the events of a contract and no others.
+    /// Returns the same recipients, for the events of a contract and no others.
     pub fn typed<C>(self) -> TypedOperator<C> {
         TypedOperator::new(self)
     }
 }
 
 impl<C> TypedOperator<C> {
-    /// See [`BroadcastOperator::to`].
+    /// Selects the sockets in these rooms, see [`BroadcastOperator::to`].
     pub fn to(self, rooms: impl RoomNames) -> Self {
         Self::new(self.inner.to(rooms))
     }
 
-    /// See [`BroadcastOperator::except`].
+    /// Excludes the sockets in these rooms, see [`BroadcastOperator::except`].
     pub fn except(self, rooms: impl RoomNames) -> Self {
         Self::new(self.inner.except(rooms))
     }
 
-    /// See [`BroadcastOperator::volatile`].
+    /// Makes the event volatile, see [`BroadcastOperator::volatile`].
     pub fn volatile(self) -> Self {
         Self::new(self.inner.volatile())
     }
 
-    /// See [`BroadcastOperator::compress`].
+    /// Sets whether the event is worth compressing, see [`BroadcastOperator::compress`].
     pub fn compress(self, compress: bool) -> Self {
         Self::new(self.inner.compress(compress))
     }
 
-    /// See [`BroadcastOperator::local`].
+    /// Selects only the sockets on this server, see [`BroadcastOperator::local`].
     pub fn local(self) -> Self {
         Self::new(self.inner.local())
     }
 
-    /// See [`BroadcastOperator::timeout`].
+    /// Sets the timeout of acknowledgements, see [`BroadcastOperator::timeout`].
     pub fn timeout(self, timeout: Duration) -> Self {
         Self::new(self.inner.timeout(timeout))
     }
@@ -106,7 +108,7 @@ impl<C> TypedOperator<C> {
         self.inner.emit_event(event)
     }
 
-    /// Sends an event of the contract and gathers one answer from each recipient, see
+    /// Sends an event of the contract and collects one answer from each recipient, see
     /// [`BroadcastOperator::emit_with_ack`].
     ///
     /// # Errors
@@ -117,9 +119,45 @@ impl<C> TypedOperator<C> {
     {
         self.inner.emit_event_with_ack(event)
     }
+
+    /// Returns the sockets on this server, see [`BroadcastOperator::sockets`].
+    pub fn sockets(&self) -> Vec<TypedSocket<C>> {
+        self.inner.sockets().iter().map(Socket::typed).collect()
+    }
+
+    /// Makes the sockets join rooms, see [`BroadcastOperator::sockets_join`].
+    pub fn sockets_join(&self, rooms: impl RoomNames) {
+        self.inner.sockets_join(rooms);
+    }
+
+    /// Makes the sockets leave rooms, see [`BroadcastOperator::sockets_leave`].
+    pub fn sockets_leave(&self, rooms: impl RoomNames) {
+        self.inner.sockets_leave(rooms);
+    }
+
+    /// Disconnects the sockets, see [`BroadcastOperator::disconnect_sockets`].
+    pub fn disconnect_sockets(&self, close: bool) {
+        self.inner.disconnect_sockets(close);
+    }
+
+    /// Returns the sockets on all servers, see [`BroadcastOperator::fetch_sockets`].
+    ///
+    /// # Errors
+    /// As [`BroadcastOperator::fetch_sockets`].
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchSocketsError> {
+        self.inner.fetch_sockets().await
+    }
+
+    /// Returns the ids of the sockets on all servers, see [`BroadcastOperator::all_sockets`].
+    ///
+    /// # Errors
+    /// As [`BroadcastOperator::all_sockets`].
+    pub async fn all_sockets(&self) -> Result<HashSet<String>, FetchSocketsError> {
+        self.inner.all_sockets().await
+    }
 }
 
-/// As a [`SocketEmitter`], for the events that the server sends by the contract `C`.
+/// A [`SocketEmitter`] for the events that the server sends by the contract `C`.
 #[must_use = "this only says how to send: call `emit`"]
 pub struct TypedEmitter<C> {
     inner: SocketEmitter,
@@ -129,17 +167,17 @@ pub struct TypedEmitter<C> {
 view!(TypedEmitter, SocketEmitter);
 
 impl<C> TypedEmitter<C> {
-    /// See [`SocketEmitter::volatile`].
+    /// Makes the event volatile, see [`SocketEmitter::volatile`].
     pub fn volatile(self) -> Self {
         Self::new(self.inner.volatile())
     }
 
-    /// See [`SocketEmitter::compress`].
+    /// Sets whether the event is worth compressing, see [`SocketEmitter::compress`].
     pub fn compress(self, compress: bool) -> Self {
         Self::new(self.inner.compress(compress))
     }
 
-    /// See [`SocketEmitter::timeout`].
+    /// Sets the timeout of acknowledgements, see [`SocketEmitter::timeout`].
     pub fn timeout(self, timeout: Duration) -> Self {
         Self::new(self.inner.timeout(timeout))
     }
@@ -163,12 +201,12 @@ impl<C> TypedEmitter<C> {
         self.inner.emit_event_with_ack(event)
     }
 
-    /// See [`SocketEmitter::broadcast`].
+    /// Selects all sockets but this one, see [`SocketEmitter::broadcast`].
     pub fn broadcast(&self) -> TypedOperator<C> {
         self.inner.broadcast().typed()
     }
 
-    /// See [`SocketEmitter::to`].
+    /// Selects the sockets in these rooms, see [`SocketEmitter::to`].
     pub fn to(&self, rooms: impl RoomNames) -> TypedOperator<C> {
         self.inner.to(rooms).typed()
     }

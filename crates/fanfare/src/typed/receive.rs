@@ -1,4 +1,4 @@
-//! Handlers of events with types.
+//! Handlers of typed events.
 
 use fanfare_protocol::typed::{Contract, FromClients, TakesEvent, Typed, TypedEvent, Untyped};
 use serde::de::DeserializeOwned;
@@ -9,18 +9,21 @@ use crate::namespace::Namespace;
 use crate::socket::{ListenerId, Socket};
 
 impl<E: TypedEvent + DeserializeOwned> FromContext<OnEvent> for Typed<E> {
+    const TAKES_DATA: bool = true;
+
     fn from_context(cx: &EventContext<'_>) -> Result<Self, Rejection> {
         cx.data()
     }
 }
 
 impl Namespace {
-    /// The namespace of a contract: it is listened to by [`on_event`](Namespace::on_event) only, and only to events that
-    /// the contract has clients send.
+    /// Creates the namespace of a contract: handlers are added with [`on_event`](Namespace::on_event) only, and only
+    /// for events that the contract allows clients to send.
     ///
     /// ```
     /// # #[cfg(feature = "macros")] {
-    /// use fanfare::{Contract, Namespace, Typed, TypedEvent};
+    /// use fanfare::typed::{Contract, Typed, TypedEvent};
+    /// use fanfare::Namespace;
     ///
     /// #[derive(serde::Deserialize, TypedEvent)]
     /// struct Say(String);
@@ -36,11 +39,12 @@ impl Namespace {
         Self::new(C::NAMESPACE).contract()
     }
 
-    /// Puts the namespace under a contract from here on; for [patterns](Self::pattern) and [functions](Self::dynamic).
+    /// Applies a contract to the namespace from here on; for [patterns](Self::pattern) and [functions](Self::dynamic).
     ///
     /// ```
     /// # #[cfg(feature = "macros")] {
-    /// use fanfare::{Contract, Namespace};
+    /// use fanfare::typed::Contract;
+    /// use fanfare::Namespace;
     ///
     /// #[derive(Contract)]
     /// struct Orders;
@@ -55,12 +59,13 @@ impl Namespace {
 }
 
 impl<C> Namespace<C> {
-    /// Adds a handler for an event with a type: the event is that of the parameter [`Typed<E>`](Typed), and what the
-    /// handler returns must be its acknowledgement. Otherwise as [`on`](Namespace::on).
+    /// Adds a handler for a typed event: the event is that of the parameter [`Typed<E>`](Typed), and the return value
+    /// of the handler must be its acknowledgement. Otherwise as [`on`](Namespace::on).
     ///
     /// ```
     /// # #[cfg(feature = "macros")] {
-    /// use fanfare::{Ack, Namespace, Typed, TypedEvent};
+    /// use fanfare::typed::{Typed, TypedEvent};
+    /// use fanfare::{Ack, Namespace};
     ///
     /// #[derive(serde::Deserialize, TypedEvent)]
     /// #[event(ack = i64)]
@@ -73,7 +78,8 @@ impl<C> Namespace<C> {
     /// An answer of another type does not compile:
     ///
     /// ```compile_fail,E0277
-    /// # use fanfare::{Ack, Namespace, Typed, TypedEvent};
+    /// # use fanfare::typed::{Typed, TypedEvent};
+    /// # use fanfare::{Ack, Namespace};
     /// # #[derive(serde::Deserialize, TypedEvent)]
     /// # #[event(ack = i64)]
     /// # struct Add(i64, i64);
@@ -91,14 +97,14 @@ impl<C> Namespace<C> {
         self
     }
 
-    /// The namespace, whatever its contract.
+    /// Returns the namespace without its contract.
     pub(crate) fn untyped(self) -> Namespace<Untyped> {
         self.with_contract()
     }
 }
 
 impl Socket {
-    /// As [`on`](Self::on), for an event with a type, see [`Namespace::on_event`].
+    /// Adds a handler as [`on`](Self::on) does, for a typed event, see [`Namespace::on_event`].
     pub fn on_event<H, T, I>(&self, handler: H) -> ListenerId
     where
         H: Handler<OnEvent, T>,
@@ -108,7 +114,7 @@ impl Socket {
         self.on(T::Event::NAME, handler)
     }
 
-    /// As [`once`](Self::once), for an event with a type, see [`Namespace::on_event`].
+    /// Adds a handler as [`once`](Self::once) does, for a typed event, see [`Namespace::on_event`].
     pub fn once_event<H, T, I>(&self, handler: H) -> ListenerId
     where
         H: Handler<OnEvent, T>,

@@ -1,8 +1,7 @@
-//! Events with types between servers.
+//! Typed events between servers.
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Deref;
 
 use fanfare_protocol::socket::{ArgsError, EncodeError};
 use fanfare_protocol::typed::{Answer, BetweenServers, Typed, TypedEvent};
@@ -11,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::adapter::{ServerEvent, ServerSideEmitError};
 use crate::namespace::{Namespace, NamespaceHandle};
+use crate::server::SocketIo;
 
 /// A [`ServerEvent`] whose arguments and answer have types.
 pub struct TypedServerEvent<E> {
@@ -19,7 +19,7 @@ pub struct TypedServerEvent<E> {
 }
 
 impl<E: TypedEvent> TypedServerEvent<E> {
-    /// The event.
+    /// Deserializes the event.
     ///
     /// # Errors
     /// If the arguments do not fit the type.
@@ -42,11 +42,20 @@ impl<E: TypedEvent> TypedServerEvent<E> {
     }
 }
 
-impl<E> Deref for TypedServerEvent<E> {
-    type Target = ServerEvent;
-
-    fn deref(&self) -> &ServerEvent {
+impl<E> TypedServerEvent<E> {
+    /// Returns the event without its type.
+    pub fn untyped(&self) -> &ServerEvent {
         &self.event
+    }
+
+    /// Returns the namespace, see [`ServerEvent::namespace`].
+    pub fn namespace(&self) -> &NamespaceHandle {
+        self.event.namespace()
+    }
+
+    /// Returns the server, see [`ServerEvent::io`].
+    pub fn io(&self) -> Option<SocketIo> {
+        self.event.io()
     }
 }
 
@@ -57,13 +66,13 @@ impl<E> fmt::Debug for TypedServerEvent<E> {
 }
 
 impl<C> Namespace<C> {
-    /// Adds a handler for an event with a type that another server of the cluster sends, see
+    /// Adds a handler for a typed event from another server of the cluster, see
     /// [`on_server_event`](Namespace::on_server_event).
     ///
     /// ```
     /// # #[cfg(feature = "macros")] {
-    /// use fanfare::typed::TypedServerEvent;
-    /// use fanfare::{Namespace, TypedEvent};
+    /// use fanfare::typed::{TypedEvent, TypedServerEvent};
+    /// use fanfare::Namespace;
     ///
     /// #[derive(serde::Serialize, serde::Deserialize, TypedEvent)]
     /// #[event(ack = usize)]
@@ -91,8 +100,8 @@ impl<C> Namespace<C> {
 }
 
 impl NamespaceHandle {
-    /// Sends an event with its type to the *other* servers of the cluster, where
-    /// [`on_typed_server_event`](Namespace::on_typed_server_event) gets it, see
+    /// Sends a typed event to the *other* servers of the cluster, where
+    /// [`on_typed_server_event`](Namespace::on_typed_server_event) receives it, see
     /// [`server_side_emit`](Self::server_side_emit).
     ///
     /// # Errors
@@ -104,8 +113,8 @@ impl NamespaceHandle {
         self.server_side_emit(E::NAME, Typed(event))
     }
 
-    /// As [`server_side_emit_event`](Self::server_side_emit_event), and gathers the answer of each of the other servers,
-    /// see [`server_side_emit_with_ack`](Self::server_side_emit_with_ack).
+    /// Sends an event as [`server_side_emit_event`](Self::server_side_emit_event) does, and collects the answer of each
+    /// of the other servers, see [`server_side_emit_with_ack`](Self::server_side_emit_with_ack).
     ///
     /// # Errors
     /// As [`server_side_emit_with_ack`](Self::server_side_emit_with_ack).
@@ -116,11 +125,21 @@ impl NamespaceHandle {
     where
         E: TypedEvent<Ack: Answer> + Serialize,
     {
-        // One value travels, also if it is a tuple.
+        // The answer is one value, even if it is a tuple.
         let answers = self.server_side_emit_with_ack(E::NAME, Typed(event));
+        let check = |answers: &[(E::Ack,)]| {
+            let mut answers = answers.iter();
+            answers.try_for_each(|(answer,)| E::check_ack(answer))
+        };
         match answers.await {
-            Ok(answers) => Ok(alone(answers)),
-            Err(error) => Err(error.map(alone)),
+            Ok(answers) => {
+                check(&answers)?;
+                Ok(alone(answers))
+            }
+            Err(error) => {
+                check(error.responses())?;
+                Err(error.map(alone))
+            }
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Deref;
 use std::time::Duration;
 
+use fanfare_engine::{Protocol, Transport};
 use fanfare_protocol::typed::{Answer, Contract, FromClients, FromServer, TakesEvent, TypedEvent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,20 +13,26 @@ use super::operator::view;
 use super::{TypedEmitter, TypedNamespace, TypedOperator};
 use crate::ack::AckFuture;
 use crate::broadcast::RoomNames;
-use crate::error::EmitError;
-use crate::extract::{FromContext, Rejection};
-use crate::handler::{Acknowledges, Handler, HasSocket, Moment, OnEvent, Requirements};
-use crate::socket::{ListenerId, Socket};
+use crate::engine::EngineConnection;
+use crate::error::{EmitError, JoinError};
+use crate::extract::{FromContext, Handshake, Rejection};
+use crate::handler::{Acknowledges, Handler, HandlerKind, HasSocket, OnEvent, Requirements};
+use crate::id::SocketId;
+use crate::namespace::NamespaceParams;
+use crate::recovery::RecoveryOutcome;
+use crate::server::SocketIo;
+use crate::socket::{Extensions, ListenerId, Socket};
 
-/// A [`Socket`] that sends and takes the events of the contract `C`, and no others; for everything else it is the socket.
+/// A [`Socket`] that sends and receives the events of the contract `C`, and no others. [`untyped`](Self::untyped)
+/// returns the socket itself.
 ///
-/// Handlers have it as parameter in place of [`Socket`]. That the namespace has this contract and not another is checked
-/// when the server is built ([`BuildError::OtherContract`](crate::BuildError::OtherContract)).
+/// Handlers take it as a parameter in place of [`Socket`]. The contract of the namespace is checked against it when the
+/// server is built ([`BuildError::OtherContract`](crate::BuildError::OtherContract)).
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {
-/// use fanfare::typed::TypedSocket;
-/// use fanfare::{Contract, EventError, Namespace, TypedEvent};
+/// use fanfare::typed::{Contract, TypedEvent, TypedSocket};
+/// use fanfare::{EventError, Namespace};
 ///
 /// #[derive(serde::Serialize, TypedEvent)]
 /// struct Welcome;
@@ -44,8 +50,8 @@ use crate::socket::{ListenerId, Socket};
 /// ```
 ///
 /// ```compile_fail,E0277
-/// # use fanfare::typed::TypedSocket;
-/// # use fanfare::{Contract, Namespace, TypedEvent};
+/// # use fanfare::typed::{Contract, TypedEvent, TypedSocket};
+/// # use fanfare::Namespace;
 /// # #[derive(serde::Serialize, TypedEvent)]
 /// # struct Welcome;
 /// #[derive(serde::Serialize, TypedEvent)]
@@ -58,6 +64,17 @@ use crate::socket::{ListenerId, Socket};
 /// socket.emit(&Goodbye); // `Goodbye` is not an event that the server sends in `Chat`
 /// # }
 /// ```
+///
+/// Methods that send untyped events do not exist:
+///
+/// ```compile_fail,E0599
+/// # use fanfare::typed::{Contract, TypedSocket};
+/// # #[derive(Contract)]
+/// # struct Chat;
+/// # fn f(socket: TypedSocket<Chat>) {
+/// socket.send("anything");
+/// # }
+/// ```
 pub struct TypedSocket<C> {
     inner: Socket,
     contract: PhantomData<fn() -> C>,
@@ -66,13 +83,13 @@ pub struct TypedSocket<C> {
 view!(TypedSocket, Socket);
 
 impl Socket {
-    /// The same socket, for the events of a contract and no others.
+    /// Returns the same socket, for the events of a contract and no others.
     pub fn typed<C>(&self) -> TypedSocket<C> {
         TypedSocket::new(self.clone())
     }
 }
 
-impl<M: Moment, C: Contract> FromContext<M> for TypedSocket<C> {
+impl<M: HandlerKind<Socket = Socket>, C: Contract> FromContext<M> for TypedSocket<C> {
     fn from_context(cx: &M::Context<'_>) -> Result<Self, Rejection> {
         Ok(cx.socket().typed())
     }
@@ -102,7 +119,7 @@ impl<C: Contract> TypedSocket<C> {
         self.inner.emit_event_with_ack(event)
     }
 
-    /// Adds a handler for this socket alone, see [`Socket::on_event`].
+    /// Adds a handler for this socket only, see [`Socket::on_event`].
     pub fn on<H, T, I>(&self, handler: H) -> ListenerId
     where
         H: Handler<OnEvent, T>,
@@ -112,7 +129,7 @@ impl<C: Contract> TypedSocket<C> {
         self.inner.on_event(handler)
     }
 
-    /// As [`on`](Self::on), for the next such event only.
+    /// Adds a handler as [`on`](Self::on) does, for the next such event only.
     pub fn once<H, T, I>(&self, handler: H) -> ListenerId
     where
         H: Handler<OnEvent, T>,
@@ -122,42 +139,143 @@ impl<C: Contract> TypedSocket<C> {
         self.inner.once_event(handler)
     }
 
-    /// See [`Socket::volatile`].
+    /// Makes the event volatile, see [`Socket::volatile`].
     pub fn volatile(&self) -> TypedEmitter<C> {
         TypedEmitter::new(self.inner.volatile())
     }
 
-    /// See [`Socket::compress`].
+    /// Sets whether the event is worth compressing, see [`Socket::compress`].
     pub fn compress(&self, compress: bool) -> TypedEmitter<C> {
         TypedEmitter::new(self.inner.compress(compress))
     }
 
-    /// See [`Socket::timeout`].
+    /// Sets the timeout of acknowledgements, see [`Socket::timeout`].
     pub fn timeout(&self, timeout: Duration) -> TypedEmitter<C> {
         TypedEmitter::new(self.inner.timeout(timeout))
     }
 
-    /// See [`Socket::broadcast`].
+    /// Selects all sockets but this one, see [`Socket::broadcast`].
     pub fn broadcast(&self) -> TypedOperator<C> {
         self.inner.broadcast().typed()
     }
 
-    /// See [`Socket::to`].
+    /// Selects the sockets in these rooms, see [`Socket::to`].
     pub fn to(&self, rooms: impl RoomNames) -> TypedOperator<C> {
         self.inner.to(rooms).typed()
     }
 
-    /// See [`Socket::except`].
+    /// Excludes the sockets in these rooms, see [`Socket::except`].
     pub fn except(&self, rooms: impl RoomNames) -> TypedOperator<C> {
         self.inner.except(rooms).typed()
     }
 
-    /// See [`Socket::nsp`].
-    pub fn nsp(&self) -> TypedNamespace<C> {
-        self.inner.nsp().typed()
+    /// Returns the namespace, see [`Socket::namespace`].
+    pub fn namespace(&self) -> TypedNamespace<C> {
+        self.inner.namespace().typed()
     }
 
-    /// The data of the socket, of the contract's type, see [`Socket::data`].
+    /// Returns the public id, see [`Socket::id`].
+    pub fn id(&self) -> SocketId {
+        self.inner.id()
+    }
+
+    /// Returns the name of the namespace, see [`Socket::namespace_name`].
+    pub fn namespace_name(&self) -> &str {
+        self.inner.namespace_name()
+    }
+
+    /// Returns the parameters of the name, see [`Socket::params`].
+    pub fn params(&self) -> NamespaceParams<'_> {
+        self.inner.params()
+    }
+
+    /// Returns the server, see [`Socket::io`].
+    pub fn io(&self) -> SocketIo {
+        self.inner.io()
+    }
+
+    /// Whether the socket is connected, see [`Socket::is_connected`].
+    pub fn is_connected(&self) -> bool {
+        self.inner.is_connected()
+    }
+
+    /// Returns the first request and the client's `auth`, see [`Socket::handshake`].
+    pub fn handshake(&self) -> Handshake {
+        self.inner.handshake()
+    }
+
+    /// Returns the underlying connection, see [`Socket::conn`].
+    pub fn conn(&self) -> EngineConnection {
+        self.inner.conn()
+    }
+
+    /// Returns the current transport, see [`Socket::transport`].
+    pub fn transport(&self) -> Transport {
+        self.inner.transport()
+    }
+
+    /// Returns the version of Engine.IO, see [`Socket::protocol`].
+    pub fn protocol(&self) -> Protocol {
+        self.inner.protocol()
+    }
+
+    /// Returns the values that belong to this socket, see [`Socket::extensions`].
+    pub fn extensions(&self) -> &Extensions {
+        self.inner.extensions()
+    }
+
+    /// Whether the client has resumed its session, see [`Socket::is_recovered`].
+    pub fn is_recovered(&self) -> bool {
+        self.inner.is_recovered()
+    }
+
+    /// Returns the outcome of the recovery, see [`Socket::recovery`].
+    pub fn recovery(&self) -> RecoveryOutcome {
+        self.inner.recovery()
+    }
+
+    /// Joins rooms, see [`Socket::join`].
+    ///
+    /// # Errors
+    /// As [`Socket::join`].
+    pub fn join(&self, rooms: impl RoomNames) -> Result<(), JoinError> {
+        self.inner.join(rooms)
+    }
+
+    /// Leaves rooms, see [`Socket::leave`].
+    pub fn leave(&self, rooms: impl RoomNames) {
+        self.inner.leave(rooms);
+    }
+
+    /// Returns the rooms, see [`Socket::rooms`].
+    pub fn rooms(&self) -> Vec<String> {
+        self.inner.rooms()
+    }
+
+    /// Disconnects the client, see [`Socket::disconnect`].
+    pub fn disconnect(&self, close: bool) {
+        self.inner.disconnect(close);
+    }
+
+    /// Waits until the queue has been sent, see [`Socket::ready`].
+    ///
+    /// # Errors
+    /// As [`Socket::ready`].
+    pub async fn ready(&self) -> Result<(), EmitError> {
+        self.inner.ready().await
+    }
+
+    /// Returns the number of queued bytes, see [`Socket::pending_bytes`].
+    pub fn pending_bytes(&self) -> usize {
+        self.inner.pending_bytes()
+    }
+
+    /// Removes a handler or listener, see [`Socket::off`].
+    pub fn off(&self, listener: ListenerId) -> bool {
+        self.inner.off(listener)
+    }
+
+    /// Deserializes the data of the socket to the contract's type, see [`Socket::data`].
     ///
     /// # Errors
     /// As [`Socket::data`]: also if none has been set and the type cannot be `null`.

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use fanfare::{Ack, AllArgs, Data, Namespace, Socket, SocketIo, Value};
+use fanfare_testing::Received;
 use serde::{Deserialize, Serialize};
 
-use crate::support::{Seen, Server};
+use crate::support::Server;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct File {
@@ -35,13 +36,13 @@ async fn binary_anywhere_in_both_directions() {
     for part in [&b"\0first"[..], b"", b"end"] {
         assert_eq!(
             peer.next().await,
-            Seen::Binary(Bytes::copy_from_slice(part))
+            Received::Binary(Bytes::copy_from_slice(part))
         );
     }
     peer.expect(r#"61-7[{"_placeholder":true,"num":0}]"#).await;
     assert_eq!(
         peer.next().await,
-        Seen::Binary(Bytes::from_static(b"\0first"))
+        Received::Binary(Bytes::from_static(b"\0first"))
     );
 }
 
@@ -59,7 +60,7 @@ async fn untyped_arguments_keep_their_bytes() {
         .await;
     assert_eq!(
         peer.next().await,
-        Seen::Binary(Bytes::from_static(b"bytes"))
+        Received::Binary(Bytes::from_static(b"bytes"))
     );
 }
 
@@ -72,7 +73,10 @@ async fn a_broadcast_carries_its_attachments() {
     for peer in &mut peers {
         peer.expect(r#"51-["b",{"_placeholder":true,"num":0}]"#)
             .await;
-        assert_eq!(peer.next().await, Seen::Binary(Bytes::from_static(b"1")));
+        assert_eq!(
+            peer.next().await,
+            Received::Binary(Bytes::from_static(b"1"))
+        );
         peer.expect(r#"2["t"]"#).await;
     }
 }
@@ -80,16 +84,16 @@ async fn a_broadcast_carries_its_attachments() {
 #[tokio::test]
 async fn attachments_that_lie_close_the_connection() {
     let server = Server::start(SocketIo::builder()).await;
-    // Binary that nobody announced.
+    // A binary message that was not announced.
     let mut peer = server.joined().await;
     peer.send_binary(b"x").await;
     assert_eq!(peer.until_closed().await, []);
-    // Text where an attachment must come.
+    // A text message in place of an attachment.
     let mut peer = server.joined().await;
     peer.send(r#"51-["x",{"_placeholder":true,"num":0}]"#).await;
     peer.send(r#"2["y"]"#).await;
     assert_eq!(peer.until_closed().await, []);
-    // More than the limit.
+    // More attachments than the limit.
     let mut peer = server.joined().await;
     peer.send(r#"511-["x"]"#).await;
     assert_eq!(peer.until_closed().await, []);

@@ -1,4 +1,4 @@
-//! The browser client.
+//! The browser client's files.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Server, within};
 
-/// A directory as npm lays it out.
+/// Creates a directory in npm's layout.
 fn package(name: &str) -> PathBuf {
     let root = std::env::temp_dir().join(format!("fanfare-client-{}-{name}", std::process::id()));
     let dist = root.join("dist");
@@ -107,6 +107,25 @@ async fn the_client_is_served_as_by_node() {
 }
 
 #[tokio::test]
+async fn a_file_is_served_whatever_session_is_named() {
+    let dir = package("session");
+    let server = Server::start(SocketIo::builder().serve_client(&dir)).await;
+    let polling = "EIO=4&transport=polling";
+    let (_, open) = get(&server, &format!("/socket.io/?{polling}"), "").await;
+    let open = String::from_utf8(open).unwrap();
+    let (_, sid) = open.split_once("\"sid\":\"").unwrap();
+    let (sid, _) = sid.split_once('"').unwrap();
+    let file = format!("/socket.io/socket.io.js?{polling}&sid={sid}");
+    let (head, body) = get(&server, &file, "").await;
+    assert!(
+        head.contains("content-type: application/javascript"),
+        "{head}"
+    );
+    assert_eq!(body.len(), 2000);
+    std::fs::remove_dir_all(dir.parent().unwrap()).unwrap();
+}
+
+#[tokio::test]
 async fn nothing_is_served_unless_it_is_asked_for() {
     let server = Server::start(SocketIo::builder()).await;
     let (head, _) = get(&server, "/socket.io/socket.io.js", "").await;
@@ -121,4 +140,22 @@ fn a_directory_without_client_is_an_error() {
         .unwrap_err();
     assert!(matches!(error, BuildError::ClientFiles { .. }), "{error}");
     assert!(error.to_string().contains("/nowhere"), "{error}");
+}
+
+#[cfg(feature = "client-files")]
+#[tokio::test]
+async fn the_client_is_part_of_the_program_or_build_says_what_to_do() {
+    match SocketIo::builder().serve_embedded_client().build() {
+        Err(error) => {
+            let text = error.to_string();
+            assert!(text.contains("npm install socket.io-client"), "{text}");
+            assert!(text.contains("FANFARE_CLIENT_DIR"), "{text}");
+        }
+        Ok(_) => {
+            let server = Server::start(SocketIo::builder().serve_embedded_client()).await;
+            let (head, body) = get(&server, "/socket.io/socket.io.min.js", "").await;
+            assert!(head.contains("http/1.1 200 ok"), "{head}");
+            assert!(body.starts_with(b"/*!\n * Socket.IO v4"));
+        }
+    }
 }

@@ -1,119 +1,23 @@
-//! Several servers that are one: the adapter, shown with one that connects servers in this process.
+//! Several servers that act as one: the adapter, tested with one that connects servers in this process.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fanfare::{
-    Ack, Adapter, AdapterError, BoxFuture, BroadcastAckError, Cluster, ClusterMessage,
-    ClusterResponse, FetchSocketsError, Namespace, Peers, ServerEvent, ServerSideEmitError,
-    SocketIo,
+use fanfare::ack::BroadcastAckError;
+use fanfare::adapter::{
+    Broadcast, ClusterOptions, DisconnectSockets, EncodedEvent, FetchSocketsError, ServerEvent,
+    ServerSideEmitError,
 };
+use fanfare::{Ack, Namespace};
 use serde_json::{Value, json};
 
+use crate::bus::Bus;
 use crate::support::{Peer, Server, within};
-
-/// The nodes and what they were told to carry.
-#[derive(Clone, Default)]
-struct Bus(Arc<Mutex<Vec<(String, Cluster)>>>);
-
-struct Loopback {
-    bus: Bus,
-    uid: String,
-    opened: Arc<Mutex<Vec<String>>>,
-}
-
-impl Bus {
-    fn others(&self, uid: &str) -> Vec<(String, Cluster)> {
-        let nodes = self.0.lock().unwrap();
-        nodes.iter().filter(|(id, _)| id != uid).cloned().collect()
-    }
-
-    async fn node<C>(&self, uid: &str, namespace: Namespace<C>) -> Server {
-        let adapter = Loopback {
-            bus: self.clone(),
-            uid: uid.to_owned(),
-            opened: Arc::default(),
-        };
-        Server::start(SocketIo::builder().namespace(namespace).adapter(adapter)).await
-    }
-
-    /// Another server that never answers.
-    fn ghost(&self) {
-        let nobody = SocketIo::builder().build().unwrap();
-        let cluster = Arc::new(Mutex::new(None));
-        struct Catch(Arc<Mutex<Option<Cluster>>>);
-        impl Adapter for Catch {
-            fn start(&self, cluster: Cluster) {
-                *self.0.lock().unwrap() = Some(cluster);
-            }
-            fn publish(&self, _: &str, _: ClusterMessage) -> Result<(), AdapterError> {
-                Ok(())
-            }
-            fn respond(&self, _: &str, _: &str, _: ClusterResponse) -> Result<(), AdapterError> {
-                Ok(())
-            }
-            fn peers<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Peers, AdapterError>> {
-                Box::pin(async { Ok(Peers::Count(0)) })
-            }
-        }
-        drop(nobody);
-        let server = SocketIo::builder()
-            .adapter(Catch(cluster.clone()))
-            .build()
-            .unwrap();
-        drop(server); // its `Cluster` leads nowhere now
-        let cluster = cluster.lock().unwrap().clone().unwrap();
-        self.0.lock().unwrap().push(("ghost".into(), cluster));
-    }
-}
-
-impl Adapter for Loopback {
-    fn start(&self, cluster: Cluster) {
-        self.bus.0.lock().unwrap().push((self.uid.clone(), cluster));
-    }
-
-    fn namespace_opened(&self, namespace: &str) {
-        self.opened.lock().unwrap().push(namespace.to_owned());
-    }
-
-    fn publish(&self, namespace: &str, message: ClusterMessage) -> Result<(), AdapterError> {
-        for (_, cluster) in self.bus.others(&self.uid) {
-            cluster.receive(namespace, &self.uid, message.clone());
-        }
-        Ok(())
-    }
-
-    fn respond(&self, _: &str, to: &str, response: ClusterResponse) -> Result<(), AdapterError> {
-        let found = self.bus.others(&self.uid);
-        let (_, cluster) = found
-            .iter()
-            .find(|(uid, _)| uid == to)
-            .ok_or_else(|| AdapterError::new("no such node"))?;
-        cluster.receive_response(&self.uid, response);
-        Ok(())
-    }
-
-    fn peers<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Peers, AdapterError>> {
-        let others = self.bus.others(&self.uid);
-        let ids = others.into_iter().map(|(uid, _)| uid).collect();
-        Box::pin(async move { Ok(Peers::Nodes(ids)) })
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.bus
-            .0
-            .lock()
-            .unwrap()
-            .retain(|(uid, _)| *uid != self.uid);
-        Box::pin(async {})
-    }
-}
 
 fn namespace() -> Namespace {
     Namespace::new("/").on("echo", async || Ack(()))
 }
 
-/// Two nodes with a client each: the first in rooms `a` and `both`, the second in `b` and `both`.
+/// Starts two nodes with a client each: the first in rooms `a` and `both`, the second in `b` and `both`.
 async fn two() -> (Bus, Server, Server, Peer, Peer) {
     let bus = Bus::default();
     let (one, two) = (
@@ -122,8 +26,8 @@ async fn two() -> (Bus, Server, Server, Peer, Peer) {
     );
     let (a, b) = (one.joined().await, two.joined().await);
     let (x, y) = (
-        one.io.of("/").socket(&a.sid).unwrap(),
-        two.io.of("/").socket(&b.sid).unwrap(),
+        one.io.of("/").socket(a.sid()).unwrap(),
+        two.io.of("/").socket(b.sid()).unwrap(),
     );
     x.join(["a", "both"]).unwrap();
     y.join(["b", "both"]).unwrap();
@@ -152,11 +56,11 @@ async fn broadcasts_reach_the_clients_of_all_nodes() {
     a.expect(r#"2["to a"]"#).await;
     one.io.local().emit("local", ()).unwrap();
     a.expect(r#"2["local"]"#).await;
-    // A socket's own broadcast spares it wherever the message goes.
-    let x = one.io.of("/").socket(&a.sid).unwrap();
+    // A socket's broadcast excludes it even if the message travels between nodes.
+    let x = one.io.of("/").socket(a.sid()).unwrap();
     x.to("both").emit("not to me", ()).unwrap();
     b.expect(r#"2["not to me"]"#).await;
-    one.io.to(b.sid.as_str()).emit("by id", ()).unwrap();
+    one.io.to(b.sid()).emit("by id", ()).unwrap();
     b.expect(r#"2["by id"]"#).await;
     one.io.of("/elsewhere").emit("unheard", ()).unwrap();
     a.quiet().await;
@@ -190,8 +94,12 @@ async fn acknowledgements_are_gathered_from_all_nodes() {
         Err(BroadcastAckError::Timeout {
             responses,
             missing: 2,
+            nodes,
             ..
-        }) => assert_eq!(responses, [9]),
+        }) => {
+            assert_eq!(responses, [9]);
+            assert_eq!(nodes.ids, ["two"], "its other client did not answer");
+        }
         other => panic!("{other:?}"),
     }
     let nobody = one.io.to("nobody").emit_with_ack::<u8>("vote", ()).await;
@@ -203,12 +111,12 @@ async fn sockets_of_all_nodes_are_fetched_and_moved() {
     let (_bus, one, two, mut a, mut b) = two().await;
     assert_eq!(one.io.of("/").server_count().await.unwrap(), 2);
     let mut found = one.io.fetch_sockets().await.unwrap();
-    found.sort_by_key(|socket| socket.id() == b.sid);
-    assert_eq!([found[0].id(), found[1].id()], [&*a.sid, &*b.sid]);
+    found.sort_by_key(|socket| socket.id() == b.sid());
+    assert_eq!([found[0].id(), found[1].id()], [a.sid(), b.sid()]);
     let remote = &found[1];
     let mut rooms = remote.rooms().to_vec();
     rooms.sort();
-    let mut expected = vec!["b".to_owned(), "both".to_owned(), b.sid.clone()];
+    let mut expected = vec!["b".to_owned(), "both".to_owned(), b.sid().to_owned()];
     expected.sort();
     assert_eq!(rooms, expected);
     assert_eq!(remote.data::<Value>().unwrap(), json!({"name": "Bea"}));
@@ -218,7 +126,7 @@ async fn sockets_of_all_nodes_are_fetched_and_moved() {
     assert_eq!(one.io.local().fetch_sockets().await.unwrap().len(), 1);
     assert_eq!(
         one.io.to("b").all_sockets().await.unwrap(),
-        [b.sid.clone()].into()
+        [b.sid().to_owned()].into()
     );
 
     remote.emit("hello", 1).unwrap();
@@ -245,7 +153,7 @@ async fn sockets_of_all_nodes_are_fetched_and_moved() {
     assert!(
         two.io
             .of("/")
-            .socket(&b.sid)
+            .socket(b.sid())
             .unwrap()
             .rooms()
             .contains(&"own".to_owned())
@@ -301,8 +209,7 @@ async fn servers_talk_to_each_other() {
 #[cfg(feature = "macros")]
 #[tokio::test]
 async fn servers_talk_in_types() {
-    use fanfare::typed::TypedServerEvent;
-    use fanfare::{Contract, TypedEvent};
+    use fanfare::typed::{Contract, TypedEvent, TypedServerEvent};
     use serde::{Deserialize, Serialize};
 
     #[derive(Serialize, Deserialize, TypedEvent)]
@@ -356,26 +263,49 @@ async fn servers_talk_in_types() {
     );
 }
 
+/// The answers that came in are returned, with the servers that did not answer.
 #[tokio::test(start_paused = true)]
 async fn who_does_not_answer_is_waited_for_in_vain() {
     let bus = Bus::default();
-    let one = bus.node("one", namespace()).await;
+    let with = |answer: u8| {
+        namespace().on_server_event("ask", move |event: ServerEvent| async move {
+            event.ack(answer).unwrap();
+        })
+    };
+    let one = bus.node("one", with(1)).await;
+    let _two = bus.node("two", with(2)).await;
     bus.ghost();
-    match one.io.fetch_sockets().await {
+    let main = one.io.of("/");
+    match main.fetch_sockets().await {
         Err(FetchSocketsError::Timeout {
-            timeout,
-            missing: 1,
+            timeout, missing, ..
         }) => {
             assert_eq!(timeout, Duration::from_secs(5));
+            assert_eq!(
+                (&*missing.ids, missing.len()),
+                (&["ghost".to_owned()][..], 1)
+            );
         }
         other => panic!("{other:?}"),
     }
-    let main = one.io.of("/");
-    let answers = main.server_side_emit_with_ack::<u8>("ask", ()).await;
-    assert!(matches!(
-        answers,
-        Err(ServerSideEmitError::Timeout { missing: 1, .. })
-    ));
+    match main.server_side_emit_with_ack::<u8>("ask", ()).await {
+        Err(ServerSideEmitError::Timeout {
+            missing, responses, ..
+        }) => {
+            assert_eq!(
+                (&*missing.ids, responses),
+                (&["ghost".to_owned()][..], vec![2])
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    let timeout = Duration::from_secs(1);
+    match main.timeout(timeout).emit_with_ack::<u8>("vote", ()).await {
+        Err(BroadcastAckError::Timeout { nodes, missing, .. }) => {
+            assert_eq!((nodes.ids, missing), (vec!["ghost".to_owned()], 1));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
@@ -383,7 +313,7 @@ async fn alone_there_is_nobody_else() {
     let server = Server::with(namespace()).await;
     let peer = server.joined().await;
     let found = server.io.fetch_sockets().await.unwrap();
-    assert_eq!((found.len(), found[0].id()), (1, &*peer.sid));
+    assert_eq!((found.len(), found[0].id()), (1, peer.sid()));
     assert_eq!(server.io.of("/").server_count().await.unwrap(), 1);
     server.io.server_side_emit("e", ()).unwrap();
     let none: Vec<u8> = server
@@ -394,8 +324,47 @@ async fn alone_there_is_nobody_else() {
         .unwrap();
     assert!(none.is_empty());
     within("leaving", async {
-        server.io.to(peer.sid.as_str()).disconnect_sockets(false);
+        server.io.to(peer.sid()).disconnect_sockets(false);
     })
     .await;
     assert!(server.io.fetch_sockets().await.unwrap().is_empty());
+}
+
+/// In the messages of a cluster an empty list selects all sockets: a selection of none must not be sent.
+#[tokio::test]
+async fn nobody_is_nobody_on_the_other_servers_either() {
+    let (_bus, one, two, mut a, mut b) = two().await;
+    let nobody = one.io.to([] as [&str; 0]);
+    assert_eq!(nobody.emit("e", ()).unwrap().recipients, 0);
+    nobody.sockets_join("x");
+    nobody.sockets_leave(["a", "b", "both"]);
+    nobody.disconnect_sockets(true);
+    assert!(nobody.fetch_sockets().await.unwrap().is_empty());
+    let answers = nobody.emit_with_ack::<u8>("e", ()).await;
+    assert_eq!(answers.unwrap(), [0; 0]);
+    assert_eq!(two.io.to("b").sockets().len(), 1);
+    assert_eq!(two.io.to("x").sockets().len(), 0);
+    a.quiet().await;
+    b.quiet().await;
+}
+
+/// Other servers may have no limit. Their requests are answered, so that they do not wait.
+#[tokio::test]
+async fn a_message_of_another_server_names_a_bounded_number_of_rooms() {
+    let (bus, one, _two, _a, mut b) = two().await;
+    let (_, cluster) = bus.others("one").remove(0);
+    let options = |rooms: usize| ClusterOptions::new(vec!["b".to_owned(); rooms]);
+    let broadcast = |rooms| {
+        let event = EncodedEvent::new("e", &()).unwrap();
+        Broadcast::new(event, options(rooms))
+    };
+    cluster.receive("/", "one", broadcast(10_001));
+    let asking = broadcast(10_001).request_id("unknown");
+    cluster.receive("/", "one", asking);
+    let message = DisconnectSockets::new(options(10_001), true);
+    cluster.receive("/", "one", message);
+    b.quiet().await;
+    cluster.receive("/", "one", broadcast(10_000));
+    b.expect(r#"2["e"]"#).await;
+    drop(one);
 }

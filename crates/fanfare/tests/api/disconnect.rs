@@ -1,13 +1,14 @@
-//! Every way in which a socket goes, and the reason that its handlers are told.
+//! Every way in which a socket disconnects, and the reason that its handlers get.
 
 use std::time::Duration;
 
 use fanfare::{DisconnectReason, Namespace, Socket, SocketIo, SocketIoBuilder};
+use fanfare_testing::Received;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::support::{Seen, Server, within};
+use crate::support::{Server, within};
 
-/// Namespaces `/` and `/other` that tell when sockets go.
+/// Returns namespaces `/` and `/other` that report disconnections.
 fn watched() -> (
     SocketIoBuilder,
     UnboundedReceiver<(String, DisconnectReason)>,
@@ -20,7 +21,10 @@ fn watched() -> (
             .on("kick out", async |socket: Socket| socket.disconnect(true))
             .on_disconnect(move |socket: Socket, reason: DisconnectReason| {
                 let tx = tx.clone();
-                async move { tx.send((socket.namespace().to_owned(), reason)).unwrap() }
+                async move {
+                    tx.send((socket.namespace_name().to_owned(), reason))
+                        .unwrap();
+                }
             })
     };
     (
@@ -47,7 +51,7 @@ async fn the_client_leaves_a_namespace() {
         reason(&mut rx).await,
         ("/other".into(), "client namespace disconnect")
     );
-    peer.send(r#"2["kick"]"#).await; // the other socket lives
+    peer.send(r#"2["kick"]"#).await; // the other socket stays connected
     peer.expect("1").await;
     assert_eq!(
         reason(&mut rx).await,
@@ -129,8 +133,8 @@ async fn the_server_closes() {
     let mut peer = server.joined().await;
     peer.join("/other").await;
     within("closing", server.io.close()).await;
-    // No DISCONNECT packet: clients take it for a lost connection and reconnect.
-    assert_eq!(peer.until_closed().await, Vec::<Seen>::new());
+    // No DISCONNECT packet: clients treat this as a lost connection and reconnect.
+    assert_eq!(peer.until_closed().await, Vec::<Received>::new());
     assert_eq!(reason(&mut rx).await, ("/".into(), "server shutting down"));
     assert_eq!(
         reason(&mut rx).await,

@@ -2,8 +2,9 @@
 
 use fanfare::extract::{Event, EventName};
 use fanfare::{Ack, AllArgs, Data, EmitError, EventError, Namespace, Socket, SocketIo, Value};
+use fanfare_testing::Received;
 
-use crate::support::{Seen, Server};
+use crate::support::Server;
 
 #[tokio::test]
 async fn arguments_are_typed() {
@@ -57,10 +58,11 @@ async fn what_does_not_fit_is_answered_with_the_reason() {
     peer.send(r#"27["number","text"]"#).await;
     let answer = peer.text().await;
     assert!(
-        answer.starts_with(r#"37[{"error":{"message":""#) && answer.contains("text"),
+        answer.starts_with(r#"37[{"error":{"message":""#)
+            && answer.contains("argument 0 does not fit"),
         "{answer}"
     );
-    peer.send(r#"2["number",300]"#).await; // nobody waits: nothing is sent
+    peer.send(r#"2["number",300]"#).await; // the client does not wait: no answer is sent
     peer.send(r#"28["own","text"]"#).await;
     peer.expect("38[true]").await;
 }
@@ -71,7 +73,7 @@ async fn events_start_in_the_order_of_their_arrival() {
         "n",
         async |socket: Socket, Data(n): Data<u32>| {
             socket.emit("n", n)?;
-            tokio::task::yield_now().await; // most handlers wait for something
+            tokio::task::yield_now().await; // like most handlers, it is pending at first
             Ok::<_, EmitError>(())
         },
     ))
@@ -132,7 +134,7 @@ async fn a_panic_is_contained() {
 async fn emitted_arguments_reach_the_client_as_written() {
     let server = Server::start(SocketIo::builder()).await;
     let mut peer = server.joined().await;
-    let socket = server.io.of("/").socket(&peer.sid).unwrap();
+    let socket = server.io.of("/").socket(peer.sid()).unwrap();
     socket.emit("none", ()).unwrap();
     socket.emit("one", "a \"quoted\" ü \u{1F600}").unwrap();
     socket.emit("two", (1, &["x", "y"])).unwrap();
@@ -147,7 +149,7 @@ async fn emitted_arguments_reach_the_client_as_written() {
 async fn reserved_names_and_unserializable_values_are_errors() {
     let server = Server::start(SocketIo::builder()).await;
     let peer = server.joined().await;
-    let socket = server.io.of("/").socket(&peer.sid).unwrap();
+    let socket = server.io.of("/").socket(peer.sid()).unwrap();
     let error = socket.emit("disconnect", ()).unwrap_err();
     assert!(matches!(error, EmitError::NotSerializable(_)), "{error:?}");
     assert_eq!(error.to_string(), "\"disconnect\" is a reserved event name");
@@ -193,11 +195,11 @@ async fn reserved_names_and_unserializable_values_are_errors() {
 async fn sending_to_a_socket_that_left_is_an_error() {
     let server = Server::with(Namespace::new("/")).await;
     let mut peer = server.joined().await;
-    let socket = server.io.of("/").socket(&peer.sid).unwrap();
+    let socket = server.io.of("/").socket(peer.sid()).unwrap();
     peer.send("1").await;
     peer.send("0").await; // joins again, as another socket
     assert!(peer.text().await.starts_with("0{"));
-    assert!(!socket.connected());
+    assert!(!socket.is_connected());
     assert!(matches!(socket.emit("x", ()), Err(EmitError::Disconnected)));
     assert!(socket.rooms().is_empty());
     socket.join("room").unwrap();
@@ -280,7 +282,7 @@ async fn packet_middlewares_stand_before_the_handlers() {
 async fn a_slow_reader_is_reported_and_closed() {
     let server = Server::start(SocketIo::builder()).await;
     let mut peer = server.joined().await;
-    let socket = server.io.of("/").socket(&peer.sid).unwrap();
+    let socket = server.io.of("/").socket(peer.sid()).unwrap();
     let big = "x".repeat(100_000);
     let error = loop {
         if let Err(error) = socket.emit("big", &big) {
@@ -302,6 +304,6 @@ async fn a_slow_reader_is_reported_and_closed() {
         peer.until_closed()
             .await
             .iter()
-            .all(|seen| matches!(seen, Seen::Text(_)))
+            .all(|seen| matches!(seen, Received::Text(_)))
     );
 }

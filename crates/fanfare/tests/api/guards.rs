@@ -1,19 +1,19 @@
-//! Admission, floods, proxies, draining.
+//! Admission control, rate limits, proxies, draining.
 
 use std::time::Duration;
 
-use fanfare::{
-    Ack, Admission, DisconnectReason, Excess, Limits, Namespace, Networks, RateLimits, Socket,
-    SocketIo, TrustedProxies,
-};
+use fanfare::limits::{ConnectionLimits, RateLimitAction, RateLimits};
+use fanfare::proxy::{Networks, TrustedProxies};
+use fanfare::{Ack, DisconnectReason, Limits, Namespace, Socket, SocketIo};
+use fanfare_testing::Received;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Seen, Server, until, within};
+use crate::support::{Server, until, within};
 
 const NEW_SESSION: &str = "/socket.io/?EIO=4&transport=polling";
 
-/// The whole answer to one request.
+/// Returns the whole response to one request.
 async fn request(server: &Server, head: &str) -> String {
     let mut stream = TcpStream::connect(server.addr).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -39,7 +39,7 @@ fn assert_unavailable(answer: &str) {
 
 #[tokio::test]
 async fn too_many_connections_of_one_address_are_refused() {
-    let admission = Admission::new()
+    let admission = ConnectionLimits::new()
         .connections_per_address(2)
         .retry_after(Duration::from_millis(1500));
     let server = Server::start(SocketIo::builder().admission(admission)).await;
@@ -57,16 +57,52 @@ async fn too_many_connections_of_one_address_are_refused() {
     assert_eq!(server.io.stats().refused, 1);
 }
 
+/// Reloads a page: the new connection may arrive before the old one has ended.
+#[tokio::test]
+async fn a_new_connection_waits_for_the_end_of_the_one_that_it_replaces() {
+    let admission = ConnectionLimits::new().connections_per_address(1);
+    let server = Server::start(SocketIo::builder().admission(admission)).await;
+    let old = server.joined().await;
+    let head = format!("GET {NEW_SESSION} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let asking = request(&server, &head);
+    tokio::pin!(asking);
+    // If it is answered at once, then with a rejection.
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut asking).await;
+    assert!(early.is_err(), "{early:?}");
+    // Another one is rejected: as many connections may wait as may be open.
+    assert_unavailable(&request(&server, &head).await);
+    old.vanish();
+    let answer = asking.await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+/// Handlers may keep a socket for any time.
+#[tokio::test]
+async fn a_connection_is_counted_until_it_is_closed_and_no_longer() {
+    let (tx, mut kept) = tokio::sync::mpsc::unbounded_channel();
+    let namespace = Namespace::new("/").on_disconnect(move |socket: Socket| {
+        tx.send(socket).unwrap();
+        std::future::pending::<()>()
+    });
+    let admission = ConnectionLimits::new().connections_per_address(1);
+    let builder = SocketIo::builder().namespace(namespace);
+    let server = Server::start(builder.admission(admission)).await;
+    server.joined().await.vanish();
+    let socket = within("the end", kept.recv()).await.unwrap();
+    server.joined().await;
+    drop(socket);
+}
+
 #[tokio::test]
 async fn new_connections_are_rated_and_their_total_is_bounded() {
-    let admission = Admission::new()
+    let admission = ConnectionLimits::new()
         .connections_per_second(2)
         .burst(Duration::from_secs(1000));
     let mut limits = Limits::default();
     limits.max_connections = 1990;
     let server = Server::start(SocketIo::builder().admission(admission).limits(limits)).await;
     let _first = server.joined().await;
-    // Requests of sessions that exist are no new connections.
+    // Requests of existing sessions are not new connections.
     for _ in 0..20 {
         let answer = get(&server, &format!("{NEW_SESSION}&sid=nobody"), "").await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
@@ -83,7 +119,7 @@ async fn new_connections_are_rated_and_their_total_is_bounded() {
     let answer = get(&server, "/socket.io/?EIO=4&transport=websocket", upgrade).await;
     assert_unavailable(&answer);
 
-    let admission = Admission::new().connections_per_second(1);
+    let admission = ConnectionLimits::new().connections_per_second(1);
     let server = Server::start(SocketIo::builder().admission(admission)).await;
     let mut refused = 0;
     for _ in 0..20 {
@@ -100,7 +136,7 @@ fn echo() -> Namespace {
     Namespace::new("/").on("echo", async || Ack(()))
 }
 
-fn one_event(excess: Excess) -> RateLimits {
+fn one_event(excess: RateLimitAction) -> RateLimits {
     // Three at once; joining is the first.
     let limits = RateLimits::new().events_per_second(1).excess(excess);
     limits.burst(Duration::from_secs(3))
@@ -110,7 +146,7 @@ fn one_event(excess: Excess) -> RateLimits {
 async fn events_beyond_the_rate_are_dropped_and_the_sender_learns_it() {
     let builder = SocketIo::builder()
         .namespace(echo())
-        .rate_limits(one_event(Excess::Drop));
+        .rate_limits(one_event(RateLimitAction::Drop));
     let server = Server::start(builder).await;
     let mut peer = server.joined().await;
     let mut dropped = 0;
@@ -125,7 +161,7 @@ async fn events_beyond_the_rate_are_dropped_and_the_sender_learns_it() {
             assert_eq!(answer, format!("3{id}[]"));
         }
     }
-    // As many seconds more would have to pass as less are dropped.
+    // Each dropped event would have taken one second more.
     assert!((8..=18).contains(&dropped), "{dropped}");
     assert_eq!(server.io.stats().events_in, 20 - dropped);
     assert_eq!(server.io.stats().refused, dropped);
@@ -135,7 +171,7 @@ async fn events_beyond_the_rate_are_dropped_and_the_sender_learns_it() {
 async fn a_flood_ends_the_connection_or_is_only_noted() {
     let builder = SocketIo::builder()
         .namespace(echo())
-        .rate_limits(one_event(Excess::Disconnect));
+        .rate_limits(one_event(RateLimitAction::Disconnect));
     let server = Server::start(builder).await;
     let mut peer = server.joined().await;
     for _ in 0..6 {
@@ -145,7 +181,7 @@ async fn a_flood_ends_the_connection_or_is_only_noted() {
 
     let builder = SocketIo::builder()
         .namespace(echo())
-        .rate_limits(one_event(Excess::Warn));
+        .rate_limits(one_event(RateLimitAction::Warn));
     let server = Server::start(builder).await;
     let mut peer = server.joined().await;
     for id in 0..20 {
@@ -182,9 +218,11 @@ async fn the_address_of_a_client_is_its_own() {
     let namespace = Namespace::new("/").on_connect(async |socket: Socket| {
         let handshake = socket.handshake();
         let address = handshake.address().unwrap().ip().to_string();
-        socket.emit("you", (address, handshake.secure())).unwrap();
+        socket
+            .emit("you", (address, handshake.is_secure()))
+            .unwrap();
     });
-    let admission = Admission::new().connections_per_address(1);
+    let admission = ConnectionLimits::new().connections_per_address(1);
     let builder = SocketIo::builder()
         .namespace(namespace)
         .trusted_proxies(proxies);
@@ -234,7 +272,7 @@ async fn draining_empties_the_server_and_reports() {
     assert_unavailable(&get(&server, NEW_SESSION, "").await);
     for mut peer in peers {
         let seen = peer.until_closed().await;
-        assert_eq!(seen, [Seen::Text(r#"2["last","word"]"#.into())]);
+        assert_eq!(seen, [Received::Text(r#"2["last","word"]"#.into())]);
     }
     let report = within("the drain", draining).await.unwrap();
     assert!(report.is_complete(), "{report:?}");
@@ -275,10 +313,10 @@ async fn load_balancers_speak_for_clients_with_the_proxy_protocol() {
     let io = SocketIo::builder().namespace(namespace).build().unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let mut options = fanfare::ServeOptions::default();
-    options.proxy_protocol = "127.0.0.0/8".parse().unwrap();
-    options.header_timeout = Duration::from_millis(500);
-    tokio::spawn(fanfare::serve_with(listener, io, options));
+    let serve = fanfare::serve(io.clone())
+        .proxy_protocol("127.0.0.0/8".parse().unwrap())
+        .header_timeout(Duration::from_millis(500));
+    tokio::spawn(serve.listener(listener));
 
     let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x09\x7f\0\0\x01\x10\x92\x01\xbb";
     for (header, expected) in [
@@ -311,7 +349,7 @@ async fn load_balancers_speak_for_clients_with_the_proxy_protocol() {
         assert_eq!(last, format!(r#"42["you","{expected}"]"#));
     }
 
-    // Without a header, with half of one, with something else: nobody is served.
+    // A missing, a truncated and an invalid header: none is served.
     for start in [
         "",
         "PROXY TCP4 203.0",

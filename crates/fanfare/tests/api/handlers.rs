@@ -1,4 +1,4 @@
-//! Building: states, duplicate names.
+//! Building a server: states, duplicate names.
 
 use fanfare::{Ack, BuildError, Namespace, SocketIo, State};
 

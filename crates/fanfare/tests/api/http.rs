@@ -1,22 +1,24 @@
-//! What the builder says about requests, answers and connections.
+//! Options of the builder for requests, responses and connections.
 
 use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
-use fanfare::{
-    BuildError, Conn, ConnEvent, Cookie, Cors, CorsOrigin, Data, HandshakeRequest, HttpCompression,
-    Namespace, PerMessageDeflate, Socket, SocketIo, Transports,
+use fanfare::engine::{
+    EngineConnection, EngineConnectionEvent, HandshakeRequest, PerMessageDeflate, Transport,
 };
+use fanfare::http::{Cookie, Cors, CorsOrigin, HttpCompression};
+use fanfare::{BuildError, Data, Namespace, Socket, SocketIo};
+use fanfare_testing::Received;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Peer, Seen, Server, until, within};
+use crate::support::{Peer, Server, until, within};
 
 const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// The head (in lower case) and the body of an answer; of a WebSocket what came with the head.
+/// Returns the head (in lower case) and the body of a response; of a WebSocket the data that arrived with the head.
 async fn request(addr: std::net::SocketAddr, line: &str, headers: &str) -> (String, String) {
     let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
     let close = if headers.contains("Upgrade") {
@@ -104,10 +106,7 @@ async fn answers_get_headers_also_those_of_websockets() {
     let server = Server::start(
         SocketIo::builder()
             .cookie(Cookie::default())
-            .cors(Cors {
-                origin: CorsOrigin::Exact("https://a.example".into()),
-                ..Cors::default()
-            })
+            .cors(Cors::new().origin(CorsOrigin::Exact("https://a.example".into())))
             .generate_id(async |request: HandshakeRequest| {
                 let id = request.query_param("id");
                 id.ok_or_else(|| std::io::Error::other("no id"))
@@ -152,7 +151,7 @@ async fn answers_get_headers_also_those_of_websockets() {
     assert_eq!(body, r#"{"code":3,"message":"Bad request"}"#);
 }
 
-/// What Node's `io.engine.use(…)` is for: any `tower` layer does it, and sees upgrades as well.
+/// The counterpart of Node's `io.engine.use(…)`: any `tower` layer works, and sees upgrades as well.
 #[tokio::test]
 async fn tower_layers_are_the_middlewares_of_the_engine() {
     async fn guard(
@@ -198,8 +197,9 @@ async fn connections_can_be_watched_and_looked_at() {
         SocketIo::builder()
             .max_payload(1000)
             .namespace(Namespace::new("/").on("look", async |socket: Socket| {
-                let conn: Conn = socket.conn();
-                assert_eq!((conn.transport(), conn.is_open()), ("websocket", true));
+                let conn: EngineConnection = socket.conn();
+                assert_eq!(conn.transport(), Transport::WebSocket);
+                assert!(conn.is_open());
                 assert!(conn.request().url().contains("EIO=4"));
                 assert_eq!(conn.close_description(), None);
                 assert_ne!(conn.id(), socket.id().to_string());
@@ -207,11 +207,13 @@ async fn connections_can_be_watched_and_looked_at() {
                 fanfare::Ack(conn.pending_packets())
             }))
             .on_conn_event(move |conn, event| {
-                assert_eq!(conn.transport(), "websocket");
+                assert_eq!(conn.transport(), Transport::WebSocket);
                 seen.lock().unwrap().push(match event {
-                    ConnEvent::Open => "open".to_owned(),
-                    ConnEvent::Message { binary, len } => format!("message {binary} {len}"),
-                    ConnEvent::Close {
+                    EngineConnectionEvent::Open => "open".to_owned(),
+                    EngineConnectionEvent::Message { binary, len } => {
+                        format!("message {binary} {len}")
+                    }
+                    EngineConnectionEvent::Close {
                         reason,
                         description,
                     } => {
@@ -227,7 +229,7 @@ async fn connections_can_be_watched_and_looked_at() {
     peer.expect("37[0]").await;
     peer.send(&format!("2[\"look\",\"{}\"]", "x".repeat(2000)))
         .await;
-    assert_eq!(peer.next().await, Seen::Closed);
+    assert_eq!(peer.next().await, Received::Closed);
     until("the close", || events.lock().unwrap().len() == 4).await;
     let events = events.lock().unwrap();
     assert_eq!(events[..3], ["open", "message false 1", "message false 10"]);
@@ -243,10 +245,7 @@ async fn connections_can_be_watched_and_looked_at() {
 async fn compression_is_a_matter_of_the_event() {
     let server = Server::start(
         SocketIo::builder()
-            .http_compression(HttpCompression {
-                threshold: 100,
-                ..HttpCompression::default()
-            })
+            .http_compression(HttpCompression::new().threshold(100))
             .per_message_deflate(PerMessageDeflate::default())
             .namespace(Namespace::new("/").on(
                 "ask",
@@ -294,10 +293,7 @@ async fn the_path_and_the_transports() {
             .path("/live/")
             .add_trailing_slash(false)
             .initial_packet("hello")
-            .transports(Transports {
-                polling: true,
-                websocket: false,
-            }),
+            .transports([Transport::Polling]),
     )
     .await;
     let (head, body) = request(server.addr, "GET /live?EIO=4&transport=polling", "").await;
@@ -312,18 +308,9 @@ async fn the_path_and_the_transports() {
 
 #[test]
 fn options_that_cannot_be_used_are_found_when_the_server_is_built() {
-    let cookie = Cookie {
-        name: "a b".into(),
-        ..Cookie::default()
-    };
-    let cors = Cors {
-        methods: "GET\n".into(),
-        ..Cors::default()
-    };
-    let deflate = PerMessageDeflate {
-        server_max_window_bits: 8,
-        ..PerMessageDeflate::default()
-    };
+    let cookie = Cookie::new("a b");
+    let cors = Cors::new().methods("GET\n");
+    let deflate = PerMessageDeflate::new().server_max_window_bits(8);
     for (builder, name, value) in [
         (SocketIo::builder().cookie(cookie), "cookie", "a b"),
         (SocketIo::builder().cors(cors), "cors", "GET"),
@@ -339,7 +326,7 @@ fn options_that_cannot_be_used_are_found_when_the_server_is_built() {
     }
 }
 
-/// HTTP/2 for long-polling: many requests of one connection.
+/// Uses HTTP/2 for long-polling: many requests on one connection.
 #[tokio::test]
 async fn polling_works_over_http_2() {
     let server = Server::start(SocketIo::builder().namespace(
@@ -382,4 +369,50 @@ async fn polling_works_over_http_2() {
         "ok"
     );
     assert_eq!(send("GET", session, "").await.1, r#"437["hi"]"#);
+}
+
+#[tokio::test]
+async fn one_option_says_which_origins_are_let_in() {
+    let cors = Cors::new().credentials(true);
+    let server = Server::start(
+        SocketIo::builder()
+            .origins(["https://a.example", "http://b.example:8080"])
+            .cors(cors),
+    )
+    .await;
+    let get = format!("GET {POLLING}");
+    let websocket = "GET /socket.io/?EIO=4&transport=websocket";
+    for (origin, allowed) in [
+        ("Origin: https://a.example\r\n", true),
+        ("Origin: http://b.example:8080\r\n", true),
+        ("", true),
+        ("Origin: http://a.example\r\n", false),
+        ("Origin: https://a.example.evil\r\n", false),
+        ("Origin: null\r\n", false),
+    ] {
+        let (head, body) = request(server.addr, &get, origin).await;
+        assert_eq!(head.starts_with("http/1.1 200 "), allowed, "{origin}{head}");
+        assert_eq!(body.contains("Forbidden"), !allowed);
+        let allow = "access-control-allow-origin: ";
+        assert_eq!(
+            head.contains(allow),
+            allowed && !origin.is_empty(),
+            "{head}"
+        );
+        let upgrade = format!("{UPGRADE}{origin}");
+        let (head, _) = request(server.addr, websocket, &upgrade).await;
+        assert_eq!(head.starts_with("http/1.1 101 "), allowed, "{origin}{head}");
+    }
+    for wrong in [
+        "*",
+        "example.org",
+        "https://a.example/",
+        "https://A.example",
+        "https://a.example:443",
+        "https://u@a.example",
+        "",
+    ] {
+        let error = SocketIo::builder().origins([wrong]).build().unwrap_err();
+        assert!(error.to_string().contains(&format!("{wrong:?}")), "{error}");
+    }
 }

@@ -1,9 +1,12 @@
-//! Listeners for what is sent, for every event, and for rooms.
+//! Listeners for outgoing events, for every event, and for rooms.
 
 use std::sync::{Arc, Mutex};
 
+use fanfare::ack::AckSender;
 use fanfare::extract::EventName;
-use fanfare::{Ack, AckSender, EventError, Namespace, OutgoingEvent, RoomEvent, Socket};
+use fanfare::namespace::RoomEvent;
+use fanfare::socket::OutgoingEvent;
+use fanfare::{Ack, EventError, Namespace, Socket};
 
 use crate::support::Server;
 
@@ -22,13 +25,13 @@ async fn outgoing_events_are_seen_broadcasts_included_and_acknowledgements_not()
     )
     .await;
     let (mut a, b) = (server.joined().await, server.joined().await);
-    let x = server.io.of("/").socket(&a.sid).unwrap();
+    let x = server.io.of("/").socket(a.sid()).unwrap();
     let own = Arc::new(Mutex::new(Vec::new()));
     let of_socket = own.clone();
     x.on_any_outgoing(move |_, event| of_socket.lock().unwrap().push(event.name().to_owned()));
     x.emit("one", 1).unwrap();
     server.io.emit("two", 2).unwrap();
-    server.io.except(a.sid.as_str()).emit("three", 3).unwrap();
+    server.io.except(a.sid()).emit("three", 3).unwrap();
     drop(x.emit_with_ack::<()>("four", 4));
     a.expect(r#"2["one",1]"#).await;
     a.expect(r#"2["two",2]"#).await;
@@ -39,10 +42,10 @@ async fn outgoing_events_are_seen_broadcasts_included_and_acknowledgements_not()
     seen.sort_by_key(|(_, _, n)| *n);
     let entry = |id: &str, name: &str, n| (id.to_owned(), name.to_owned(), n);
     assert_eq!(seen.len(), 5);
-    assert_eq!(seen[0], entry(&a.sid, "one", 1));
-    assert!(seen.contains(&entry(&b.sid, "two", 2)));
-    assert_eq!(seen[3], entry(&b.sid, "three", 3));
-    assert_eq!(seen[4], entry(&a.sid, "four", 4));
+    assert_eq!(seen[0], entry(a.sid(), "one", 1));
+    assert!(seen.contains(&entry(b.sid(), "two", 2)));
+    assert_eq!(seen[3], entry(b.sid(), "three", 3));
+    assert_eq!(seen[4], entry(a.sid(), "four", 4));
     assert_eq!(x.off_any_outgoing(), 1);
     x.emit("five", 5).unwrap();
     assert_eq!(own.lock().unwrap().len(), 3);
@@ -84,7 +87,7 @@ async fn rooms_tell_what_happens_to_them() {
     let server = Server::with(Namespace::new("/")).await;
     let mut events = server.io.of("/").room_events();
     let peer = server.joined().await;
-    let socket = server.io.of("/").socket(&peer.sid).unwrap();
+    let socket = server.io.of("/").socket(peer.sid()).unwrap();
     let id = socket.id();
     socket.join("a").unwrap();
     socket.join("a").unwrap();
@@ -150,7 +153,7 @@ async fn catch_alls_come_before_middlewares_and_handlers() {
         peer.expect(&format!(r#"2["seen","{label}","refused"]"#))
             .await;
     }
-    // Nothing of an event reaches a socket that is gone.
+    // A disconnected socket receives nothing of an event.
     peer.send(r#"2["kick"]"#).await;
     peer.expect(r#"2["seen","any","kick"]"#).await;
     peer.expect("1").await;
@@ -191,7 +194,7 @@ async fn the_first_of_several_answers_counts() {
 async fn listeners_are_told_and_taken_off_one_by_one() {
     let server = Server::with(Namespace::new("/").on("echo", async || Ack(()))).await;
     let mut peer = server.joined().await;
-    let socket = server.io.of("/").socket(&peer.sid).unwrap();
+    let socket = server.io.of("/").socket(peer.sid()).unwrap();
     assert!(socket.listeners("e").is_empty());
     assert!(socket.listeners_any().is_empty());
     assert!(socket.listeners_any_outgoing().is_empty());

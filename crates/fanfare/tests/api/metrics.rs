@@ -1,11 +1,11 @@
-//! What the server counts.
+//! Metrics of the server.
 
 use fanfare::{Ack, Namespace, Socket, SocketIo};
 
 use crate::recorder::Sums;
 use crate::support::{Server, until};
 
-// Tests run on a runtime of one thread, which is what a local recorder needs.
+// Tests run on a runtime of one thread, which a local recorder requires.
 
 #[tokio::test]
 async fn connections_events_and_bytes_are_counted() {
@@ -57,7 +57,7 @@ async fn connections_events_and_bytes_are_counted() {
 
     b.vanish();
     until("one is gone", || server.io.stats().closed == 1).await;
-    // A second publication adds nothing that the first did already.
+    // A second publication adds nothing that the first has already added.
     server.io.publish_metrics();
     server.io.publish_metrics();
     assert_eq!(sums.get(connections), 1.0);
@@ -81,7 +81,7 @@ async fn acknowledgements_are_measured() {
     let _local = metrics::set_default_local_recorder(&sums);
     let server = Server::start(SocketIo::builder()).await;
     let mut peer = server.joined().await;
-    let socket = server.io.of("/").socket(&peer.sid).unwrap();
+    let socket = server.io.of("/").socket(peer.sid()).unwrap();
     let answered = socket.emit_with_ack::<u32>("q", ());
     peer.expect(r#"20["q"]"#).await;
     peer.send("30[7]").await;

@@ -1,12 +1,13 @@
-//! Packets in other forms than JSON.
+//! Encodings of packets other than JSON.
 
 use bytes::Bytes;
 use fanfare::parser::{Messages, MsgpackParser, Parser, ParserDecoder, ParserError, RawPacket};
 use fanfare::{Ack, Data, Limits, Namespace, Socket, SocketIo, Value};
 use fanfare_protocol::msgpack;
 use fanfare_protocol::socket::Packet;
+use fanfare_testing::Received;
 
-use crate::support::{Peer, Seen, Server};
+use crate::support::{Peer, Server};
 
 fn namespace() -> Namespace {
     Namespace::new("/chat")
@@ -22,7 +23,7 @@ fn namespace() -> Namespace {
         .on("ask", async |socket: Socket| {
             let answer: String = socket.emit_with_ack("question", ()).await.unwrap();
             socket
-                .nsp()
+                .namespace()
                 .emit("answer", (answer, Bytes::from_static(b"\0\x01")))
                 .unwrap();
         })
@@ -31,18 +32,18 @@ fn namespace() -> Namespace {
 
 async fn binary(peer: &mut Peer) -> Bytes {
     match peer.next().await {
-        Seen::Binary(data) => data,
+        Received::Binary(data) => data,
         seen => panic!("expected a binary message, not {seen:?}"),
     }
 }
 
-/// Packets as the msgpack form has them, with our own codec on the client's side.
+/// Checks packets in the msgpack encoding, with our codec on the client's side.
 #[tokio::test]
 async fn msgpack() {
     conversation(SocketIo::builder().parser(MsgpackParser)).await;
 }
 
-/// A parser that is not known to the server, but does the same: all goes through `RawPacket`.
+/// A parser that the server does not know, with the same encoding: all packets pass through `RawPacket`.
 #[tokio::test]
 async fn a_parser_of_the_application() {
     struct Own;
@@ -133,7 +134,7 @@ async fn conversation(builder: fanfare::SocketIoBuilder) {
         Packet::Disconnect("/chat")
     ));
 
-    // What the form does not know ends the connection.
+    // A message that the encoding does not allow ends the connection.
     peer.send("0").await;
     assert_eq!(peer.until_closed().await, []);
     assert_eq!(server.io.stats().refused, 2);

@@ -1,4 +1,4 @@
-//! A recorder of metrics that tests can look into. They run on a runtime of one thread, which a local recorder needs.
+//! Recorder of metrics that tests can inspect. They run on a runtime of one thread, which a local recorder requires.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use metrics::{
     SharedString, Unit,
 };
 
-/// Keeps sums: of counters and gauges the value, of histograms the number of records.
+/// Sums of the metrics: of counters and gauges the value, of histograms the number of records.
 #[derive(Clone, Default)]
 pub(crate) struct Sums(Arc<Mutex<BTreeMap<String, f64>>>);
 

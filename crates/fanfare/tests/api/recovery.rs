@@ -4,36 +4,47 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use fanfare::recovery::{ConnectionStateRecovery, RecoveryFailure, RecoveryOutcome};
 use fanfare::{
-    Ack, ConnectError, ConnectionStateRecovery, Data, DisconnectReason, Namespace, RecoveryFailure,
-    RecoveryOutcome, Socket, SocketIo, SocketIoBuilder,
+    Ack, ConnectError, Data, DisconnectReason, Namespace, Socket, SocketIo, SocketIoBuilder,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::support::{Peer, Server, within};
 
-fn recovering(namespace: Namespace) -> SocketIoBuilder {
+pub(crate) fn recovering(namespace: Namespace) -> SocketIoBuilder {
     SocketIo::builder()
         .connection_state_recovery(ConnectionStateRecovery::default())
         .namespace(namespace)
 }
 
-/// A client that keeps what the official one keeps.
-struct Client {
-    peer: Peer,
-    sid: String,
-    pid: String,
+/// A client that keeps the state that the official one keeps.
+pub(crate) struct Client {
+    pub(crate) peer: Peer,
+    pub(crate) sid: String,
+    pub(crate) pid: String,
     offset: Option<String>,
 }
 
 impl Client {
-    async fn join(server: &Server) -> Self {
+    pub(crate) async fn join(server: &Server) -> Self {
         Self::connect(server, json!({}), None).await.unwrap()
     }
 
-    async fn connect(server: &Server, auth: Value, offset: Option<String>) -> Result<Self, Value> {
-        let mut peer = server.peer().await;
+    pub(crate) async fn connect(
+        server: &Server,
+        auth: Value,
+        offset: Option<String>,
+    ) -> Result<Self, Value> {
+        Self::connect_over(server.peer().await, auth, offset).await
+    }
+
+    pub(crate) async fn connect_over(
+        mut peer: Peer,
+        auth: Value,
+        offset: Option<String>,
+    ) -> Result<Self, Value> {
         peer.send(&format!("0{auth}")).await;
         let reply = peer.text().await;
         if let Some(error) = reply.strip_prefix('4') {
@@ -49,26 +60,26 @@ impl Client {
         })
     }
 
-    fn auth(&self) -> Value {
+    pub(crate) fn auth(&self) -> Value {
         match &self.offset {
             Some(offset) => json!({"pid": self.pid, "offset": offset}),
             None => json!({"pid": self.pid}),
         }
     }
 
-    /// Comes back over a new connection; the old one stays as it is.
+    /// Reconnects over a new connection; the old one stays open.
     async fn again(&self, server: &Server) -> Self {
         Self::connect(server, self.auth(), self.offset.clone())
             .await
             .unwrap()
     }
 
-    fn socket(&self, server: &Server) -> Socket {
+    pub(crate) fn socket(&self, server: &Server) -> Socket {
         server.io.of("/").socket(&self.sid).unwrap()
     }
 
-    /// Goes away, and waits until the server has noticed.
-    async fn vanish(self, server: &Server) -> Gone {
+    /// Drops the connection, and waits until the server has detected it.
+    pub(crate) async fn vanish(self, server: &Server) -> Gone {
         let socket = self.socket(server);
         let gone = Gone {
             auth: self.auth(),
@@ -77,32 +88,32 @@ impl Client {
             offset: self.offset,
         };
         self.peer.vanish();
-        until("the end of the socket", || !socket.connected()).await;
+        until("the end of the socket", || !socket.is_connected()).await;
         gone
     }
 
-    /// The next event; its offset is remembered.
-    async fn event(&mut self) -> Vec<Value> {
+    /// Returns the next event and remembers its offset.
+    pub(crate) async fn event(&mut self) -> Vec<Value> {
         let text = self.peer.text().await;
         let mut data: Vec<Value> = serde_json::from_str(text.strip_prefix('2').unwrap()).unwrap();
         self.offset = Some(data.pop().unwrap().as_str().unwrap().to_owned());
         data
     }
 
-    async fn quiet(&mut self) {
+    pub(crate) async fn quiet(&mut self) {
         self.peer.quiet().await;
     }
 }
 
-struct Gone {
-    auth: Value,
+pub(crate) struct Gone {
+    pub(crate) auth: Value,
     sid: String,
     pid: String,
     offset: Option<String>,
 }
 
 impl Gone {
-    async fn back(&self, server: &Server) -> Client {
+    pub(crate) async fn back(&self, server: &Server) -> Client {
         Client::connect(server, self.auth.clone(), self.offset.clone())
             .await
             .unwrap()
@@ -118,7 +129,7 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     .await;
 }
 
-fn main_namespace() -> Namespace {
+pub(crate) fn main_namespace() -> Namespace {
     Namespace::new("/").on("echo", async || Ack(())).on(
         "join",
         async |socket: Socket, Data(room): Data<String>| {
@@ -133,7 +144,7 @@ async fn a_client_comes_back_with_everything() {
     let (tx, mut seen) = mpsc::unbounded_channel();
     let server = Server::start(recovering(main_namespace().on_connect(
         move |socket: Socket| {
-            let _ = tx.send((socket.recovered(), socket.recovery()));
+            let _ = tx.send((socket.is_recovered(), socket.recovery()));
             async {}
         },
     )))
@@ -144,7 +155,7 @@ async fn a_client_comes_back_with_everything() {
         (false, RecoveryOutcome::NotAttempted)
     );
     let socket = client.socket(&server);
-    assert!(!socket.recovered());
+    assert!(!socket.is_recovered());
     socket.join(["a", "b"]).unwrap();
     socket.set_data(&json!({"name": "Ann"})).unwrap();
     socket.extensions().insert("kept");
@@ -173,7 +184,7 @@ async fn a_client_comes_back_with_everything() {
     );
     assert_eq!(
         client.peer.next().await,
-        crate::support::Seen::Binary(bytes::Bytes::from_static(b"\0\x01"))
+        fanfare_testing::Received::Binary(bytes::Bytes::from_static(b"\0\x01"))
     );
     client.quiet().await;
     let (recovered, outcome) = seen.recv().await.unwrap();
@@ -205,11 +216,11 @@ async fn without_the_option_nothing_changes() {
     server.io.emit("e", 1).unwrap();
     peer.expect(r#"2["e",1]"#).await;
     let socket = &server.io.of("/").sockets()[0];
-    assert!(!socket.recovered());
+    assert!(!socket.is_recovered());
     assert_eq!(socket.recovery(), RecoveryOutcome::NotAttempted);
 }
 
-/// Node's server cannot recover somebody who got no event yet.
+/// Node's server cannot recover a client that got no event yet.
 #[tokio::test]
 async fn the_private_id_alone_is_enough() {
     let server = Server::start(recovering(main_namespace())).await;
@@ -222,7 +233,7 @@ async fn the_private_id_alone_is_enough() {
     assert_eq!(client.pid, gone.pid);
     assert_eq!(client.event().await, [json!("missed")]);
     client.quiet().await;
-    // An offset of an earlier life is no obstacle: this session has got nothing.
+    // An offset of an earlier session is no obstacle: this session has got no event.
     let mut gone = client.vanish(&server).await;
     gone.auth["offset"] = json!("notthis1.77");
     let mut client = gone.back(&server).await;
@@ -253,7 +264,7 @@ async fn what_was_in_flight_is_sent_again_and_nothing_twice() {
     assert_eq!(client.pid, gone.pid);
 }
 
-/// A room's past is not for those who join it later (Node's server replays it).
+/// Events of a room are not replayed to clients that joined it later (Node's server replays them).
 #[tokio::test]
 async fn rooms_are_replayed_from_the_moment_they_were_joined() {
     let server = Server::start(recovering(main_namespace())).await;
@@ -273,7 +284,7 @@ async fn rooms_are_replayed_from_the_moment_they_were_joined() {
     client.quiet().await;
 }
 
-/// Node's server has no session to recover as long as it believes in the old connection.
+/// Node's server has no session to recover as long as the old connection appears to be open.
 #[tokio::test]
 async fn a_connection_whose_death_was_not_noticed_is_taken_over() {
     let (tx, mut ends) = mpsc::unbounded_channel();
@@ -297,7 +308,7 @@ async fn a_connection_whose_death_was_not_noticed_is_taken_over() {
     assert_eq!(server.io.of("/").len(), 1);
     server.io.to("room").emit("here", ()).unwrap();
     assert_eq!(new.event().await, [json!("here")]);
-    assert!(new.socket(&server).recovered());
+    assert!(new.socket(&server).is_recovered());
 }
 
 #[tokio::test]
@@ -308,7 +319,7 @@ async fn middlewares_run_first_and_may_refuse() {
                 return Err(ConnectError::new("not authorized"));
             }
             if auth["token"] == "fewer rooms" {
-                assert!(socket.recovered());
+                assert!(socket.is_recovered());
                 socket.leave("secret");
             }
             Ok(())
@@ -330,10 +341,7 @@ async fn middlewares_run_first_and_may_refuse() {
     client.quiet().await;
 
     let skipping = SocketIo::builder()
-        .connection_state_recovery(ConnectionStateRecovery {
-            skip_middlewares: true,
-            ..ConnectionStateRecovery::default()
-        })
+        .connection_state_recovery(ConnectionStateRecovery::new().skip_middlewares(true))
         .namespace(namespace());
     let server = Server::start(skipping).await;
     let mut gone = Client::join(&server).await.vanish(&server).await;
@@ -373,7 +381,7 @@ async fn failures_have_reasons() {
         RecoveryOutcome::Failed(RecoveryFailure::SessionGone)
     );
 
-    // The last event was volatile and ended with a string: nobody knows how much of the others arrived.
+    // The last event was volatile and ended with a string: the number of others that arrived is unknown.
     client.socket(&server).emit("e", ()).unwrap();
     let (sid, mut gone) = (client.sid.clone(), client.vanish(&server).await);
     gone.auth["offset"] = json!("some text");
@@ -418,10 +426,8 @@ async fn only_unwanted_ends_are_recoverable() {
 
 #[tokio::test]
 async fn sessions_end_and_namespaces_with_them() {
-    let recovery = ConnectionStateRecovery {
-        max_disconnection_duration: Duration::from_millis(100),
-        ..ConnectionStateRecovery::default()
-    };
+    let recovery =
+        ConnectionStateRecovery::new().max_disconnection_duration(Duration::from_millis(100));
     let server = Server::start(
         SocketIo::builder()
             .connection_state_recovery(recovery)
@@ -437,14 +443,14 @@ async fn sessions_end_and_namespaces_with_them() {
     .await;
 }
 
-/// Cuts connections at random while several threads emit to rooms: each sequence arrives complete, once, in order.
+/// Closes connections at random while several threads emit to rooms: each sequence arrives complete, once, in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn cut_at_random_nothing_is_lost_or_doubled() {
     const CUTS: usize = 40;
     const SENDERS: u64 = 3;
     let bursts = Arc::new(AtomicU64::new(0));
     let count = bursts.clone();
-    // In a handler broadcasts are held back to leave together.
+    // In a handler broadcasts are corked and flushed together.
     let burst = move |socket: Socket| {
         for _ in 0..4 {
             let n = count.fetch_add(1, Ordering::Relaxed);
@@ -505,7 +511,7 @@ async fn cut_at_random_nothing_is_lost_or_doubled() {
             take(client.event().await);
         }
         client = match cut % 3 {
-            // The server has noticed, or not yet, or still has the old connection open.
+            // The server has detected the loss, or not yet, or the old connection is still open.
             0 => client.vanish(&server).await.back(&server).await,
             1 => {
                 let auth = client.auth();

@@ -7,25 +7,25 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use fanfare::{
-    Ack, AllArgs, Data, DisconnectReason, EmitError, JoinError, Namespace, Socket, SocketIo, Value,
-    serve_connection,
+    Ack, AllArgs, Data, DisconnectReason, EmitError, EventError, Namespace, Socket, SocketIo, Value,
 };
+use fanfare_testing::Received;
 
 use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Peer, Seen, Server, until, within};
+use crate::support::{Peer, Server, until, within};
 
-/// A namespace whose sockets join rooms when asked.
+/// Returns a namespace whose sockets join rooms on request.
 fn joining() -> Namespace {
     Namespace::new("/")
         .on("echo", async || Ack(()))
         .on(
             "join",
             async |socket: Socket, Data(AllArgs(rooms)): Data<AllArgs<String>>| {
-                socket.join(&rooms)?;
-                Ok::<_, JoinError>(Ack(socket.rooms().len()))
+                socket.join(&rooms).map_err(EventError::public)?;
+                Ok::<_, EventError>(Ack(socket.rooms().len()))
             },
         )
         .on("leave", async |socket: Socket, Data(room): Data<String>| {
@@ -63,9 +63,9 @@ async fn each_recipient_gets_an_event_once() {
         io.except(["a", "b"]).emit("rest", ()).unwrap().recipients,
         1
     );
-    assert_eq!(io.to(&ab.sid).emit("own id", ()).unwrap().recipients, 1);
+    assert_eq!(io.to(ab.sid()).emit("own id", ()).unwrap().recipients, 1);
     assert_eq!(
-        io.to(["a".to_owned(), ab.sid.clone()])
+        io.to(["a".to_owned(), ab.sid().to_owned()])
             .emit("both", ())
             .unwrap()
             .recipients,
@@ -108,12 +108,12 @@ async fn a_socket_leaves_itself_out() {
     let mut b = member(&server, r#""r""#).await;
     let mut c = member(&server, "").await;
     a.send(r#"2["others"]"#).await;
-    let from_a = format!(r#"2["from","{}"]"#, a.sid);
+    let from_a = format!(r#"2["from","{}"]"#, a.sid());
     b.expect(&from_a).await;
     c.expect(&from_a).await;
     a.send(r#"2["to","r"]"#).await;
     b.expect(r#"2["to"]"#).await;
-    let own = format!(r#"2["to","{}"]"#, a.sid);
+    let own = format!(r#"2["to","{}"]"#, a.sid());
     a.send(&own).await;
     a.send(r#"2["except","r"]"#).await;
     c.expect(r#"2["except"]"#).await;
@@ -134,10 +134,10 @@ async fn rooms_come_and_go_with_their_members() {
     a.send(r#"20["leave","s"]"#).await;
     a.expect("30[2]").await;
     assert_eq!(main.rooms(), [("r".to_owned(), 2)]);
-    let gone = main.socket(&b.sid).unwrap();
+    let gone = main.socket(b.sid()).unwrap();
     b.vanish();
     crate::support::within("leaving", async {
-        while gone.connected() {
+        while gone.is_connected() {
             tokio::task::yield_now().await;
         }
     })
@@ -166,6 +166,66 @@ async fn rooms_are_still_there_while_disconnecting() {
     peer.vanish();
     assert_eq!(rx.recv().await, Some((DisconnectReason::TransportClose, 2)));
     assert_eq!(rx.recv().await, Some((DisconnectReason::TransportClose, 0)));
+}
+
+/// In Node the list is empty as soon as the handler is pending.
+#[tokio::test]
+async fn an_async_on_disconnecting_sees_the_rooms_that_the_socket_was_in() {
+    let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel();
+    let gate = Arc::new(tokio::sync::Notify::new());
+    let wait = gate.clone();
+    let server = Server::with(joining().on_disconnecting(move |socket: Socket| {
+        let (tx, wait) = (tx.clone(), wait.clone());
+        async move {
+            wait.notified().await;
+            tx.send((socket.is_connected(), socket.rooms(), socket.clone()))
+                .unwrap();
+        }
+    }))
+    .await;
+    let peer = member(&server, r#""r","s""#).await;
+    let (sid, main) = (peer.sid().to_owned(), server.io.of("/"));
+    peer.vanish();
+    until("its end", || main.is_empty()).await;
+    gate.notify_one();
+    let (connected, rooms, socket) = rx.recv().await.unwrap();
+    assert!(!connected);
+    assert_eq!(rooms, [&*sid, "r", "s"]);
+    until("the end of the handler", || socket.rooms().is_empty()).await;
+}
+
+/// In Node an empty list is ignored, which selects all sockets.
+#[tokio::test]
+async fn an_empty_list_of_rooms_addresses_nobody() {
+    let server = Server::with(joining()).await;
+    let mut a = member(&server, r#""a""#).await;
+    let mut b = member(&server, "").await;
+    let nobody: [&str; 0] = [];
+    let main = server.io.of("/");
+    assert_eq!(main.to(nobody).emit("e", ()).unwrap().recipients, 0);
+    assert_eq!(
+        main.except("a")
+            .to(nobody)
+            .emit("e", ())
+            .unwrap()
+            .recipients,
+        0
+    );
+    let from_a = main.socket(a.sid()).unwrap();
+    assert_eq!(from_a.to(nobody).emit("e", ()).unwrap().recipients, 0);
+    assert!(main.to(nobody).sockets().is_empty());
+    assert!(main.to(nobody).fetch_sockets().await.unwrap().is_empty());
+    let answers = main.to(nobody).emit_with_ack::<u8>("e", ()).await;
+    assert_eq!(answers.unwrap(), [0; 0]);
+    main.to(nobody).sockets_join("x");
+    main.to(nobody).sockets_leave("a");
+    main.to(nobody).disconnect_sockets(true);
+    assert_eq!(main.rooms(), [("a".to_owned(), 1)]);
+    a.quiet().await;
+    b.quiet().await;
+    // With a room it is that room; an empty list of exceptions excludes no socket.
+    assert_eq!(main.to(nobody).to("a").emit("e", ()).unwrap().recipients, 1);
+    assert_eq!(main.except(nobody).emit("e", ()).unwrap().recipients, 2);
 }
 
 #[tokio::test]
@@ -197,16 +257,16 @@ async fn the_number_of_rooms_is_limited() {
     peer.expect(&format!(r#"30[{{"error":{{"message":"{error}"}}}}]"#))
         .await;
     peer.send(r#"20["join","a","b"]"#).await;
-    peer.expect("30[3]").await; // with that of its own id
+    peer.expect("30[3]").await; // including the room of its id
 }
 
 #[tokio::test]
 async fn emitted_from_one_batch_everybody_sees_the_same_order() {
     let server = Server::with(
         joining().on("burst", async |socket: Socket, Data(n): Data<u32>| {
-            socket.nsp().emit("all", n)?;
+            socket.namespace().emit("all", n)?;
             socket.emit("own", n)?;
-            socket.nsp().to("r").emit("room", n)?;
+            socket.namespace().to("r").emit("room", n)?;
             Ok::<_, EmitError>(())
         }),
     )
@@ -224,7 +284,7 @@ async fn emitted_from_one_batch_everybody_sees_the_same_order() {
     }
 }
 
-/// What one thread emits under a lock comes before what the next one emits under it, for everybody.
+/// Events that one thread emits under a lock precede those that the next emits under it, for all recipients.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn emitted_under_one_lock_everybody_sees_the_same_order() {
     use std::sync::{Arc, Mutex};
@@ -237,7 +297,7 @@ async fn emitted_under_one_lock_everybody_sees_the_same_order() {
                 async |socket: Socket, fanfare::State(counter): fanfare::State<Arc<Mutex<u32>>>| {
                     let mut counter = counter.lock().unwrap();
                     *counter += 1;
-                    socket.nsp().emit("n", *counter).map(drop)
+                    socket.namespace().emit("n", *counter)
                 },
             )),
     )
@@ -267,14 +327,14 @@ async fn emitted_under_one_lock_everybody_sees_the_same_order() {
 async fn volatile_events_go_to_those_who_can_take_them() {
     let server = Server::with(joining()).await;
     let mut peer = server.joined().await;
-    let socket = server.io.of("/").socket(&peer.sid).unwrap();
+    let socket = server.io.of("/").socket(peer.sid()).unwrap();
     socket.volatile().emit("v", 1).unwrap();
     peer.expect(r#"2["v",1]"#).await;
     server.io.volatile().emit("v", 2).unwrap();
     peer.expect(r#"2["v",2]"#).await;
     let big = "x".repeat(100_000);
     while socket.pending_bytes() == 0 {
-        socket.emit("big", &big).unwrap(); // until the client's window is full
+        socket.emit("big", &big).unwrap(); // until the TCP window of the client is full
     }
     socket.volatile().emit("v", 3).unwrap();
     server.io.volatile().emit("v", 4).unwrap();
@@ -293,7 +353,7 @@ async fn data_and_ids_of_the_sockets() {
     let server = Server::with(joining()).await;
     let peer = server.joined().await;
     let main = server.io.of("/");
-    let socket = main.socket(&peer.sid).unwrap();
+    let socket = main.socket(peer.sid()).unwrap();
     assert_eq!(socket.data::<Option<u8>>().unwrap(), None);
     socket
         .set_data(&serde_json::json!({ "name": "x" }))
@@ -305,7 +365,7 @@ async fn data_and_ids_of_the_sockets() {
     let _ = Value::Null;
 }
 
-/// Counts how often it is serialized.
+/// Counts how often the value is serialized.
 struct Counted(AtomicUsize);
 
 impl serde::Serialize for Counted {
@@ -338,7 +398,7 @@ async fn a_broadcast_is_encoded_once_for_clients_of_all_versions() {
     let header = r#"51-["news",{"_placeholder":true,"num":0}]"#;
     for peer in [&mut a, &mut b] {
         peer.expect(header).await;
-        assert_eq!(peer.next().await, Seen::Binary("counted".into()));
+        assert_eq!(peer.next().await, Received::Binary("counted".into()));
     }
     for (ws, expected) in old.iter_mut().zip([
         Message::Binary("\u{4}counted".into()),
@@ -351,7 +411,7 @@ async fn a_broadcast_is_encoded_once_for_clients_of_all_versions() {
     }
 }
 
-/// A stream whose writer stands still while the gate is locked, and tells so.
+/// A stream whose writer blocks while the gate is locked, and reports it.
 struct Gated {
     stream: DuplexStream,
     gate: Arc<Gate>,
@@ -395,7 +455,7 @@ impl AsyncWrite for Gated {
     }
 }
 
-/// The broadcast gets stuck at one of its recipients; it holds up nobody who enters or leaves, the room itself included.
+/// The broadcast blocks at one of its recipients; sockets that join or leave do not wait for it, even in the same room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn joins_and_leaves_do_not_wait_for_a_broadcast_under_way() {
     let server = Server::with(joining()).await;
@@ -406,14 +466,14 @@ async fn joins_and_leaves_do_not_wait_for_a_broadcast_under_way() {
         stream: theirs,
         gate: gate.clone(),
     };
-    tokio::spawn(serve_connection(gated, None, server.io.clone()));
+    tokio::spawn(fanfare::serve(server.io.clone()).connection(gated, None));
     let mut stuck = Peer::over(ours).await;
     stuck.join("/").await;
     stuck.send(r#"20["join","room"]"#).await;
     stuck.expect("30[2]").await;
     let mut last = member(&server, r#""room""#).await;
     let other = server.joined().await;
-    let other = server.io.of("/").socket(&other.sid).unwrap();
+    let other = server.io.of("/").socket(other.sid()).unwrap();
 
     let (held, holds) = std::sync::mpsc::channel();
     let (release, released) = std::sync::mpsc::channel::<()>();
@@ -425,7 +485,7 @@ async fn joins_and_leaves_do_not_wait_for_a_broadcast_under_way() {
         drop(held_lock);
     });
     holds.recv().unwrap();
-    let stuck_socket = server.io.of("/").socket(&stuck.sid).unwrap();
+    let stuck_socket = server.io.of("/").socket(stuck.sid()).unwrap();
     stuck_socket.emit("before", ()).unwrap();
     until("the writer stands", || gate.stands.load(Ordering::Acquire)).await;
 

@@ -1,14 +1,12 @@
-//! Connections that the application accepts itself.
+//! Connections that the application accepts.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare::{
-    Ack, Data, HandshakeRequest, Namespace, PerMessageDeflate, ServeOptions, Socket, SocketIo,
-    serve_connection, serve_connection_with,
-};
+use fanfare::engine::{HandshakeRequest, PerMessageDeflate};
+use fanfare::{Ack, Data, Namespace, Socket, SocketIo};
 use fanfare_websocket::{Message, Options, WebSocket};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -25,19 +23,19 @@ fn echo() -> SocketIo {
         .on("where", async |socket: Socket| {
             let handshake = socket.handshake();
             let address = handshake.address().map(|address| address.to_string());
-            Ack((address, handshake.secure()))
+            Ack((address, handshake.is_secure()))
         });
     SocketIo::builder().namespace(namespace).build().unwrap()
 }
 
-/// A client's end of a connection in memory, and what serves the other end.
+/// Returns a client's end of a connection in memory, and the task that serves the other end.
 fn in_memory(io: &SocketIo, room: usize) -> (DuplexStream, JoinHandle<()>) {
     let (ours, theirs) = duplex(room);
-    let serving = tokio::spawn(serve_connection(theirs, None, io.clone()));
+    let serving = tokio::spawn(fanfare::serve(io.clone()).connection(theirs, None));
     (ours, serving)
 }
 
-async fn ask(stream: &mut (impl Duplex + Unpin), line: &str, body: &str) -> String {
+async fn ask(stream: &mut impl Duplex, line: &str, body: &str) -> String {
     let len = body.len();
     let request = format!("{line} HTTP/1.1\r\nHost: x\r\nContent-Length: {len}\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -45,7 +43,7 @@ async fn ask(stream: &mut (impl Duplex + Unpin), line: &str, body: &str) -> Stri
 }
 
 /// Opens a session by long-polling and joins the main namespace; returns the path of its requests.
-async fn poll(stream: &mut (impl Duplex + Unpin)) -> String {
+async fn poll(stream: &mut impl Duplex) -> String {
     let open = ask(stream, &format!("GET {QUERY}"), "").await;
     let (_, sid) = open.split_once(r#""sid":""#).unwrap();
     let path = format!("{QUERY}&sid={}", &sid[..20]);
@@ -66,7 +64,7 @@ async fn talk(peer: &mut Peer) {
 #[tokio::test]
 async fn a_stream_in_memory() {
     let io = echo();
-    // With room for less than a packet, all is written in pieces.
+    // With a capacity of less than a packet, everything is written in pieces.
     for room in [1 << 16, 7] {
         let (stream, serving) = in_memory(&io, room);
         let mut peer = Peer::over(stream).await;
@@ -130,7 +128,7 @@ async fn a_unix_socket() {
     let served = io.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve_connection(stream, None, served.clone()));
+            tokio::spawn(fanfare::serve(served.clone()).connection(stream, None));
         }
     });
     let mut peer = Peer::over(UnixStream::connect(&path).await.unwrap()).await;
@@ -141,7 +139,7 @@ async fn a_unix_socket() {
     std::fs::remove_file(&path).unwrap();
 }
 
-/// A listener of one's own: what it knows of the client counts.
+/// A listener of the application provides the client's address.
 #[tokio::test]
 async fn a_tcp_socket() {
     let io = echo();
@@ -151,7 +149,7 @@ async fn a_tcp_socket() {
     tokio::spawn(async move {
         let client: SocketAddr = "192.0.2.7:1234".parse().unwrap();
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve_connection(stream, client, served.clone()));
+            tokio::spawn(fanfare::serve(served.clone()).connection(stream, client));
         }
     });
     let mut peer = Peer::open(addr).await;
@@ -165,11 +163,10 @@ async fn a_proxy_protocol_header_is_read_from_tcp_sockets() {
     let io = echo();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let mut options = ServeOptions::default();
-    options.proxy_protocol = "127.0.0.0/8".parse().unwrap();
+    let serve = fanfare::serve(io.clone()).proxy_protocol("127.0.0.0/8".parse().unwrap());
     tokio::spawn(async move {
         let (stream, address) = listener.accept().await.unwrap();
-        serve_connection_with(stream, address, io, options).await;
+        serve.connection(stream, address).await;
     });
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let header = b"PROXY TCP4 192.0.2.7 192.0.2.1 1234 443\r\n";
@@ -180,8 +177,8 @@ async fn a_proxy_protocol_header_is_read_from_tcp_sockets() {
     peer.expect(r#"38["192.0.2.7:1234",false]"#).await;
 }
 
-/// What is on both sides of an encrypted connection.
-fn tls() -> (tokio_rustls::TlsAcceptor, tokio_rustls::TlsConnector) {
+/// Returns both sides' TLS configuration.
+pub(crate) fn tls() -> (tokio_rustls::TlsAcceptor, tokio_rustls::TlsConnector) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
     let certificate = made.cert.der().clone();
@@ -202,11 +199,10 @@ async fn tls_of_ones_own() {
     let io = echo();
     let (acceptor, connector) = tls();
     let (ours, theirs) = duplex(1 << 14);
-    let mut options = ServeOptions::default();
-    options.secure = true;
+    let serve = fanfare::serve(io.clone()).secure(true);
     tokio::spawn(async move {
         let stream = acceptor.accept(theirs).await.unwrap();
-        serve_connection_with(stream, None, io, options).await;
+        serve.connection(stream, None).await;
     });
     let name = ServerName::try_from("localhost").unwrap();
     let stream = connector.connect(name, ours).await.unwrap();
@@ -216,14 +212,12 @@ async fn tls_of_ones_own() {
     peer.expect("38[null,true]").await;
 }
 
-/// permessage-deflate wherever a WebSocket does not lie on a TCP socket of our own.
+/// permessage-deflate works on a WebSocket that is not on a TCP socket of the server.
 #[tokio::test]
 async fn messages_are_compressed_on_any_stream() {
-    let deflate = PerMessageDeflate {
-        server_no_context_takeover: false,
-        client_no_context_takeover: false,
-        ..PerMessageDeflate::default()
-    };
+    let deflate = PerMessageDeflate::new()
+        .server_no_context_takeover(false)
+        .client_no_context_takeover(false);
     let namespace = Namespace::new("/").on("echo", async |Data(text): Data<String>| Ack(text));
     let builder = SocketIo::builder().namespace(namespace);
     let io = builder.per_message_deflate(deflate).build().unwrap();
@@ -237,13 +231,13 @@ async fn messages_are_compressed_on_any_stream() {
         let (acceptor, io) = (acceptor.clone(), io.clone());
         let stream: Pin<Box<dyn Duplex>> = match on {
             "memory" => {
-                tokio::spawn(serve_connection(theirs, None, io));
+                tokio::spawn(fanfare::serve(io).connection(theirs, None));
                 Box::pin(ours)
             }
             "TLS" => {
                 tokio::spawn(async move {
                     let stream = acceptor.accept(theirs).await.unwrap();
-                    serve_connection(stream, None, io).await;
+                    fanfare::serve(io).connection(stream, None).await;
                 });
                 let name = ServerName::try_from("localhost").unwrap();
                 Box::pin(connector.connect(name, ours).await.unwrap())
@@ -285,7 +279,7 @@ async fn requests_under_way_end_before_the_connection_does() {
     let mut peer = Peer::over(stream).await;
     peer.join("/").await;
     within("the end of the server", io.close()).await;
-    // The session of the waiting request was closed, and told.
+    // The session of the waiting request was closed, and the client was told.
     let (_, body) = answer(&mut waiting).await;
     assert_eq!(body, "1");
     for serving in [idle_serving, waiting_serving] {
@@ -303,7 +297,7 @@ async fn to_drop_the_future_is_to_cut_the_connection() {
     serving.abort();
     let end = within("the end", stream.read(&mut [0; 8])).await;
     assert_eq!(end.unwrap(), 0);
-    // A WebSocket is not cut: it has its own task.
+    // A WebSocket is not aborted: it has a separate task.
     let (stream, serving) = in_memory(&io, 1 << 16);
     let mut peer = Peer::over(stream).await;
     serving.abort();
@@ -316,19 +310,79 @@ async fn a_client_that_is_too_slow_is_cut() {
         .allow_request(async |_: HandshakeRequest| Ok::<_, String>(()))
         .build()
         .unwrap();
-    let mut options = ServeOptions::default();
-    options.header_timeout = Duration::from_millis(50);
-    options.write_timeout = Duration::from_millis(50);
+    let serve = fanfare::serve(io.clone())
+        .header_timeout(Duration::from_millis(50))
+        .write_timeout(Duration::from_millis(50));
     for start in [
         "",
         "GET /socket.io/?EIO=4",
         &format!("GET {QUERY} HTTP/1.1\r\nHost: x\r\n\r\n"),
     ] {
         let (mut ours, theirs) = duplex(20);
-        let served = serve_connection_with(theirs, None, io.clone(), options.clone());
+        let served = serve.clone().connection(theirs, None);
         let serving = tokio::spawn(served);
-        // The last one does not read its answer.
+        // The last one does not read its response.
         let _ = within("the request", ours.write_all(start.as_bytes())).await;
         within("the end of the connection", serving).await.unwrap();
     }
+}
+
+/// Two limits for silent connections, however they were accepted.
+#[tokio::test]
+async fn a_handshake_has_a_deadline_and_is_counted() {
+    let io = echo();
+    let (acceptor, connector) = tls();
+    let serve = fanfare::serve(io.clone()).header_timeout(Duration::from_millis(100));
+    let (_ours, theirs) = duplex(1 << 12);
+    let handshake = acceptor.accept(theirs);
+    let serving = tokio::spawn(serve.clone().handshake(handshake, None));
+    within("the end", serving).await.unwrap();
+    assert_eq!(io.stats().refused, 1);
+
+    // Most of the silent connections are closed, and those that send a request are not.
+    let serve = serve
+        .header_timeout(Duration::from_secs(600))
+        .max_idle_connections(10);
+    let mut silent = Vec::new();
+    for n in 0..100 {
+        let (ours, theirs) = duplex(1 << 12);
+        let serve = serve.clone();
+        match n % 2 {
+            0 => tokio::spawn(serve.connection(theirs, None)),
+            _ => tokio::spawn(serve.handshake(acceptor.accept(theirs), None)),
+        };
+        silent.push(ours);
+    }
+    until("most are cut", || io.stats().refused == 91).await;
+    let (ours, theirs) = duplex(1 << 14);
+    tokio::spawn(serve.handshake(acceptor.accept(theirs), None));
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = connector.connect(name, ours).await.unwrap();
+    talk(&mut Peer::over(stream).await).await;
+    let mut cut = 0;
+    for stream in &mut silent[..80] {
+        let mut byte = [0];
+        let read = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut byte));
+        cut += usize::from(matches!(read.await, Ok(Ok(0))));
+    }
+    assert!(cut >= 70, "{cut} of the first are cut");
+}
+
+/// More connections can arrive than the 128 of a usual backlog before the server accepts any.
+#[tokio::test]
+async fn many_clients_may_come_at_once() {
+    let listener = fanfare::serve::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (mut clients, mut connected) = (tokio::task::JoinSet::new(), Vec::new());
+    for _ in 0..400 {
+        clients.spawn(TcpStream::connect(addr));
+    }
+    // The server accepts none yet: connected clients wait in the backlog.
+    within("all are connected", async {
+        while let Some(client) = clients.join_next().await {
+            connected.push(client.unwrap().unwrap());
+        }
+    })
+    .await;
+    drop(listener);
 }

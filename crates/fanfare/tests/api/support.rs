@@ -1,39 +1,16 @@
-//! A server on a free port, and a client that shows every packet.
+//! A server on a free port, and a client that exposes every packet.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::time::Duration;
+use std::ops::{Deref, DerefMut};
 
-use bytes::Bytes;
 use fanfare::{Namespace, SocketIo, SocketIoBuilder};
-use futures_util::{SinkExt, StreamExt};
+pub(crate) use fanfare_testing::{DEADLINE, until, within};
+use http::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 
-/// Nothing that is expected takes longer, on however busy a machine.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
-
-pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("{what} did not happen within {DEADLINE:?}"),
-    }
-}
-
-/// Waits until something is so that nobody tells us about.
-pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
-    within(what, async {
-        while !so() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await;
-}
-
-/// One answer of a connection that stays open: its head and body.
-pub(crate) async fn answer(stream: &mut (impl Duplex + Unpin)) -> (String, String) {
+/// Returns one response of a connection that stays open: its head and body.
+pub(crate) async fn answer(stream: &mut impl Duplex) -> (String, String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(within("an answer", stream.read_u8()).await.unwrap());
@@ -56,7 +33,7 @@ impl Server {
         let io = builder.build().unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        tokio::spawn(fanfare::serve_listener(listener, io.clone()));
+        tokio::spawn(fanfare::serve(io.clone()).listener(listener));
         Self { io, addr }
     }
 
@@ -68,7 +45,7 @@ impl Server {
         Peer::open(self.addr).await
     }
 
-    /// A peer that has joined the main namespace.
+    /// Returns a peer that has joined the main namespace.
     pub(crate) async fn joined(&self) -> Peer {
         let mut peer = self.peer().await;
         peer.join("/").await;
@@ -76,139 +53,83 @@ impl Server {
     }
 }
 
-/// What a peer sees.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Seen {
-    Text(String),
-    Binary(Bytes),
-    Closed,
-}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
-
-pub(crate) struct Peer {
-    ws: WebSocketStream<Pin<Box<dyn Duplex>>>,
-    pub(crate) open: serde_json::Value,
-    /// The public id in the namespace that was joined last.
-    pub(crate) sid: String,
-}
+/// A peer, with what only the tests of this crate need.
+pub(crate) struct Peer(fanfare_testing::Peer);
 
 impl Peer {
     pub(crate) async fn open(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).await.unwrap();
-        // Small messages must not wait for each other.
-        stream.set_nodelay(true).unwrap();
-        Self::over(stream).await
+        Self::over(tcp(addr).await).await
     }
 
-    /// Over a stream that leads to the server.
+    /// Connects through a proxy that provides the client's address.
+    pub(crate) async fn from_address(addr: SocketAddr, address: &str) -> Self {
+        Self::with_headers(tcp(addr).await, &[("x-forwarded-for", address)]).await
+    }
+
+    /// Connects over a stream that leads to the server.
     pub(crate) async fn over(stream: impl Duplex + 'static) -> Self {
-        let url = "ws://localhost/socket.io/?EIO=4&transport=websocket";
-        let stream: Pin<Box<dyn Duplex>> = Box::pin(stream);
-        let (ws, _) = within("the upgrade", tokio_tungstenite::client_async(url, stream))
-            .await
-            .unwrap();
-        let mut peer = Self {
-            ws,
-            open: serde_json::Value::Null,
-            sid: String::new(),
-        };
-        let Seen::Text(open) = peer.raw().await else {
-            panic!("no open packet")
-        };
-        peer.open = serde_json::from_str(open.strip_prefix('0').unwrap()).unwrap();
+        Self(fanfare_testing::Peer::open(stream).await)
+    }
+
+    /// Connects with further headers.
+    pub(crate) async fn with_headers(
+        stream: impl Duplex + 'static,
+        headers: &[(&'static str, &str)],
+    ) -> Self {
+        let headers = headers.iter().map(|(name, value)| {
+            let value = HeaderValue::from_str(value).unwrap();
+            (HeaderName::from_static(name), value)
+        });
+        let target = "/socket.io/?EIO=4&transport=websocket";
+        Self(fanfare_testing::Peer::open_with(stream, target, headers.collect()).await)
+    }
+
+    /// Opens a session on a stream that is already a WebSocket.
+    pub(crate) async fn on(stream: impl Duplex + 'static) -> Self {
+        let mut peer = Self::probing(stream);
+        peer.receive_handshake().await;
         peer
     }
 
-    async fn raw(&mut self) -> Seen {
-        loop {
-            match within("a message", self.ws.next()).await {
-                Some(Ok(Message::Text(text))) => return Seen::Text(text.to_string()),
-                Some(Ok(Message::Binary(data))) => return Seen::Binary(data),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Seen::Closed,
-                Some(Ok(_)) => {}
-            }
-        }
+    /// Uses a WebSocket as [`on`](Self::on) does, without a new session.
+    pub(crate) fn probing(stream: impl Duplex + 'static) -> Self {
+        Self(fanfare_testing::Peer::on_websocket(stream))
     }
 
-    /// The next Socket.IO packet (without the leading `4`), attachment or end; pings are answered.
-    pub(crate) async fn next(&mut self) -> Seen {
-        loop {
-            match self.raw().await {
-                Seen::Text(text) if text == "2" => self.ws.send("3".into()).await.unwrap(),
-                Seen::Text(text) => {
-                    return Seen::Text(
-                        text.strip_prefix('4')
-                            .unwrap_or_else(|| panic!("{text}"))
-                            .into(),
-                    );
-                }
-                seen => return seen,
-            }
-        }
-    }
-
-    /// Sends a Socket.IO packet.
-    pub(crate) async fn send(&mut self, packet: &str) {
-        self.ws.send(format!("4{packet}").into()).await.unwrap();
-    }
-
-    pub(crate) async fn send_binary(&mut self, data: &[u8]) {
-        self.ws
-            .send(Message::Binary(Bytes::copy_from_slice(data)))
-            .await
-            .unwrap();
-    }
-
-    /// Expects exactly this packet next.
-    pub(crate) async fn expect(&mut self, packet: &str) {
-        assert_eq!(self.next().await, Seen::Text(packet.into()));
-    }
-
-    pub(crate) async fn text(&mut self) -> String {
-        match self.next().await {
-            Seen::Text(text) => text,
-            seen => panic!("expected a text, not {seen:?}"),
-        }
-    }
-
-    /// Expects the end of the connection; what comes before it is returned.
-    pub(crate) async fn until_closed(&mut self) -> Vec<Seen> {
-        let mut seen = Vec::new();
-        loop {
-            match self.next().await {
-                Seen::Closed => return seen,
-                other => seen.push(other),
-            }
-        }
-    }
-
-    /// Joins a namespace.
-    pub(crate) async fn join(&mut self, namespace: &str) {
-        let prefix = if namespace == "/" {
-            String::new()
-        } else {
-            format!("{namespace},")
-        };
-        self.send(&format!("0{prefix}")).await;
-        let reply = self.text().await;
-        let body = reply
-            .strip_prefix(&format!("0{prefix}"))
-            .unwrap_or_else(|| panic!("{reply}"));
-        let body: serde_json::Value = serde_json::from_str(body).unwrap();
-        self.sid = body["sid"].as_str().unwrap().to_owned();
-    }
-
-    /// Shows that nothing came before the answer to a question that was asked now: the server has an `echo` handler.
+    /// Asserts that nothing arrived before the answer to a question that is asked now: the server has an `echo`
+    /// handler.
     pub(crate) async fn quiet(&mut self) {
         self.send(r#"2999["echo"]"#).await;
         self.expect("3999[]").await;
     }
 
-    /// Goes away without a word.
+    /// Drops the connection without sending a packet.
     pub(crate) fn vanish(self) {
-        drop(self.ws);
+        drop(self.0);
     }
+}
+
+impl Deref for Peer {
+    type Target = fanfare_testing::Peer;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Peer {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+async fn tcp(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    // Small messages must not wait for each other.
+    stream.set_nodelay(true).unwrap();
+    stream
 }

@@ -1,9 +1,10 @@
-//! Requests that are never finished, sessions that are never used.
+//! Requests that are never finished, and sessions that are never used.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fanfare::{ServeOptions, SocketIo, SocketIoBuilder};
+use fanfare::serve::Serve;
+use fanfare::{SocketIo, SocketIoBuilder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -19,28 +20,32 @@ async fn open_session(stream: &mut TcpStream) -> String {
     sid[..20].to_owned()
 }
 
-async fn serve(builder: SocketIoBuilder, options: ServeOptions) -> (SocketIo, SocketAddr) {
+async fn serve(
+    builder: SocketIoBuilder,
+    options: impl FnOnce(Serve) -> Serve,
+) -> (SocketIo, SocketAddr) {
     let io = builder.build().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    tokio::spawn(fanfare::serve_with(listener, io.clone(), options));
+    tokio::spawn(options(fanfare::serve(io.clone())).listener(listener));
     (io, addr)
 }
 
-/// A server with little patience.
+/// Starts a server with short timeouts.
 async fn impatient(builder: SocketIoBuilder) -> (SocketIo, SocketAddr) {
-    let mut options = ServeOptions::default();
-    options.header_timeout = Duration::from_millis(300);
-    options.write_timeout = Duration::from_millis(300);
-    serve(builder, options).await
+    let timeout = Duration::from_millis(300);
+    serve(builder, |serve| {
+        serve.header_timeout(timeout).write_timeout(timeout)
+    })
+    .await
 }
 
-/// Writes all that the server takes, and reads to the end.
+/// Writes as much as the server reads, and reads to the end.
 async fn say(addr: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
-    // The end, or a reset.
+    // End of the stream, or a reset.
     let _ = within("the end", stream.read_to_end(&mut answer)).await;
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -49,11 +54,13 @@ async fn say(addr: SocketAddr, request: &str) -> String {
 async fn connections_without_a_request_do_not_keep_others_out() {
     let sums = Sums::default();
     let _local = metrics::set_default_local_recorder(&sums);
-    let mut options = ServeOptions::default();
-    options.max_idle_connections = 20;
-    options.header_timeout = Duration::from_secs(600);
-    let (io, addr) = serve(SocketIo::builder().namespace(echo()), options).await;
-    // These have something to do.
+    let (io, addr) = serve(SocketIo::builder().namespace(echo()), |serve| {
+        serve
+            .max_idle_connections(20)
+            .header_timeout(Duration::from_secs(600))
+    })
+    .await;
+    // These are not idle.
     let mut peer = Peer::open(addr).await;
     peer.join("/").await;
     let mut polling = TcpStream::connect(addr).await.unwrap();
@@ -79,9 +86,9 @@ async fn connections_without_a_request_do_not_keep_others_out() {
     assert_served(&mut peer).await;
     Peer::open(addr).await.join("/").await;
     let cut = "fanfare_refused_total{cause=idle_connections}";
-    // Those that have come last included, while they had no request.
+    // Including those that arrived last, before their first request.
     until("all but the last are cut", || sums.get(cut) >= 180.0).await;
-    // The oldest, more or less, and none that has something to do.
+    // Approximately the oldest, and none that is not idle.
     for stream in &mut idle[..150] {
         let _ = within("the end", stream.read_to_end(&mut Vec::new())).await;
     }
@@ -105,7 +112,7 @@ async fn what_is_refused_below_the_engine_is_counted_by_its_cause() {
     until("both are counted", || count("head_too_long") == 2.0).await;
     assert!(say(addr, "\x16\x03\x01\x02\0\x01\0").await.len() < 500);
     until("it is counted", || count("not_http") == 1.0).await;
-    // A request of which the rest does not come; a second one, too; none at all, whatever the version.
+    // A request whose rest does not arrive; a second one as well; none at all, for each version.
     let (_, whole) = (get, format!("{get}\r\n"));
     for start in [
         get,
@@ -117,28 +124,30 @@ async fn what_is_refused_below_the_engine_is_counted_by_its_cause() {
         say(addr, start).await;
     }
     until("they are counted", || count("header_timeout") == 5.0).await;
-    // This one goes in peace.
+    // This connection completes normally.
     assert!(say(addr, &whole).await.starts_with("HTTP/1.1 200"));
     assert_eq!(count("header_timeout"), 5.0);
 
-    // The bound of what is kept of a session's request.
+    // The limit for the part of a session's request that is kept.
     let mut limits = fanfare::Limits::default();
     limits.max_header_bytes = 1000;
     let (_io, addr) = impatient(SocketIo::builder().limits(limits)).await;
     assert!(say(addr, &long(2000)).await.starts_with("HTTP/1.1 431"));
     until("it is counted", || count("head_too_long") == 3.0).await;
 
-    let mut options = ServeOptions::default();
-    options.proxy_protocol = "127.0.0.0/8".parse().unwrap();
-    options.header_timeout = Duration::from_millis(300);
-    let (_io, addr) = serve(SocketIo::builder(), options).await;
+    let (_io, addr) = serve(SocketIo::builder(), |serve| {
+        serve
+            .proxy_protocol("127.0.0.0/8".parse().unwrap())
+            .header_timeout(Duration::from_millis(300))
+    })
+    .await;
     assert_eq!(say(addr, &whole).await, "");
     until("it is counted", || count("proxy_header") == 1.0).await;
     assert_eq!(say(addr, "PROXY").await, "");
     until("it is counted", || count("header_timeout") == 6.0).await;
 }
 
-/// HTTP/2 has no timeouts of its own: a connection may answer pings for ever.
+/// HTTP/2 has no timeouts by itself: a connection may answer pings forever.
 #[tokio::test]
 async fn an_http_2_connection_without_a_request_does_not_stay() {
     let (io, addr) = impatient(SocketIo::builder().namespace(echo())).await;
@@ -176,11 +185,11 @@ async fn half_a_handshake() {
         let mut stream = TcpStream::connect(addr).await.unwrap();
         stream.write_all(start.as_bytes()).await.unwrap();
         let mut rest = Vec::new();
-        // The end, or a reset.
+        // End of the stream, or a reset.
         let end = stream.read_to_end(&mut rest);
         let _ = within(&format!("the end after {start:?}"), end).await;
     }
-    // A connection that had a request does not stay for ever either.
+    // A connection that had a request does not stay forever either.
     let mut stream = TcpStream::connect(addr).await.unwrap();
     open_session(&mut stream).await;
     let _ = within("the end", stream.read_to_end(&mut Vec::new())).await;
@@ -236,9 +245,9 @@ async fn one_that_does_not_read_the_answer_to_its_get() {
     let get = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     stream.write_all(get.as_bytes()).await.unwrap();
     assert!(answer(&mut stream).await.1.starts_with("40{\"sid\""));
-    // First the request, so that the time it takes to encode the message is not one without a request.
+    // The request is sent first, so that the time it takes to encode the message is not idle time.
     stream.write_all(get.as_bytes()).await.unwrap();
-    // More than the buffers of the system take. An outbox takes one message of any length.
+    // More than the buffers of the system hold. An outbox accepts one message of any length.
     assert_eq!(io.emit("big", "x".repeat(32 << 20)).unwrap().full, 0);
     drip_until_cut(&mut stream).await;
     until("it is counted", || io.stats().refused == 1).await;
@@ -288,7 +297,7 @@ async fn posts_that_are_never_finished() {
         stream.write_all(post.as_bytes()).await.unwrap();
         streams.push(stream);
     }
-    // Their sessions end with the heartbeat, whatever drips in.
+    // Their sessions end with the heartbeat, even while bytes arrive slowly.
     until("the sessions are gone", || server.io.stats().closed == 50).await;
     let mut other = server.joined().await;
     other.send(r#"21["echo"]"#).await;
@@ -317,7 +326,7 @@ async fn a_client_that_vanishes_during_its_upgrade() {
             probe.write_all(&frame[..len]).await.unwrap();
         }
         drop(probe);
-        // The session lives on where it was.
+        // The session continues on its old transport.
         let path = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
         let post = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n40");
         stream.write_all(post.as_bytes()).await.unwrap();
@@ -326,7 +335,7 @@ async fn a_client_that_vanishes_during_its_upgrade() {
         while !polled.contains("40{\"sid\"") {
             let get = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
             stream.write_all(get.as_bytes()).await.unwrap();
-            polled = answer(&mut stream).await.1; // a noop, if the probe got that far
+            polled = answer(&mut stream).await.1; // a noop, if the probe arrived
         }
     }
     assert_eq!(

@@ -1,9 +1,13 @@
-//! Bounds that a client or an application runs into: an error with the limit, a count by its cause, and life goes on.
+//! Limits that a client or an application reaches: an error with the limit, a count by its cause, and no further
+//! effect.
 
-use fanfare::{Ack, Data, JoinError, Limits, Namespace, Socket, SocketIo};
+use fanfare::ack::BroadcastAckError;
+use fanfare::adapter::FetchSocketsError;
+use fanfare::broadcast::TooManyRooms;
+use fanfare::{Ack, Data, EmitError, JoinError, Limits, Namespace, Socket, SocketIo};
 
 use crate::recorder::Sums;
-use crate::support::{Server, until};
+use crate::support::{Peer, Server, until};
 use crate::{assert_served, echo};
 
 #[tokio::test]
@@ -27,7 +31,7 @@ async fn too_many_dynamic_namespaces() {
     let sums = Sums::default();
     let _local = metrics::set_default_local_recorder(&sums);
     let mut limits = Limits::default();
-    limits.max_dynamic_namespaces = 3;
+    limits.max_dynamic_namespaces = 5; // of which one address gets 3
     let builder = SocketIo::builder()
         .namespace(echo())
         .namespace(Namespace::pattern("/n-{id}"))
@@ -37,7 +41,7 @@ async fn too_many_dynamic_namespaces() {
     for n in 0..3 {
         a.join(&format!("/n-{n}")).await;
     }
-    b.join("/n-0").await; // one that exists is no new one
+    b.join("/n-0").await; // an existing one is not new
     b.send("0/n-3,").await;
     b.expect(r#"4/n-3,{"message":"too many namespaces"}"#).await;
     assert_eq!(
@@ -48,6 +52,35 @@ async fn too_many_dynamic_namespaces() {
     until("one is gone", || server.io.namespaces().len() == 3).await;
     b.join("/n-3").await;
     assert_served(&mut b).await;
+}
+
+#[tokio::test]
+async fn one_address_does_not_use_up_the_dynamic_namespaces() {
+    let mut limits = Limits::default();
+    limits.max_dynamic_namespaces = 20;
+    let builder = SocketIo::builder()
+        .namespace(echo())
+        .namespace(Namespace::pattern("/n-{id}"))
+        .limits(limits);
+    let server = Server::start(builder).await;
+    let mut greedy = server.joined().await;
+    let mut made = 0;
+    for n in 0..20 {
+        greedy.send(&format!("0/n-{n},")).await;
+        made += usize::from(greedy.text().await.starts_with('0'));
+    }
+    assert_eq!(made, 11, "half of them and one");
+    let mut others = Vec::new();
+    for (n, address) in ["127.0.0.2", "127.0.0.3", "127.0.0.4"].iter().enumerate() {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket
+            .bind(format!("{address}:0").parse().unwrap())
+            .unwrap();
+        let mut other = Peer::over(socket.connect(server.addr).await.unwrap()).await;
+        other.join(&format!("/n-other-{n}")).await;
+        others.push(other);
+    }
+    assert_eq!(server.io.namespaces().len(), 1 + 11 + 3);
 }
 
 #[tokio::test]
@@ -80,7 +113,7 @@ async fn rooms_are_bounded_in_number_and_length() {
         };
         peer.expect(&format!("31[{},{error}]", n.min(10))).await;
     }
-    // It is in this one already.
+    // It is already in this one.
     peer.send(r#"21["join","10"]"#).await;
     peer.expect("31[10,null]").await;
     assert_eq!(sums.get("fanfare_refused_total{cause=too_many_rooms}"), 4.0);
@@ -153,13 +186,13 @@ async fn of_several_rooms_all_are_joined_or_none() {
     let mut limits = Limits::default();
     limits.max_rooms_per_socket = 3;
     let builder = || SocketIo::builder().limits(limits.clone());
-    // Once connected, and in a middleware.
+    // Both once connected, and in a middleware.
     let server = Server::start(builder()).await;
     let peer = server.joined().await;
     let socket = server.io.of("/").sockets().remove(0);
     fill(&socket);
     peer.vanish();
-    until("it is gone", || !socket.connected()).await;
+    until("it is gone", || !socket.is_connected()).await;
     socket.join("late").unwrap();
     assert_eq!(socket.rooms(), [] as [String; 0]);
 
@@ -184,4 +217,87 @@ async fn those_that_cannot_join_in_bulk_are_counted() {
     server.io.sockets_join("two");
     assert_eq!(sums.get("fanfare_refused_total{cause=too_many_rooms}"), 1.0);
     assert_eq!(server.io.to("two").sockets().len(), 1);
+}
+
+#[tokio::test]
+async fn the_rooms_of_one_call_are_bounded() {
+    let sums = Sums::default();
+    let _local = metrics::set_default_local_recorder(&sums);
+    let mut limits = Limits::default();
+    limits.max_rooms_per_call = 3;
+    let builder = SocketIo::builder().limits(limits).namespace(echo());
+    let server = Server::start(builder).await;
+    let mut peer = server.joined().await;
+    let (main, fits, over) = (server.io.of("/"), ["a", "b", "a"], ["a", "a", "b", "a"]);
+    let socket = main.socket(peer.sid()).unwrap();
+    let error = socket.join(over).unwrap_err();
+    assert_eq!(error.to_string(), "4 rooms in one call, the limit is 3");
+    assert_eq!(socket.rooms().len(), 1);
+    socket.join(fits).unwrap();
+    let assert_too_many = |error: EmitError| match error {
+        EmitError::TooManyRooms(TooManyRooms {
+            rooms: 4, limit: 3, ..
+        }) => {}
+        error => panic!("{error}"),
+    };
+    assert_too_many(main.to(over).emit("e", ()).unwrap_err());
+    assert_too_many(main.except(over).emit("e", ()).unwrap_err());
+    assert_too_many(
+        main.to("a")
+            .to("b")
+            .to(["c", "d"])
+            .emit("e", ())
+            .unwrap_err(),
+    );
+    match main.to(over).emit_with_ack::<u8>("e", ()).await {
+        Err(BroadcastAckError::Emit(error)) => assert_too_many(error),
+        other => panic!("{other:?}"),
+    }
+    let fetched = main.to(over).fetch_sockets().await.unwrap_err();
+    assert!(
+        matches!(fetched, FetchSocketsError::TooManyRooms(_)),
+        "{fetched}"
+    );
+    // An operation that returns no errors does nothing.
+    main.to(over).disconnect_sockets(true);
+    main.sockets_join(["c", "d", "e", "f"]);
+    main.sockets_leave(over);
+    assert!(main.to(over).sockets().is_empty());
+    assert_eq!(socket.rooms().len(), 3);
+    let cause = "fanfare_refused_total{cause=too_many_rooms_per_call}";
+    assert_eq!(sums.get(cause), 9.0);
+    assert_eq!(
+        main.to(fits).except("x").emit("e", ()).unwrap().recipients,
+        1
+    );
+    peer.expect(r#"2["e"]"#).await;
+    main.sockets_join(["c"; 3]);
+    // Leaving allocates nothing, so it is not limited.
+    socket.leave(vec!["c"; 5000]);
+    socket.leave(over);
+    assert_eq!(socket.rooms().len(), 1);
+    assert_served(&mut peer).await;
+}
+
+/// In a middleware as well, nothing is changed before the limit is checked: the socket keeps its state.
+#[tokio::test]
+async fn a_hundred_thousand_rooms_are_refused_at_once() {
+    let mut limits = Limits::default();
+    limits.max_rooms_per_call = 200_000;
+    let namespace = echo().middleware(async |socket: Socket| {
+        let names: Vec<String> = (0..120_000).map(|n| n.to_string()).collect();
+        let error = socket.join(&names).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the socket would be in 120000 rooms, the limit is 10000"
+        );
+        socket.join(&names[..10_000]).unwrap();
+        socket.join(&names[..10_000]).unwrap();
+        socket.leave(&names[1..]);
+        Ok::<_, fanfare::ConnectError>(())
+    });
+    let server = Server::start(SocketIo::builder().limits(limits).namespace(namespace)).await;
+    let mut peer = server.joined().await;
+    assert_eq!(server.io.of("/").sockets()[0].rooms()[1..], ["0"]);
+    assert_served(&mut peer).await;
 }

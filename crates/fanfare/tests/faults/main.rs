@@ -1,4 +1,4 @@
-//! Hostile and broken peers: each costs a known amount, is counted by its cause, and nobody else notices.
+//! Hostile and broken peers: the cost of each is bounded and counted by its cause, and no other peer is affected.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 #[allow(
@@ -28,18 +28,18 @@ use support::{Peer, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// What the others talk to.
+/// Returns the namespace that the other peers use.
 fn echo() -> Namespace {
     Namespace::new("/").on("echo", async || Ack(()))
 }
 
-/// Somebody else is served as if nothing were.
+/// Asserts that another peer is served normally.
 async fn assert_served(peer: &mut Peer) {
     for _ in 0..20 {
         let asked = Instant::now();
         peer.send(r#"21["echo"]"#).await;
         peer.expect("31[]").await;
-        // A bound for a machine that does ten other things; a server that waits for the hostile peer takes for ever.
+        // A limit for a machine that is busy; a server that waits for the hostile peer takes forever.
         assert!(
             asked.elapsed() < Duration::from_secs(5),
             "{:?}",
@@ -48,14 +48,14 @@ async fn assert_served(peer: &mut Peer) {
     }
 }
 
-/// A connection on which little fits that is not read.
+/// Opens a connection with small buffers, which fill up if it is not read.
 async fn narrow(addr: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(addr).await.unwrap()
 }
 
-/// The request for a WebSocket, with more in its query and more headers.
+/// Returns the request for a WebSocket, with additional query and headers.
 fn upgrade(query: &str, headers: &str) -> String {
     format!(
         "GET /socket.io/?EIO=4&transport=websocket{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
@@ -64,7 +64,7 @@ fn upgrade(query: &str, headers: &str) -> String {
     )
 }
 
-/// A WebSocket that has joined the main namespace, of which only bytes are known.
+/// Opens a WebSocket that has joined the main namespace, as a raw stream.
 async fn raw(addr: SocketAddr) -> TcpStream {
     let mut stream = narrow(addr).await;
     stream.write_all(upgrade("", "").as_bytes()).await.unwrap();
@@ -76,7 +76,7 @@ async fn raw(addr: SocketAddr) -> TcpStream {
     stream
 }
 
-/// A frame of a client, with zero as its mask.
+/// Returns a frame of a client, with zero as its mask.
 fn text_frame(text: &str) -> Vec<u8> {
     let mut frame = vec![0x81];
     match text.len() {
@@ -91,7 +91,7 @@ fn text_frame(text: &str) -> Vec<u8> {
     frame
 }
 
-/// Writes the same again and again, reading what comes, until the server has ended the connection.
+/// Writes the same data repeatedly, reading the responses, until the server has closed the connection.
 async fn write_until_cut(stream: &mut TcpStream, data: &[u8]) {
     let (mut reading, mut writing) = stream.split();
     let flood = async { while writing.write_all(data).await.is_ok() {} };

@@ -1,4 +1,4 @@
-//! What hostile peers cost a server, measured in a process of its own; and what the others notice of it.
+//! Memory that hostile peers cost a server in a separate process, and their effect on other peers.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
@@ -48,15 +48,15 @@ fn server() {
             .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("listening on {}", listener.local_addr().unwrap());
-        fanfare::serve_listener(listener, io).await.unwrap();
+        fanfare::serve(io).listener(listener).await.unwrap();
     });
 }
 
-/// The server above.
+/// Process of the server above.
 struct Process {
     child: Child,
     addr: SocketAddr,
-    /// Kept open: the test runner of the process writes there now and then.
+    /// Kept open: the test runner of the process writes to it occasionally.
     _output: Lines<BufReader<ChildStdout>>,
 }
 
@@ -79,7 +79,7 @@ impl Process {
         }
     }
 
-    /// Its own memory: what it has allocated and touched, without the program itself.
+    /// Returns its private memory: the pages that it has allocated and touched, without the program itself.
     fn memory(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("RssAnon:"));
@@ -103,7 +103,7 @@ impl Drop for Process {
     }
 }
 
-/// Asks and waits for the answer; what is broadcast meanwhile is passed over.
+/// Asks and waits for the answer; broadcasts that arrive meanwhile are ignored.
 async fn ask(peer: &mut Peer, question: &str) -> String {
     peer.send(&format!("27{question}")).await;
     loop {
@@ -114,7 +114,7 @@ async fn ask(peer: &mut Peer, question: &str) -> String {
     }
 }
 
-/// Open connections, closed ones, refusals.
+/// Returns the numbers of open connections, closed ones, and rejections.
 async fn stats(peer: &mut Peer) -> (usize, u64, u64) {
     let answer = ask(peer, r#"["stats"]"#).await;
     serde_json::from_str(&answer).unwrap()
@@ -132,7 +132,7 @@ async fn until_stats(what: &str, peer: &mut Peer, so: impl Fn((usize, u64, u64))
     }
 }
 
-/// The median of the times of 50 questions.
+/// Returns the median of the times of 50 questions.
 async fn latency(peer: &mut Peer) -> Duration {
     let mut times = Vec::new();
     for _ in 0..50 {
@@ -144,11 +144,11 @@ async fn latency(peer: &mut Peer) -> Duration {
     times[times.len() / 2]
 }
 
-/// `before` and `during` were measured in the same run. The machine may be busy with other things, and attackers on the
-/// same machine take their share of it: what is to be found is a server that waits for one of them, and those stay for
-/// as long as they are let.
+/// Compares latencies; `before` and `during` were measured in the same run. The machine may be busy with other work,
+/// and attackers on the same machine use part of it: the test must detect only a server that waits for one of them, and
+/// such a wait lasts as long as the attack.
 fn assert_unaffected(before: Duration, during: Duration) {
-    let bound = 20 * before + DEADLINE / 2;
+    let bound = 20 * before + Duration::from_secs(5);
     assert!(during < bound, "{during:?}, before it was {before:?}");
 }
 
@@ -157,7 +157,7 @@ async fn one_that_never_reads_while_broadcasts_go_on() {
     let server = Process::start();
     let (mut asking, mut reading) = (server.joined().await, server.joined().await);
     let before = latency(&mut asking).await;
-    ask(&mut asking, r#"["flood",65536]"#).await; // what a broadcast needs once is not counted
+    ask(&mut asking, r#"["flood",65536]"#).await; // one-time allocations of a broadcast are not counted
     let memory = server.memory();
     let stalled = raw(server.addr).await;
     let (stop, mut stopped) = tokio::sync::oneshot::channel();
@@ -180,7 +180,7 @@ async fn one_that_never_reads_while_broadcasts_go_on() {
     });
     let (mut most, mut full, mut sent) = (0, false, 0);
     let mut during = Vec::new();
-    // Far more than its outbox and the system's buffers take; 200 MB are enough for every setting of these.
+    // Far more than its outbox and the system's buffers hold; 200 MB are enough for every setting of these.
     while sent < 400 || !full {
         assert!(sent < 3200, "it was never full");
         full |= ask(&mut asking, r#"["flood",65536]"#).await != "[0]";
@@ -200,7 +200,7 @@ async fn one_that_never_reads_while_broadcasts_go_on() {
         .into_iter()
         .for_each(|during| assert_unaffected(before, during));
     until_stats("it is sent away", &mut asking, |(open, closed, _)| {
-        (open, closed) == (1, 2) // the reader of above has gone, too
+        (open, closed) == (1, 2) // the reader from above is gone as well
     })
     .await;
     drop(stalled);
@@ -219,7 +219,7 @@ async fn floods_of_clients_that_do_not_read_the_answers() {
         let mut stream = raw(server.addr).await;
         let frames = frames.clone();
         floods.push(tokio::spawn(async move {
-            // It may take a while until the buffers of the system are full.
+            // Filling the buffers of the system may take a while.
             let flood = async { while stream.write_all(&frames).await.is_ok() {} };
             tokio::time::timeout(6 * DEADLINE, flood).await
         }));
@@ -287,7 +287,7 @@ async fn thousands_that_never_join_and_never_finish() {
         println!("round {round}: {grown} bytes more; {before:?}, then {during:?}");
         rounds.push(grown);
         assert_unaffected(before, during);
-        // Each is refused by the connect timeout.
+        // Each is closed by the connect timeout.
         until_stats(
             "all are sent away",
             &mut asking,
@@ -295,12 +295,12 @@ async fn thousands_that_never_join_and_never_finish() {
         )
         .await;
     }
-    // 3 000 sessions and connections of every kind, and nothing that stays behind.
+    // 3 000 sessions and connections of every kind, of which nothing remains.
     assert!(rounds[0] < 6 * EACH * 12 * 1024, "{rounds:?}");
     assert!(rounds[2] < rounds[1] + 6 * MIB, "{rounds:?}");
 }
 
-/// Reads until the server has ended the connection; gives the last bytes.
+/// Reads until the server has closed the connection; returns the last bytes.
 async fn ended(stream: &mut TcpStream) -> Vec<u8> {
     let mut seen = Vec::new();
     let _ = within("the end of the connection", stream.read_to_end(&mut seen)).await;
@@ -352,7 +352,7 @@ async fn compressed_bombs_stop_at_the_longest_message() {
     }
     let grown = most.saturating_sub(memory);
     println!("{BOMBS} bombs: {grown} bytes more; {before:?}, then {during:?}");
-    // For each at the same time the compressed message and what is read of it: 0.2 MB and 1 MB.
+    // For each, the compressed message and its decompressed part at the same time: 0.2 MB and 1 MB.
     assert!(
         grown < 2 * BOMBS * MIB,
         "{grown} bytes for bombs of 200 MB each"
@@ -369,7 +369,7 @@ async fn junk_costs_nothing() {
     let server = Process::start();
     let mut asking = server.joined().await;
     let memory = server.memory();
-    // The longest message that is taken, and it is no packet: deep, or with no end.
+    // The longest message that is accepted, and it is not a packet: nested deeply, or unterminated.
     for junk in ["[", r#"{"__proto__":"#, r#"["a","#] {
         for _ in 0..20 {
             let mut stream = raw(server.addr).await;
@@ -412,7 +412,7 @@ async fn namespaces_joined_and_left_leave_nothing_behind() {
     let mut memory = 0;
     for n in 0..4000 {
         if n == 1000 {
-            memory = server.memory(); // from here on it is steady
+            memory = server.memory(); // from here on it is constant
         }
         peer.send(&format!("0/n-{n},")).await;
         let joined = peer.text().await;

@@ -125,7 +125,7 @@ async fn lying_attachment_counts() {
     let mut other = server.joined().await;
     let placeholder = |num: &str| format!(r#"["echo",{{"_placeholder":true,"num":{num}}}]"#);
 
-    // Binary where none is due, and text where binary is.
+    // Binary where none is expected, and text where binary is.
     let mut peer = server.joined().await;
     peer.send_binary(b"?").await;
     assert_eq!(peer.until_closed().await, []);
@@ -135,12 +135,12 @@ async fn lying_attachment_counts() {
     peer.send(r#"2["echo"]"#).await;
     assert_eq!(peer.until_closed().await, []);
 
-    // Numbers that point nowhere reach the handler's types, not memory.
+    // Numbers that refer to nothing reach the handler's types, not memory.
     for num in ["1", "-1", "1e9", "\"0\"", "null", "18446744073709551615"] {
         let mut peer = server.joined().await;
         peer.send(&format!("51-7{}", placeholder(num))).await;
         peer.send_binary(b"x").await;
-        let answer = peer.text().await; // the handler takes no arguments, so nothing is wrong with it
+        let answer = peer.text().await; // the handler takes no arguments, so there is no error
         assert_eq!(answer, "37[]", "{num}");
     }
     assert_served(&mut other).await;
@@ -162,7 +162,7 @@ async fn names_that_are_poison_elsewhere() {
         peer.send(&format!(r#"21["keep",{{"{name}":{{"x":1}}}}]"#))
             .await;
         peer.expect(&format!(r#"31[{{"{name}":{{"x":1}}}}]"#)).await;
-        peer.send(&format!(r#"2["{name}"]"#)).await; // an event that nobody handles
+        peer.send(&format!(r#"2["{name}"]"#)).await; // an event without a handler
     }
     peer.send("0/__proto__,").await;
     peer.expect(r#"4/__proto__,{"message":"Invalid namespace"}"#)

@@ -45,7 +45,7 @@ async fn one_that_does_not_read_costs_its_outbox_and_no_more() {
     let stalled = server.io.of("/").sockets();
     let stalled = stalled
         .iter()
-        .find(|socket| socket.id().as_str() != other.sid)
+        .find(|socket| socket.id().as_str() != other.sid())
         .unwrap();
     let text = "x".repeat(64 * 1024);
     let mut most = 0;
@@ -61,6 +61,6 @@ async fn one_that_does_not_read_costs_its_outbox_and_no_more() {
     }
     assert!(most <= 256 * 1024, "{most}");
     until("it is sent away", || server.io.stats().closed == 1).await;
-    assert!(!stalled.connected());
+    assert!(!stalled.is_connected());
     assert_served(&mut other).await;
 }

@@ -23,7 +23,7 @@ impl Fixture {
         let mut process = Command::new(program).env("PORT", "0").stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let first: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-        // Somebody has to read what the server says.
+        // The pipe must be drained, or the server blocks when it is full.
         std::thread::spawn(move || lines.for_each(drop));
         Self { process, url: format!("http://127.0.0.1:{}", first["port"]) }
     }
@@ -48,7 +48,7 @@ fn arguments(payload: Payload) -> Vec<Value> {
     }
 }
 
-/// A connected client, and the arguments of the events `echo`, `welcome`, `error` and `close` that reach it.
+/// Returns a connected client, and the arguments of the events `echo`, `welcome`, `error` and `close` that it receives.
 fn connect(builder: ClientBuilder, transport: &TransportType) -> (Client, Receiver<(String, Vec<Value>)>) {
     let (send, events) = channel();
     let mut builder = builder.transport_type(transport.clone()).reconnect(false);
@@ -83,7 +83,7 @@ fn events_and_acknowledgements() {
         let value = json!({ "text": "aé€😀", "list": [1, null, { "deep": true }] });
         client.emit("echo", value.clone()).unwrap();
         assert_eq!(events.recv_timeout(DEADLINE).unwrap(), ("echo".to_owned(), vec![value]));
-        // This client hands all arguments of an acknowledgement over as one list.
+        // This client passes all arguments of an acknowledgement as one list.
         assert_eq!(call(&client, "echo-ack", json!("here")), [json!(["here"])]);
         client.disconnect().unwrap();
     }
@@ -129,7 +129,7 @@ fn refused_auth() {
                 let _ = send.send(format!("{:?}", arguments(payload)));
             })
             .connect();
-        // Which of the two happens is a matter of the client's timing.
+        // The client's timing decides which of the two happens.
         match client {
             Ok(client) => {
                 let error = errors.recv_timeout(DEADLINE).expect("an error");

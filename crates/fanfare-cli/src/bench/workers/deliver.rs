@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use fanfare_protocol::deadline;
 use tokio::time::sleep_until;
 
 use super::{Pace, Phase, Shared, join_rooms, nanos};
@@ -12,7 +13,7 @@ use crate::bench::Scenario;
 use crate::bench::client::{Client, Packet};
 use crate::bench::message::{self, Fit, Track};
 
-/// `fanout` and `rooms`: every client receives, the first publishes, too.
+/// Runs `fanout` and `rooms`: every client receives, and the first also publishes.
 pub(in crate::bench) async fn receive(shared: Arc<Shared>, number: usize) {
     let Some(mut client) = shared.open().await else {
         return;
@@ -53,7 +54,7 @@ struct Receiver {
     tracks: Vec<(u32, Track)>,
     event: String,
     binary: String,
-    /// Headers whose attachment has not come.
+    /// Headers whose attachment has not arrived.
     attachments: VecDeque<()>,
 }
 
@@ -73,7 +74,7 @@ impl Receiver {
                 pace.next = Instant::now();
             }
             if now == Phase::Stop {
-                let limit = *until.get_or_insert_with(|| Instant::now() + shared.patience);
+                let limit = *until.get_or_insert_with(|| deadline(Instant::now(), shared.patience));
                 let due = shared.flow.outstanding();
                 if due == 0 {
                     return Ok(());
@@ -89,7 +90,7 @@ impl Receiver {
                 }
             }
             client.flush().await?;
-            let soon = Instant::now() + Duration::from_millis(50);
+            let soon = deadline(Instant::now(), Duration::from_millis(50));
             tokio::select! {
                 _ = phase.changed() => continue,
                 () = shared.flow.progress.notified(), if publisher && blocked => continue,
@@ -132,7 +133,7 @@ impl Receiver {
     }
 }
 
-/// Publishes as much as the window and the pace allow; whether the window is closed.
+/// Publishes as much as the window and the pace allow; returns whether the window is closed.
 fn publish(shared: &Shared, client: &mut Client, pace: &mut Pace, room: &mut u32) -> bool {
     let mut text = Vec::new();
     loop {
@@ -176,7 +177,7 @@ fn publish(shared: &Shared, client: &mut Client, pace: &mut Pace, room: &mut u32
     }
 }
 
-/// Checks a message; whether it is one that was due.
+/// Checks a message; returns whether it was outstanding.
 fn take(shared: &Shared, number: usize, tracks: &mut [(u32, Track)], bytes: &[u8]) -> bool {
     let stats = &shared.stats;
     let Some(received) = message::read(bytes, shared.payload) else {

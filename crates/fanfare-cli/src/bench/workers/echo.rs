@@ -1,17 +1,18 @@
-//! Emits that are acknowledged.
+//! Emits with acknowledgement.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use fanfare_protocol::deadline;
 use tokio::time::sleep_until;
 
 use super::{Pace, Phase, Shared, nanos};
 use crate::bench::client::{Client, Packet};
 use crate::bench::message;
 
-/// `echo`: emits with acknowledgement.
+/// Runs the scenario `echo`: emits with acknowledgement.
 pub(in crate::bench) async fn echo(shared: Arc<Shared>, number: usize) {
     let Some(mut client) = shared.open().await else {
         return;
@@ -42,11 +43,11 @@ pub(in crate::bench) async fn echo(shared: Arc<Shared>, number: usize) {
                 at = Instant::now();
             }
         } else {
-            // The time before the start is nobody's backlog.
+            // Time that passed before the start is no backlog.
             pace.next = Instant::now();
         }
         if now == Phase::Stop {
-            let limit = *until.get_or_insert_with(|| Instant::now() + shared.patience);
+            let limit = *until.get_or_insert_with(|| deadline(Instant::now(), shared.patience));
             if waiting.is_empty() || Instant::now() >= limit {
                 if !waiting.is_empty() {
                     shared.stats.fail(&shared.stats.errors.missing, || {
@@ -67,7 +68,7 @@ pub(in crate::bench) async fn echo(shared: Arc<Shared>, number: usize) {
             Ok(()) => tokio::select! {
                 _ = phase.changed() => continue,
                 () = pace.wait(), if now == Phase::Run && waiting.len() < shared.window as usize => continue,
-                () = sleep_until(until.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600)).into()), if until.is_some() => continue,
+                () = sleep_until(until.unwrap_or_else(Instant::now).into()), if until.is_some() => continue,
                 result = client.fill() => result,
             },
         };
@@ -107,7 +108,7 @@ fn answers(
     Ok(())
 }
 
-/// Checks `7["…"]`.
+/// Checks an acknowledgement `7["…"]`.
 pub(in crate::bench) fn acknowledged(
     shared: &Shared,
     number: usize,

@@ -1,4 +1,4 @@
-//! What the clients do, one task each.
+//! Clients of each scenario, one task per client.
 
 mod deliver;
 mod echo;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use fanfare_protocol::deadline;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep_until, timeout};
 
@@ -18,24 +19,24 @@ use super::stats::Stats;
 pub(super) use deliver::receive;
 pub(super) use echo::{acknowledged, echo};
 
-/// What the clients should do.
+/// Phase of the run, as the clients see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Connect, and wait.
+    /// Connect and wait.
     Start,
     /// Emit.
     Run,
-    /// Wait for what is still due, and end.
+    /// Wait for outstanding answers, then end.
     Stop,
 }
 
-/// What all clients share.
+/// State shared by all clients.
 pub(super) struct Shared {
     pub(super) connector: Connector,
     pub(super) stats: Stats,
     pub(super) flow: Flow,
     pub(super) phase: watch::Receiver<Phase>,
-    /// Connections that are being opened.
+    /// Limit of concurrent handshakes.
     pub(super) opening: Semaphore,
     pub(super) scenario: Scenario,
     pub(super) window: u32,
@@ -43,7 +44,7 @@ pub(super) struct Shared {
     pub(super) binary: bool,
     pub(super) rooms: u32,
     pub(super) rooms_per_client: u32,
-    /// Time between two emits of one emitter; zero is as fast as the window allows.
+    /// Time between two emits of one emitter; zero means as fast as the window allows.
     pub(super) interval: Duration,
     pub(super) patience: Duration,
 }
@@ -61,7 +62,7 @@ impl Shared {
             .collect()
     }
 
-    /// Connects; counts it.
+    /// Connects, and counts the result.
     async fn open(&self) -> Option<Client> {
         let Ok(_permit) = self.opening.acquire().await else {
             return None;
@@ -88,7 +89,7 @@ impl Shared {
     }
 }
 
-/// When the next emit is due.
+/// Schedule of the emits.
 struct Pace {
     interval: Duration,
     next: Instant,
@@ -102,14 +103,14 @@ impl Pace {
         }
     }
 
-    /// The time at which the emit was due, if one is.
+    /// Returns the time at which the emit was due, if one is due.
     fn due(&mut self, now: Instant) -> Option<Instant> {
         if self.interval.is_zero() {
             return Some(now);
         }
         let due = self.next;
         (due <= now).then(|| {
-            self.next += self.interval;
+            self.next = deadline(self.next, self.interval);
             due
         })
     }
@@ -128,14 +129,14 @@ fn nanos(shared: &Shared, at: Instant) -> u64 {
         .as_nanos() as u64
 }
 
-/// `connect`: one connection after the other.
+/// Runs the scenario `connect`: one connection after the other.
 pub(super) async fn connect(shared: Arc<Shared>) {
     let mut phase = shared.phase.clone();
     let _ = phase.wait_for(|phase| *phase != Phase::Start).await;
     while *phase.borrow() == Phase::Run {
         let began = shared.stats.now();
         let Some(client) = shared.open().await else {
-            // A server that refuses at once must not be hammered.
+            // A server that rejects at once must not be flooded with attempts.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -146,7 +147,7 @@ pub(super) async fn connect(shared: Arc<Shared>) {
     }
 }
 
-/// `idle`: answers pings.
+/// Runs the scenario `idle`: answers pings.
 pub(super) async fn idle(shared: Arc<Shared>) {
     let Some(mut client) = shared.open().await else {
         return;
@@ -183,7 +184,7 @@ async fn pings(shared: &Shared, client: &mut Client) -> std::io::Result<()> {
     client.flush().await
 }
 
-/// Connects (and joins its rooms), then never reads.
+/// Connects (and joins the rooms), then never reads.
 pub(super) async fn stalled(shared: Arc<Shared>, number: usize) {
     let Some(mut client) = shared.open().await else {
         return;

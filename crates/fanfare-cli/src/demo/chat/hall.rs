@@ -1,101 +1,122 @@
-//! Rooms, people and messages, without the network.
+//! State of the chat: rooms, users and messages, without the network.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 
 use bytes::Bytes;
+use fanfare::typed::TypedEvent;
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use super::picture::{Album, Picture, Upload};
 use crate::demo::problem::Problem;
 use crate::demo::{Ids, name, now};
 
-/// Characters of a message, of a room's name, of a nonce.
+/// Maximum length of a message, of a room's name and of a nonce, in characters.
 pub(super) const TEXT: usize = 2000;
-const ROOM_NAME: usize = 32;
-const NONCE: usize = 64;
+pub(super) const MAX_ROOM_NAME_CHARS: usize = 32;
+const MAX_NONCE_CHARS: usize = 64;
 
-/// Rooms, and messages kept in each.
-const ROOMS: usize = 64;
-const HISTORY: usize = 100;
+/// Maximum number of rooms, and of messages kept in each.
+const MAX_ROOMS: usize = 64;
+const MAX_HISTORY: usize = 100;
 
-/// Rooms that are always there.
-const FIXED: [&str; 3] = ["lobby", "music", "rust"];
+/// Rooms that always exist.
+const PERMANENT_ROOMS: [&str; 3] = ["lobby", "music", "rust"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct User {
+    /// The same for every connection with the same key, which cannot be derived from it.
     pub(super) id: String,
     pub(super) name: String,
 }
 
-/// What the list of rooms shows.
+/// Entry of the list of rooms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Room"))]
 pub(super) struct Summary {
     name: String,
+    /// Number of people in the room now.
     people: usize,
+    /// Number of messages ever sent to the room.
     messages: u64,
 }
 
-#[derive(Debug, Clone, Serialize)]
+/// A message of another person.
+#[derive(Debug, Clone, Serialize, TypedEvent)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Message {
+    /// Unique, also across restarts of the server.
     pub(super) id: String,
+    /// Number of the message in its room, from 1.
     number: u64,
     pub(super) room: String,
     author: User,
+    /// Time in milliseconds since 1970, by the server's clock.
     at: u64,
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Picture"))]
     picture: Option<Picture>,
 }
 
 /// A message as a browser sends it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, TypedEvent, Validate)]
+#[event(name = "message", ack = super::Delivered)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Outgoing {
+    /// Chosen by the sender, who repeats it when the acknowledgement was lost: the server stores the message once.
+    #[garde(length(chars, min = 1, max = MAX_NONCE_CHARS))]
     nonce: String,
+    #[garde(length(chars, min = 1, max = MAX_ROOM_NAME_CHARS))]
     room: String,
+    #[garde(length(chars, max = TEXT))]
     text: String,
+    #[garde(dive)]
     picture: Option<Upload>,
 }
 
-/// What a newcomer finds in a room.
+/// State of a room as sent to a user who joins.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Joined {
     pub(super) room: Summary,
     people: Vec<User>,
     history: Vec<Message>,
 }
 
-/// Somebody went to another room.
+/// Change of a user's room.
 #[derive(Debug)]
 pub(super) struct Moved {
     pub(super) room: String,
     pub(super) user: User,
-    /// The room before.
+    /// Room that the user left.
     pub(super) left: Option<Left>,
-    /// The user was not in the room before, not even with another connection.
+    /// Whether the user was not in the room before, not even with another connection.
     pub(super) arrived: bool,
-    /// Rooms were created or removed.
+    /// Whether rooms were created or removed.
     pub(super) list_changed: bool,
 }
 
-/// Somebody left a room.
+/// Departure of a user from a room.
 #[derive(Debug)]
 pub(super) struct Left {
     pub(super) room: String,
     pub(super) user: User,
-    /// No other connection of the user is there.
+    /// Whether no other connection of the user is in the room.
     pub(super) gone: bool,
     pub(super) summary: Summary,
 }
 
-/// A message that was sent.
+/// Message that was sent.
 #[derive(Debug)]
 pub(super) struct Stored {
-    /// `false` if it had been sent before.
+    /// Whether the message is new; `false` if it had been sent before.
     pub(super) is_new: bool,
-    /// Without the bytes of its picture.
+    /// Message without the bytes of its picture.
     pub(super) message: Message,
-    /// With them.
+    /// Message with the bytes of its picture.
     pub(super) live: Message,
     pub(super) room: Summary,
 }
@@ -103,7 +124,7 @@ pub(super) struct Stored {
 #[derive(Debug, Default)]
 struct Room {
     messages: u64,
-    /// Nonce and message, oldest first.
+    /// Nonces and messages, oldest first.
     history: VecDeque<(String, Message)>,
 }
 
@@ -114,7 +135,7 @@ struct Seat {
     room: Option<String>,
 }
 
-/// Everything; `S` identifies connections.
+/// State of the chat; `S` identifies connections.
 #[derive(Debug)]
 pub(super) struct Hall<S> {
     ids: Ids,
@@ -127,7 +148,7 @@ impl<S> Default for Hall<S> {
     fn default() -> Self {
         Self {
             ids: Ids::default(),
-            rooms: FIXED
+            rooms: PERMANENT_ROOMS
                 .iter()
                 .map(|&name| (name.to_owned(), Room::default()))
                 .collect(),
@@ -138,7 +159,7 @@ impl<S> Default for Hall<S> {
 }
 
 impl<S: Eq + Hash> Hall<S> {
-    /// Whether `user` may have the name: nobody else has it right now.
+    /// Checks that no other user has the name at present.
     pub(super) fn check_name(&self, user: &User) -> Result<(), Problem> {
         let name = user.name.to_lowercase();
         let mut others = self.seats.values().filter(|seat| seat.user.id != user.id);
@@ -154,14 +175,14 @@ impl<S: Eq + Hash> Hall<S> {
         }
     }
 
-    /// A connection of `user` came.
+    /// Adds a connection of `user`.
     pub(super) fn enter(&mut self, socket: S, user: User) {
         self.seats.insert(socket, Seat { user, room: None });
     }
 
-    /// The connection goes to a room, which is created if it does not exist.
+    /// Moves the connection to a room, which is created if it does not exist.
     pub(super) fn join(&mut self, socket: S, room: &str) -> Result<Moved, Problem> {
-        let room = name("The name of the room", room, ROOM_NAME)?.to_owned();
+        let room = name("The name of the room", room, MAX_ROOM_NAME_CHARS)?.to_owned();
         let seat = self.seats.get(&socket).ok_or_else(unknown)?;
         let user = seat.user.clone();
         if seat.room.as_ref() == Some(&room) {
@@ -193,25 +214,25 @@ impl<S: Eq + Hash> Hall<S> {
         })
     }
 
-    /// Removes a room that nobody needs, if there are as many as there may be.
+    /// Removes an unused room if the maximum is reached.
     fn make_space(&mut self) -> Result<(), Problem> {
-        if self.rooms.len() < ROOMS {
+        if self.rooms.len() < MAX_ROOMS {
             return Ok(());
         }
         let mut names = self.rooms.keys();
         let empty = names
-            .find(|name| !FIXED.contains(&name.as_str()) && self.people(name).is_empty())
+            .find(|name| !PERMANENT_ROOMS.contains(&name.as_str()) && self.people(name).is_empty())
             .cloned();
         let Some(empty) = empty else {
             return Err(Problem::full(format!(
-                "There are {ROOMS} rooms, and somebody is in each."
+                "There are {MAX_ROOMS} rooms, and somebody is in each."
             )));
         };
         self.rooms.remove(&empty);
         Ok(())
     }
 
-    /// The connection is gone.
+    /// Removes a connection.
     pub(super) fn leave(&mut self, socket: S) -> Option<Left> {
         let seat = self.seats.remove(&socket)?;
         Some(self.left(seat.room?, seat.user))
@@ -226,7 +247,7 @@ impl<S: Eq + Hash> Hall<S> {
         }
     }
 
-    /// The user, if this connection is in the room.
+    /// Returns the user, if this connection is in the room.
     pub(super) fn user_in(&self, socket: S, room: &str) -> Option<&User> {
         let seat = self.seats.get(&socket)?;
         (seat.room.as_deref() == Some(room)).then_some(&seat.user)
@@ -247,11 +268,6 @@ impl<S: Eq + Hash> Hall<S> {
                 format!("There is no room {room:?} (any more)."),
             ));
         };
-        if nonce.is_empty() || nonce.len() > NONCE {
-            return Err(Problem::invalid(format!(
-                "The nonce has to have 1 to {NONCE} bytes."
-            )));
-        }
         let known = place
             .history
             .iter()
@@ -265,12 +281,6 @@ impl<S: Eq + Hash> Hall<S> {
             });
         }
         let text = text.trim().to_owned();
-        let length = text.chars().count();
-        if length > TEXT {
-            return Err(Problem::invalid(format!(
-                "The message has {length} characters; the limit is {TEXT}."
-            )));
-        }
         if text.is_empty() && picture.is_none() {
             return Err(Problem::invalid("The message is empty."));
         }
@@ -296,7 +306,7 @@ impl<S: Eq + Hash> Hall<S> {
         if let Some(place) = self.rooms.get_mut(&room) {
             place.messages = number;
             place.history.push_back((nonce, message.clone()));
-            if place.history.len() > HISTORY {
+            if place.history.len() > MAX_HISTORY {
                 place.history.pop_front();
             }
         }
@@ -308,18 +318,18 @@ impl<S: Eq + Hash> Hall<S> {
         })
     }
 
-    /// The bytes of a picture.
+    /// Returns the bytes of a picture.
     pub(super) fn picture(&self, id: &str) -> Result<Bytes, Problem> {
         let gone = || Problem::new("gone", "The picture is no longer kept.");
         self.album.get(id).ok_or_else(gone)
     }
 
-    /// All rooms.
+    /// Returns a summary of all rooms.
     pub(super) fn rooms(&self) -> Vec<Summary> {
         self.rooms.keys().map(|name| self.summary(name)).collect()
     }
 
-    /// What a newcomer finds in a room.
+    /// Returns the state of a room for a user who joins.
     pub(super) fn joined(&self, room: &str) -> Joined {
         let history = self.rooms.get(room).map(|room| &room.history);
         Joined {
@@ -341,7 +351,7 @@ impl<S: Eq + Hash> Hall<S> {
         }
     }
 
-    /// The people in a room by id, each once however many connections they have.
+    /// Returns the users in a room by id, each once however many connections they have.
     fn people(&self, room: &str) -> BTreeMap<&str, &User> {
         let seats = self
             .seats

@@ -1,48 +1,65 @@
-//! Pictures: what is accepted, and how many are kept.
+//! Pictures of the chat: validation and storage.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+#[cfg(test)]
+use fanfare::typed::export::Binary;
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::demo::problem::Problem;
 
-/// Bytes of one picture. Base64, which long-polling needs, makes it 4/3 as long, which still fits the server's
-/// `max_payload`.
+/// Maximum size of one picture, in bytes. Base64, which long-polling needs, makes it 4/3 as long, which still fits the
+/// server's `max_payload`.
 pub(super) const SIZE: usize = 600_000;
 
-/// Bytes of all pictures that are kept.
-const KEPT: usize = 16_000_000;
+/// Maximum size of all stored pictures, in bytes.
+const MAX_STORED_BYTES: usize = 16_000_000;
 
-/// Pixels of a side, characters of a name.
-const SIDE: u32 = 20_000;
-const NAME: usize = 255;
+/// Maximum length of a side, in pixels, and of a file name, in characters.
+const MAX_SIDE_PIXELS: u32 = 20_000;
+const MAX_NAME_BYTES: usize = 255;
 
-/// A picture of a message. The bytes are in live messages only.
+/// Picture of a message.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Picture {
     pub(super) id: String,
     name: String,
     #[serde(rename = "type")]
     kind: &'static str,
+    /// Size in bytes.
     size: usize,
+    /// Width in pixels.
     width: u32,
+    /// Height in pixels.
     height: u32,
+    /// Content; absent in a history, where the event `picture` fetches it when it is displayed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Binary"))]
     pub(super) data: Option<Bytes>,
 }
 
-/// A picture as a browser sends it.
-#[derive(Debug, Deserialize)]
+/// Picture as a browser sends it. The server detects its type from its first bytes.
+#[derive(Debug, Deserialize, Validate)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Upload {
+    #[garde(skip)]
     name: String,
+    /// Width in pixels.
+    #[garde(range(min = 1, max = MAX_SIDE_PIXELS))]
     width: u32,
+    /// Height in pixels.
+    #[garde(range(min = 1, max = MAX_SIDE_PIXELS))]
     height: u32,
+    #[garde(skip)]
+    #[cfg_attr(test, schemars(with = "Binary"))]
     data: Bytes,
 }
 
 impl Upload {
-    /// Checks it. Its type is what its first bytes say, whatever the sender says.
+    /// Validates the picture. Its type is detected from its first bytes; the sender's claim is ignored.
     pub(super) fn accept(self, id: String) -> Result<Picture, Problem> {
         let Self {
             name,
@@ -61,17 +78,12 @@ impl Upload {
                 "This is not a PNG, JPEG, GIF or WebP picture.",
             ));
         };
-        if !(1..=SIDE).contains(&width) || !(1..=SIDE).contains(&height) {
-            return Err(Problem::invalid(format!(
-                "A picture of {width} × {height} pixels cannot be shown."
-            )));
-        }
         Ok(Picture {
             id,
             name: name
                 .chars()
                 .filter(|c| !c.is_control())
-                .take(NAME)
+                .take(MAX_NAME_BYTES)
                 .collect(),
             kind,
             size,
@@ -106,7 +118,7 @@ fn kind(data: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The bytes of the latest pictures.
+/// Bytes of the most recent pictures.
 #[derive(Debug, Default)]
 pub(super) struct Album {
     pictures: VecDeque<(String, Bytes)>,
@@ -114,13 +126,13 @@ pub(super) struct Album {
 }
 
 impl Album {
-    /// Keeps a picture; the oldest go when there is no room.
+    /// Stores a picture; the oldest are evicted when the store is full.
     pub(super) fn keep(&mut self, id: &str, data: &[u8]) {
         self.bytes += data.len();
-        // A copy: the bytes may share memory with a larger message.
+        // A copy, because the bytes may share memory with a larger message.
         self.pictures
             .push_back((id.to_owned(), Bytes::copy_from_slice(data)));
-        while self.bytes > KEPT {
+        while self.bytes > MAX_STORED_BYTES {
             let Some((_, oldest)) = self.pictures.pop_front() else {
                 break;
             };
@@ -168,24 +180,25 @@ pub(super) mod tests {
     fn limits() {
         assert!(upload(SIZE).accept("1".to_owned()).is_ok());
         assert!(upload(SIZE + 1).accept("1".to_owned()).is_err());
+        assert!(upload(8).validate().is_ok());
         assert!(
             Upload {
                 width: 0,
                 ..upload(8)
             }
-            .accept("1".to_owned())
+            .validate()
             .is_err()
         );
         assert!(
             Upload {
-                height: SIDE + 1,
+                height: MAX_SIDE_PIXELS + 1,
                 ..upload(8)
             }
-            .accept("1".to_owned())
+            .validate()
             .is_err()
         );
         assert_eq!(upload(8).accept("1".to_owned()).unwrap().name, "ab.png");
-        // Base64 in a long-polling payload, with room for the rest of the message.
+        // Base64 in a long-polling payload, with space for the rest of the message.
         assert!(SIZE.div_ceil(3) * 4 + 10_000 < fanfare::Limits::default().max_payload);
     }
 
@@ -196,7 +209,7 @@ pub(super) mod tests {
         for id in 0..20 {
             album.keep(&id.to_string(), &data);
         }
-        assert!(album.bytes <= KEPT);
+        assert!(album.bytes <= MAX_STORED_BYTES);
         assert_eq!(album.get("3"), None);
         assert_eq!(album.get("19").map(|data| data.len()), Some(1_000_000));
     }

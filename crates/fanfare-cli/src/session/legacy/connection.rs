@@ -1,30 +1,32 @@
 //! One connection to an old server: Socket.IO on a link.
 
-use fanfare_protocol::Limits;
+use std::time::Duration;
+
 use fanfare_protocol::engine::Opened;
 use fanfare_protocol::socket::{AllArgs, Args, Decoder, Packet, Spread, encode_ack, encode_event};
+use fanfare_protocol::{Limits, deadline, finite};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::link::{Event, Link, Packet as Frame, Wire};
 use super::worker::Worker;
 use super::{Command, ReplyTo};
-use crate::session::{Incoming, Note, Reply};
-use crate::values::Datum;
+use crate::session::{Incoming, Reply, SessionEvent};
+use crate::values::ArgValue;
 
-/// How one connection ended.
+/// Cause of a connection's end.
 pub(super) enum End {
-    /// No handle is left.
+    /// All handles are dropped.
     Gone,
-    /// By us.
+    /// The client disconnected.
     Client(oneshot::Sender<()>),
-    /// By the server, for good.
+    /// The server disconnected the client for good.
     Server(String),
-    /// It was lost, or never was.
+    /// The connection was lost, or failed to open.
     Lost { why: String, joined: bool },
 }
 
-/// One connection.
+/// Open connection.
 struct Connection {
     link: Link,
     sid: String,
@@ -32,13 +34,13 @@ struct Connection {
     limits: Limits,
     joined: bool,
     ping: Interval,
-    /// When the answer to our ping must be there.
+    /// Time at which the answer to our ping is due.
     deadline: Option<Instant>,
 }
 
 impl Connection {
     fn new(link: Link, opened: &Opened) -> Self {
-        let mut ping = interval_at(Instant::now() + opened.ping_interval, opened.ping_interval);
+        let mut ping = interval_at(after(opened.ping_interval), finite(opened.ping_interval));
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             link,
@@ -83,7 +85,7 @@ impl Worker {
         }
     }
 
-    /// Makes a connection, and keeps it as long as it lasts.
+    /// Opens a connection, and drives it until it ends.
     pub(super) async fn connection(&mut self) -> End {
         let opening = Link::open(self.wire(), self.transport);
         let opened = tokio::select! {
@@ -100,12 +102,12 @@ impl Worker {
             tokio::select! {
                 () = passed(connection.deadline) => return connection.lost("ping timeout"),
                 _ = connection.ping.tick() => {
-                    connection.deadline = Some(Instant::now() + opened.ping_timeout);
+                    connection.deadline = Some(after(opened.ping_timeout));
                     connection.link.send(Frame::Text("2".to_owned()));
                 }
                 command = self.next_command(joined), if !crowded => match command {
                     None | Some(Command::Disconnect(_)) => {
-                        // A server that does not read must not keep us here.
+                        // A server that does not read must not delay the end.
                         let _ = timeout(self.patience, connection.link.close()).await;
                         return match command {
                             Some(Command::Disconnect(done)) => End::Client(done),
@@ -122,7 +124,7 @@ impl Worker {
                             if joined {
                                 self.outside.status.lock().transport = Some(name);
                             }
-                            self.note(Note::Upgraded(name.to_owned())).await
+                            self.note(SessionEvent::Upgraded(name.to_owned())).await
                         }
                         Err(why) => Err(connection.lost(why)),
                     };
@@ -135,7 +137,7 @@ impl Worker {
     }
 
     async fn frame(&mut self, connection: &mut Connection, frame: Frame) -> Result<(), End> {
-        // Whatever comes shows that the server is there.
+        // Any packet proves that the server is alive.
         connection.deadline = None;
         match frame {
             Frame::Text(text) => match text.as_bytes().first() {
@@ -171,7 +173,7 @@ impl Worker {
             };
             let transport = connection.link.name();
             self.connected_as(Some(id.clone()), Some(transport));
-            let note = Note::Connected {
+            let note = SessionEvent::Connected {
                 id,
                 recovered: false,
                 transport: transport.to_owned(),
@@ -187,7 +189,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn note(&self, note: Note) -> Result<(), End> {
+    async fn note(&self, note: SessionEvent) -> Result<(), End> {
         self.outside.notes.send(note).await.map_err(|_| End::Gone)
     }
 
@@ -208,7 +210,7 @@ impl Worker {
                     args: data(&event.args),
                     reply,
                 };
-                self.note(Note::Event(incoming)).await
+                self.note(SessionEvent::Event(incoming)).await
             }
             Packet::Ack(ack) => {
                 if let Some(sender) = self.acks.remove(&ack.id) {
@@ -220,7 +222,7 @@ impl Worker {
             Packet::ConnectError(error) => {
                 let body = error.body();
                 let data = body.data.and_then(|data| serde_json::from_str(&data).ok());
-                self.note(Note::Refused {
+                self.note(SessionEvent::Refused {
                     message: body.message,
                     data,
                 })
@@ -253,7 +255,7 @@ impl Worker {
         };
         self.publish();
         if encoded.is_err() {
-            // Values from a command line can always be encoded; a reserved event name cannot.
+            // Values of a command line can always be encoded; a reserved event name cannot.
             return;
         }
         link.send(Frame::Text(String::from_utf8_lossy(&out).into_owned()));
@@ -271,11 +273,15 @@ fn limits() -> Limits {
     limits
 }
 
-fn data(args: &Args<'_>) -> Vec<Datum> {
-    match args.decode::<AllArgs<Datum>>() {
+fn data(args: &Args<'_>) -> Vec<ArgValue> {
+    match args.decode::<AllArgs<ArgValue>>() {
         Ok(AllArgs(args)) => args,
-        Err(error) => vec![Datum::Plain(
+        Err(error) => vec![ArgValue::Plain(
             format!("unreadable arguments: {error}").into(),
         )],
     }
+}
+
+fn after(time: Duration) -> Instant {
+    Instant::from_std(deadline(std::time::Instant::now(), time))
 }

@@ -1,4 +1,4 @@
-//! Finding out that a server speaks only the old protocol.
+//! Detection of servers that speak only the old protocol.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -9,27 +9,27 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::net::{Dialer, Tls, http};
-use crate::session::{Note, SessionOptions};
+use crate::session::{SessionEvent, SessionOptions};
 use crate::target::Target;
 
-/// How long a server may stay silent before it is looked at.
-const SILENCE: Duration = Duration::from_millis(1500);
+/// Time of silence after which the server is probed.
+const SILENCE_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Says [`Note::Legacy`] if the server speaks only the old protocol. Such a server may leave the CONNECT of a newer
-/// client without an answer, so that the client cannot tell.
+/// Sends [`SessionEvent::Legacy`] if the server speaks only the old protocol. Such a server may leave the CONNECT of a
+/// newer client unanswered, so that the client cannot tell.
 pub(in crate::session) async fn look(
     target: Target,
     options: SessionOptions,
-    notes: mpsc::Sender<Note>,
+    notes: mpsc::Sender<SessionEvent>,
     unknown: Arc<AtomicBool>,
 ) {
-    sleep(SILENCE).await;
+    sleep(SILENCE_TIMEOUT).await;
     if unknown.load(Relaxed) && is_old(target, options).await {
-        let _ = notes.send(Note::Legacy).await;
+        let _ = notes.send(SessionEvent::Legacy).await;
     }
 }
 
-/// Asks the server for a session of the newer protocol, and looks what comes.
+/// Requests a session of the newer protocol, and returns whether the answer is one of the old protocol.
 pub(in crate::session) async fn is_old(target: Target, options: SessionOptions) -> bool {
     let Ok(tls) = Tls::new(options.server.ca.as_deref(), options.server.insecure) else {
         return false;

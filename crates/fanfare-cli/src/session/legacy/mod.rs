@@ -1,8 +1,8 @@
 //! Engine.IO 3 and Socket.IO protocol 4: servers of v1 and v2.
 //!
-//! What differs from today: the client sends the pings, the server joins the main namespace unasked, `auth` travels as
-//! query, binary frames begin with a byte for their type, payloads of polling with lengths, and errors of a namespace
-//! are any JSON.
+//! Differences from the current protocol: the client sends the pings, the server joins the main namespace unasked,
+//! `auth` is sent as query, binary frames begin with a byte for their type, payloads of polling with lengths, and
+//! errors of a namespace are any JSON.
 
 mod connection;
 mod detect;
@@ -16,50 +16,50 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(super) use detect::{is_old, look};
 
-use super::{Note, SessionOptions};
+use super::{SessionEvent, SessionOptions};
 use crate::exit::{Code, Failure};
 use crate::target::Target;
-use crate::values::Datum;
+use crate::values::ArgValue;
 
-/// Events that may wait to be sent.
-const COMMANDS: usize = 1024;
+/// Maximum number of events queued for sending.
+const MAX_QUEUED_COMMANDS: usize = 1024;
 
 #[derive(Debug)]
 enum Command {
     Emit {
         event: String,
-        args: Vec<Datum>,
-        ack: Option<oneshot::Sender<Vec<Datum>>>,
+        args: Vec<ArgValue>,
+        ack: Option<oneshot::Sender<Vec<ArgValue>>>,
     },
     Reply {
         id: u64,
-        args: Vec<Datum>,
+        args: Vec<ArgValue>,
     },
     Connect,
     Disconnect(oneshot::Sender<()>),
 }
 
-/// What can be asked about a session.
+/// Status of a session.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Status {
-    /// While connected.
+    /// Session id, while connected.
     pub(super) id: Option<String>,
-    /// While connected.
+    /// Transport, while connected.
     pub(super) transport: Option<&'static str>,
-    /// Events that wait to be sent.
+    /// Number of queued events.
     pub(super) waiting: usize,
-    /// Acknowledgements that are awaited.
+    /// Number of pending acknowledgements.
     pub(super) acks: usize,
 }
 
-/// A session with an old server. Cheap to clone; the last one closes the connection.
+/// Session with an old server. Cheap to clone; dropping the last clone closes the connection.
 #[derive(Debug, Clone)]
 pub(super) struct Legacy {
     commands: mpsc::Sender<Command>,
     status: Arc<Mutex<Status>>,
 }
 
-/// Acknowledges an event.
+/// Sender of an event's acknowledgement.
 #[derive(Debug, Clone)]
 pub(crate) struct ReplyTo {
     id: u64,
@@ -67,7 +67,7 @@ pub(crate) struct ReplyTo {
 }
 
 impl ReplyTo {
-    pub(super) fn send(self, args: Vec<Datum>) -> Result<(), Failure> {
+    pub(super) fn send(self, args: Vec<ArgValue>) -> Result<(), Failure> {
         match self.commands.upgrade() {
             Some(commands) => push(&commands, Command::Reply { id: self.id, args }),
             None => Err(closed()),
@@ -84,21 +84,21 @@ fn push(commands: &mpsc::Sender<Command>, command: Command) -> Result<(), Failur
         mpsc::error::TrySendError::Closed(_) => closed(),
         mpsc::error::TrySendError::Full(_) => Failure::new(
             Code::Failed,
-            format!("more than {COMMANDS} events wait to be sent"),
+            format!("more than {MAX_QUEUED_COMMANDS} events wait to be sent"),
         ),
     })
 }
 
 impl Legacy {
-    /// Starts connecting; what happens goes to `notes`.
+    /// Starts connecting; the events of the session go to `notes`.
     pub(super) fn start(
         target: &Target,
         options: &SessionOptions,
-        notes: mpsc::Sender<Note>,
+        notes: mpsc::Sender<SessionEvent>,
     ) -> Result<Self, Failure> {
-        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let (commands, receiver) = mpsc::channel(MAX_QUEUED_COMMANDS);
         let status = Arc::new(Mutex::new(Status::default()));
-        let outside = worker::Outside {
+        let outside = worker::WorkerChannels {
             notes,
             commands: receiver,
             weak: commands.downgrade(),
@@ -108,7 +108,7 @@ impl Legacy {
         Ok(Self { commands, status })
     }
 
-    /// What there is to know.
+    /// Returns the current status.
     pub(super) fn status(&self) -> Status {
         self.status.lock().clone()
     }
@@ -116,8 +116,8 @@ impl Legacy {
     pub(super) fn emit(
         &self,
         event: &str,
-        args: Vec<Datum>,
-        ack: Option<oneshot::Sender<Vec<Datum>>>,
+        args: Vec<ArgValue>,
+        ack: Option<oneshot::Sender<Vec<ArgValue>>>,
     ) -> Result<(), Failure> {
         push(
             &self.commands,
@@ -129,8 +129,8 @@ impl Legacy {
         )
     }
 
-    /// As `emit`, but waits for room.
-    pub(super) async fn push(&self, event: &str, args: Vec<Datum>) -> Result<(), Failure> {
+    /// Emits like `emit`, but waits while the queue is full.
+    pub(super) async fn push(&self, event: &str, args: Vec<ArgValue>) -> Result<(), Failure> {
         let command = Command::Emit {
             event: event.to_owned(),
             args,
@@ -139,12 +139,12 @@ impl Legacy {
         self.commands.send(command).await.map_err(|_| closed())
     }
 
-    /// Connects again after a disconnection; does nothing otherwise.
+    /// Connects again after a disconnection; otherwise does nothing.
     pub(super) fn connect(&self) -> Result<(), Failure> {
         push(&self.commands, Command::Connect)
     }
 
-    /// Sends what was emitted, and disconnects.
+    /// Sends the queued events, and disconnects.
     pub(super) async fn disconnect(&self) {
         let (sender, done) = oneshot::channel();
         if self

@@ -1,4 +1,4 @@
-//! The task that holds the connection to an old server, makes it again when it is lost, and ends with its handles.
+//! Task that owns the connection to an old server, reconnects when it is lost, and ends with its handles.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
 use super::connection::End;
-use super::{COMMANDS, Command, Status};
+use super::{Command, MAX_QUEUED_COMMANDS, Status};
 use crate::exit::Failure;
 use crate::net::{Dialer, Tls};
-use crate::session::{Note, SessionOptions};
+use crate::session::{SessionEvent, SessionOptions};
 use crate::target::{Target, TransportChoice};
-use crate::values::Datum;
+use crate::values::ArgValue;
 
-/// How the worker and the handles reach each other.
-pub(super) struct Outside {
-    pub(super) notes: mpsc::Sender<Note>,
+/// Channels between the worker and the handles.
+pub(super) struct WorkerChannels {
+    pub(super) notes: mpsc::Sender<SessionEvent>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) weak: mpsc::WeakSender<Command>,
     pub(super) status: Arc<Mutex<Status>>,
@@ -30,14 +30,14 @@ pub(super) struct Worker {
     pub(super) target: Target,
     pub(super) transport: TransportChoice,
     pub(super) patience: Duration,
-    pub(super) outside: Outside,
-    /// What is to be sent once the namespace is joined.
+    pub(super) outside: WorkerChannels,
+    /// Commands to be sent once the namespace is joined.
     waiting: VecDeque<Command>,
-    pub(super) acks: HashMap<u64, oneshot::Sender<Vec<Datum>>>,
+    pub(super) acks: HashMap<u64, oneshot::Sender<Vec<ArgValue>>>,
     pub(super) next_ack: u64,
 }
 
-/// What ends waiting for a connection.
+/// Command that ends waiting for a connection.
 pub(super) enum Interrupt {
     Gone,
     Disconnect(oneshot::Sender<()>),
@@ -56,7 +56,7 @@ impl Worker {
     pub(super) fn new(
         target: &Target,
         options: &SessionOptions,
-        outside: Outside,
+        outside: WorkerChannels,
     ) -> Result<Self, Failure> {
         let tls = Tls::new(options.server.ca.as_deref(), options.server.insecure)?;
         Ok(Self {
@@ -83,7 +83,7 @@ impl Worker {
                 End::Server(reason) => self.disconnected(reason).await,
                 End::Lost { why, joined: true } => {
                     attempt = 1;
-                    let note = Note::Disconnected {
+                    let note = SessionEvent::Disconnected {
                         reason: why,
                         reconnects: true,
                     };
@@ -91,7 +91,7 @@ impl Worker {
                 }
                 End::Lost { why, joined: false } => {
                     attempt += 1;
-                    self.pause(Note::Failed(why), attempt).await
+                    self.pause(SessionEvent::Failed(why), attempt).await
                 }
             };
             if !goes_on {
@@ -100,7 +100,7 @@ impl Worker {
         }
     }
 
-    /// We disconnected: what was to be sent is void.
+    /// Handles a disconnection by the client: discards the queued commands.
     async fn left(&mut self, done: oneshot::Sender<()>) -> bool {
         self.waiting.clear();
         self.publish();
@@ -108,9 +108,9 @@ impl Worker {
         self.disconnected("io client disconnect".to_owned()).await
     }
 
-    /// Says so, and waits until `connect` is asked for. `false`: nobody is left to ask.
+    /// Reports the disconnection, and waits until `connect` is called. Returns `false` if all handles are dropped.
     async fn disconnected(&mut self, reason: String) -> bool {
-        let note = Note::Disconnected {
+        let note = SessionEvent::Disconnected {
             reason,
             reconnects: false,
         };
@@ -127,10 +127,10 @@ impl Worker {
         }
     }
 
-    /// Waits before the next attempt. `false`: nobody is left who wants it.
-    async fn pause(&mut self, note: Note, attempt: u32) -> bool {
+    /// Waits before the next attempt. Returns `false` if all handles are dropped.
+    async fn pause(&mut self, note: SessionEvent, attempt: u32) -> bool {
         let delay = Duration::from_secs(attempt.min(5).into());
-        for note in [note, Note::Retry { attempt, delay }] {
+        for note in [note, SessionEvent::Retry { attempt, delay }] {
             if self.outside.notes.send(note).await.is_err() {
                 return false;
             }
@@ -145,7 +145,7 @@ impl Worker {
         }
     }
 
-    /// Keeps what is emitted while there is no connection, until one is no longer wanted. Cancellation-safe.
+    /// Queues commands while there is no connection, until one is no longer wanted. Cancellation-safe.
     pub(super) async fn interrupt(&mut self) -> Interrupt {
         loop {
             match self.outside.commands.recv().await {
@@ -156,16 +156,17 @@ impl Worker {
         }
     }
 
-    /// What does not fit is dropped, and who waits for its acknowledgement is told.
+    /// Queues a command. If the queue is full it is dropped, which fails a pending acknowledgement.
     fn keep(&mut self, command: Command) {
         let to_send = matches!(command, Command::Emit { .. });
-        if to_send && self.waiting.len() < COMMANDS {
+        if to_send && self.waiting.len() < MAX_QUEUED_COMMANDS {
             self.waiting.push_back(command);
         }
         self.publish();
     }
 
-    /// What is to be done next once the namespace is joined; before, only what ends the waiting. Cancellation-safe.
+    /// Returns the next command once the namespace is joined; before, only one that ends the waiting.
+    /// Cancellation-safe.
     pub(super) async fn next_command(&mut self, joined: bool) -> Option<Command> {
         if !joined {
             return match self.interrupt().await {
@@ -179,20 +180,20 @@ impl Worker {
         }
     }
 
-    /// Lets the handles know whether there is a connection.
+    /// Publishes to the handles whether there is a connection.
     pub(super) fn connected_as(&self, id: Option<String>, transport: Option<&'static str>) {
         let mut status = self.outside.status.lock();
         (status.id, status.transport) = (id, transport);
         status.acks = self.acks.len();
     }
 
-    /// Lets the handles know how much waits.
+    /// Publishes to the handles how many commands and acknowledgements are pending.
     pub(super) fn publish(&self) {
         let mut status = self.outside.status.lock();
         (status.waiting, status.acks) = (self.waiting.len(), self.acks.len());
     }
 
-    /// `auth` as query: what servers before v3 have instead.
+    /// Returns `auth` as query, which servers before v3 expect.
     pub(super) fn query(&self) -> String {
         let Some(Value::Object(auth)) = &self.target.auth else {
             return String::new();

@@ -1,34 +1,73 @@
-//! What comes from the server: payloads, packets, the handshake, heartbeats.
+//! Handling of data from the server: payloads, packets, the handshake, heartbeats.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
-use super::{Engine, MAX_SID, Output, Probe, Sink, State, Ws, after};
+use super::{
+    Engine, MAX_OPEN_PACKET_BYTES, MAX_SID_BYTES, Output, Probe, Queued, Sink, State, Ws, after,
+    max_payload,
+};
 use crate::client::{Action, DisconnectReason, Packet, Transport, TransportError};
+use crate::engine::Opened;
 
 impl Engine {
-    pub(super) fn payload(&mut self, now: Instant, body: &Bytes, sink: &mut Sink<'_>) {
-        if body.len() > self.max_body {
-            let error = TransportError::new("parse error").with_description("payload too large");
-            return self.fail(now, DisconnectReason::ParseError, Some(error), sink);
+    /// Stores a payload; [`next_packet`](Self::next_packet) processes it.
+    pub(super) fn payload(&mut self, now: Instant, body: Bytes, sink: &mut Sink<'_>) {
+        let limit = max_payload(self.max_message);
+        if body.len() > limit {
+            return self.too_long("payload", body.len(), limit, now, sink);
+        }
+        if matches!(self.state, State::Closing { .. }) {
+            // The payload is discarded, but the server may wait for the next request.
+            return self.payload_done(now, sink);
+        }
+        self.backlog = Some(body);
+    }
+
+    /// Processes one packet of the last payload; returns `false` if there was none. Packets are not decoded all at
+    /// once, because small packets take many times their encoded size in memory.
+    pub(in crate::client) fn next_packet(&mut self, now: Instant, sink: &mut Sink<'_>) -> bool {
+        let Some(mut body) = self.backlog.take() else {
+            return false;
+        };
+        let end = body.iter().position(|byte| *byte == 0x1e);
+        let part = body.split_to(end.unwrap_or(body.len()));
+        if end.is_some() {
+            self.backlog = Some(body.split_off(1));
         }
         let id = self.id;
-        for part in body.split(|byte| *byte == 0x1e) {
-            self.packet(now, body.slice_ref(part), sink);
-            if self.state == State::Closed || self.id != id {
-                return;
-            }
+        self.packet(now, part, sink);
+        // The rest of the payload belongs to a connection that may have ended.
+        if end.is_none() && self.state != State::Closed && self.id == id {
+            self.payload_done(now, sink);
         }
+        true
+    }
+
+    fn payload_done(&mut self, now: Instant, sink: &mut Sink<'_>) {
         if matches!(self.probe, Probe::Pausing { .. }) {
-            self.finish_pause(sink);
+            self.finish_pause(now, sink);
         } else if self.transport == Transport::Polling
             && !matches!(self.state, State::Goodbye { .. })
         {
             self.poll(sink);
         }
+    }
+
+    fn too_long(
+        &mut self,
+        what: &'static str,
+        bytes: usize,
+        limit: usize,
+        now: Instant,
+        sink: &mut Sink<'_>,
+    ) {
+        let why = format!("{what} of {bytes} bytes, limit {limit}");
+        let error = TransportError::new("parse error").with_description(why);
+        self.fail(now, DisconnectReason::ParseError, Some(error), sink);
     }
 
     pub(super) fn poll(&mut self, sink: &mut Sink<'_>) {
@@ -41,7 +80,7 @@ impl Engine {
         }
     }
 
-    /// One Engine.IO packet in text form.
+    /// Handles one Engine.IO packet in text encoding.
     pub(super) fn packet(&mut self, now: Instant, mut text: Bytes, sink: &mut Sink<'_>) {
         let Some(kind) = text.first().copied() else {
             return self.fail(
@@ -62,12 +101,24 @@ impl Engine {
                 ),
             };
         }
+        // Over WebSocket the size was checked before; a payload may hold several messages and is longer.
+        let bytes = match kind {
+            b'b' => {
+                let padding = text.iter().rev().take_while(|b| **b == b'=').count();
+                // Padding without bytes before it is rejected below.
+                ((text.len() - 1) / 4 * 3).saturating_sub(padding.min(2))
+            }
+            _ => text.len(),
+        };
+        if bytes > self.max_message {
+            return self.too_long("message", bytes, self.max_message, now, sink);
+        }
         match kind {
             b'4' => {
                 let _ = text.split_to(1);
                 self.deliver(Output::Text(text), sink);
             }
-            // In every payload, and over WebSocket from a server that was asked for it.
+            // Base64 occurs in every payload, and over WebSocket if the server was asked for it.
             b'b' => match BASE64.decode(&text[1..]) {
                 Ok(data) => self.deliver(Output::Binary(data.into()), sink),
                 Err(_) => self.fail(
@@ -78,13 +129,9 @@ impl Engine {
                 ),
             },
             b'2' => {
-                self.ping_deadline = Some(after(now, self.heartbeat));
-                // Before the data: a heartbeat must not starve behind a long queue.
-                self.buffer
-                    .push_front(Packet::text(Bytes::from_static(b"3")).into());
-                self.buffered += 1;
+                self.ping_deadline = Some(after(now, self.heartbeat_timeout));
+                self.heartbeat(now, sink);
                 self.deliver(Output::Ping, sink);
-                self.flush(sink);
             }
             b'1' => {
                 let details = TransportError::new("transport closed by the server");
@@ -101,19 +148,26 @@ impl Engine {
         }
     }
 
-    pub(super) fn handshake(&mut self, now: Instant, json: &[u8], sink: &mut Sink<'_>) {
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Open {
-            sid: String,
-            #[serde(default)]
-            upgrades: Vec<String>,
-            ping_interval: u64,
-            ping_timeout: u64,
-            max_payload: Option<usize>,
+    /// Answers a heartbeat ahead of the data, which would otherwise delay it behind a long queue. One answer is enough
+    /// for all heartbeats that arrived in the meantime.
+    fn heartbeat(&mut self, now: Instant, sink: &mut Sink<'_>) {
+        let answer = Packet::text(Bytes::from_static(b"3"));
+        if self.buffer.front().and_then(Queued::packet) != Some(&answer) {
+            self.buffer.push_front(Queued::Packet(answer));
+            self.buffered += 1;
+            self.flush(now, sink);
         }
-        let open: Open = match serde_json::from_slice::<Open>(json) {
-            Ok(open) if open.sid.len() <= MAX_SID && !open.sid.is_empty() => open,
+    }
+
+    pub(super) fn handshake(&mut self, now: Instant, json: &[u8], sink: &mut Sink<'_>) {
+        if json.len() > MAX_OPEN_PACKET_BYTES {
+            return self.too_long("handshake", json.len(), MAX_OPEN_PACKET_BYTES, now, sink);
+        }
+        let opened = std::str::from_utf8(json)
+            .ok()
+            .and_then(|json| Opened::parse(json).ok());
+        let open = match opened {
+            Some(open) if open.sid.len() <= MAX_SID_BYTES && !open.sid.is_empty() => open,
             _ => {
                 return self.fail(
                     now,
@@ -124,9 +178,8 @@ impl Engine {
             }
         };
         self.sid = Some(open.sid.into());
-        self.heartbeat =
-            Duration::from_millis(open.ping_interval.saturating_add(open.ping_timeout));
-        self.ping_deadline = Some(after(now, self.heartbeat));
+        self.heartbeat_timeout = open.ping_interval.saturating_add(open.ping_timeout);
+        self.ping_deadline = Some(after(now, self.heartbeat_timeout));
         self.max_payload = open
             .max_payload
             .filter(|max| *max > 0)

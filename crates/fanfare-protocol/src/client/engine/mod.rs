@@ -10,23 +10,24 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::id::Serials;
 use super::{
     Action, Config, ConnectionId, DisconnectReason, Input, Packet, Transport, TransportError,
 };
+pub(super) use crate::deadline as after;
 
-/// Most bytes handed to the driver in one [`Action::Write`], so that a heartbeat never waits long.
-const WRITE_BATCH: usize = 256 * 1024;
-/// Upper bound on durations, so that `Instant` arithmetic cannot overflow.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
-/// Longest session id accepted from a server.
-const MAX_SID: usize = 1024;
+/// Maximum number of bytes handed to the driver in one [`Action::Write`], so that a heartbeat never waits long.
+const WRITE_BATCH_BYTES: usize = 256 * 1024;
+/// Maximum length of a session id accepted from a server, in bytes.
+const MAX_SID_BYTES: usize = 1024;
+/// Maximum length of a handshake packet accepted from a server, in bytes.
+const MAX_OPEN_PACKET_BYTES: usize = 16 * 1024;
+/// Minimum limit on the payload of a polling response, which may hold several messages, in bytes.
+const MIN_PAYLOAD_BYTES: usize = 1024 * 1024;
+/// Timeout of the WebSocket ping that follows a DISCONNECT, after which the DISCONNECT is taken as read.
+const FENCE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// `now + delay` without overflow.
-pub(super) fn after(now: Instant, delay: Duration) -> Instant {
-    now.checked_add(delay.min(FOREVER)).unwrap_or(now)
-}
-
-/// What the engine tells the manager.
+/// Notification from the engine to the manager.
 #[derive(Debug)]
 pub(super) enum Output {
     Open {
@@ -37,7 +38,9 @@ pub(super) enum Output {
     Ping,
     Upgrade,
     UpgradeError(TransportError),
-    /// Over. Comes exactly once, unless the manager closed the engine itself.
+    /// The server has read the DISCONNECT of this namespace.
+    Left(Arc<str>),
+    /// The connection ended. Reported exactly once, unless the manager closed the engine itself.
     Closed {
         reason: DisconnectReason,
         details: Option<TransportError>,
@@ -48,11 +51,11 @@ pub(super) enum Output {
 enum State {
     Opening,
     Open,
-    /// The application closed the connection; what is buffered is flushed until the deadline.
+    /// The application closed the connection; the buffer is flushed until the deadline.
     Closing {
         deadline: Instant,
     },
-    /// The closing packet of a polling session is on its way.
+    /// The closing packet of a polling session is in flight.
     Goodbye {
         deadline: Instant,
     },
@@ -88,12 +91,12 @@ pub(super) struct Engine {
     id: ConnectionId,
     state: State,
     transport: Transport,
-    /// Transports not tried yet.
+    /// Transports not yet tried.
     remaining: VecDeque<Transport>,
     probe: Probe,
     upgrade: bool,
     upgrade_timeout: Duration,
-    /// Bytes travel as text over WebSocket too.
+    /// Whether bytes travel as text over WebSocket too.
     force_base64: bool,
     get: bool,
     post: bool,
@@ -101,7 +104,7 @@ pub(super) struct Engine {
     writing: bool,
     sid: Option<Arc<str>>,
     /// pingInterval + pingTimeout.
-    heartbeat: Duration,
+    heartbeat_timeout: Duration,
     ping_deadline: Option<Instant>,
     open_deadline: Instant,
     /// Deadline of the current transport while another one remains to be tried.
@@ -110,38 +113,51 @@ pub(super) struct Engine {
     buffer: VecDeque<Queued>,
     buffered: usize,
     in_flight: usize,
-    max_body: usize,
+    max_message: usize,
+    /// Rest of a payload that is processed packet by packet.
+    backlog: Option<Bytes>,
+    /// Namespaces whose DISCONNECT was written, with the deadline for the answer to the ping sent after it.
+    fences: VecDeque<(Arc<str>, Instant)>,
 }
 
-/// A packet that waits for the transport.
+/// Entry of the write buffer.
 #[derive(Debug)]
-struct Queued {
-    packet: Packet,
-    /// Leaves a namespace. A Node server that finds it in one read with events before it drops these events, so it
-    /// travels alone, after the server has handled what was written before.
-    leave: bool,
+enum Queued {
+    Packet(Packet),
+    /// DISCONNECT of a namespace. A Node server that reads it together with earlier events drops those events, so it is
+    /// sent separately, after the server has handled the packets written before.
+    Leave(Packet),
+    /// Barrier: the server must read everything before it until it gets another CONNECT of this namespace. A Node
+    /// server that reads both at once closes the connection.
+    Fence(Arc<str>),
 }
 
-impl From<Packet> for Queued {
-    fn from(packet: Packet) -> Self {
-        Self {
-            packet,
-            leave: false,
+impl Queued {
+    fn packet(&self) -> Option<&Packet> {
+        match self {
+            Self::Packet(packet) | Self::Leave(packet) => Some(packet),
+            Self::Fence(_) => None,
         }
     }
 }
 
-/// Where an engine puts what it has to say.
+/// Returns the maximum length of a polling response, in bytes: several messages of at most `max_message` bytes, as
+/// base64.
+#[must_use]
+pub fn max_payload(max_message: usize) -> usize {
+    max_message.saturating_mul(2).max(MIN_PAYLOAD_BYTES)
+}
+
+/// Destination of an engine's actions and notifications.
 pub(super) struct Sink<'a> {
     pub(super) actions: &'a mut VecDeque<Action>,
     pub(super) outputs: &'a mut VecDeque<Output>,
-    pub(super) next_connection: &'a mut u64,
+    pub(super) connections: &'a mut Serials,
 }
 
 impl Sink<'_> {
     fn connection(&mut self) -> ConnectionId {
-        *self.next_connection += 1;
-        ConnectionId(*self.next_connection)
+        ConnectionId(self.connections.next())
     }
 }
 
@@ -158,7 +174,7 @@ impl Engine {
             remaining.clear();
         }
         let mut engine = Self {
-            id: ConnectionId(0),
+            id: sink.connection(),
             state: State::Opening,
             transport,
             remaining,
@@ -171,7 +187,7 @@ impl Engine {
             ws: Ws::None,
             writing: false,
             sid: None,
-            heartbeat: Duration::ZERO,
+            heartbeat_timeout: Duration::ZERO,
             ping_deadline: None,
             open_deadline: after(now, config.timeout),
             transport_deadline: None,
@@ -179,14 +195,21 @@ impl Engine {
             buffer: VecDeque::new(),
             buffered: 0,
             in_flight: 0,
-            max_body: config.limits.max_payload.max(1 << 20).saturating_mul(4),
+            max_message: config.limits.max_payload,
+            backlog: None,
+            fences: VecDeque::new(),
         };
-        engine.start(now, sink);
+        engine.begin(now, sink);
         engine
     }
 
+    /// Starts opening with the current transport, as a separate connection.
     fn start(&mut self, now: Instant, sink: &mut Sink<'_>) {
         self.id = sink.connection();
+        self.begin(now, sink);
+    }
+
+    fn begin(&mut self, now: Instant, sink: &mut Sink<'_>) {
         let left = self.open_deadline.saturating_duration_since(now);
         self.transport_deadline = (!self.remaining.is_empty()).then(|| after(now, left / 2));
         match self.transport {
@@ -223,12 +246,12 @@ impl Engine {
         self.state == State::Closed
     }
 
-    /// Bytes accepted and not yet known to be written.
+    /// Number of bytes accepted and not yet known to be written.
     pub(super) fn pending_bytes(&self) -> usize {
         self.buffered + self.in_flight
     }
 
-    /// Whether a packet sent now would be written at once: what `volatile` asks.
+    /// Whether a packet sent now would be written at once, which decides about `volatile` events.
     pub(super) fn is_writable(&self) -> bool {
         self.state == State::Open && self.buffer.is_empty() && self.can_write()
     }
@@ -265,13 +288,14 @@ impl Engine {
             | Probe::Sent { deadline }
             | Probe::Pausing { deadline } => Some(deadline),
         };
-        match (state, probe) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let fence = self.fences.front().map(|(_, deadline)| *deadline);
+        [state, probe, fence].into_iter().flatten().min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, sink: &mut Sink<'_>) {
+        while self.fences.front().is_some_and(|(_, at)| *at <= now) {
+            self.fence_passed(sink);
+        }
         match self.state {
             State::Opening if self.open_deadline <= now => {
                 self.remaining.clear();
@@ -304,9 +328,9 @@ impl Engine {
         }
         match self.probe {
             Probe::Connecting { deadline } | Probe::Sent { deadline } if deadline <= now => {
-                self.abandon_probe(TransportError::new("timeout"), sink);
+                self.abandon_probe(now, TransportError::new("timeout"), sink);
             }
-            // The server answered the probe, but a polling request never ended: neither side can go on.
+            // The server answered the probe, but a polling request never ended: neither side can continue.
             Probe::Pausing { deadline } if deadline <= now => {
                 self.fail(
                     now,
@@ -319,11 +343,12 @@ impl Engine {
         }
     }
 
-    /// Closes after everything queued was written.
+    /// Closes after writing the queue.
     pub(super) fn close(&mut self, now: Instant, timeout: Duration, sink: &mut Sink<'_>) {
         match self.state {
             State::Opening => self.abort(sink),
             State::Open => {
+                self.backlog = None;
                 self.state = State::Closing {
                     deadline: after(now, timeout),
                 };
@@ -334,18 +359,20 @@ impl Engine {
                         connection: self.id,
                     });
                 }
-                self.flush(sink);
+                self.flush(now, sink);
             }
             State::Closing { .. } | State::Goodbye { .. } | State::Closed => {}
         }
     }
 
-    /// Drops everything without a word.
+    /// Drops everything without notifying the server.
     pub(super) fn abort(&mut self, sink: &mut Sink<'_>) {
         if self.state != State::Closed {
             self.state = State::Closed;
             self.probe = Probe::None;
             self.buffer.clear();
+            self.fences.clear();
+            self.backlog = None;
             (self.buffered, self.in_flight) = (0, 0);
             sink.actions.push_back(Action::Abort {
                 connection: self.id,
@@ -363,7 +390,7 @@ impl Engine {
                     return;
                 }
                 match result {
-                    Ok(body) => self.payload(now, &body, sink),
+                    Ok(body) => self.payload(now, body, sink),
                     Err(_) if matches!(self.state, State::Goodbye { .. }) => {}
                     Err(error) => {
                         self.fail(now, DisconnectReason::TransportError, Some(error), sink);
@@ -378,8 +405,8 @@ impl Engine {
                 match (self.state, result) {
                     (State::Goodbye { .. }, _) => self.abort(sink),
                     (_, Ok(())) => {
-                        self.finish_pause(sink);
-                        self.flush(sink);
+                        self.finish_pause(now, sink);
+                        self.flush(now, sink);
                     }
                     (_, Err(error)) => {
                         self.fail(now, DisconnectReason::TransportError, Some(error), sink);
@@ -391,9 +418,9 @@ impl Engine {
                 if std::mem::take(&mut self.writing) {
                     if self.probe == Probe::None {
                         self.in_flight = 0;
-                        self.flush(sink);
+                        self.flush(now, sink);
                     } else {
-                        self.finish_pause(sink);
+                        self.finish_pause(now, sink);
                     }
                 }
             }
@@ -409,11 +436,12 @@ impl Engine {
                     self.deliver(Output::Binary(data), sink);
                 }
             }
+            Input::Pong => self.fence_passed(sink),
             Input::Closed(result) => self.websocket_closed(now, result, sink),
         }
     }
 
-    /// Messages that come while the connection closes are of no interest to anybody.
+    /// Delivers a message, unless the connection is closing.
     fn deliver(&self, output: Output, sink: &mut Sink<'_>) {
         if self.state == State::Open {
             sink.outputs.push_back(output);
@@ -436,6 +464,7 @@ impl Engine {
                     connection: self.id,
                 });
                 (self.get, self.post, self.ws, self.writing) = (false, false, Ws::None, false);
+                self.backlog = None;
                 match self.remaining.pop_front() {
                     Some(next) if !unreachable => {
                         self.transport = next;

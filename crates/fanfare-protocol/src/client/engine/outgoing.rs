@@ -1,36 +1,66 @@
-//! What goes to the server: the write buffer, payloads, the goodbye.
+//! Sending to the server: the write buffer, payloads, the closing packet.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
-use super::{Engine, Probe, Queued, Sink, State, WRITE_BATCH};
+use super::{Engine, FENCE_TIMEOUT, Output, Probe, Queued, Sink, State, WRITE_BATCH_BYTES, after};
 use crate::client::{Action, Body, Packet, Transport};
 
 impl Engine {
-    /// Queues packets and writes what can be written.
+    /// Queues packets and writes as much as possible.
     pub(in crate::client) fn send(
         &mut self,
+        now: Instant,
         packets: impl IntoIterator<Item = Packet>,
         sink: &mut Sink<'_>,
     ) {
         for packet in packets {
             self.buffered += packet.len();
-            self.buffer.push_back(packet.into());
+            self.buffer.push_back(Queued::Packet(packet));
         }
-        self.flush(sink);
+        self.flush(now, sink);
     }
 
-    /// Queues a DISCONNECT.
-    pub(in crate::client) fn send_leave(&mut self, packet: Packet, sink: &mut Sink<'_>) {
+    /// Queues a DISCONNECT. [`Output::Left`] reports that the server has read it.
+    pub(in crate::client) fn send_leave(
+        &mut self,
+        now: Instant,
+        packet: Packet,
+        nsp: Arc<str>,
+        sink: &mut Sink<'_>,
+    ) {
         self.buffered += packet.len();
-        self.buffer.push_back(Queued {
-            packet,
-            leave: true,
-        });
-        self.flush(sink);
+        self.buffer.push_back(Queued::Leave(packet));
+        self.buffer.push_back(Queued::Fence(nsp));
+        self.flush(now, sink);
+    }
+
+    /// Handles the server's confirmation that it has read everything before the oldest fence.
+    pub(super) fn fence_passed(&mut self, sink: &mut Sink<'_>) {
+        if let Some((nsp, _)) = self.fences.pop_front() {
+            self.deliver(Output::Left(nsp), sink);
+        }
+    }
+
+    /// Removes fences from the front of the queue, after everything before them was written.
+    fn pass_fences(&mut self, now: Instant, sink: &mut Sink<'_>) {
+        while let Some(Queued::Fence(_)) = self.buffer.front()
+            && let Some(Queued::Fence(nsp)) = self.buffer.pop_front()
+        {
+            self.fences.push_back((nsp, after(now, FENCE_TIMEOUT)));
+            if self.transport == Transport::WebSocket && self.state == State::Open {
+                sink.actions.push_back(Action::Ping {
+                    connection: self.id,
+                });
+            } else {
+                // The request was answered.
+                self.fence_passed(sink);
+            }
+        }
     }
 
     pub(super) fn write(&mut self, packets: Vec<Packet>, after_pong: bool, sink: &mut Sink<'_>) {
@@ -45,7 +75,7 @@ impl Engine {
         });
     }
 
-    pub(super) fn flush(&mut self, sink: &mut Sink<'_>) {
+    pub(super) fn flush(&mut self, now: Instant, sink: &mut Sink<'_>) {
         if matches!(
             self.state,
             State::Opening | State::Closed | State::Goodbye { .. }
@@ -53,6 +83,7 @@ impl Engine {
         {
             return;
         }
+        self.pass_fences(now, sink);
         if self.buffer.is_empty() {
             if let State::Closing { deadline } = self.state {
                 self.goodbye(deadline, sink);
@@ -64,13 +95,14 @@ impl Engine {
                 let mut bytes = 0;
                 let mut packets = Vec::with_capacity(self.buffer.len().min(64));
                 let mut after_pong = false;
-                while let Some(Queued { packet, leave }) = self.buffer.front() {
+                while let Some((packet, leave)) = self.next_queued() {
                     bytes += packet.len();
-                    if (bytes > WRITE_BATCH || *leave) && !packets.is_empty() {
+                    if (bytes > WRITE_BATCH_BYTES || leave) && !packets.is_empty() {
                         break;
                     }
-                    after_pong |= *leave;
-                    packets.extend(self.buffer.pop_front().map(|queued| queued.packet));
+                    after_pong |= leave;
+                    packets.push(packet.clone());
+                    self.buffer.pop_front();
                 }
                 self.buffered = self
                     .buffered
@@ -101,11 +133,18 @@ impl Engine {
         }
     }
 
-    /// As many packets as fit into the server's `maxPayload`, at least one.
+    /// Returns the next packet, and whether it leaves a namespace; `None` before a fence.
+    fn next_queued(&self) -> Option<(&Packet, bool)> {
+        let queued = self.buffer.front()?;
+        let leave = matches!(queued, Queued::Leave(_));
+        queued.packet().map(|packet| (packet, leave))
+    }
+
+    /// Takes as many packets as fit into the server's `maxPayload`, at least one.
     pub(super) fn take_payload(&mut self) -> Bytes {
         let mut body: Vec<u8> = Vec::new();
-        while let Some(Queued { packet, leave }) = self.buffer.front() {
-            if *leave && !body.is_empty() {
+        while let Some((packet, leave)) = self.next_queued() {
+            if leave && !body.is_empty() {
                 break;
             }
             let size = match &packet.body {
@@ -122,7 +161,8 @@ impl Engine {
                 Body::Text(text) => body.extend_from_slice(text),
                 Body::Binary(data) => append_base64(&mut body, data),
             }
-            self.buffered = self.buffered.saturating_sub(packet.len());
+            let written = packet.len();
+            self.buffered = self.buffered.saturating_sub(written);
             self.buffer.pop_front();
         }
         body.into()
@@ -149,12 +189,12 @@ impl Engine {
     }
 }
 
-/// Bytes of an attachment as text.
+/// Length of an attachment as base64 text, in bytes.
 fn base64_len(data: &[u8]) -> usize {
     1 + data.len().div_ceil(3) * 4
 }
 
-/// An attachment as text.
+/// Appends an attachment as base64 text.
 fn append_base64(out: &mut Vec<u8>, data: &[u8]) {
     out.push(b'b');
     out.extend_from_slice(BASE64.encode(data).as_bytes());

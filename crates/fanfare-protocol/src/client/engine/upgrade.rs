@@ -1,11 +1,11 @@
-//! The WebSocket, and the way from polling to it.
+//! WebSocket input, and the upgrade from polling to WebSocket.
 
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::incoming::parse_error;
-use super::{Engine, Output, Probe, Sink, State, Ws};
+use super::{Engine, Output, Probe, Queued, Sink, State, Ws};
 use crate::client::{Action, DisconnectReason, Packet, Transport, TransportError};
 
 impl Engine {
@@ -28,12 +28,12 @@ impl Engine {
         match self.probe {
             Probe::Sent { deadline } if text == b"3probe" => {
                 self.probe = Probe::Pausing { deadline };
-                self.finish_pause(sink);
+                self.finish_pause(now, sink);
             }
             Probe::Sent { .. } | Probe::Connecting { .. } => {
-                self.abandon_probe(TransportError::new("probe error"), sink);
+                self.abandon_probe(now, TransportError::new("probe error"), sink);
             }
-            // Before `5` the server has nothing to say here.
+            // The server must not send anything here before `5`.
             Probe::Pausing { .. } => {
                 self.fail(
                     now,
@@ -47,20 +47,26 @@ impl Engine {
     }
 
     /// Completes the upgrade once no polling request is in flight.
-    pub(super) fn finish_pause(&mut self, sink: &mut Sink<'_>) {
-        if !matches!(self.probe, Probe::Pausing { .. }) || self.get || self.post || self.writing {
+    pub(super) fn finish_pause(&mut self, now: Instant, sink: &mut Sink<'_>) {
+        let busy = self.get || self.backlog.is_some() || self.post || self.writing;
+        if busy || !matches!(self.probe, Probe::Pausing { .. }) {
             return;
         }
         self.probe = Probe::None;
         self.transport = Transport::WebSocket;
         self.buffer
-            .push_front(Packet::text(Bytes::from_static(b"5")).into());
+            .push_front(Queued::Packet(Packet::text(Bytes::from_static(b"5"))));
         self.buffered += 1;
         self.deliver(Output::Upgrade, sink);
-        self.flush(sink);
+        self.flush(now, sink);
     }
 
-    pub(super) fn abandon_probe(&mut self, error: TransportError, sink: &mut Sink<'_>) {
+    pub(super) fn abandon_probe(
+        &mut self,
+        now: Instant,
+        error: TransportError,
+        sink: &mut Sink<'_>,
+    ) {
         self.probe = Probe::None;
         self.ws = Ws::None;
         self.writing = false;
@@ -68,7 +74,7 @@ impl Engine {
             connection: self.id,
         });
         self.deliver(Output::UpgradeError(error), sink);
-        self.flush(sink);
+        self.flush(now, sink);
     }
 
     pub(super) fn websocket_closed(
@@ -86,7 +92,7 @@ impl Engine {
                 let error = result
                     .err()
                     .unwrap_or_else(|| TransportError::new("transport closed"));
-                self.abandon_probe(error, sink);
+                self.abandon_probe(now, error, sink);
             }
             Probe::Pausing { .. } | Probe::None => {
                 self.ws = Ws::None;

@@ -1,4 +1,4 @@
-//! How the connection comes and goes: opening, losing, reconnecting.
+//! Life cycle of the connection: opening, losing, reconnecting.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -32,7 +32,7 @@ impl Manager {
         let mut sink = Sink {
             actions: &mut self.actions,
             outputs: &mut self.outputs,
-            next_connection: &mut self.next_connection,
+            connections: &mut self.connections,
         };
         self.engine = Some(Engine::open(&self.config, transports, now, &mut sink));
     }
@@ -40,10 +40,11 @@ impl Manager {
         self.link = Link::Open;
         self.websocket_worked = transport == Transport::WebSocket;
         self.manager_event(ManagerEvent::Open { transport });
+        self.proven = false;
+        self.memberships.clear();
         let attempt = self.backoff.attempts();
         let reconnected = std::mem::take(&mut self.reconnecting);
-        self.backoff.reset();
-        for id in self.ids() {
+        for id in self.sockets.ids() {
             if self
                 .socket(id)
                 .is_some_and(|socket| socket.phase == Phase::Waiting)
@@ -56,15 +57,19 @@ impl Manager {
         }
     }
 
+    /// Records that the server has answered for a namespace, which resets the reconnection delays.
+    pub(super) fn proven(&mut self) {
+        self.proven = true;
+        self.backoff.reset();
+    }
+
     pub(super) fn open_failed(&mut self, now: Instant, error: TransportError) {
         self.link = Link::Closed;
         self.websocket_worked = false;
         self.manager_event(ManagerEvent::Error(error.clone()));
-        for id in self.ids() {
+        for id in self.sockets.ids() {
             if self.socket(id).is_some_and(Socket::is_active) {
-                let error = ConnectError::Transport(error.clone());
-                self.events
-                    .push_back(Event::Socket(id, SocketEvent::ConnectError(error)));
+                self.connect_error(id, ConnectError::Transport(error.clone()));
             }
         }
         if std::mem::take(&mut self.reconnecting) {
@@ -73,7 +78,7 @@ impl Manager {
         self.reconnect(now);
     }
 
-    /// The open connection ended by itself.
+    /// Handles the end of the open connection.
     pub(super) fn closed(
         &mut self,
         now: Instant,
@@ -81,18 +86,52 @@ impl Manager {
         details: Option<&TransportError>,
     ) {
         self.link = Link::Closed;
-        self.backoff.reset();
+        self.memberships.clear();
         self.manager_event(ManagerEvent::Close {
             reason,
             details: details.cloned(),
         });
-        for id in self.ids() {
-            if self.socket(id).is_some_and(Socket::is_active) {
-                self.leave(id, reason, details.cloned());
+        let failed = details.cloned().unwrap_or_else(|| {
+            TransportError::new(reason.as_str())
+                .with_description("closed before the namespace was joined")
+        });
+        for id in self.sockets.ids() {
+            let Some(mut socket) = self.sockets.get_mut(id) else {
+                continue;
+            };
+            match socket.phase {
+                Phase::Connected => {
+                    drop(socket);
+                    self.leave(id, reason, details.cloned());
+                }
+                // The socket was joining. It gets an error, so that callers that wait for the outcome are notified.
+                Phase::Authenticating { .. } | Phase::Held { .. } | Phase::Connecting { .. } => {
+                    socket.phase = Phase::Waiting;
+                    socket.lost(&mut self.events);
+                    drop(socket);
+                    self.connect_error(id, ConnectError::Transport(failed.clone()));
+                }
+                Phase::AuthRetry { .. } => socket.phase = Phase::Waiting,
+                Phase::Inactive | Phase::Waiting => {}
             }
         }
-        self.forget_abandoned();
         self.reconnect(now);
+    }
+
+    /// Drops an open connection that does not become usable.
+    pub(super) fn abandon(&mut self, now: Instant, error: TransportError) {
+        let Some((engine, mut sink)) = self.engine() else {
+            return;
+        };
+        engine.abort(&mut sink);
+        self.engine = None;
+        self.packet_due = None;
+        self.outputs.clear();
+        let reason = match &*error.message {
+            "parse error" => DisconnectReason::ParseError,
+            _ => DisconnectReason::TransportError,
+        };
+        self.closed(now, reason, Some(&error));
     }
 
     pub(super) fn reconnect(&mut self, now: Instant) {
@@ -108,9 +147,11 @@ impl Manager {
                 self.manager_event(ManagerEvent::ReconnectFailed);
             }
             self.backoff.reset();
-            // Nothing will happen by itself any more; `connect` starts anew.
-            for socket in self.sockets.iter_mut().flatten() {
-                socket.phase = Phase::Inactive;
+            // No further attempt is scheduled; `connect` starts again.
+            for id in self.sockets.ids() {
+                if let Some(mut socket) = self.sockets.get_mut(id) {
+                    socket.give_up();
+                }
             }
             return;
         }
@@ -123,14 +164,14 @@ impl Manager {
         });
     }
 
-    /// A socket is no longer connected. It stays active if the reason is one after which it comes back.
+    /// Marks a socket as no longer connected. It stays active if the reason is one after which it reconnects.
     pub(super) fn leave(
         &mut self,
         id: SocketId,
         reason: DisconnectReason,
         details: Option<TransportError>,
     ) {
-        let Some(socket) = self.sockets.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+        let Some(mut socket) = self.sockets.get_mut(id) else {
             return;
         };
         let connected = socket.is_connected();
@@ -151,27 +192,16 @@ impl Manager {
         socket.lost(&mut self.events);
     }
 
-    /// With the connection, the CONNECT answers that nobody wants are gone.
-    pub(super) fn forget_abandoned(&mut self) {
-        for socket in self
-            .sockets
-            .iter_mut()
-            .flatten()
-            .filter(|socket| socket.phase == Phase::Abandoned)
-        {
-            socket.phase = Phase::Inactive;
-        }
-    }
-
-    /// Closes the connection after flushing if no socket wants it.
+    /// Closes the connection after flushing if no socket needs it.
     pub(super) fn close_if_unused(&mut self, now: Instant) {
-        if self.sockets.iter().flatten().any(Socket::is_active) {
+        if self.sockets.any_active() {
             return;
         }
-        self.forget_abandoned();
+        self.memberships.clear();
         self.skip_reconnect = true;
         self.reconnecting = false;
         self.reconnect_at = None;
+        self.packet_due = None;
         self.backoff.reset();
         let was_open = self.link == Link::Open;
         self.link = Link::Closed;
@@ -179,7 +209,7 @@ impl Manager {
             let mut sink = Sink {
                 actions: &mut self.actions,
                 outputs: &mut self.outputs,
-                next_connection: &mut self.next_connection,
+                connections: &mut self.connections,
             };
             engine.close(now, self.config.close_timeout, &mut sink);
             self.outputs.clear();

@@ -1,4 +1,4 @@
-//! Events and acknowledgements on their way to the server.
+//! Sending of events and acknowledgements.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::client::{
 impl Manager {
     /// Emits an event, or keeps it until the socket connects.
     ///
-    /// With [`EmitOptions::ack`], the answer comes as [`Event::Ack`] with the returned key, exactly once.
+    /// With [`EmitOptions::ack`], the answer is reported as [`Event::Ack`] with the returned key, exactly once.
     ///
     /// # Errors
     ///
@@ -28,7 +28,7 @@ impl Manager {
         options: EmitOptions,
     ) -> Result<(Emitted, Option<AckKey>), EmitError> {
         let payload = payload.compress(options.compress);
-        // A machine that slept may hold a connection that is long dead: find out before trusting it.
+        // After the machine was suspended, the connection may be long dead: check the heartbeat before using it.
         if self
             .engine
             .as_ref()
@@ -48,15 +48,13 @@ impl Manager {
         payload: Payload,
         options: EmitOptions,
     ) -> Result<(Emitted, Option<AckKey>), EmitError> {
-        self.next_ack += 1;
-        let key = AckKey(self.next_ack);
+        let key = AckKey(self.ack_keys.next());
         let limit = self.config.write_buffer;
         let pending = self.pending_bytes();
         let writable =
             self.link == Link::Open && self.engine.as_ref().is_some_and(Engine::is_writable);
         let events = &mut self.events;
-        let slot = self.sockets.get_mut(id.0 as usize).and_then(Option::as_mut);
-        let socket = slot.ok_or(EmitError::Closed)?;
+        let mut socket = self.sockets.get_mut(id).ok_or(EmitError::Closed)?;
         let asked = options.ack.then_some(key);
 
         if socket.config.retries.is_some() && !options.volatile {
@@ -64,6 +62,7 @@ impl Manager {
                 return Ok(dropped(asked, events));
             }
             socket.enqueue(now, key, options.ack, payload, options.timeout);
+            drop(socket);
             self.drain_queue(now, id);
             return Ok((Emitted::Buffered, asked));
         }
@@ -77,7 +76,8 @@ impl Manager {
             let ack = asked
                 .map(|key| socket.expect_ack(now, key, options.timeout, false))
                 .transpose()?;
-            self.send_event(id, Outgoing { payload, ack });
+            drop(socket);
+            self.send_event(now, id, Outgoing { payload, ack });
             return Ok((Emitted::Sent, asked));
         }
         let ack = asked
@@ -97,12 +97,12 @@ impl Manager {
         }
     }
 
-    /// Answers an event of the server. `epoch` is that of the event: an answer that comes after the connection
-    /// ended is dropped, and `false` returned.
+    /// Answers an event of the server. `epoch` is that of the event: an answer given after the connection ended is
+    /// dropped, and `false` is returned.
     ///
     /// # Errors
     ///
-    /// [`EmitError::Full`] when too much waits for the transport already.
+    /// [`EmitError::Full`] when the write buffer is full.
     pub fn ack(
         &mut self,
         now: Instant,
@@ -122,40 +122,35 @@ impl Manager {
             return Err(EmitError::Full { pending, limit });
         }
         let packets = payload.packets(Kind::Ack, &socket.nsp, Some(ack));
-        self.send(packets);
+        self.send(now, packets);
         self.settle(now);
         Ok(true)
     }
 
-    /// Nobody waits for this acknowledgement any more; an event still buffered is withdrawn. No event follows.
+    /// Cancels an acknowledgement that the application no longer awaits; a buffered event is withdrawn. No event
+    /// follows.
     pub fn cancel_ack(&mut self, now: Instant, id: SocketId, key: AckKey) {
-        if let Some(socket) = self.socket_mut(id) {
+        if let Some(mut socket) = self.socket_mut(id) {
             socket.cancel(key);
         }
         self.drain_queue(now, id);
         self.settle(now);
     }
-    pub(super) fn send(&mut self, packets: impl IntoIterator<Item = Packet>) {
+    pub(super) fn send(&mut self, now: Instant, packets: impl IntoIterator<Item = Packet>) {
         if let Some((engine, mut sink)) = self.engine() {
-            engine.send(packets, &mut sink);
-        }
-    }
-
-    pub(super) fn send_leave(&mut self, packet: Packet) {
-        if let Some((engine, mut sink)) = self.engine() {
-            engine.send_leave(packet, &mut sink);
+            engine.send(now, packets, &mut sink);
         }
     }
 
     pub(super) fn drain_queue(&mut self, now: Instant, id: SocketId) {
         let socket = self.socket_mut(id);
-        if let Some(outgoing) = socket.and_then(|socket| socket.drain_queue(now)) {
-            self.send_event(id, outgoing);
+        if let Some(outgoing) = socket.and_then(|mut socket| socket.drain_queue(now)) {
+            self.send_event(now, id, outgoing);
         }
     }
 
     /// Hands an event to the connection.
-    pub(super) fn send_event(&mut self, id: SocketId, outgoing: Outgoing) {
+    pub(super) fn send_event(&mut self, now: Instant, id: SocketId, outgoing: Outgoing) {
         let Some(socket) = self.socket(id) else {
             return;
         };
@@ -165,11 +160,11 @@ impl Manager {
             self.events
                 .push_back(Event::Socket(id, SocketEvent::Outgoing(payload)));
         }
-        self.send(packets);
+        self.send(now, packets);
     }
 }
 
-/// A volatile or surplus event that was dropped at once.
+/// Reports a volatile or surplus event that was dropped at once.
 fn dropped(asked: Option<AckKey>, events: &mut VecDeque<Event>) -> (Emitted, Option<AckKey>) {
     if let Some(key) = asked {
         events.push_back(Event::Ack(key, Err(AckError::Dropped)));

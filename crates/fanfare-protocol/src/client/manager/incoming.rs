@@ -1,12 +1,12 @@
-//! What the server says to the sockets.
+//! Dispatch of the server's packets to the sockets.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Manager, V2_HINT};
-use crate::client::codec::{self, Decoded};
-use crate::client::engine::Sink;
-use crate::client::socket::Phase;
+use crate::client::codec::Decoded;
+use crate::client::engine::after;
+use crate::client::socket::{MAX_ID, Phase, Socket};
 use crate::client::{
     ConnectError, DisconnectReason, Event, IncomingEvent, ManagerEvent, SocketEvent, SocketId,
     TransportError,
@@ -14,6 +14,22 @@ use crate::client::{
 use crate::socket::ConnectErrorBody;
 
 impl Manager {
+    /// Starts the deadline of a partially received packet after a message was read.
+    pub(super) fn watch_packet(&mut self, now: Instant) {
+        if !self.decoder.is_under_way() {
+            self.packet_due = None;
+        } else if self.packet_due.is_none() {
+            self.packet_due = Some(after(now, self.config.limits.packet_timeout));
+        }
+    }
+
+    pub(super) fn packet_timed_out(&mut self, now: Instant) {
+        let limit = self.config.limits.packet_timeout;
+        let error = format!("a packet was begun and not completed within {limit:?}");
+        self.parse_error(now, error);
+        self.settle(now);
+    }
+
     pub(super) fn decoded(&mut self, now: Instant, decoded: Result<Option<Decoded>, String>) {
         let packet = match decoded {
             Ok(Some(packet)) => packet,
@@ -24,56 +40,66 @@ impl Manager {
             let (kind, namespace) = (packet.kind(), packet.nsp().into());
             self.manager_event(ManagerEvent::Packet { kind, namespace });
         }
-        // A namespace that was left may still have packets on their way.
-        let Some(id) = self.find_socket(packet.nsp()) else {
-            return;
-        };
-        let Some(phase) = self.socket(id).map(|socket| socket.phase) else {
-            return;
-        };
-        let joining = phase == Phase::Connecting;
+        let id = self.sockets.find(packet.nsp());
         match packet {
-            Decoded::Connect { nsp, .. } if phase == Phase::Abandoned => {
-                self.send_leave(codec::disconnect(self.config.parser, &nsp));
-                if let Some(socket) = self.socket_mut(id) {
-                    socket.phase = Phase::Inactive;
+            Decoded::Connect { nsp, payload } => {
+                let nsp: Arc<str> = nsp.into();
+                let answered = self.connect_answered(&nsp);
+                match id {
+                    Some(id) if answered && self.socket(id).is_some_and(Socket::is_joining) => {
+                        self.joined(now, id, payload.as_deref());
+                    }
+                    // The answer is no longer wanted, or not with these credentials.
+                    _ if answered => self.leave_namespace(now, &nsp),
+                    // CONNECT was not sent yet, so the server does not know that it must be sent.
+                    Some(id) if payload.is_none() && self.is_authenticating(id) => {
+                        self.old_server(id);
+                    }
+                    _ => {}
                 }
             }
-            Decoded::ConnectError { .. } | Decoded::Disconnect { .. }
-                if phase == Phase::Abandoned =>
-            {
-                if let Some(socket) = self.socket_mut(id) {
-                    socket.phase = Phase::Inactive;
+            Decoded::ConnectError { nsp, body } => {
+                if !self.is_awaited(&nsp) {
+                    return;
                 }
+                if let Some(id) = id.filter(|id| self.socket(*id).is_some_and(Socket::is_joining)) {
+                    self.memberships.remove(&*nsp);
+                    self.refused(now, id, body);
+                }
+                self.ended_by_server(now, &nsp);
             }
-            Decoded::Connect { payload, .. } if joining => self.joined(now, id, payload.as_deref()),
-            // Nobody has asked yet, so it does not know that it has to be asked.
-            Decoded::Connect { payload: None, .. }
-                if matches!(
-                    phase,
-                    Phase::Authenticating { .. } | Phase::AuthRetry { .. }
-                ) =>
-            {
-                self.old_server(id);
+            Decoded::Disconnect { nsp } => {
+                let mine = |socket: &Socket| socket.is_joining() || socket.is_connected();
+                if let Some(id) = id.filter(|id| self.socket(*id).is_some_and(mine)) {
+                    self.memberships.remove(&*nsp);
+                    self.leave(id, DisconnectReason::IoServerDisconnect, None);
+                    self.close_if_unused(now);
+                }
+                self.ended_by_server(now, &nsp);
             }
-            Decoded::ConnectError { body, .. } if joining => self.refused(now, id, body),
-            Decoded::Disconnect { .. } if joining || phase == Phase::Connected => {
-                self.leave(id, DisconnectReason::IoServerDisconnect, None);
-                self.close_if_unused(now);
-            }
+            // A namespace that was left may still have packets on their way.
             Decoded::Event {
                 ack, name, args, ..
-            } if joining || phase == Phase::Connected => {
-                let Some(socket) = self.socket_mut(id) else {
+            } => {
+                let Some(id) = id else { return };
+                let Some(mut socket) = self.sockets.get_mut(id) else {
                     return;
                 };
+                if socket.is_joining() {
+                    let timeout = socket.config.join_timeout;
+                    socket.await_answer_until(after(now, timeout));
+                } else if !socket.is_connected() {
+                    return;
+                }
                 let event = IncomingEvent {
                     name,
                     args,
                     ack,
                     epoch: socket.epoch,
                 };
-                match socket.received(event) {
+                let received = socket.received(event);
+                drop(socket);
+                match received {
                     Ok(Some(event)) => self
                         .events
                         .push_back(Event::Socket(id, SocketEvent::Event(event))),
@@ -81,21 +107,32 @@ impl Manager {
                     Err(error) => self.parse_error(now, error.to_owned()),
                 }
             }
-            Decoded::Ack { id: ack, args, .. } if phase == Phase::Connected => {
-                if let Some(socket) = self.sockets.get_mut(id.0 as usize).and_then(Option::as_mut) {
+            Decoded::Ack { id: ack, args, .. } => {
+                let Some(id) = id.filter(|id| self.is_connected(*id)) else {
+                    return;
+                };
+                if let Some(mut socket) = self.sockets.get_mut(id) {
                     socket.settle(ack, Ok(args), &mut self.events);
                 }
                 self.drain_queue(now, id);
             }
-            _ => {}
         }
     }
 
-    /// It has let the socket join without giving it an id.
+    fn is_authenticating(&self, id: SocketId) -> bool {
+        let asking = |phase| {
+            matches!(
+                phase,
+                Phase::Authenticating { .. } | Phase::AuthRetry { .. }
+            )
+        };
+        self.socket(id).is_some_and(|socket| asking(socket.phase))
+    }
+
+    /// Handles a server of Socket.IO v2, which joins the socket without giving it an id.
     fn old_server(&mut self, id: SocketId) {
-        let error = ConnectError::Transport(TransportError::new(V2_HINT));
-        self.events
-            .push_back(Event::Socket(id, SocketEvent::ConnectError(error)));
+        let error = TransportError::new(V2_HINT);
+        self.connect_error(id, ConnectError::Transport(error));
     }
 
     pub(super) fn joined(&mut self, now: Instant, id: SocketId, payload: Option<&str>) {
@@ -109,13 +146,20 @@ impl Manager {
             self.old_server(id);
             return;
         };
-        let Some(socket) = self.sockets.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+        let pid_len = joined.pid.as_ref().map_or(0, String::len);
+        if joined.sid.len().max(pid_len) > MAX_ID {
+            let error = format!("id of the socket longer than {MAX_ID} bytes");
+            return self.parse_error(now, error);
+        }
+        self.proven();
+        let Some(mut socket) = self.sockets.get_mut(id) else {
             return;
         };
         let sid: Arc<str> = joined.sid.into();
         let recovered = socket.joined(sid.clone(), joined.pid);
         let received = socket.take_received();
         let outgoing = socket.take_buffered(now, &mut self.events);
+        drop(socket);
         self.events.push_back(Event::Socket(
             id,
             SocketEvent::Connect { id: sid, recovered },
@@ -126,38 +170,28 @@ impl Manager {
                 .map(|event| Event::Socket(id, SocketEvent::Event(event))),
         );
         for event in outgoing {
-            self.send_event(id, event);
+            self.send_event(now, id, event);
         }
         self.drain_queue(now, id);
     }
 
     pub(super) fn refused(&mut self, now: Instant, id: SocketId, body: ConnectErrorBody) {
-        if let Some(socket) = self.sockets.get_mut(id.0 as usize).and_then(Option::as_mut) {
-            socket.phase = Phase::Inactive;
+        self.proven();
+        if let Some(mut socket) = self.sockets.get_mut(id) {
+            socket.give_up();
             socket.lost(&mut self.events);
         }
         let error = ConnectError::Refused {
             message: body.message,
             data: body.data.map(String::into_boxed_str),
         };
-        self.events
-            .push_back(Event::Socket(id, SocketEvent::ConnectError(error)));
+        self.connect_error(id, error);
         self.close_if_unused(now);
     }
 
-    /// A packet that cannot be understood ends the connection.
+    /// Ends the connection because of a packet that cannot be decoded.
     pub(super) fn parse_error(&mut self, now: Instant, error: String) {
-        let Some(mut engine) = self.engine.take() else {
-            return;
-        };
-        let mut sink = Sink {
-            actions: &mut self.actions,
-            outputs: &mut self.outputs,
-            next_connection: &mut self.next_connection,
-        };
-        engine.abort(&mut sink);
-        self.outputs.clear();
         let details = TransportError::new("parse error").with_description(error);
-        self.closed(now, DisconnectReason::ParseError, Some(&details));
+        self.abandon(now, details);
     }
 }

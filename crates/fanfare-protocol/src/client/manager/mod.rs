@@ -3,20 +3,28 @@
 mod connection;
 mod emit;
 mod incoming;
+mod membership;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::codec::{self, Decoder};
+use membership::Membership;
+
+use super::codec::Decoder;
 use super::engine::{Engine, Output, Sink, after};
+use super::id::Serials;
 use super::socket::{Phase, Socket};
+use super::sockets::{SocketMut, Sockets};
 use super::{
-    Action, AuthError, Backoff, Config, ConnectionId, DisconnectReason, Event, Input, ManagerEvent,
-    SocketConfig, SocketEvent, SocketId, Transport, TransportError,
+    Action, AuthError, Backoff, Config, ConnectError, ConnectionId, DisconnectReason, Event, Input,
+    ManagerEvent, SocketConfig, SocketEvent, SocketId, Transport, TransportError,
 };
 
-/// What the JavaScript client says when a Socket.IO v2 server answers.
+/// Maximum number of events made of one payload before the caller has taken some.
+const MAX_EVENTS_PER_POLL: usize = 1024;
+
+/// Hint of the JavaScript client for the answer of a Socket.IO v2 server.
 const V2_HINT: &str = "It seems you are trying to reach a Socket.IO server in v2.x with a v3.x client, but they are \
                        not compatible";
 
@@ -27,61 +35,68 @@ enum Link {
     Open,
 }
 
-/// A Socket.IO client as a state machine. See the [module documentation](super) for how to drive it.
+/// Socket.IO client as a state machine. See the [module documentation](super) for its use by a driver.
 #[derive(Debug)]
 pub struct Manager {
     config: Config,
-    sockets: Vec<Option<Socket>>,
+    sockets: Sockets,
+    /// Server state by namespace, for the open connection.
+    memberships: HashMap<Arc<str>, Membership>,
     link: Link,
     engine: Option<Engine>,
-    /// Connections that flush their last packets.
+    /// Connections that are flushing their last packets.
     closing: Vec<Engine>,
     backoff: Backoff,
-    /// A reconnection is scheduled or under way.
+    /// Whether a namespace was answered over the open connection, which proves it usable.
+    proven: bool,
+    /// Whether a reconnection is scheduled or in progress.
     reconnecting: bool,
-    /// The application closed the connection: no reconnection until it opens one again.
+    /// Whether the application closed the connection: no reconnection until it opens one again.
     skip_reconnect: bool,
     reconnect_at: Option<Instant>,
-    /// WebSocket worked the last time.
+    /// Whether WebSocket worked the last time.
     websocket_worked: bool,
     decoder: Decoder,
+    /// Deadline of a packet of which the server has sent a part.
+    packet_due: Option<Instant>,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
     outputs: VecDeque<Output>,
-    next_connection: u64,
-    next_ack: u64,
+    connections: Serials,
+    ack_keys: Serials,
     idle: bool,
+    /// Time of the last input.
+    now: Option<Instant>,
 }
 
 impl Manager {
-    /// A manager that is not connected and has no sockets.
+    /// Creates a manager that is not connected and has no sockets.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let backoff = Backoff::new(
-            config.reconnection_delay,
-            config.reconnection_delay_max,
-            config.randomization_factor,
-            config.seed,
-        );
+        let backoff = config.backoff();
         let decoder = Decoder::new(config.parser);
         Self {
             config,
-            sockets: Vec::new(),
+            sockets: Sockets::default(),
+            memberships: HashMap::new(),
             link: Link::Closed,
             engine: None,
             closing: Vec::new(),
             backoff,
+            proven: false,
             reconnecting: false,
             skip_reconnect: false,
             reconnect_at: None,
             websocket_worked: false,
             decoder,
+            packet_due: None,
             actions: VecDeque::new(),
             events: VecDeque::new(),
             outputs: VecDeque::new(),
-            next_connection: 0,
-            next_ack: 0,
+            connections: Serials::default(),
+            ack_keys: Serials::default(),
             idle: true,
+            now: None,
         }
     }
 
@@ -93,63 +108,39 @@ impl Manager {
         } else {
             format!("/{namespace}").into()
         };
-        if self.find_socket(&nsp).is_some() {
-            return None;
-        }
-        let socket = Socket::new(nsp, config);
-        let index = match self.sockets.iter().position(Option::is_none) {
-            Some(index) => {
-                self.sockets[index] = Some(socket);
-                index
-            }
-            None => {
-                self.sockets.push(Some(socket));
-                self.sockets.len() - 1
-            }
-        };
-        Some(SocketId(u32::try_from(index).unwrap_or(u32::MAX)))
+        self.sockets.add(nsp, config)
     }
 
-    /// The socket of a namespace.
+    /// Returns the socket of a namespace.
     #[must_use]
     pub fn find_socket(&self, namespace: &str) -> Option<SocketId> {
-        let index = self.sockets.iter().position(|slot| {
-            slot.as_ref()
-                .is_some_and(|socket| &*socket.nsp == namespace)
-        })?;
-        u32::try_from(index).ok().map(SocketId)
+        self.sockets.find(namespace)
     }
 
-    /// Disconnects a socket and forgets it. Its buffered events are dropped, its acknowledgements fail.
+    /// Disconnects a socket and removes it. Its buffered events are dropped, its acknowledgements fail.
     pub fn remove_socket(&mut self, now: Instant, id: SocketId) {
         self.disconnect(now, id);
-        if let Some(slot) = self.sockets.get_mut(id.0 as usize)
-            && let Some(mut socket) = slot.take()
-        {
+        if let Some(mut socket) = self.sockets.remove(id) {
             socket.remove(&mut self.events);
         }
     }
 
-    /// The connection, and where it puts what it has to say.
+    /// Returns the connection and the destination of its output.
     fn engine(&mut self) -> Option<(&mut Engine, Sink<'_>)> {
         let sink = Sink {
             actions: &mut self.actions,
             outputs: &mut self.outputs,
-            next_connection: &mut self.next_connection,
+            connections: &mut self.connections,
         };
         self.engine.as_mut().map(|engine| (engine, sink))
     }
 
     fn socket(&self, id: SocketId) -> Option<&Socket> {
-        self.sockets.get(id.0 as usize)?.as_ref()
+        self.sockets.get(id)
     }
 
-    fn socket_mut(&mut self, id: SocketId) -> Option<&mut Socket> {
-        self.sockets.get_mut(id.0 as usize)?.as_mut()
-    }
-
-    fn ids(&self) -> impl Iterator<Item = SocketId> + use<> {
-        (0..u32::try_from(self.sockets.len()).unwrap_or(u32::MAX)).map(SocketId)
+    fn socket_mut(&mut self, id: SocketId) -> Option<SocketMut<'_>> {
+        self.sockets.get_mut(id)
     }
 
     /// Whether the socket has joined its namespace.
@@ -158,13 +149,13 @@ impl Manager {
         self.socket(id).is_some_and(Socket::is_connected)
     }
 
-    /// Whether the socket is connected or will connect by itself (`socket.active`).
+    /// Whether the socket is connected or will connect without a call (`socket.active`).
     #[must_use]
     pub fn is_active(&self, id: SocketId) -> bool {
         self.socket(id).is_some_and(Socket::is_active)
     }
 
-    /// The socket's id while it is connected.
+    /// Id of the socket while it is connected.
     #[must_use]
     pub fn socket_id(&self, id: SocketId) -> Option<Arc<str>> {
         self.socket(id)?.sid.clone()
@@ -176,27 +167,27 @@ impl Manager {
         self.socket(id).is_some_and(|socket| socket.recovered)
     }
 
-    /// Whether to report each event of a socket that is handed to the connection, as [`SocketEvent::Outgoing`]: those
-    /// that waited when they leave, those of the `retries` queue at each try, acknowledgements never.
+    /// Sets whether to report each event of a socket that is handed to the connection, as [`SocketEvent::Outgoing`]:
+    /// buffered events when they are sent, those of the `retries` queue at each attempt, acknowledgements never.
     pub fn report_outgoing(&mut self, id: SocketId, report: bool) {
-        if let Some(socket) = self.socket_mut(id) {
+        if let Some(mut socket) = self.socket_mut(id) {
             socket.report_outgoing = report;
         }
     }
 
-    /// Events that wait in a socket's offline buffer and `retries` queue, and their bytes.
+    /// Number of events in a socket's offline buffer and `retries` queue, and of their bytes.
     #[must_use]
     pub fn buffered(&self, id: SocketId) -> (usize, usize) {
         self.socket(id).map_or((0, 0), Socket::waiting)
     }
 
-    /// Acknowledgements a socket awaits.
+    /// Number of a socket's pending acknowledgements.
     #[must_use]
     pub fn pending_acks(&self, id: SocketId) -> usize {
         self.socket(id).map_or(0, Socket::pending_acks)
     }
 
-    /// The transport of the open connection.
+    /// Transport of the open connection.
     #[must_use]
     pub fn transport(&self) -> Option<Transport> {
         self.engine
@@ -205,7 +196,7 @@ impl Manager {
             .map(Engine::transport)
     }
 
-    /// The session id of the open connection.
+    /// Session id of the open connection.
     #[must_use]
     pub fn session_id(&self) -> Option<Arc<str>> {
         self.engine.as_ref()?.sid().cloned()
@@ -216,7 +207,7 @@ impl Manager {
         self.engine.as_ref().map(Engine::id)
     }
 
-    /// Bytes that wait for the transport.
+    /// Number of bytes in the write buffer.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.engine.as_ref().map_or(0, Engine::pending_bytes)
@@ -234,17 +225,14 @@ impl Manager {
         self.closing.is_empty() && self.pending_bytes() == 0
     }
 
-    /// Connects a socket; nothing happens if it is active already.
+    /// Connects a socket; does nothing if it is active already.
     pub fn connect(&mut self, now: Instant, id: SocketId) {
-        let Some(socket) = self.socket_mut(id).filter(|socket| !socket.is_active()) else {
+        let Some(mut socket) = self.socket_mut(id).filter(|socket| !socket.is_active()) else {
             return;
         };
-        if socket.phase == Phase::Abandoned {
-            // The answer to the CONNECT already sent is on its way; a second one would be a protocol error.
-            socket.phase = Phase::Connecting;
-            return;
-        }
         socket.phase = Phase::Waiting;
+        socket.backoff = None;
+        drop(socket);
         self.skip_reconnect = false;
         match self.link {
             Link::Open => self.authenticate(id),
@@ -254,32 +242,45 @@ impl Manager {
         self.settle(now);
     }
 
-    /// Disconnects a socket. What was emitted before is flushed; the connection closes with its last active socket.
+    /// Disconnects a socket. Earlier emits are flushed; the connection closes with its last active socket.
     pub fn disconnect(&mut self, now: Instant, id: SocketId) {
-        let Some(socket) = self.socket_mut(id).filter(|socket| socket.is_active()) else {
+        let Some(socket) = self.socket(id).filter(|socket| socket.is_active()) else {
             return;
         };
-        let phase = socket.phase;
-        let nsp = socket.nsp.clone();
-        if phase == Phase::Connected {
-            self.send_leave(codec::disconnect(self.config.parser, &nsp));
+        let (nsp, mine) = (
+            socket.nsp.clone(),
+            socket.is_connected() || socket.is_joining(),
+        );
+        // A pending CONNECT is left once it is answered: an earlier DISCONNECT would make a Node server close the
+        // connection.
+        if mine && self.is_member(&nsp) {
+            self.leave_namespace(now, &nsp);
         }
         self.leave(id, DisconnectReason::IoClientDisconnect, None);
-        if let Some(socket) = self.socket_mut(id).filter(|_| phase == Phase::Connecting) {
-            socket.phase = Phase::Abandoned;
-        }
         self.close_if_unused(now);
         self.settle(now);
     }
 
+    /// Drops the offline buffer and the `retries` queue, apart from the event in flight. Their acknowledgements fail
+    /// with [`AckError::Evicted`](super::AckError::Evicted). Returns the number of events dropped.
+    pub fn clear_buffer(&mut self, now: Instant, id: SocketId) -> usize {
+        let events = &mut self.events;
+        let dropped = self
+            .sockets
+            .get_mut(id)
+            .map_or(0, |mut socket| socket.clear(events));
+        self.settle(now);
+        dropped
+    }
+
     /// Disconnects all sockets and closes the connection after flushing.
     pub fn close(&mut self, now: Instant) {
-        for id in self.ids() {
+        for id in self.sockets.ids() {
             self.disconnect(now, id);
         }
     }
 
-    /// The answer to [`Action::Authenticate`]: the `auth` payload, a JSON object as text.
+    /// Handles the answer to [`Action::Authenticate`]: the `auth` payload, a JSON object as text.
     pub fn authenticated(
         &mut self,
         now: Instant,
@@ -287,35 +288,36 @@ impl Manager {
         attempt: u64,
         auth: Result<Option<String>, AuthError>,
     ) {
-        let retry = after(now, self.config.reconnection_delay);
-        let (reconnection, parser) = (self.config.reconnection, self.config.parser);
-        let Some(socket) = self
-            .socket_mut(id)
+        let Some(mut socket) = self
+            .sockets
+            .get_mut(id)
             .filter(|socket| socket.phase == Phase::Authenticating { attempt })
         else {
             return;
         };
         match auth.and_then(|auth| socket.connect_payload(auth).map_err(AuthError)) {
-            Ok(data) => {
-                socket.phase = Phase::Connecting;
-                let packet = codec::connect(parser, &socket.nsp, data.as_deref());
-                self.send(Some(packet));
+            Ok(payload) => {
+                drop(socket);
+                self.join(now, id, payload);
             }
             Err(error) => {
-                socket.phase = if reconnection {
-                    Phase::AuthRetry { at: retry }
-                } else {
-                    Phase::Inactive
-                };
-                self.events
-                    .push_back(Event::Socket(id, SocketEvent::ConnectError(error.into())));
+                match socket.retry(&self.config) {
+                    Some(delay) => {
+                        socket.phase = Phase::AuthRetry {
+                            at: after(now, delay),
+                        };
+                    }
+                    None => socket.give_up(),
+                }
+                drop(socket);
+                self.connect_error(id, error.into());
                 self.close_if_unused(now);
             }
         }
         self.settle(now);
     }
 
-    /// Something happened to a connection.
+    /// Handles a result or event of a connection.
     pub fn handle(&mut self, now: Instant, connection: ConnectionId, input: Input) {
         let current = self
             .engine
@@ -332,14 +334,14 @@ impl Manager {
             let mut sink = Sink {
                 actions: &mut self.actions,
                 outputs: &mut self.outputs,
-                next_connection: &mut self.next_connection,
+                connections: &mut self.connections,
             };
             engine.handle(now, input, &mut sink);
         }
         self.settle(now);
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    /// Deadline of the next call of [`handle_timeout`](Self::handle_timeout).
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let engines = self
@@ -347,35 +349,46 @@ impl Manager {
             .iter()
             .chain(&self.closing)
             .filter_map(Engine::next_timeout);
-        let sockets = self
-            .sockets
-            .iter()
-            .flatten()
-            .filter_map(Socket::next_timeout);
-        engines.chain(sockets).chain(self.reconnect_at).min()
+        engines
+            .chain(self.sockets.next_timeout())
+            .chain(self.reconnect_at)
+            .chain(self.packet_due)
+            .min()
     }
 
-    /// Time passed.
+    /// Processes the timers that are due.
     pub fn handle_timeout(&mut self, now: Instant) {
         let mut sink = Sink {
             actions: &mut self.actions,
             outputs: &mut self.outputs,
-            next_connection: &mut self.next_connection,
+            connections: &mut self.connections,
         };
         for engine in self.engine.iter_mut().chain(&mut self.closing) {
             engine.handle_timeout(now, &mut sink);
         }
         self.settle(now);
-        for id in self.ids() {
-            let Some(socket) = self.sockets.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+        if self.packet_due.is_some_and(|at| at <= now) {
+            self.packet_timed_out(now);
+        }
+        for id in self.sockets.due(now) {
+            let Some(mut socket) = self.sockets.get_mut(id) else {
                 continue;
             };
             socket.handle_timeout(now, &mut self.events);
-            if matches!(socket.phase, Phase::AuthRetry { at } if at <= now) {
-                socket.phase = Phase::Waiting;
-                if self.link == Link::Open {
-                    self.authenticate(id);
+            let phase = socket.phase;
+            match phase {
+                Phase::AuthRetry { at } if at <= now => {
+                    socket.phase = Phase::Waiting;
+                    drop(socket);
+                    if self.link == Link::Open {
+                        self.authenticate(id);
+                    }
                 }
+                Phase::Held { deadline } | Phase::Connecting { deadline } if deadline <= now => {
+                    drop(socket);
+                    self.join_timed_out(now, id);
+                }
+                _ => drop(socket),
             }
             self.drain_queue(now, id);
         }
@@ -389,14 +402,35 @@ impl Manager {
         self.settle(now);
     }
 
-    /// The next thing to do.
+    /// Returns the next task for the driver.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// The next thing to tell the application.
+    /// Returns the next notification for the application. Its reaction may produce more actions: poll actions again
+    /// afterwards.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if self.events.is_empty()
+            && let Some(now) = self.now
+        {
+            self.settle(now);
+        }
         self.events.pop_front()
+    }
+
+    #[cfg(test)]
+    pub(super) fn queued_events(&self) -> usize {
+        self.events.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn sockets_visited(&self) -> usize {
+        self.sockets.visited()
+    }
+
+    fn connect_error(&mut self, id: SocketId, error: ConnectError) {
+        let event = SocketEvent::ConnectError(error);
+        self.events.push_back(Event::Socket(id, event));
     }
 
     fn manager_event(&mut self, event: ManagerEvent) {
@@ -404,7 +438,7 @@ impl Manager {
     }
 
     fn authenticate(&mut self, id: SocketId) {
-        if let Some(socket) = self.socket_mut(id) {
+        if let Some(mut socket) = self.sockets.get_mut(id) {
             socket.attempts += 1;
             let attempt = socket.attempts;
             socket.phase = Phase::Authenticating { attempt };
@@ -415,17 +449,31 @@ impl Manager {
         }
     }
 
-    /// Works off what the engine said, and forgets engines that are done.
+    /// Processes the engine's output, and removes engines that are done. A payload is processed packet by packet, as
+    /// long as there are not too many events.
     fn settle(&mut self, now: Instant) {
-        while let Some(output) = self.outputs.pop_front() {
+        self.now = Some(now);
+        loop {
+            let Some(output) = self.outputs.pop_front() else {
+                let more = self.events.len() < MAX_EVENTS_PER_POLL
+                    && self
+                        .engine()
+                        .is_some_and(|(engine, mut sink)| engine.next_packet(now, &mut sink));
+                if more {
+                    continue;
+                }
+                break;
+            };
             match output {
                 Output::Open { transport } => self.opened(transport),
                 Output::Text(text) => {
                     let decoded = self.decoder.text(&text, &self.config.limits);
+                    self.watch_packet(now);
                     self.decoded(now, decoded);
                 }
                 Output::Binary(data) => {
                     let decoded = self.decoder.binary(&data, &self.config.limits);
+                    self.watch_packet(now);
                     self.decoded(now, decoded);
                 }
                 Output::Ping => self.manager_event(ManagerEvent::Ping),
@@ -438,8 +486,10 @@ impl Manager {
                 Output::UpgradeError(error) => {
                     self.manager_event(ManagerEvent::UpgradeError(error));
                 }
+                Output::Left(nsp) => self.left(now, &nsp),
                 Output::Closed { reason, details } => {
                     self.engine = None;
+                    self.packet_due = None;
                     if self.link == Link::Opening {
                         self.open_failed(
                             now,

@@ -1,4 +1,4 @@
-//! Awaited acknowledgements: ids, deadlines, answers.
+//! Pending acknowledgements: ids, deadlines, answers.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::client::{AckError, AckKey, EmitError, Event};
 use crate::socket::ArgsBuf;
 
 impl Socket {
-    /// Makes room in the table of acknowledgements; returns the wire id.
+    /// Adds an entry to the table of acknowledgements; returns the wire id.
     pub(in crate::client) fn expect_ack(
         &mut self,
         now: Instant,
@@ -57,7 +57,7 @@ impl Socket {
         Some(ack)
     }
 
-    /// An answer came, or none will. Unknown ids are ignored: late, or answered twice.
+    /// Completes an acknowledgement with its answer or error. Unknown ids are ignored: late, or answered twice.
     pub(in crate::client) fn settle(
         &mut self,
         id: u64,
@@ -91,7 +91,7 @@ impl Socket {
         }
     }
 
-    /// Nobody waits for this answer any more. A packet still buffered is withdrawn.
+    /// Cancels an acknowledgement that is no longer awaited. A buffered packet is withdrawn.
     pub(in crate::client) fn cancel(&mut self, key: AckKey) {
         if let Some(id) = self.keys.get(&key).copied()
             && let Some(ack) = self.forget(id)

@@ -1,4 +1,4 @@
-//! What waits to be sent: the offline buffer and the queue of `retries`.
+//! Queues of a socket: the offline buffer and the queue of `retries`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,14 +8,14 @@ use crate::client::engine::after;
 use crate::client::{AckError, AckKey, BufferPolicy, EmitError, Event, Payload};
 
 impl Socket {
-    /// Drops what grew too old. Entries are in order of age.
+    /// Drops entries that exceed their maximum age. Entries are in order of age.
     pub(super) fn expire(&mut self, now: Instant, events: &mut VecDeque<Event>) {
         while self.next_expiry().is_some_and(|expires| expires <= now) {
             self.evict(events);
         }
     }
 
-    /// When the oldest event that waits grows too old.
+    /// Deadline of the oldest queued event.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         match self.buffer.front() {
             Some(oldest) => oldest.expires,
@@ -26,7 +26,7 @@ impl Socket {
         }
     }
 
-    /// Where the oldest event of the queue is that is not being sent.
+    /// Index of the oldest event of the queue that is not in flight.
     fn first_waiting(&self) -> usize {
         let sending = self
             .queue
@@ -35,7 +35,7 @@ impl Socket {
         usize::from(sending)
     }
 
-    /// Drops the oldest event that waits; `false` if none does.
+    /// Evicts the oldest queued event; returns `false` if there is none.
     fn evict(&mut self, events: &mut VecDeque<Event>) -> bool {
         if let Some(oldest) = self.buffer.pop_front() {
             self.buffered_bytes -= oldest.payload.byte_len();
@@ -54,7 +54,16 @@ impl Socket {
         true
     }
 
-    /// Whether there is room for a payload, after making some if the policy says so. `Ok(false)`: drop it.
+    /// Drops all queued events; returns their number.
+    pub(in crate::client) fn clear(&mut self, events: &mut VecDeque<Event>) -> usize {
+        let mut dropped = 0;
+        while self.evict(events) {
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Reserves capacity for a payload, evicting events if the policy says so. `Ok(false)`: drop the payload.
     pub(in crate::client) fn reserve(
         &mut self,
         now: Instant,
@@ -95,7 +104,7 @@ impl Socket {
         });
     }
 
-    /// Everything that waited for the connection, in order.
+    /// Takes the contents of the offline buffer, in order.
     pub(in crate::client) fn take_buffered(
         &mut self,
         now: Instant,
@@ -138,14 +147,14 @@ impl Socket {
         });
     }
 
-    /// The head of the queue, if it is its turn now.
+    /// Returns the head of the queue, if it may be sent now.
     pub(in crate::client) fn drain_queue(&mut self, now: Instant) -> Option<Outgoing> {
         if !self.is_connected() {
             return None;
         }
         let head = self.queue.front().filter(|head| head.in_flight.is_none())?;
         let (key, timeout) = (head.key, head.timeout);
-        // No room for one more acknowledgement: the next one that comes in makes some.
+        // The table of acknowledgements is full: the next answer frees an entry.
         let id = self.expect_ack(now, key, timeout, true).ok()?;
         let head = self.queue.front_mut()?;
         head.tries += 1;

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::codec::{args_len, last_string};
-use super::{AckError, AckKey, Event, IncomingEvent, Payload, SocketConfig};
+use super::{AckError, AckKey, Backoff, Config, Event, IncomingEvent, Payload, SocketConfig};
+
+/// Maximum length of an id or offset taken from a server, in bytes. Those of Node have 20.
+pub(super) const MAX_ID: usize = 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Not wanted: never connected, disconnected by either side, or refused.
+    /// Not requested: never connected, disconnected by either side, or rejected.
     Inactive,
-    /// Wanted, but there is no connection.
+    /// Requested, but there is no connection.
     Waiting,
     /// The auth payload is being fetched.
     Authenticating {
@@ -24,11 +27,15 @@ pub(super) enum Phase {
     AuthRetry {
         at: Instant,
     },
+    /// The auth payload has arrived, but the server must answer an earlier CONNECT, or read a DISCONNECT, before it may
+    /// get the next CONNECT.
+    Held {
+        deadline: Instant,
+    },
     /// CONNECT was sent.
-    Connecting,
-    /// CONNECT was sent, then the application disconnected. A DISCONNECT before the answer would make the server
-    /// close the whole connection, so it follows the answer.
-    Abandoned,
+    Connecting {
+        deadline: Instant,
+    },
     Connected,
 }
 
@@ -43,16 +50,16 @@ struct Buffered {
 struct PendingAck {
     key: AckKey,
     deadline: Option<Instant>,
-    /// Still in the offline buffer.
+    /// Whether it is still in the offline buffer.
     buffered: bool,
-    /// Belongs to the head of the `retries` queue.
+    /// Whether it belongs to the head of the `retries` queue.
     queued: bool,
 }
 
 #[derive(Debug)]
 struct Queued {
     key: AckKey,
-    /// The application waits for the answer.
+    /// Whether the application waits for the answer.
     asked: bool,
     payload: Payload,
     timeout: Option<Duration>,
@@ -62,7 +69,7 @@ struct Queued {
     in_flight: Option<u64>,
 }
 
-/// A packet that is to be sent now.
+/// Packet to be sent now.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) payload: Payload,
@@ -76,9 +83,14 @@ pub(super) struct Socket {
     pub(super) phase: Phase,
     pub(super) sid: Option<Arc<str>>,
     pub(super) recovered: bool,
-    /// Counts connections, so that an acknowledgement cannot reach a later one.
+    /// Number of connections so far, so that an acknowledgement cannot reach a later one.
     pub(super) epoch: u64,
     pub(super) attempts: u64,
+    /// Payload of the CONNECT to be sent, in phase [`Phase::Held`].
+    held: Option<String>,
+    /// Backoff for failures of this socket alone, since it was connected or told to connect: of its `auth` callback,
+    /// and missing answers to CONNECT.
+    pub(super) backoff: Option<Backoff>,
     pid: Option<String>,
     offset: Option<String>,
     buffer: VecDeque<Buffered>,
@@ -91,12 +103,13 @@ pub(super) struct Socket {
     next_ack: u64,
     queue: VecDeque<Queued>,
     queued_bytes: usize,
-    /// The application wants to know what is sent.
+    /// Whether to report events that are sent to the application.
     pub(super) report_outgoing: bool,
 }
 
 impl Socket {
-    pub(super) fn new(nsp: Arc<str>, config: SocketConfig) -> Self {
+    /// Creates a socket; `next_ack` is the wire id of its first acknowledgement.
+    pub(super) fn new(nsp: Arc<str>, config: SocketConfig, next_ack: u64) -> Self {
         Self {
             nsp,
             config,
@@ -105,6 +118,8 @@ impl Socket {
             recovered: false,
             epoch: 0,
             attempts: 0,
+            held: None,
+            backoff: None,
             pid: None,
             offset: None,
             buffer: VecDeque::new(),
@@ -114,7 +129,7 @@ impl Socket {
             acks: HashMap::new(),
             keys: HashMap::new(),
             deadlines: BTreeSet::new(),
-            next_ack: 0,
+            next_ack,
             queue: VecDeque::new(),
             queued_bytes: 0,
             report_outgoing: false,
@@ -122,14 +137,57 @@ impl Socket {
     }
 
     pub(super) fn is_active(&self) -> bool {
-        !matches!(self.phase, Phase::Inactive | Phase::Abandoned)
+        self.phase != Phase::Inactive
     }
 
     pub(super) fn is_connected(&self) -> bool {
         self.phase == Phase::Connected
     }
 
-    /// Events waiting in the offline buffer and the `retries` queue.
+    /// Whether CONNECT was sent and its answer is for this socket.
+    pub(super) fn is_joining(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { .. })
+    }
+
+    /// Wire id of the next acknowledgement.
+    pub(super) fn next_ack(&self) -> u64 {
+        self.next_ack
+    }
+
+    /// Stores the payload of the CONNECT that cannot be sent yet.
+    pub(super) fn hold(&mut self, payload: Option<String>, deadline: Instant) {
+        self.held = payload;
+        self.phase = Phase::Held { deadline };
+    }
+
+    /// Takes the stored payload, if there is a CONNECT to send.
+    pub(super) fn take_held(&mut self) -> Option<Option<String>> {
+        matches!(self.phase, Phase::Held { .. }).then(|| self.held.take())
+    }
+
+    pub(super) fn await_answer_until(&mut self, at: Instant) {
+        match &mut self.phase {
+            Phase::Held { deadline } | Phase::Connecting { deadline } => *deadline = at,
+            _ => {}
+        }
+    }
+
+    /// Records one more failure of this socket; returns the delay until the next attempt, `None` after the last one.
+    pub(super) fn retry(&mut self, config: &Config) -> Option<Duration> {
+        let backoff = self.backoff.get_or_insert_with(|| config.backoff());
+        let exhausted = config
+            .reconnection_attempts
+            .is_some_and(|max| backoff.attempts() >= max);
+        (config.reconnection && !exhausted).then(|| backoff.next_delay())
+    }
+
+    /// Stops all attempts of this socket.
+    pub(super) fn give_up(&mut self) {
+        self.phase = Phase::Inactive;
+        self.held = None;
+    }
+
+    /// Number of events in the offline buffer and the `retries` queue, and of their bytes.
     pub(super) fn waiting(&self) -> (usize, usize) {
         (
             self.buffer.len() + self.queue.len(),
@@ -141,7 +199,7 @@ impl Socket {
         self.acks.len()
     }
 
-    /// The CONNECT payload: `auth` (a JSON object), and what recovery needs.
+    /// Builds the CONNECT payload: `auth` (a JSON object), and the members that recovery needs.
     pub(super) fn connect_payload(&self, auth: Option<String>) -> Result<Option<String>, String> {
         if let Some(auth) = &auth {
             let valid = serde_json::from_str::<serde::de::IgnoredAny>(auth);
@@ -160,7 +218,7 @@ impl Socket {
                 serde_json::Value::from(offset.as_str())
             ));
         }
-        // The application's own members come last and so win over `pid` and `offset`, as with `Object.assign`.
+        // The application's own members come last and so override `pid` and `offset`, as with `Object.assign`.
         let members = auth
             .as_deref()
             .and_then(|auth| auth.trim().strip_prefix('{'))
@@ -172,7 +230,7 @@ impl Socket {
         Ok(Some(json))
     }
 
-    /// The namespace was joined. Returns whether the session was recovered.
+    /// Records that the namespace was joined. Returns whether the session was recovered.
     pub(super) fn joined(&mut self, sid: Arc<str>, pid: Option<String>) -> bool {
         self.recovered = pid.is_some() && pid == self.pid;
         if !self.recovered {
@@ -181,11 +239,12 @@ impl Socket {
         self.pid = pid;
         self.sid = Some(sid);
         self.epoch += 1;
+        self.backoff = None;
         self.phase = Phase::Connected;
         self.recovered
     }
 
-    /// An event came. `Some`: to be handed on now; otherwise it waits for the CONNECT answer.
+    /// Handles an event. `Some`: deliver it now; otherwise it is kept until the CONNECT answer.
     pub(super) fn received(
         &mut self,
         event: IncomingEvent,
@@ -195,7 +254,7 @@ impl Socket {
             return Ok(Some(event));
         }
         if self.pid.is_none() {
-            // Not replayed by a recovery, but meant for a session of this namespace that has ended.
+            // Not replayed by a recovery, but sent for a session of this namespace that has ended.
             return Ok(None);
         }
         let (count, bytes) = self.config.receive_buffer;
@@ -207,7 +266,7 @@ impl Socket {
         Ok(None)
     }
 
-    /// What was received before the CONNECT answer.
+    /// Takes the events received before the CONNECT answer.
     pub(super) fn take_received(&mut self) -> Vec<IncomingEvent> {
         self.received_bytes = 0;
         let mut events = std::mem::take(&mut self.received);
@@ -222,15 +281,17 @@ impl Socket {
         if self.pid.is_some()
             && event.ack.is_none()
             && let Some(offset) = last_string(&event.args)
+            && offset.len() <= MAX_ID
         {
             self.offset = Some(offset);
         }
     }
 
-    /// The connection or the namespace ended. Acknowledgements of what was sent fail; what is buffered stays.
+    /// Handles the end of the connection or namespace. Acknowledgements of sent events fail; buffered events stay.
     pub(super) fn lost(&mut self, events: &mut VecDeque<Event>) {
         self.sid = None;
-        // A recovery that was cut short starts over from the same offset: what came of it must not come twice.
+        self.held = None;
+        // An interrupted recovery starts over from the same offset, so its events must not be delivered twice.
         self.received = Vec::new();
         self.received_bytes = 0;
         let mut sent: Vec<u64> = self
@@ -245,7 +306,7 @@ impl Socket {
         }
     }
 
-    /// The socket goes away for good: nothing will be answered any more.
+    /// Handles the removal of the socket: every pending acknowledgement fails.
     pub(super) fn remove(&mut self, events: &mut VecDeque<Event>) {
         for queued in self.queue.drain(..).filter(|queued| queued.asked) {
             events.push_back(Event::Ack(queued.key, Err(AckError::Closed)));
@@ -262,10 +323,10 @@ impl Socket {
         self.buffer.clear();
         (self.buffered_bytes, self.queued_bytes) = (0, 0);
         self.received = Vec::new();
-        self.phase = Phase::Inactive;
+        self.give_up();
     }
 
-    /// Either side left the namespace: the server keeps nothing to recover.
+    /// Forgets the session after either side left the namespace, because the server keeps nothing to recover.
     pub(super) fn forget_session(&mut self) {
         self.pid = None;
         self.offset = None;
@@ -274,7 +335,9 @@ impl Socket {
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let ack = self.deadlines.first().map(|(deadline, _)| *deadline);
         let retry = match self.phase {
-            Phase::AuthRetry { at } => Some(at),
+            Phase::AuthRetry { at: deadline }
+            | Phase::Held { deadline }
+            | Phase::Connecting { deadline } => Some(deadline),
             _ => None,
         };
         [ack, retry, self.next_expiry()].into_iter().flatten().min()

@@ -152,7 +152,7 @@ fn binary_travels_as_attachments_both_ways() {
         attachments.unwrap(),
         [Bytes::from_static(b"xy"), Bytes::from_static(b"z")]
     );
-    // No attachments: delivered at once, and the next packet is fine too.
+    // No attachments: delivered at once, and the next packet is decoded normally.
     d.text(r#"450-["none"]"#);
     d.text(r#"42["next"]"#);
     assert_eq!(d.log(), ["event none ", "event next "]);
@@ -309,7 +309,7 @@ fn a_connection_that_does_not_drain_refuses_in_the_end() {
     );
     d.auto_write = false;
     let payload = || Payload::from_json(format!("[\"{}\"]", "x".repeat(200)), Vec::new());
-    // One message is always taken.
+    // One message is always accepted.
     d.manager
         .emit(d.now, id, payload(), EmitOptions::new())
         .unwrap();
@@ -383,7 +383,7 @@ fn the_queue_of_retries_has_the_limits_of_the_offline_buffer() {
         d.log();
         (d, id)
     };
-    // The oldest that waits makes room; the one in flight stays.
+    // The oldest queued event is evicted; the one in flight stays.
     let (mut d, id) = with(BufferLimits {
         count: 2,
         policy: BufferPolicy::DropOldest,

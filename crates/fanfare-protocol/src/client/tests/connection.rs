@@ -99,6 +99,7 @@ fn reconnects_for_ever_with_growing_delays() {
     d.open_websocket();
     assert!(d.manager_log().contains(&"reconnect 50".to_owned()));
     // After a success the delays start over.
+    d.text(r#"40{"sid":"a"}"#);
     d.lose();
     assert_eq!(d.manager.poll_timeout(), Some(d.now + secs(1)));
 }
@@ -161,7 +162,7 @@ fn heartbeat_is_answered_and_missed() {
     assert_eq!(d.written(), ["3"]);
     d.advance(secs(44));
     assert!(d.manager.is_connected(id));
-    // Only pings count: other packets do not put the deadline off.
+    // Only pings count: other packets do not postpone the deadline.
     d.text(r#"42["x"]"#);
     d.advance(secs(1));
     assert_eq!(d.log()[2..], ["disconnect ping timeout"]);
@@ -186,7 +187,7 @@ fn a_heartbeat_overtakes_queued_data() {
 fn after_a_suspended_hour_an_emit_is_buffered_not_lost() {
     let (mut d, id) = Driver::connected();
     d.written();
-    // The machine slept: no timer ran.
+    // The machine was suspended: no timer fired.
     d.now += secs(3600);
     assert_eq!(d.emit(id, r#"["late"]"#), Emitted::Buffered);
     assert_eq!(d.log(), ["connect a", "disconnect ping timeout"]);
@@ -342,7 +343,8 @@ fn polling_payloads_stay_below_max_payload_and_posts_do_not_overlap() {
         d.no_action();
         d.input(connection, Input::Post(Ok(())));
     }
-    // The first goes alone because nothing else waited then; three fit into 100 bytes; the long one goes alone.
+    // The first is sent separately because the queue was empty then; three fit into 100 bytes; the long one is
+    // separate.
     assert_eq!(sizes, [28, 86, 86, 28, 306]);
 }
 
@@ -395,7 +397,7 @@ fn disconnect_flushes_then_closes() {
     for _ in 0..3 {
         d.input(connection, Input::Written);
     }
-    // The last one alone: a Node server drops events that come in one read with a DISCONNECT.
+    // The last one is separate: a Node server drops events that it reads together with a DISCONNECT.
     assert_eq!(d.written(), [r#"42["1"]"#, r#"42["2"]"#, "41"]);
     assert_eq!(d.next(), Action::CloseWebSocket { connection });
     assert!(d.manager.is_idle());
@@ -500,7 +502,8 @@ fn auth_is_asked_for_at_each_connect_and_its_failure_is_retried() {
     d.auth = Ok(Some("3".into()));
     d.lose();
     d.actions.clear();
-    d.advance(secs(1));
+    // It had not joined: the delays keep growing.
+    d.advance(secs(2));
     d.open_websocket();
     assert!(d.log().last().unwrap().contains("JSON object"));
     assert!(d.manager.is_active(id));

@@ -1,8 +1,8 @@
 //! A simulated server and network in virtual time, with faults at random.
 //!
-//! Each seed is one story of drops, stalls, restarts and refusals at arbitrary moments. What must hold in all:
-//! nothing arrives twice or out of order, what was acknowledged did arrive, every acknowledgement is settled once,
-//! a recovered session misses nothing, connect and disconnect alternate, and in the end nothing is left behind.
+//! Each seed is one sequence of drops, stalls, restarts and rejections at arbitrary times. The invariants: nothing
+//! arrives twice or out of order, acknowledged events did arrive, every acknowledgement is settled once, a recovered
+//! session misses nothing, connect and disconnect alternate, and in the end no state is left.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -23,7 +23,7 @@ impl Random {
     }
 }
 
-/// What is on its way.
+/// Message in flight.
 enum Flight {
     ToServer(ConnectionId, Action),
     ToClient(ConnectionId, Input),
@@ -34,7 +34,7 @@ struct Session {
     connection: Option<ConnectionId>,
     websocket: bool,
     upgrading: bool,
-    /// A GET waits.
+    /// Whether a GET is pending.
     get: bool,
     queue: Vec<String>,
     joined: bool,
@@ -62,9 +62,9 @@ struct World {
     flights: BTreeMap<(Instant, u64), Flight>,
     sequence: u64,
     server: Server,
-    /// Everything vanishes, in both directions.
+    /// Whether everything is lost, in both directions.
     blackhole: bool,
-    /// The transport of each client connection: the session it reached.
+    /// Session that each client connection has reached.
     reached: HashMap<ConnectionId, String>,
     aborted: HashSet<ConnectionId>,
     dead: HashSet<ConnectionId>,
@@ -124,7 +124,7 @@ impl World {
         }
     }
 
-    /// Constant latency, so that a connection keeps its order.
+    /// Sends a message with constant latency, so that a connection keeps its order.
     fn fly(&mut self, flight: Flight) {
         self.sequence += 1;
         self.flights.insert(
@@ -146,7 +146,7 @@ impl World {
         {
             let flight = entry.remove();
             let (Flight::ToServer(connection, _) | Flight::ToClient(connection, _)) = &flight;
-            // A stream that lost something never delivers what comes behind.
+            // A stream that lost a message never delivers the following ones.
             if self.blackhole || self.dead.contains(connection) {
                 self.dead.insert(*connection);
                 continue;
@@ -189,6 +189,9 @@ impl World {
                     self.fly(Flight::ToServer(connection, action));
                     self.answer_local(connection);
                 }
+                Action::Ping { connection } => {
+                    self.answer(connection, Input::Pong);
+                }
                 Action::Abort { connection } => {
                     self.aborted.insert(connection);
                     self.fly(Flight::ToServer(connection, action));
@@ -214,7 +217,7 @@ impl World {
                     assert!(!self.connected, "connected twice");
                     self.connected = true;
                     if !recovered {
-                        // A new session: what came before may have been missed.
+                        // A new session: earlier events may have been missed.
                         self.seen.clear();
                     }
                 }
@@ -333,7 +336,7 @@ impl World {
                 }
             }
             Action::CloseWebSocket { .. } | Action::Abort { .. } => {
-                // Polling: the server only finds out by its heartbeat.
+                // Polling: the server only notices by its heartbeat.
                 if let Some(sid) = self.reached.get(&connection).cloned()
                     && self
                         .server
@@ -344,7 +347,7 @@ impl World {
                     self.server.sessions.remove(&sid);
                 }
             }
-            Action::Authenticate { .. } => {}
+            Action::Authenticate { .. } | Action::Ping { .. } => {}
         }
     }
 
@@ -429,7 +432,7 @@ impl World {
             format!("p{}", self.server.next)
         });
         if known.is_some() {
-            // The session before is dead, whether the server had noticed or not.
+            // The previous session is dead, even if the server has not noticed.
             let dead = self
                 .server
                 .sessions
@@ -457,7 +460,7 @@ impl World {
         self.send(sid, format!(r#"40{{"sid":"x","pid":"{pid}"}}"#));
     }
 
-    /// The server's own time: heartbeats, and events now and then.
+    /// Advances the server: heartbeats, and random events.
     fn tick(&mut self) {
         if self.server.down {
             return;
@@ -530,7 +533,7 @@ impl World {
                     );
                 }
             }
-            // The server dies with all its memory, and comes back.
+            // The server crashes with all its memory, and restarts.
             2 => {
                 self.server.sessions.clear();
                 self.server.logs.clear();
@@ -544,7 +547,7 @@ impl World {
                 }
             }
             3 => self.server.down = false,
-            // Half-open: nothing arrives, nobody is told.
+            // Half-open: nothing arrives, and neither side is notified.
             4 => self.blackhole = true,
             _ => self.blackhole = false,
         }
@@ -565,7 +568,7 @@ impl World {
             }
             self.step();
         }
-        // All is well again: everything must settle.
+        // The faults are over: everything must settle.
         self.server.down = false;
         self.blackhole = false;
         for _ in 0..20_000 {

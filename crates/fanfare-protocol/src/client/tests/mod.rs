@@ -1,8 +1,11 @@
 //! The manager in virtual time.
 
 mod acks;
+mod bounds;
 mod connection;
+mod failures;
 mod faults;
+mod membership;
 mod namespaces;
 mod packets;
 mod upgrade;
@@ -14,18 +17,22 @@ use bytes::Bytes;
 
 use super::*;
 
-/// A manager with its virtual clock, driven by hand.
+/// Manager with a virtual clock, driven by the test.
 pub(super) struct Driver {
     pub(super) now: Instant,
     pub(super) manager: Manager,
     pub(super) actions: VecDeque<Action>,
     pub(super) events: Vec<Event>,
-    /// What `auth` answers.
+    /// Answer of the `auth` callback.
     pub(super) auth: Result<Option<String>, AuthError>,
-    /// Every text written; `plain` before what must not be compressed.
+    /// Every text written; `plain` before texts that must not be compressed.
     pub(super) written: Vec<String>,
-    /// Complete writes at once.
+    /// Whether to complete writes at once.
     pub(super) auto_write: bool,
+    /// Whether to answer pings of the WebSocket at once.
+    pub(super) auto_pong: bool,
+    /// Whether to answer requests for `auth` at once.
+    pub(super) auto_auth: bool,
 }
 
 pub(super) const OPEN: &str =
@@ -72,10 +79,12 @@ impl Driver {
             auth: Ok(None),
             written: Vec::new(),
             auto_write: true,
+            auto_pong: true,
+            auto_auth: true,
         }
     }
 
-    /// A manager over WebSocket whose socket of `/` is connected.
+    /// Creates a manager over WebSocket whose socket of `/` is connected.
     pub(super) fn connected() -> (Self, SocketId) {
         Self::connected_with(websocket_only(), SocketConfig::default())
     }
@@ -115,7 +124,7 @@ impl Driver {
                 return;
             };
             match action {
-                Action::Authenticate { socket, attempt } => {
+                Action::Authenticate { socket, attempt } if self.auto_auth => {
                     self.manager
                         .authenticated(self.now, socket, attempt, self.auth.clone());
                 }
@@ -136,8 +145,21 @@ impl Driver {
                         self.manager.handle(self.now, connection, Input::Written);
                     }
                 }
+                Action::Ping { connection } if self.auto_pong => {
+                    self.manager.handle(self.now, connection, Input::Pong);
+                }
                 action => self.actions.push_back(action),
             }
+        }
+    }
+
+    /// Answers the pending ping.
+    pub(super) fn pong(&mut self) {
+        self.run();
+        let ping = |action: &Action| matches!(action, Action::Ping { .. });
+        let at = self.actions.iter().position(ping).expect("a ping");
+        if let Some(Action::Ping { connection }) = self.actions.remove(at) {
+            self.input(connection, Input::Pong);
         }
     }
 
@@ -157,7 +179,7 @@ impl Driver {
         self.run();
     }
 
-    /// The newest connection's id.
+    /// Id of the newest connection.
     pub(super) fn connection(&self) -> ConnectionId {
         self.manager.current_connection().expect("a connection")
     }
@@ -175,7 +197,7 @@ impl Driver {
         self.input(connection, Input::Closed(Ok(None)));
     }
 
-    /// Lets time pass, calling `handle_timeout` whenever it is due.
+    /// Advances the clock, calling `handle_timeout` whenever it is due.
     pub(super) fn advance(&mut self, by: Duration) {
         let until = self.now + by;
         while let Some(at) = self.manager.poll_timeout().filter(|at| *at <= until) {
@@ -191,7 +213,7 @@ impl Driver {
         std::mem::take(&mut self.events)
     }
 
-    /// Socket events in short form.
+    /// Returns socket events as short texts.
     pub(super) fn log(&mut self) -> Vec<String> {
         self.take_events()
             .into_iter()
@@ -220,7 +242,7 @@ impl Driver {
             .collect()
     }
 
-    /// Manager events in short form.
+    /// Returns manager events as short texts.
     pub(super) fn manager_log(&mut self) -> Vec<String> {
         self.take_events()
             .into_iter()

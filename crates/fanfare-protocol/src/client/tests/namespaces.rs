@@ -69,7 +69,7 @@ fn a_refused_namespace_leaves_the_others_alone_and_is_not_retried() {
     d.written();
     d.open_websocket();
     assert_eq!(d.written(), ["40"], "only the active socket comes back");
-    // The application asks again.
+    // The application connects again.
     d.manager.connect(d.now, admin);
     assert_eq!(d.written(), ["40/admin,"]);
 }
@@ -177,10 +177,10 @@ fn recovery_replays_before_connect_and_delivers_after() {
     d.open_websocket();
     assert_eq!(d.written(), ["40", r#"40{"pid":"p","offset":"o1"}"#]);
     d.text(r#"42["x",2,"o2"]"#);
-    // Cut short: the replay starts over from the same offset, and nothing comes twice.
+    // Interrupted: the replay starts over from the same offset, and nothing is delivered twice.
     d.lose();
     d.actions.clear();
-    d.advance(secs(1));
+    d.advance(secs(2));
     d.open_websocket();
     assert_eq!(d.written(), [r#"40{"pid":"p","offset":"o1"}"#]);
     d.text(r#"42["x",2,"o2"]"#);
@@ -192,6 +192,7 @@ fn recovery_replays_before_connect_and_delivers_after() {
             "connect a",
             "event x 1,\"o1\"",
             "disconnect transport close",
+            "connect_error transport close: closed before the namespace was joined",
             "connect a recovered",
             "event x 2,\"o2\"",
             "event x 3,\"o3\""
@@ -217,7 +218,8 @@ fn a_v2_server_is_recognised() {
     assert!(d.log()[0].contains("v2.x"));
 }
 
-/// It joins the main namespace unasked: its word may come with the handshake, before the client has asked to join.
+/// It joins the main namespace without a request: its packet may follow the handshake before the client has sent
+/// CONNECT.
 #[test]
 fn a_v2_server_is_recognised_before_the_client_asks_to_join() {
     let mut d = Driver::new(websocket_only());

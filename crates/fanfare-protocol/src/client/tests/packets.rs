@@ -1,4 +1,4 @@
-//! How packets are written: what may be compressed, and bytes as text.
+//! Encoding of packets: compression flags, and bytes as text.
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn what_must_not_be_compressed_stays_so_while_it_waits() {
         .unwrap();
     d.emit(id, r#"["too"]"#);
     d.advance(secs(60));
-    // What the reconnection began with.
+    // First actions of the reconnection.
     d.actions
         .retain(|action| matches!(action, Action::OpenWebSocket { .. }));
     while d.actions.len() > 1 {
@@ -36,7 +36,7 @@ fn what_must_not_be_compressed_stays_so_while_it_waits() {
     d.text(r#"40{"sid":"b"}"#);
     assert_eq!(d.written()[1..], [r#"plain 42["kept"]"#, r#"42["too"]"#]);
 
-    // In the queue of `retries`, each time that it is sent.
+    // In the queue of `retries`, at each attempt.
     let retries = SocketConfig {
         retries: Some(1),
         ack_timeout: Some(secs(1)),
@@ -69,7 +69,7 @@ fn bytes_are_text_over_websocket_if_forced() {
         ]
     );
     assert_eq!(d.manager.pending_bytes(), 0);
-    // Bytes of the server come as text, or as they are.
+    // Bytes from the server come as base64 text or as binary messages.
     for _ in 0..2 {
         d.text(r#"451-["b",{"_placeholder":true,"num":0}]"#);
         assert_eq!(d.log(), [""; 0]);
@@ -92,7 +92,7 @@ fn base64_over_websocket_is_read_without_being_forced_and_nonsense_refused() {
     assert_eq!(d.log(), ["disconnect parse error"]);
 }
 
-/// What is reported as sent, beside what is written.
+/// Returns the events that are reported as sent, in addition to the texts written.
 fn outgoing(d: &mut Driver) -> Vec<String> {
     d.take_events()
         .into_iter()
@@ -165,7 +165,7 @@ fn payloads_say_what_they_hold() {
         assert_eq!(&*name, "e");
         let (text, (bytes, n)): (String, (Bytes, u8)) = decoded.decode().unwrap();
         assert_eq!((text.as_str(), &bytes[..], n), ("text", &b"abc"[..], 7));
-        // Deeper and more than is taken from a server.
+        // Deeper and more than the client accepts from a server.
         let many = vec![Bytes::from_static(b"x"); 50];
         let payload = Payload::event(parser, "e", &(&many,)).unwrap();
         let (many_again,): (Vec<Bytes>,) = payload.decode().unwrap().1.decode().unwrap();

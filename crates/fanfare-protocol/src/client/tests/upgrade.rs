@@ -1,4 +1,4 @@
-//! From polling to WebSocket.
+//! Upgrade from polling to WebSocket.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn polling_first() -> Config {
     }
 }
 
-/// Connected over polling, a GET in flight, the WebSocket being opened.
+/// Connects over polling, with a GET in flight and the WebSocket being opened.
 fn probing() -> (Driver, SocketId, ConnectionId) {
     probing_with(polling_first())
 }
@@ -95,7 +95,7 @@ fn a_failed_probe_leaves_the_connection_on_polling() {
                 .iter()
                 .any(|line| line.starts_with("upgrade_error"))
         );
-        // What still comes from that WebSocket is ignored.
+        // Later messages from that WebSocket are ignored.
         d.input(connection, Input::Text(Bytes::from_static(b"3probe")));
         d.input(connection, Input::Closed(Ok(None)));
         assert!(d.manager.is_connected(id));
@@ -135,7 +135,7 @@ fn losses_during_the_upgrade_end_the_connection_once() {
 
 #[test]
 fn disconnect_during_the_upgrade() {
-    // Before the probe was answered: it is given up.
+    // Before the probe was answered: the upgrade is abandoned.
     let (mut d, id, connection) = probing();
     d.input(connection, Input::Open);
     d.manager.disconnect(d.now, id);
@@ -146,7 +146,7 @@ fn disconnect_during_the_upgrade() {
     d.input(connection, Input::Post(Ok(())));
     assert_eq!(d.next(), Action::Abort { connection });
 
-    // After: it is completed first.
+    // After: the upgrade is completed first.
     let (mut d, id, connection) = probing();
     d.input(connection, Input::Open);
     d.input(connection, Input::Text(Bytes::from_static(b"3probe")));
@@ -195,7 +195,7 @@ fn an_upgrade_is_remembered_until_websocket_fails() {
         else {
             panic!()
         };
-        // It fails, then polling does: the next attempt begins as it would have at first.
+        // It fails, then polling does: the next attempt starts with the first transport again.
         let failed = TransportError::new("websocket error");
         d.input(connection, Input::Closed(Err(failed.clone())));
         assert!(matches!(d.next(), Action::Abort { .. }));

@@ -1,11 +1,11 @@
-//! What goes into a session and what comes out of it.
+//! Inputs and outputs of a session.
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
 use crate::engine::{Packet, PacketType};
 
-/// What the driver of a [`Session`](super::Session) has to do, as a set.
+/// Set of tasks for the driver of a [`Session`](super::Session).
 ///
 /// To be carried out in the order of the constants here.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -13,27 +13,27 @@ use crate::engine::{Packet, PacketType};
 pub struct Actions(u16);
 
 impl Actions {
-    /// Nothing.
+    /// The empty set.
     pub const NONE: Actions = Actions(0);
     /// Hand the message to the layer above.
     pub const DELIVER: Actions = Actions(1);
     /// Send `3probe` on the probed WebSocket.
     pub const PROBE_PONG: Actions = Actions(1 << 1);
-    /// The probed WebSocket is the transport from now on: what is queued goes there.
+    /// Use the probed WebSocket as transport from now on: the queue goes there.
     pub const SWITCH: Actions = Actions(1 << 2);
     /// Queue a `ping` packet.
     pub const PING: Actions = Actions(1 << 3);
     /// Queue a `pong` packet (revision 3 only).
     pub const PONG: Actions = Actions(1 << 4);
-    /// Write what is queued.
+    /// Write the queue.
     pub const FLUSH: Actions = Actions(1 << 5);
-    /// Ask [`Session::answer`](super::Session::answer) what the waiting GET is answered with.
+    /// Ask [`Session::answer`](super::Session::answer) for the answer to the pending GET.
     pub const ANSWER: Actions = Actions(1 << 6);
-    /// Close the probed WebSocket; it never became the transport.
+    /// Close the probed WebSocket, which never became the transport.
     pub const CLOSE_PROBE: Actions = Actions(1 << 7);
     /// Send a close frame on the WebSocket that is the transport, and close it.
     pub const CLOSE_WEBSOCKET: Actions = Actions(1 << 8);
-    /// The session is over: forget the queue, tell the layer above [`Session::reason`](super::Session::reason).
+    /// The session has ended: drop the queue, report [`Session::reason`](super::Session::reason) to the layer above.
     pub const CLOSED: Actions = Actions(1 << 9);
     /// [`Session::next_deadline`](super::Session::next_deadline) may be sooner than it was.
     pub const RESCHEDULE: Actions = Actions(1 << 10);
@@ -59,7 +59,7 @@ impl Actions {
         self.0 & other.0 == other.0
     }
 
-    /// Whether there is nothing to do.
+    /// Whether the set is empty.
     #[inline]
     #[must_use]
     pub const fn is_empty(self) -> bool {
@@ -95,12 +95,12 @@ impl fmt::Debug for Actions {
     }
 }
 
-/// A packet that arrived, as far as the session cares.
+/// Kind of a received packet, as far as it matters to the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Received {
-    /// A message for the layer above, text or binary.
+    /// Message for the layer above, text or binary.
     Message,
-    /// A ping without the word `probe`.
+    /// Ping without the word `probe`.
     Ping,
     /// The ping `2probe`.
     Probe,
@@ -110,14 +110,14 @@ pub enum Received {
     Upgrade,
     /// The client ends the session.
     Close,
-    /// `open` or `noop`: nothing to a server.
+    /// `open` or `noop`, which a server ignores.
     Ignored,
-    /// No packet at all.
+    /// Invalid packet.
     Invalid,
 }
 
 impl Received {
-    /// What this packet is to a session.
+    /// Returns the meaning of this packet to a session.
     #[must_use]
     pub fn of(packet: &Packet<'_>) -> Received {
         match packet.kind {
@@ -132,42 +132,44 @@ impl Received {
     }
 }
 
-/// How a waiting GET is answered.
+/// Answer to a pending GET.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Whether the queued packets go into the answer.
     pub packets: bool,
-    /// What comes after them.
+    /// Last packet of the answer.
     pub tail: Tail,
-    /// What else is to be done, after the answer.
+    /// Further actions, after the answer.
     pub actions: Actions,
 }
 
-/// The last packet in the answer to a GET.
+/// Last packet in the answer to a GET.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tail {
-    /// Nothing: the queued packets say it all.
+    /// No additional packet: the queued packets are the answer.
     Nothing,
-    /// A `noop` packet, so that the client polls again or goes on with its upgrade.
+    /// A `noop` packet, so that the client polls again or continues its upgrade.
     Noop,
     /// A `close` packet.
     Close,
+    /// No packet: the request is rejected because the session has ended.
+    Refused,
 }
 
-/// Why a request of a session is refused.
+/// Reason for which a request of a session is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum SessionRejection {
     /// The session has moved to WebSocket (`TRANSPORT_MISMATCH`).
     #[error("the session has moved to another transport")]
     TransportMismatch,
-    /// There is a request of this kind already; the session is closed for it.
+    /// A request of this kind is pending already; the session is closed for it.
     #[error("a request of this kind is under way")]
     Overlap,
-    /// The session is over.
+    /// The session has ended.
     #[error("the session is closed")]
     Closed,
-    /// An upgrade is under way or done, or upgrades are not allowed: the new WebSocket is closed at once.
+    /// An upgrade is in progress or done, or upgrades are not allowed: the new WebSocket is closed at once.
     #[error("the session is upgrading or upgraded")]
     Upgrading,
 }

@@ -1,20 +1,27 @@
-//! The times that govern a session.
+//! Timers of a session.
 
 use std::time::Duration;
 
-/// The times that govern a session. Defaults are those of Node's server.
+/// Timers of a session; [`Duration::MAX`] means never. Defaults are those of Node's server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
     /// Time between a pong and the next ping (`pingInterval`, 25 s).
     pub ping_interval: Duration,
-    /// Time a client may take for its pong (`pingTimeout`, 20 s).
+    /// Timeout of a client's pong (`pingTimeout`, 20 s).
     pub ping_timeout: Duration,
-    /// Time from the WebSocket of an upgrade to the client's `upgrade` packet (`upgradeTimeout`, 10 s).
+    /// Timeout from the WebSocket of an upgrade to the client's `upgrade` packet (`upgradeTimeout`, 10 s).
     pub upgrade_timeout: Duration,
-    /// How often a waiting GET is ended by a noop while an upgrade is under way (100 ms).
+    /// Interval at which a pending GET is ended by a noop during an upgrade (100 ms).
     pub noop_interval: Duration,
-    /// How long a close waits for its transport to carry it (30 s).
+    /// Timeout of a close that waits for its transport (30 s).
     pub close_timeout: Duration,
+}
+
+impl SessionConfig {
+    /// Maximum time until the next ping of a client of revision 3.
+    pub(super) fn patience(&self) -> Duration {
+        self.ping_interval.saturating_add(self.ping_timeout)
+    }
 }
 
 impl Default for SessionConfig {

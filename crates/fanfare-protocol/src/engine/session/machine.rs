@@ -3,44 +3,47 @@
 use std::time::Instant;
 
 use super::upgrade::Upgrade;
-use super::{
-    Actions, Answer, Lane, Received, Refused, Revision, SessionConfig, Stage, Tail, TransportKind,
-};
-use crate::engine::CloseReason;
+use super::{Actions, Answer, Received, SessionConfig, SessionRejection, Stage, Tail};
+use crate::deadline;
+use crate::engine::{CloseReason, Protocol, Transport};
 
-/// One session of an Engine.IO server. See the [module](super) for how to drive it.
+/// One session of an Engine.IO server. See the [module](super) for its use by a driver.
 #[derive(Clone, Debug)]
 pub struct Session {
-    revision: Revision,
-    pub(super) transport: TransportKind,
+    revision: Protocol,
+    pub(super) transport: Transport,
     pub(super) stage: Stage,
     pub(super) upgrade: Upgrade,
     pub(super) upgraded: bool,
     pub(super) get: bool,
     post: bool,
     pub(super) awaits_pong: bool,
-    /// What a waiting GET gets if nothing is queued.
+    /// Last packet of the answer to a pending GET if the queue is empty.
     pub(super) tail: Tail,
     reason: CloseReason,
-    /// The next ping, or the end of the wait for a pong; in revision 3 the end of the wait for a ping.
+    /// Time of the next ping, or deadline of a pong; in revision 3 the deadline of a ping.
     pub(super) heartbeat: Instant,
     pub(super) upgrade_until: Option<Instant>,
     pub(super) noop_at: Option<Instant>,
     close_until: Option<Instant>,
+    /// Deadline for the driver to read again, while it has stopped reading.
+    pub(super) paused_until: Option<Instant>,
+    /// Whether that deadline passed.
+    starved: bool,
 }
 
 impl Session {
-    /// A session that was just opened. The driver queues the `open` packet.
+    /// Creates a session that was just opened. The driver queues the `open` packet.
     #[must_use]
     pub fn new(
         now: Instant,
-        transport: TransportKind,
-        revision: Revision,
+        transport: Transport,
+        revision: Protocol,
         config: &SessionConfig,
     ) -> Session {
         let first = match revision {
-            Revision::V4 => config.ping_interval,
-            Revision::V3 => config.ping_interval + config.ping_timeout,
+            Protocol::V4 => config.ping_interval,
+            Protocol::V3 => config.patience(),
         };
         Session {
             revision,
@@ -53,48 +56,50 @@ impl Session {
             awaits_pong: false,
             tail: Tail::Nothing,
             reason: CloseReason::TransportClose,
-            heartbeat: now + first,
+            heartbeat: deadline(now, first),
             upgrade_until: None,
             noop_at: None,
             close_until: None,
+            paused_until: None,
+            starved: false,
         }
     }
 
-    /// What carries the session.
+    /// Current transport of the session.
     #[inline]
     #[must_use]
-    pub fn transport(&self) -> TransportKind {
+    pub fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// The revision the client speaks.
+    /// Protocol revision of the client.
     #[inline]
     #[must_use]
-    pub fn revision(&self) -> Revision {
+    pub fn revision(&self) -> Protocol {
         self.revision
     }
 
-    /// How far the session is in its life.
+    /// Stage of the session's life cycle.
     #[inline]
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// Why the session is over; meaningless before [`Actions::CLOSED`].
+    /// Reason for which the session ended; meaningless before [`Actions::CLOSED`].
     #[must_use]
     pub fn reason(&self) -> CloseReason {
         self.reason
     }
 
-    /// Whether a GET waits for something to be sent.
+    /// Whether a GET is pending.
     #[inline]
     #[must_use]
     pub fn get_waits(&self) -> bool {
         self.get
     }
 
-    /// Whether a POST is under way. Messages of a WebSocket that has just become the transport wait for its end.
+    /// Whether a POST is in progress. Messages of a WebSocket that has just become the transport wait for its end.
     #[inline]
     #[must_use]
     pub fn post_under_way(&self) -> bool {
@@ -113,11 +118,96 @@ impl Session {
         self.upgrade != Upgrade::No
     }
 
-    /// When [`tick`](Session::tick) wants to be called next; `None` when the session is over.
+    /// Whether the deadline of a pong is running (in revision 3: of the next ping), so that [`expire`](Session::expire)
+    /// may end the session.
+    #[inline]
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        self.stage == Stage::Open
+            && self.paused_until.is_none()
+            && (self.awaits_pong || self.revision == Protocol::V3)
+    }
+
+    /// Whether [`next_deadline`](Session::next_deadline) is only for a ping, which may be a little late. (The deadline
+    /// of its pong does not move with it.)
+    #[must_use]
+    pub fn next_is_ping(&self) -> bool {
+        !self.is_timed()
+            && self.paused_until.is_none()
+            && self.next_deadline() == Some(self.heartbeat)
+    }
+
+    /// Ends the session if its heartbeat is overdue. To be called when data arrives, which may be handled before the
+    /// next [`tick`](Session::tick).
+    pub fn expire(&mut self, now: Instant) -> Actions {
+        if self.is_timed() && self.heartbeat <= now {
+            return self.end(CloseReason::PingTimeout);
+        }
+        Actions::NONE
+    }
+
+    /// Stops the pong timeout while the driver reads nothing from the client, until [`resume`](Session::resume),
+    /// because the client's pongs stay unread. The server still sends pings, so that the client does not time out. The
+    /// pause lasts at most as long as the client may be silent.
+    ///
+    /// The upgrade timeout restarts after the pause. Official clients send the `upgrade` packet only after the response to
+    /// their POST, and would be lost if the server had closed the probe before.
+    pub fn pause(&mut self, now: Instant, config: &SessionConfig) {
+        if self.stage != Stage::Open || self.paused_until.is_some() {
+            return;
+        }
+        self.paused_until = Some(deadline(now, config.patience()));
+        self.upgrade_until = None;
+        if std::mem::take(&mut self.awaits_pong) {
+            let asked = self.heartbeat.checked_sub(config.ping_timeout);
+            self.heartbeat = deadline(asked.unwrap_or(now), config.ping_interval);
+        }
+    }
+
+    /// Handles that the driver reads again: in revision 3, the deadline of the ping restarts.
+    pub fn resume(&mut self, now: Instant, config: &SessionConfig) {
+        if self.paused_until.take().is_none() {
+            return;
+        }
+        if self.upgrading() {
+            self.upgrade_until = Some(deadline(now, config.upgrade_timeout));
+        }
+        if self.revision == Protocol::V3 {
+            self.heartbeat = deadline(now, config.patience());
+        }
+    }
+
+    /// Whether the session ended because the driver did not read for too long.
+    #[must_use]
+    pub fn starved(&self) -> bool {
+        self.starved
+    }
+
+    /// Whether a GET that arrives now may have overtaken other input: the loss of the pending GET, or the `upgrade`
+    /// packet of a probed WebSocket. The driver handles that input, in a bounded time, before it calls
+    /// [`get`](Session::get).
+    #[must_use]
+    pub fn get_is_early(&self) -> bool {
+        self.stage != Stage::Closed
+            && self.transport == Transport::Polling
+            && (self.get || self.upgrade == Upgrade::Probed)
+    }
+
+    /// Whether a `close` packet in a POST may have overtaken the GET that it releases. The driver waits for that GET
+    /// first, in a bounded time.
+    #[must_use]
+    pub fn close_is_early(&self) -> bool {
+        self.stage == Stage::Open && self.transport == Transport::Polling && !self.get
+    }
+
+    /// Deadline of the next call of [`tick`](Session::tick); `None` when the session has ended.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let heartbeat = match self.stage {
-            Stage::Open => Some(self.heartbeat),
+            Stage::Open => Some(match self.paused_until {
+                Some(until) => until.min(self.heartbeat),
+                None => self.heartbeat,
+            }),
             Stage::Closing => None,
             Stage::Closed => return None,
         };
@@ -132,29 +222,32 @@ impl Session {
         .min()
     }
 
-    /// A GET arrived. If it is taken, it waits until [`answer`](Session::answer) says what for.
+    /// Handles a GET. If it is accepted, it is pending until [`answer`](Session::answer) returns its answer.
     ///
     /// # Errors
     ///
-    /// The refusal, and with [`Refused::Overlap`] what closing the session takes.
-    pub fn get(&mut self) -> Result<Actions, (Refused, Actions)> {
+    /// The rejection, and with [`SessionRejection::Overlap`] the actions that close the session.
+    pub fn get(&mut self) -> Result<Actions, (SessionRejection, Actions)> {
         match self.stage {
-            Stage::Closed => return Err((Refused::Closed, Actions::NONE)),
+            Stage::Closed => return Err((SessionRejection::Closed, Actions::NONE)),
             Stage::Open | Stage::Closing => {}
         }
-        if self.transport != TransportKind::Polling {
-            return Err((Refused::TransportMismatch, Actions::NONE));
+        if self.transport != Transport::Polling {
+            return Err((SessionRejection::TransportMismatch, Actions::NONE));
         }
         if self.get {
-            return Err((Refused::Overlap, self.end(CloseReason::TransportError)));
+            return Err((
+                SessionRejection::Overlap,
+                self.end(CloseReason::TransportError),
+            ));
         }
         self.get = true;
         Ok(Actions::ANSWER)
     }
 
-    /// What the waiting GET is answered with, if it is time. `queued`: whether packets wait to be sent.
+    /// Returns the answer to the pending GET, if it is due. `queued`: whether packets are queued.
     ///
-    /// The GET waits no more once this has returned an answer.
+    /// The GET is no longer pending once this has returned an answer.
     pub fn answer(&mut self, queued: bool) -> Option<Answer> {
         if !self.get {
             return None;
@@ -165,11 +258,15 @@ impl Session {
             actions: Actions::NONE,
         };
         match self.stage {
+            // The driver keeps only packets that would have been sent before the end.
+            Stage::Closed if queued && self.transport == Transport::Polling => {
+                answer.tail = Tail::Nothing;
+            }
             Stage::Closed => answer.packets = false,
-            // After a switch the queue is the WebSocket's.
-            _ if self.transport == TransportKind::WebSocket => answer.packets = false,
-            // The close comes with the next GET, as from Node: the official client closes at once but hands packets on
-            // in a later turn, so that it would drop what stands before the close in the same body.
+            // After a switch the queue goes to the WebSocket.
+            _ if self.transport == Transport::WebSocket => answer.packets = false,
+            // The close comes with the next GET, as from Node: the official client closes at once but delivers packets
+            // in a later turn of its event loop, so it would drop packets before the close in the same body.
             Stage::Closing if queued => answer.tail = Tail::Nothing,
             Stage::Closing => {
                 self.get = false;
@@ -188,45 +285,60 @@ impl Session {
         Some(answer)
     }
 
-    /// The waiting GET was given up by the client.
+    /// Handles a pending GET that the client aborted.
     pub fn get_lost(&mut self) -> Actions {
         if !self.get {
             return Actions::NONE;
         }
         self.get = false;
-        // A GET that an upgrade has left behind is no loss.
-        if self.transport == TransportKind::WebSocket {
+        // An aborted GET is irrelevant after an upgrade.
+        if self.transport == Transport::WebSocket {
             return Actions::NONE;
         }
         self.end(CloseReason::TransportError)
     }
 
-    /// A POST arrived; its packets follow, then [`post_done`](Session::post_done) or
-    /// [`post_lost`](Session::post_lost).
+    /// Handles a GET that the client aborted before it was its turn. It is not known which of the two came first: one
+    /// of them is lost, so the session ends, and the other one is rejected.
+    pub fn early_get_lost(&mut self) -> Actions {
+        if self.transport == Transport::WebSocket {
+            return Actions::NONE;
+        }
+        let actions = self.end(CloseReason::TransportError);
+        if !actions.is_empty() {
+            self.tail = Tail::Refused;
+        }
+        actions
+    }
+
+    /// Handles a POST; its packets follow, then [`post_done`](Session::post_done) or [`post_lost`](Session::post_lost).
     ///
     /// # Errors
     ///
-    /// The refusal, and with [`Refused::Overlap`] what closing the session takes.
-    pub fn post(&mut self) -> Result<(), (Refused, Actions)> {
+    /// The rejection, and with [`SessionRejection::Overlap`] the actions that close the session.
+    pub fn post(&mut self) -> Result<(), (SessionRejection, Actions)> {
         if self.stage == Stage::Closed {
-            return Err((Refused::Closed, Actions::NONE));
+            return Err((SessionRejection::Closed, Actions::NONE));
         }
-        if self.transport != TransportKind::Polling {
-            return Err((Refused::TransportMismatch, Actions::NONE));
+        if self.transport != Transport::Polling {
+            return Err((SessionRejection::TransportMismatch, Actions::NONE));
         }
         if self.post {
-            return Err((Refused::Overlap, self.end(CloseReason::TransportError)));
+            return Err((
+                SessionRejection::Overlap,
+                self.end(CloseReason::TransportError),
+            ));
         }
         self.post = true;
         Ok(())
     }
 
-    /// The body of the POST was read, and its packets were handed in (or it was refused as too long).
+    /// Ends a POST whose body was read and whose packets were handled (or that was rejected as too long).
     pub fn post_done(&mut self) {
         self.post = false;
     }
 
-    /// The client gave the POST up before its body was there.
+    /// Handles a POST that the client aborted before its body arrived.
     pub fn post_lost(&mut self) -> Actions {
         if !std::mem::take(&mut self.post) {
             return Actions::NONE;
@@ -234,22 +346,26 @@ impl Session {
         self.end(CloseReason::TransportError)
     }
 
-    /// The POST cannot be a payload (`Content-Type: application/octet-stream` in revision 4).
+    /// Rejects a POST that cannot be a payload (`Content-Type: application/octet-stream` in revision 4).
     pub fn post_invalid(&mut self) -> Actions {
         self.end(CloseReason::TransportError)
     }
 
-    /// A packet arrived on a transport of the session.
+    /// Handles a packet from a transport of the session.
     pub fn packet(
         &mut self,
         now: Instant,
-        lane: Lane,
+        lane: Transport,
         packet: Received,
         config: &SessionConfig,
     ) -> Actions {
+        let expired = self.expire(now);
+        if !expired.is_empty() {
+            return expired;
+        }
         match self.stage {
             Stage::Open => {}
-            // The client is through with the session as well: nobody will fetch what is queued.
+            // The client has ended the session as well: it will not fetch the queue.
             Stage::Closing if packet == Received::Close => {
                 return self.end(CloseReason::ForcedClose);
             }
@@ -257,23 +373,23 @@ impl Session {
         }
         match (packet, self.revision) {
             (Received::Message, _) => Actions::DELIVER,
-            (Received::Pong, Revision::V4) => {
+            (Received::Pong, Protocol::V4) => {
                 self.awaits_pong = false;
-                self.heartbeat = now + config.ping_interval;
-                // Until now the end of the timeout was next, which may be later than the next ping.
+                self.heartbeat = deadline(now, config.ping_interval);
+                // The pong deadline was next until now, which may be later than the next ping.
                 Actions::RESCHEDULE
             }
-            (Received::Ping | Received::Probe, Revision::V3) => {
-                self.heartbeat = now + config.ping_interval + config.ping_timeout;
+            (Received::Ping | Received::Probe, Protocol::V3) => {
+                self.heartbeat = deadline(now, config.patience());
                 Actions::PONG
             }
-            // The heartbeat goes the other way.
-            (Received::Ping | Received::Probe, Revision::V4) | (Received::Pong, Revision::V3) => {
+            // Heartbeats of this revision go the other way.
+            (Received::Ping | Received::Probe, Protocol::V4) | (Received::Pong, Protocol::V3) => {
                 self.end(CloseReason::TransportError)
             }
             (Received::Close, _) => {
                 let actions = self.end(CloseReason::TransportClose);
-                if lane == Lane::Polling {
+                if lane == Transport::Polling {
                     self.tail = Tail::Noop;
                 }
                 actions
@@ -283,27 +399,27 @@ impl Session {
         }
     }
 
-    /// The WebSocket that is the transport was closed by the peer, with or without a close frame.
+    /// Handles the peer's close of the WebSocket that is the transport, with or without a close frame.
     pub fn websocket_closed(&mut self) -> Actions {
-        if self.transport == TransportKind::WebSocket {
+        if self.transport == Transport::WebSocket {
             self.end(CloseReason::TransportClose)
         } else {
             Actions::NONE
         }
     }
 
-    /// The WebSocket that is the transport failed: I/O error, or a violation of RFC 6455, or a message too long.
+    /// Handles a failure of the WebSocket that is the transport: I/O error, violation of RFC 6455, or message too long.
     pub fn websocket_failed(&mut self) -> Actions {
-        if self.transport == TransportKind::WebSocket {
+        if self.transport == Transport::WebSocket {
             self.end(CloseReason::TransportError)
         } else {
             Actions::NONE
         }
     }
 
-    /// This side wants to close. `queued`: whether packets wait to be sent.
+    /// Closes the session from this side. `queued`: whether packets are queued.
     ///
-    /// `discard` throws them away; otherwise they go out first, for as long as the close timeout allows.
+    /// `discard` drops them; otherwise they are sent first, until the close timeout.
     pub fn close(
         &mut self,
         now: Instant,
@@ -316,11 +432,11 @@ impl Session {
             Stage::Closing if !discard => return Actions::NONE,
             Stage::Open | Stage::Closing => {}
         }
-        if discard || (self.transport == TransportKind::WebSocket && !queued) {
+        if discard || (self.transport == Transport::WebSocket && !queued) {
             return self.end(CloseReason::ForcedClose);
         }
         self.stage = Stage::Closing;
-        self.close_until = Some(now + config.close_timeout);
+        self.close_until = Some(deadline(now, config.close_timeout));
         if self.get {
             Actions::ANSWER
         } else {
@@ -333,17 +449,17 @@ impl Session {
         self.end(reason)
     }
 
-    /// All that was queued has been written to the WebSocket.
+    /// Records that the whole queue has been written to the WebSocket.
     #[inline]
     pub fn drained(&mut self) -> Actions {
-        if self.stage == Stage::Closing && self.transport == TransportKind::WebSocket {
+        if self.stage == Stage::Closing && self.transport == Transport::WebSocket {
             self.end(CloseReason::ForcedClose)
         } else {
             Actions::NONE
         }
     }
 
-    /// Time has passed.
+    /// Handles the timers that are due.
     pub fn tick(&mut self, now: Instant, config: &SessionConfig) -> Actions {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let mut actions = Actions::NONE;
@@ -353,12 +469,29 @@ impl Session {
         if due(self.close_until) {
             return self.end(CloseReason::ForcedClose);
         }
-        if self.stage == Stage::Open && self.heartbeat <= now {
-            if self.awaits_pong || self.revision == Revision::V3 {
-                return self.end(CloseReason::PingTimeout);
+        let expired = self.expire(now);
+        if !expired.is_empty() {
+            return expired;
+        }
+        if self.stage == Stage::Open && due(self.paused_until) {
+            self.starved = true;
+            return self.end(CloseReason::ForcedClose);
+        }
+        if self.stage == Stage::Open && self.heartbeat <= now && self.paused_until.is_some() {
+            self.heartbeat = deadline(now, config.ping_interval);
+            if self.revision == Protocol::V4 {
+                actions |= Actions::PING | Actions::FLUSH;
+                if self.get {
+                    actions |= Actions::ANSWER;
+                }
             }
+        } else if self.stage == Stage::Open && self.heartbeat <= now {
             self.awaits_pong = true;
-            self.heartbeat = now + config.ping_timeout;
+            // The client's timeout starts when the ping was due, so that delays of a coarse timer do not add up; but
+            // after a long standstill the client has nearly all of it left.
+            let late = now.saturating_duration_since(self.heartbeat);
+            let late = late.min(config.ping_timeout / 8);
+            self.heartbeat = deadline(now, config.ping_timeout.saturating_sub(late));
             actions |= Actions::PING | Actions::FLUSH;
             if self.get {
                 actions |= Actions::ANSWER;
@@ -369,7 +502,7 @@ impl Session {
             actions |= Actions::CLOSE_PROBE;
         }
         if due(self.noop_at) {
-            self.noop_at = Some(now + config.noop_interval);
+            self.noop_at = Some(deadline(now, config.noop_interval));
             if self.get {
                 self.tail = Tail::Noop;
                 actions |= Actions::ANSWER;
@@ -378,7 +511,7 @@ impl Session {
         actions
     }
 
-    /// The one way into [`Stage::Closed`].
+    /// Moves to [`Stage::Closed`]; there is no other way there.
     fn end(&mut self, reason: CloseReason) -> Actions {
         if self.stage == Stage::Closed {
             return Actions::NONE;
@@ -395,7 +528,7 @@ impl Session {
         if self.get {
             actions |= Actions::ANSWER;
         }
-        if self.transport == TransportKind::WebSocket {
+        if self.transport == Transport::WebSocket {
             actions |= Actions::CLOSE_WEBSOCKET;
         }
         actions

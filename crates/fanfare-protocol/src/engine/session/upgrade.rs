@@ -1,51 +1,66 @@
-//! From polling to WebSocket: the probe and the switch.
+//! Upgrade from polling to WebSocket: the probe and the switch.
 
 use std::time::Instant;
 
-use super::{Actions, Received, Refused, Session, SessionConfig, Stage, Tail, TransportKind};
+use super::{Actions, Received, Session, SessionConfig, SessionRejection, Stage, Tail};
+use crate::deadline;
+use crate::engine::Transport;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Upgrade {
     No,
-    /// A WebSocket is there and has not said `2probe` yet.
+    /// The WebSocket is connected and has not sent `2probe` yet.
     Attached,
-    /// `3probe` was sent; a waiting GET is ended now and then.
+    /// `3probe` was sent; a pending GET is ended at intervals.
     Probed,
 }
 
 impl Session {
-    /// A WebSocket arrived that wants to become the transport of this session.
+    /// Attaches a WebSocket that requests to become the transport of this session.
     ///
     /// # Errors
     ///
-    /// [`Refused`] if it may not: it is to be closed at once.
-    pub fn attach_probe(&mut self, now: Instant, config: &SessionConfig) -> Result<(), Refused> {
+    /// [`SessionRejection`] if it may not: the driver closes it at once.
+    pub fn attach_probe(
+        &mut self,
+        now: Instant,
+        config: &SessionConfig,
+    ) -> Result<(), SessionRejection> {
         if self.stage == Stage::Closed {
-            return Err(Refused::Closed);
+            return Err(SessionRejection::Closed);
         }
-        if self.upgraded || self.transport != TransportKind::Polling || self.upgrade != Upgrade::No
-        {
-            return Err(Refused::Upgrading);
+        if self.upgraded || self.transport != Transport::Polling || self.upgrade != Upgrade::No {
+            return Err(SessionRejection::Upgrading);
         }
         self.upgrade = Upgrade::Attached;
-        self.upgrade_until = Some(now + config.upgrade_timeout);
+        if self.paused_until.is_none() {
+            self.upgrade_until = Some(deadline(now, config.upgrade_timeout));
+        }
         Ok(())
     }
 
-    /// A packet arrived on the probed WebSocket.
+    /// Handles a packet from the probed WebSocket.
     pub fn probe_packet(
         &mut self,
         now: Instant,
         packet: Received,
         config: &SessionConfig,
     ) -> Actions {
+        let expired = self.expire(now);
+        if !expired.is_empty() {
+            return expired;
+        }
         if self.upgrade == Upgrade::No {
             return Actions::NONE;
+        }
+        if self.upgrade_until.is_some_and(|until| until <= now) {
+            self.end_upgrade();
+            return Actions::CLOSE_PROBE;
         }
         match packet {
             Received::Probe => {
                 self.upgrade = Upgrade::Probed;
-                self.noop_at = Some(now + config.noop_interval);
+                self.noop_at = Some(deadline(now, config.noop_interval));
                 Actions::PROBE_PONG
             }
             Received::Upgrade => self.switch(now, config),
@@ -56,7 +71,7 @@ impl Session {
         }
     }
 
-    /// The probed WebSocket was lost or failed.
+    /// Handles the loss or failure of the probed WebSocket.
     pub fn probe_lost(&mut self) -> Actions {
         self.end_upgrade();
         Actions::NONE
@@ -65,14 +80,14 @@ impl Session {
     fn switch(&mut self, now: Instant, config: &SessionConfig) -> Actions {
         self.end_upgrade();
         self.upgraded = true;
-        self.transport = TransportKind::WebSocket;
+        self.transport = Transport::WebSocket;
         let mut actions = Actions::SWITCH | Actions::FLUSH;
         if self.awaits_pong {
-            // The pong may have been on its way on the old transport: the wait begins anew.
-            self.heartbeat = now + config.ping_timeout;
+            // The pong may be in flight on the old transport, so its deadline starts again.
+            self.heartbeat = deadline(now, config.ping_timeout);
         }
         if self.get {
-            // No official client has a GET open here. Should one: it gets nothing that matters.
+            // No official client has a GET pending here. If one does, a noop ends it.
             self.tail = Tail::Noop;
             actions |= Actions::ANSWER;
         }

@@ -1,4 +1,4 @@
-//! From JSON to a tree, attachments in place.
+//! Conversion of JSON to a tree with attachments.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -8,33 +8,35 @@ use bytes::Bytes;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use super::Node;
-use crate::socket::decode_args::ArgsError;
+use crate::socket::args_error::ArgsError;
 
 impl<'a> Node<'a> {
-    /// Reads valid JSON. If there are attachments, placeholders become them.
-    pub(crate) fn from_json(json: &'a str, attachments: &'a [Bytes]) -> Result<Self, ArgsError> {
-        let build = Build {
-            attachments,
-            used: RefCell::new(vec![false; attachments.len()]),
-        };
+    /// Parses valid JSON. Placeholders are replaced by their attachments, if there are any.
+    pub(crate) fn from_json(json: &'a str, attached: &Attached<'a>) -> Result<Self, ArgsError> {
         let mut deserializer = serde_json::Deserializer::from_str(json);
-        // The scanner has bounded the depth.
+        // The scanner has limited the depth.
         deserializer.disable_recursion_limit();
-        BuildNode(&build)
+        BuildNode(attached)
             .deserialize(&mut deserializer)
-            .map_err(|error| ArgsError::json(&error))
+            .map_err(|error| ArgsError::unreadable(&error))
     }
 }
 
-/// What is known while a tree is built.
-struct Build<'a> {
+/// Attachments of a packet, with a record of those already used: each may be used once, in any argument.
+pub(crate) struct Attached<'a> {
     attachments: &'a [Bytes],
-    /// Which were put in place. No library refers to one twice, and an attacker could make much of little that way.
     used: RefCell<Vec<bool>>,
 }
 
-impl<'a> Build<'a> {
-    fn attachment<E: de::Error>(&self, num: u64) -> Result<Node<'a>, E> {
+impl<'a> Attached<'a> {
+    pub(crate) fn new(attachments: &'a [Bytes]) -> Self {
+        Self {
+            attachments,
+            used: RefCell::new(vec![false; attachments.len()]),
+        }
+    }
+
+    fn take<E: de::Error>(&self, num: u64) -> Result<Node<'a>, E> {
         let index = usize::try_from(num).unwrap_or(usize::MAX);
         let Some(bytes) = self.attachments.get(index) else {
             return Err(E::custom(format_args!(
@@ -53,7 +55,7 @@ impl<'a> Build<'a> {
     }
 }
 
-struct BuildNode<'b, 'a>(&'b Build<'a>);
+struct BuildNode<'b, 'a>(&'b Attached<'a>);
 
 impl<'a> DeserializeSeed<'a> for BuildNode<'_, 'a> {
     type Value = Node<'a>;
@@ -122,7 +124,7 @@ impl<'a> Visitor<'a> for BuildNode<'_, 'a> {
                 .rev()
                 .find(|(key, _)| matches!(key, Node::Text(key) if key == "num"));
             return match num {
-                Some((_, Node::Unsigned(num))) => self.0.attachment(*num),
+                Some((_, Node::Unsigned(num))) => self.0.take(*num),
                 _ => Err(de::Error::custom(
                     "illegal attachments: a placeholder without number",
                 )),

@@ -1,4 +1,4 @@
-//! From a tree to the handler's types, noting the path of an error.
+//! Deserialization of a tree into the handler's types, with the path of an error.
 
 use serde::de::{
     self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
@@ -7,13 +7,13 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::Node;
-use crate::socket::decode_args::ArgsError;
+use crate::socket::args_error::{ArgsError, segment};
 
-/// A [`Node`] as `serde` sees it.
+/// Deserializer of a [`Node`].
 #[derive(Clone, Copy)]
 pub(crate) struct NodeDeserializer<'n, 'a> {
     pub(crate) node: &'n Node<'a>,
-    /// Show attachments as their placeholders to types that take anything, for the sake of those that take no bytes.
+    /// Whether types that accept any value get attachments as their placeholders, because some of them accept no bytes.
     pub(crate) placeholders: bool,
 }
 
@@ -32,7 +32,7 @@ macro_rules! forward {
 }
 
 impl<'n> NodeDeserializer<'n, '_> {
-    /// A text, number or truth value: never bytes, though a `String` would take them.
+    /// Deserializes a text, number or boolean: never bytes, though a `String` would accept them.
     fn scalar<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError>
     where
         'n: 'de,
@@ -136,7 +136,7 @@ impl<'de, 'n: 'de> de::Deserializer<'de> for NodeDeserializer<'n, '_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
         match self.present()?.node {
-            // A plain `Vec<u8>` takes bytes too.
+            // A plain `Vec<u8>` accepts bytes too.
             Node::Bytes(bytes) | Node::Attachment(bytes, _) => {
                 let bytes: &'n [u8] = bytes;
                 visitor.visit_seq(de::value::SeqDeserializer::new(bytes.iter().copied()))
@@ -239,17 +239,6 @@ struct Entries<'n, 'a> {
     at: usize,
 }
 
-impl<'n, 'a> Entries<'n, 'a> {
-    fn segment(key: &Node<'_>) -> String {
-        match key {
-            Node::Text(key) => key.chars().take(64).collect(),
-            Node::Unsigned(key) => key.to_string(),
-            Node::Signed(key) => key.to_string(),
-            _ => "?".to_owned(),
-        }
-    }
-}
-
 impl<'de, 'n: 'de> MapAccess<'de> for Entries<'n, '_> {
     type Error = ArgsError;
 
@@ -262,7 +251,7 @@ impl<'de, 'n: 'de> MapAccess<'de> for Entries<'n, '_> {
         };
         seed.deserialize(Key(self.from.with(key)))
             .map(Some)
-            .map_err(|error| error.inside(&Self::segment(key)))
+            .map_err(|error| error.inside(&segment(&key.name())))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ArgsError> {
@@ -271,7 +260,7 @@ impl<'de, 'n: 'de> MapAccess<'de> for Entries<'n, '_> {
         };
         self.at += 1;
         seed.deserialize(self.from.with(value))
-            .map_err(|error| error.inside(&Self::segment(key)))
+            .map_err(|error| error.inside(&segment(&key.name())))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -279,7 +268,8 @@ impl<'de, 'n: 'de> MapAccess<'de> for Entries<'n, '_> {
     }
 }
 
-/// A member's name. Where a number or `bool` is asked for it is read from the text, as `serde_json` does.
+/// Name of a member: always text, even if MessagePack has another type, because JavaScript sees text. A number or
+/// `bool` is parsed from the text on request, as `serde_json` does.
 struct Key<'n, 'a>(NodeDeserializer<'n, 'a>);
 
 macro_rules! parsed_keys {
@@ -291,7 +281,7 @@ macro_rules! parsed_keys {
                     Err(_) => Err(de::Error::invalid_type(Unexpected::Str(text), &visitor)),
                 };
             }
-            self.0.deserialize_any(visitor)
+            de::Deserializer::deserialize_any(self.0, visitor)
         }
     )+};
 }
@@ -300,7 +290,12 @@ impl<'de, 'n: 'de> de::Deserializer<'de> for Key<'n, '_> {
     type Error = ArgsError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
-        self.0.deserialize_any(visitor)
+        match self.0.node {
+            Node::Unsigned(_) | Node::Signed(_) | Node::Float(_) | Node::Bool(_) | Node::Null => {
+                visitor.visit_string(self.0.node.name().into_owned())
+            }
+            _ => de::Deserializer::deserialize_any(self.0, visitor),
+        }
     }
 
     parsed_keys! {
@@ -396,7 +391,7 @@ impl<'de, 'n: 'de> VariantAccess<'de> for Variant<'n, '_> {
     }
 }
 
-/// `{"_placeholder":true,"num":n}`.
+/// Placeholder of an attachment: `{"_placeholder":true,"num":n}`.
 struct Placeholder {
     num: u64,
     at: u8,

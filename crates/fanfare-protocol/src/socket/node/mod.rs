@@ -1,7 +1,7 @@
 //! Arguments as a tree: the slow and thorough way to deserialise them.
 //!
-//! Used where the text alone does not do: attachments must be put in place, the packet came as msgpack, or the direct
-//! way failed and the error shall say where.
+//! Used where the text alone is not enough: attachments must be inserted, the packet is msgpack, or direct
+//! deserialization failed and the error must contain the path.
 
 mod build;
 mod deserialize;
@@ -10,9 +10,10 @@ use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
 
+pub(crate) use build::Attached;
 pub(crate) use deserialize::NodeDeserializer;
 
-/// A value of any kind.
+/// Value of any kind.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node<'a> {
     /// An argument that was not sent.
@@ -23,12 +24,30 @@ pub(crate) enum Node<'a> {
     Signed(i64),
     Float(f64),
     Text(Cow<'a, str>),
-    /// Bytes that stand in the packet itself.
+    /// Bytes contained in the packet itself.
     Bytes(&'a [u8]),
-    /// An attachment, and its number.
+    /// Attachment, and its number.
     Attachment(&'a [u8], u64),
     Array(Vec<Node<'a>>),
     Object(Vec<(Node<'a>, Node<'a>)>),
+}
+
+impl Node<'_> {
+    /// Returns the name of a member with this key, as JavaScript spells it.
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Unsigned(key) => Cow::Owned(key.to_string()),
+            Self::Signed(key) => Cow::Owned(key.to_string()),
+            Self::Float(key) if key.is_infinite() && *key > 0.0 => Cow::Borrowed("Infinity"),
+            Self::Float(key) if key.is_infinite() => Cow::Borrowed("-Infinity"),
+            Self::Float(key) => Cow::Owned(key.to_string()),
+            Self::Bool(true) => Cow::Borrowed("true"),
+            Self::Bool(false) => Cow::Borrowed("false"),
+            Self::Null => Cow::Borrowed("null"),
+            _ => Cow::Borrowed("?"),
+        }
+    }
 }
 
 impl Serialize for Node<'_> {

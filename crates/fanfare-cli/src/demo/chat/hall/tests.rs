@@ -25,7 +25,7 @@ fn names(joined: &Joined) -> Vec<&str> {
         .collect()
 }
 
-/// A hall with one connection per name, all in the lobby.
+/// Returns a hall with one connection per name, all in the lobby.
 fn hall<const N: usize>(people: [&str; N]) -> (Hall<usize>, [usize; N]) {
     let mut hall = Hall::default();
     let mut last = 0;
@@ -63,7 +63,7 @@ fn people_are_counted_once_however_many_connections_they_have() {
     assert!(moved.arrived && moved.left.unwrap().gone);
     assert_eq!(names(&hall.joined("lobby")), ["Grace"]);
     assert!(hall.user_in(ada, "music").is_some() && hall.user_in(grace, "music").is_none());
-    // Joining the room one is in changes nothing.
+    // Joining the current room changes nothing.
     let same = hall.join(ada, "music").unwrap();
     assert!(!same.arrived && same.left.is_none() && !same.list_changed);
 }
@@ -76,7 +76,7 @@ fn a_message_sent_twice_is_one_message() {
     assert!(first.is_new && !again.is_new);
     assert_eq!(first.message.id, again.message.id);
     assert_eq!(first.message.text, "Hello");
-    // Somebody else's nonce is another one.
+    // The nonce of another user is independent.
     assert!(
         hall.say(grace, text("lobby", "n1", "Hello"))
             .unwrap()
@@ -91,14 +91,21 @@ fn messages_are_checked() {
     let (mut hall, [ada]) = hall(["Ada"]);
     for (outgoing, code) in [
         (text("lobby", "n", "  "), "invalid"),
-        (text("lobby", "n", &"x".repeat(TEXT + 1)), "invalid"),
-        (text("lobby", "", "x"), "invalid"),
-        (text("lobby", &"n".repeat(65), "x"), "invalid"),
         (text("attic", "n", "x"), "no_such_room"),
     ] {
         assert_eq!(hall.say(ada, outgoing).unwrap_err().code(), code);
     }
-    assert!(hall.say(ada, text("lobby", "n", &"é".repeat(TEXT))).is_ok());
+    // `Typed` checks these rules before the handler runs.
+    for outgoing in [
+        text("lobby", "n", &"x".repeat(TEXT + 1)),
+        text("lobby", "", "x"),
+        text("lobby", &"n".repeat(65), "x"),
+    ] {
+        assert!(outgoing.validate().is_err(), "{outgoing:?}");
+    }
+    let longest = text("lobby", "n", &"é".repeat(TEXT));
+    longest.validate().unwrap();
+    assert!(hall.say(ada, longest).is_ok());
     let stranger = 99;
     assert_eq!(
         hall.say(stranger, text("lobby", "n", "x"))
@@ -129,12 +136,12 @@ fn a_history_is_bounded_and_has_no_bytes_of_pictures() {
     );
     assert_eq!(hall.picture(&picture.id).unwrap().len(), 500);
     assert_eq!(hall.picture("nonsense").unwrap_err().code(), "gone");
-    for n in 0..HISTORY + 10 {
+    for n in 0..MAX_HISTORY + 10 {
         hall.say(ada, text("lobby", &n.to_string(), "x")).unwrap();
     }
     let joined = hall.joined("lobby");
-    assert_eq!(joined.history.len(), HISTORY);
-    assert_eq!(joined.room.messages, HISTORY as u64 + 11);
+    assert_eq!(joined.history.len(), MAX_HISTORY);
+    assert_eq!(joined.room.messages, MAX_HISTORY as u64 + 11);
     assert!(joined.history.is_sorted_by_key(|message| message.number));
 }
 
@@ -143,12 +150,16 @@ fn rooms_are_bounded_and_empty_ones_make_space() {
     let (mut hall, [ada]) = hall(["Ada"]);
     for n in 0..200 {
         assert!(hall.join(ada, &format!("room {n}")).unwrap().list_changed);
-        assert!(hall.rooms().len() <= ROOMS);
+        assert!(hall.rooms().len() <= MAX_ROOMS);
     }
-    assert!(FIXED.iter().all(|name| hall.rooms.contains_key(*name)));
+    assert!(
+        PERMANENT_ROOMS
+            .iter()
+            .all(|name| hall.rooms.contains_key(*name))
+    );
     assert!(hall.rooms.contains_key("room 199"));
-    // Somebody in each: no space.
-    let full = (0..ROOMS).find_map(|n| {
+    // A user in each room: none can be removed.
+    let full = (0..MAX_ROOMS).find_map(|n| {
         let socket = 100 + n;
         hall.enter(socket, user(&format!("user {n}")));
         hall.join(socket, &format!("occupied {n}")).err()

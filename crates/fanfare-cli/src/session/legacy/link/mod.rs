@@ -1,4 +1,4 @@
-//! Engine.IO 3 from the client's side: packets over long-polling, over WebSocket, or over the one and then the other.
+//! Engine.IO 3 on the client's side: packets over long-polling, over WebSocket, or over both in turn.
 
 mod polling;
 mod wire;
@@ -16,15 +16,15 @@ pub(super) use self::wire::Wire;
 use crate::net::Stream;
 use crate::target::TransportChoice;
 
-/// Packets that may wait to be sent before no more should be given.
-const CROWD: usize = 64;
+/// Number of queued packets from which on the sender should wait.
+const MAX_PACKETS_PER_WRITE: usize = 64;
 
-/// A packet.
+/// Packet of Engine.IO.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Packet {
-    /// With its type as first digit.
+    /// Text packet, with its type as first digit.
     Text(String),
-    /// A message, without its type.
+    /// Binary message, without its type.
     Binary(Bytes),
 }
 
@@ -38,15 +38,15 @@ impl Packet {
     }
 }
 
-/// What happens.
+/// Event of a link.
 #[derive(Debug)]
 pub(super) enum Event {
     Packet(Packet),
-    /// From polling to WebSocket.
+    /// The transport was upgraded from polling to WebSocket.
     Upgraded,
 }
 
-/// An open session.
+/// Open session.
 pub(super) struct Link {
     wire: Wire,
     transport: Transport,
@@ -103,7 +103,7 @@ impl Link {
         Ok((link, opened))
     }
 
-    /// `polling` or `websocket`.
+    /// Returns the name of the transport: `polling` or `websocket`.
     pub(super) fn name(&self) -> &'static str {
         match self.transport {
             Transport::Polling(_) => "polling",
@@ -111,9 +111,9 @@ impl Link {
         }
     }
 
-    /// Whether so much waits to be sent that no more should be given.
+    /// Returns whether the queue is full enough for the sender to wait.
     pub(super) fn is_crowded(&self) -> bool {
-        self.out.len() >= CROWD
+        self.out.len() >= MAX_PACKETS_PER_WRITE
     }
 
     /// Queues a packet; [`next`](Self::next) sends it.
@@ -121,7 +121,7 @@ impl Link {
         self.out.push_back(packet);
     }
 
-    /// Sends what is queued, and says what happens next. Cancellation-safe.
+    /// Sends queued packets, and returns the next event. Cancellation-safe.
     pub(super) async fn next(&mut self) -> Result<Event, String> {
         match &mut self.transport {
             Transport::WebSocket(socket) => {
@@ -140,11 +140,11 @@ impl Link {
         }
     }
 
-    /// Sends what is queued, and ends the session.
+    /// Sends queued packets, and ends the session.
     pub(super) async fn close(mut self) {
         match self.transport {
             Transport::WebSocket(mut socket) => {
-                // One that is lost already needs no closing.
+                // A lost connection needs no closing.
                 if feed(&mut socket, &mut self.out).is_ok() {
                     let _ = socket.close(CloseCode::NORMAL, "").await;
                 }

@@ -1,4 +1,4 @@
-//! Long-polling: one request that waits for packets, another that brings them, and an attempt to upgrade beside them.
+//! Long-polling: one request that waits for packets, another that sends them, and an upgrade attempt beside them.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -14,32 +14,32 @@ use super::{Packet, Wire};
 use crate::net::Stream;
 use crate::net::http::{self, Connection, Response};
 
-/// Bytes from which on a body is long enough. Old servers refuse bodies over 1 MB by default.
-const BODY: usize = 100_000;
+/// Size at which a body takes no more packets, in bytes. Old servers reject bodies over 1 MB by default.
+const MAX_BODY_BYTES: usize = 100_000;
 
 type Job<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What happens.
+/// Result of a step.
 pub(super) enum Step {
     Packet(Packet),
-    /// All requests are done; the session goes on with this WebSocket once it is told so.
+    /// All requests are done; the session continues on this WebSocket once the upgrade is confirmed.
     Probed(Box<WebSocket<Stream>>),
 }
 
 pub(super) struct Polling {
     sid: String,
     arrived: VecDeque<Packet>,
-    /// The connection of the polls, between two of them.
+    /// Connection of the polls, while no poll is pending.
     connection: Option<Connection>,
     poll: Option<Job<Result<(Connection, Response), String>>>,
     post: Option<Job<Result<(), String>>>,
     probe: Option<Job<Option<WebSocket<Stream>>>>,
-    /// It is there: no request may be begun any more.
+    /// WebSocket that passed the probe: no further request may begin.
     probed: Option<Box<WebSocket<Stream>>>,
 }
 
 impl Polling {
-    /// Opens a session; with `upgrade` it tries to get on to WebSocket.
+    /// Opens a session; with `upgrade` it also tries to upgrade to WebSocket.
     pub(super) async fn open(wire: &mut Wire, upgrade: bool) -> Result<(Self, Opened), String> {
         let handshake = async {
             let mut connection = Connection::open(&wire.dialer).await?;
@@ -73,7 +73,7 @@ impl Polling {
         Ok((polling, opened))
     }
 
-    /// Sends and receives until something happens. Cancellation-safe: what is under way goes on next time.
+    /// Sends and receives until something happens. Cancellation-safe: pending requests continue with the next call.
     pub(super) async fn step(
         &mut self,
         wire: &Wire,
@@ -104,13 +104,13 @@ impl Polling {
                     self.arrived = packets(&response)?;
                 }
                 posted = run(&mut self.post) => posted?,
-                // Without a WebSocket, polling just goes on.
+                // Without a WebSocket, polling goes on.
                 probed = run(&mut self.probe) => self.probed = probed.map(Box::new),
             }
         }
     }
 
-    /// Sends what is left, and ends the session.
+    /// Sends the remaining packets, and ends the session.
     pub(super) async fn close(mut self, wire: &Wire, mut out: VecDeque<Packet>) {
         if let Some(post) = self.post.take()
             && post.await.is_err()
@@ -127,7 +127,7 @@ impl Polling {
     }
 }
 
-/// Runs what there is to its end. Cancellation-safe.
+/// Drives a pending job to its end. Cancellation-safe.
 async fn run<T>(job: &mut Option<Job<T>>) -> T {
     let Some(running) = job else {
         return pending().await;
@@ -137,10 +137,10 @@ async fn run<T>(job: &mut Option<Job<T>>) -> T {
     done
 }
 
-/// A body with as many packets as one should have.
+/// Takes packets up to the size of one body.
 fn body(out: &mut VecDeque<Packet>) -> Bytes {
     let mut body = Vec::new();
-    while body.len() < BODY
+    while body.len() < MAX_BODY_BYTES
         && let Some(packet) = out.pop_front()
     {
         let mut encoder = v3::TextEncoder::new(&mut body);
@@ -154,7 +154,7 @@ fn body(out: &mut VecDeque<Packet>) -> Bytes {
 
 fn post(wire: Wire, sid: String, body: Bytes) -> Job<Result<(), String>> {
     Box::pin(async move {
-        // Over a connection of its own: one that was idle may be closed by the server at any moment.
+        // Over a separate connection: the server may close one that was idle at any moment.
         let request = wire.request(Method::POST, Some(&sid), body);
         let response = http::once(&wire.dialer, request, wire.patience)
             .await
@@ -185,7 +185,8 @@ fn poll(
                 Some(connection) => connection,
                 None => Connection::open(&wire.dialer).await?,
             };
-            // It waits as long as the server has nothing to say; the heartbeat finds out if that is too long.
+            // No timeout: the request waits as long as the server has nothing to send, and the heartbeat notices a dead
+            // one.
             let response = connection.send(request).await?;
             Ok((connection, response))
         };
@@ -195,7 +196,7 @@ fn poll(
     })
 }
 
-/// Opens a WebSocket for the session; `None` if that does not work.
+/// Opens a WebSocket for the session; `None` if that fails.
 fn probe(wire: Wire, sid: String) -> Job<Option<WebSocket<Stream>>> {
     Box::pin(async move {
         let probing = async {
@@ -240,7 +241,7 @@ mod tests {
         let mut out = VecDeque::from([
             text("4€"),
             Packet::Binary(Bytes::from_static(&[1, 2, 3])),
-            text(&"x".repeat(BODY)),
+            text(&"x".repeat(MAX_BODY_BYTES)),
             text("2"),
         ]);
         let first = body(&mut out);

@@ -10,16 +10,16 @@ use http_body_util::Full;
 use crate::net::{Dialer, Stream, http};
 use crate::target::Target;
 
-/// What a session has to know of its server.
+/// Connection settings of a session.
 #[derive(Clone)]
 pub(in crate::session::legacy) struct Wire {
     pub(in crate::session::legacy) dialer: Dialer,
     pub(in crate::session::legacy) target: Target,
-    /// How long an answer may take that need not wait for anything.
+    /// Timeout of an answer that need not wait for anything.
     pub(in crate::session::legacy) patience: Duration,
-    /// What is added to every query, as `&token=abc`.
+    /// Addition to every query, such as `&token=abc`.
     pub(in crate::session::legacy) query: String,
-    /// What the handshake has set: balancers find the server by it.
+    /// Cookies of the handshake, by which load balancers find the server.
     pub(in crate::session::legacy) cookies: String,
 }
 
@@ -29,7 +29,7 @@ impl Wire {
         format!("EIO=3&transport={transport}{sid}{}", self.query)
     }
 
-    /// A request of long-polling. Bytes are wanted as base64, so that all bodies are text.
+    /// Builds a long-polling request. It asks for bytes as base64, so that all bodies are text.
     pub(super) fn request(
         &self,
         method: Method,
@@ -40,7 +40,7 @@ impl Wire {
         http::polling_request(&self.target, method, &query, body, &self.cookies)
     }
 
-    /// A WebSocket; `sid` is that of the session that it is to take over.
+    /// Opens a WebSocket; with `sid`, to upgrade that session.
     pub(super) async fn websocket(&self, sid: Option<&str>) -> Result<WebSocket<Stream>, String> {
         let uri = self
             .target

@@ -1,0 +1,150 @@
+//! A request and its response.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Extensions, Response};
+use parking_lot::Mutex;
+
+use super::body::BodyFeed;
+use super::request::{Incoming, Keep};
+use super::response::Form;
+use super::sessions::{Replies, Sessions};
+use super::{Served, Taken};
+use crate::{EngineBody, Reply};
+
+type TakeOver = Box<dyn FnOnce(Taken) + Send>;
+
+/// Slot in the extensions of a request for another protocol: takes over the connection after the response 101.
+#[derive(Clone, Default)]
+pub(crate) struct Takeover(Arc<Mutex<Option<TakeOver>>>);
+
+impl Takeover {
+    pub(crate) fn set(&self, take_over: impl FnOnce(Taken) + Send + 'static) {
+        *self.0.lock() = Some(Box::new(take_over));
+    }
+
+    pub(super) fn take(&self) -> Option<TakeOver> {
+        self.0.lock().take()
+    }
+}
+
+impl fmt::Debug for Takeover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Takeover")
+    }
+}
+
+/// A request and its response.
+pub(super) struct Exchange<F> {
+    answer: Answer<F>,
+    /// Destination of the rest of the body.
+    pub(super) feed: Option<BodyFeed>,
+    pub(super) takeover: Option<Takeover>,
+    keep: Keep,
+    /// Whether the response is only a head, because the request is HEAD.
+    bodiless: bool,
+}
+
+enum Answer<F> {
+    Making(F),
+    /// By a session.
+    Replying(Box<dyn Replies>),
+    /// It waits for others that come before it.
+    Made(Option<Box<Reply>>),
+}
+
+impl<F> Exchange<F>
+where
+    F: Future<Output = Result<Response<EngineBody>, std::convert::Infallible>> + Unpin,
+{
+    pub(super) fn begin<S: Served<Future = F>>(
+        incoming: Incoming<'_, '_>,
+        service: &mut S,
+        sessions: Option<&dyn Sessions>,
+        identify: impl FnOnce(&mut Extensions),
+    ) -> Option<Self> {
+        let Incoming {
+            head,
+            mut body,
+            feed,
+            keep,
+            upgrade,
+            ..
+        } = incoming;
+        let usual = sessions.filter(|_| !upgrade);
+        if let Some(replies) = usual.and_then(|sessions| sessions.answer(&head, &mut body)) {
+            return Some(Exchange {
+                answer: Answer::Replying(replies),
+                feed,
+                takeover: None,
+                keep,
+                bodiless: false,
+            });
+        }
+        let takeover = upgrade.then(Takeover::default);
+        let mut request = head.request(body)?;
+        identify(request.extensions_mut());
+        if let Some(takeover) = &takeover {
+            request.extensions_mut().insert(takeover.clone());
+        }
+        Some(Exchange {
+            answer: Answer::Making(service.call(request)),
+            feed,
+            takeover,
+            keep,
+            bodiless: head.method() == "HEAD",
+        })
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Reply> {
+        match &mut self.answer {
+            Answer::Making(answer) => Pin::new(answer).poll(cx).map(|answer| match answer {
+                Ok(answer) => Reply::Whole(answer),
+                Err(never) => match never {},
+            }),
+            Answer::Replying(replies) => replies.poll_reply(cx),
+            Answer::Made(reply) => Poll::Ready(match reply.take() {
+                Some(reply) => *reply,
+                None => Reply::Whole(Response::default()),
+            }),
+        }
+    }
+
+    /// Makes the response ahead of its turn.
+    pub(super) fn make(&mut self, cx: &mut Context<'_>) {
+        if !matches!(self.answer, Answer::Made(_))
+            && let Poll::Ready(answer) = self.poll(cx)
+        {
+            self.answer = Answer::Made(Some(Box::new(answer)));
+        }
+    }
+
+    /// Returns the destination of the next bytes, unless the body is complete.
+    pub(super) fn feed(&mut self) -> Option<&mut BodyFeed> {
+        self.feed.as_mut().filter(|feed| !feed.is_complete())
+    }
+
+    /// Whether another request may be handled before this one is answered.
+    pub(super) fn may_be_followed(&self) -> bool {
+        let complete = self.feed.as_ref().is_none_or(BodyFeed::is_complete);
+        complete && self.takeover.is_none() && self.keep != Keep::Close
+    }
+
+    /// Ends the body with an error, and the connection after the response.
+    pub(super) fn breaks_off(&mut self) {
+        self.feed = None;
+        self.keep = Keep::Close;
+    }
+
+    pub(super) fn form(&self) -> Form {
+        Form {
+            close: self.keep == Keep::Close,
+            told: self.keep == Keep::Told,
+            bodiless: self.bodiless,
+        }
+    }
+}

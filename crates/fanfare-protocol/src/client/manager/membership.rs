@@ -1,0 +1,125 @@
+//! The server's state of each namespace on the open connection.
+//!
+//! It is kept apart from the sockets, which are added and removed: a CONNECT that was sent is answered even if its
+//! socket is gone, and a Node server that gets a second one, or a DISCONNECT before its answer, closes the whole
+//! connection.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Manager;
+use crate::client::codec;
+use crate::client::engine::after;
+use crate::client::socket::Phase;
+use crate::client::{SocketId, TransportError};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Membership {
+    /// CONNECT was sent with this payload and is not answered.
+    Joining(Option<String>),
+    Joined,
+    /// DISCONNECT was sent; the server may not have read it.
+    Leaving,
+}
+
+impl Manager {
+    /// Sends CONNECT after a socket's credentials arrived, unless the server must get another packet first.
+    pub(super) fn join(&mut self, now: Instant, id: SocketId, payload: Option<String>) {
+        let Some(mut socket) = self.sockets.get_mut(id) else {
+            return;
+        };
+        let deadline = after(now, socket.config.join_timeout);
+        match self.memberships.get(&socket.nsp) {
+            None => {
+                socket.phase = Phase::Connecting { deadline };
+                let packet = codec::connect(self.config.parser, &socket.nsp, payload.as_deref());
+                let joining = Membership::Joining(payload);
+                self.memberships.insert(socket.nsp.clone(), joining);
+                drop(socket);
+                self.send(now, Some(packet));
+            }
+            // The same CONNECT was sent for an earlier socket, or for this one before it was disconnected.
+            Some(Membership::Joining(sent)) if *sent == payload => {
+                socket.phase = Phase::Connecting { deadline };
+            }
+            Some(_) => socket.hold(payload, deadline),
+        }
+    }
+
+    /// Joins a socket that waited until the server had released this namespace.
+    fn vacated(&mut self, now: Instant, nsp: &str) {
+        self.memberships.remove(nsp);
+        if let Some(id) = self.sockets.find(nsp)
+            && let Some(payload) = self.sockets.get_mut(id).and_then(|mut s| s.take_held())
+        {
+            self.join(now, id, payload);
+        }
+    }
+
+    /// Handles the server's message that the namespace was not joined, or has ended.
+    pub(super) fn ended_by_server(&mut self, now: Instant, nsp: &str) {
+        // While leaving, this side's DISCONNECT is in flight all the same.
+        if self.memberships.get(nsp) != Some(&Membership::Leaving) {
+            self.vacated(now, nsp);
+        }
+    }
+
+    /// Handles the confirmation that the server has read the DISCONNECT of this namespace.
+    pub(super) fn left(&mut self, now: Instant, nsp: &str) {
+        if self.memberships.get(nsp) == Some(&Membership::Leaving) {
+            self.vacated(now, nsp);
+        }
+    }
+
+    /// Sends DISCONNECT.
+    pub(super) fn leave_namespace(&mut self, now: Instant, nsp: &Arc<str>) {
+        self.memberships.insert(nsp.clone(), Membership::Leaving);
+        let packet = codec::disconnect(self.config.parser, nsp);
+        if let Some((engine, mut sink)) = self.engine() {
+            engine.send_leave(now, packet, nsp.clone(), &mut sink);
+        }
+    }
+
+    /// Records the answer to CONNECT; returns `false` if none was pending.
+    pub(super) fn connect_answered(&mut self, nsp: &Arc<str>) -> bool {
+        let joining = self.is_awaited(nsp);
+        if joining {
+            self.memberships.insert(nsp.clone(), Membership::Joined);
+        }
+        joining
+    }
+
+    /// Whether the answer to a CONNECT is pending.
+    pub(super) fn is_awaited(&self, nsp: &str) -> bool {
+        matches!(self.memberships.get(nsp), Some(Membership::Joining(_)))
+    }
+
+    pub(super) fn is_member(&self, nsp: &str) -> bool {
+        self.memberships.get(nsp) == Some(&Membership::Joined)
+    }
+
+    /// Handles a CONNECT that was not answered in time. Another one cannot be sent over the same connection, so if no
+    /// other socket uses it, a new connection is tried. Otherwise a late answer still counts, until the attempts are
+    /// exhausted.
+    pub(super) fn join_timed_out(&mut self, now: Instant, id: SocketId) {
+        let shared = self.sockets.any_connected();
+        let Some(mut socket) = self.sockets.get_mut(id) else {
+            return;
+        };
+        let timeout = socket.config.join_timeout;
+        if shared {
+            if socket.retry(&self.config).is_some() {
+                socket.await_answer_until(after(now, timeout));
+            } else {
+                socket.give_up();
+            }
+        } else {
+            socket.phase = Phase::Waiting;
+        }
+        drop(socket);
+        self.connect_error(id, crate::client::ConnectError::JoinTimeout(timeout));
+        if !shared {
+            self.abandon(now, TransportError::new("timeout"));
+        }
+    }
+}

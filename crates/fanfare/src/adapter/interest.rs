@@ -1,0 +1,175 @@
+//! Rooms in which an adapter is interested.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// Rooms of which an adapter learns when they open and close on this node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Interest {
+    /// No rooms: the adapter receives the messages for all rooms anyway.
+    #[default]
+    None,
+    /// Rooms that sockets have joined.
+    Rooms,
+    /// Rooms that sockets have joined, and the room of each socket's id.
+    RoomsAndSockets,
+}
+
+/// A room has opened on this node, with its first socket, or closed, with its last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoomChange {
+    /// Name of the room.
+    pub room: Arc<str>,
+    /// Whether the room has opened.
+    pub opened: bool,
+    /// Whether it is the room of a socket's id, which is open while the socket is connected. A room of the same name
+    /// that other sockets have joined opens and closes separately.
+    pub is_socket: bool,
+}
+
+impl RoomChange {
+    /// Creates a change.
+    pub fn new(room: impl Into<Arc<str>>, opened: bool, is_socket: bool) -> Self {
+        Self {
+            room: room.into(),
+            opened,
+            is_socket,
+        }
+    }
+}
+
+/// Changes of the rooms of a namespace that the adapter has not been told yet. They are added under the lock of the
+/// rooms, which gives them their order, and passed on by one thread at a time while no lock is held.
+///
+/// It holds at most one change of each room: if a room closes before the adapter was told that it opened, or the
+/// reverse, both changes are dropped. Its length is therefore bounded by the number of rooms.
+#[derive(Debug)]
+pub(crate) struct InterestQueue {
+    sockets: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether the adapter knows the namespace.
+    announced: bool,
+    /// Whether a thread is passing changes on.
+    flushing: bool,
+    changes: BTreeMap<u64, RoomChange>,
+    /// Numbers of the changes by room and whether it is that of a socket.
+    by_room: HashMap<(Arc<str>, bool), u64>,
+    next: u64,
+}
+
+impl InterestQueue {
+    pub(crate) fn new(interest: Interest) -> Option<Self> {
+        let sockets = match interest {
+            Interest::None => return None,
+            Interest::Rooms => false,
+            Interest::RoomsAndSockets => true,
+        };
+        Some(Self {
+            sockets,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Adds a change. Of one room, changes come alternately.
+    pub(crate) fn push(&self, room: &str, opened: bool, is_socket: bool) {
+        if is_socket && !self.sockets {
+            return;
+        }
+        let state = &mut *self.state.lock();
+        let key = (Arc::from(room), is_socket);
+        if let Some(number) = state.by_room.remove(&key) {
+            state.changes.remove(&number);
+            return;
+        }
+        let number = state.next;
+        state.next += 1;
+        let change = RoomChange::new(key.0.clone(), opened, is_socket);
+        state.changes.insert(number, change);
+        state.by_room.insert(key, number);
+    }
+
+    /// Lets changes pass, now that the adapter knows the namespace.
+    pub(crate) fn announce(&self) {
+        self.state.lock().announced = true;
+    }
+
+    /// Passes the changes on, unless another thread is doing that: then it passes these on as well.
+    pub(crate) fn flush(&self, tell: impl Fn(&[RoomChange])) {
+        let mut own = false;
+        loop {
+            let batch: Vec<RoomChange> = {
+                let mut state = self.state.lock();
+                if state.flushing && !own {
+                    return;
+                }
+                state.flushing = state.announced && !state.changes.is_empty();
+                if !state.flushing {
+                    return;
+                }
+                own = true;
+                state.by_room.clear();
+                std::mem::take(&mut state.changes).into_values().collect()
+            };
+            tell(&batch);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(queue: &InterestQueue) -> Vec<(String, bool)> {
+        let told = Mutex::new(Vec::new());
+        queue.flush(|changes| {
+            let changes = changes.iter().map(|c| (c.room.to_string(), c.opened));
+            told.lock().extend(changes);
+        });
+        told.into_inner()
+    }
+
+    #[test]
+    fn changes_keep_their_order_and_opposite_ones_cancel() {
+        assert!(InterestQueue::new(Interest::None).is_none());
+        let queue = InterestQueue::new(Interest::Rooms).unwrap();
+        queue.push("a", true, false);
+        assert_eq!(told(&queue), [], "not before the namespace is known");
+        queue.announce();
+        queue.push("b", true, false);
+        queue.push("c", true, false);
+        queue.push("b", false, false);
+        queue.push("id", true, true);
+        assert_eq!(told(&queue), [("a".into(), true), ("c".into(), true)]);
+        queue.push("c", false, false);
+        queue.push("d", true, false);
+        queue.push("c", true, false);
+        queue.push("a", false, false);
+        assert_eq!(told(&queue), [("d".into(), true), ("a".into(), false)]);
+        assert_eq!(told(&queue), []);
+    }
+
+    #[test]
+    fn a_change_during_the_call_is_told_after_it() {
+        let queue = InterestQueue::new(Interest::RoomsAndSockets).unwrap();
+        queue.announce();
+        queue.push("a", true, true);
+        let told = Mutex::new(Vec::new());
+        queue.flush(|changes| {
+            told.lock().push(changes.to_vec());
+            if changes[0].opened {
+                queue.push("a", false, true);
+                queue.flush(|_| panic!("not by a second caller"));
+            }
+        });
+        let expected = [true, false].map(|opened| vec![RoomChange::new("a", opened, true)]);
+        assert_eq!(told.into_inner(), expected);
+    }
+}

@@ -1,0 +1,155 @@
+//! Graceful shutdown.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fanfare_protocol::deadline as after;
+use tokio::time::Instant;
+
+use super::SocketIo;
+
+use crate::log_target;
+
+/// Minimum interval between two disconnections, if the deadline allows: the other servers have to accept the
+/// connections.
+const PACE_INTERVAL: Duration = Duration::from_millis(10);
+/// Time that a session on long-polling has to fetch its queued packets and its close. A client that is alive polls
+/// again as soon as it has had a response.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Outcome of a [drain](SocketIo::drain).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DrainReport {
+    /// Number of connections that were closed in time.
+    pub closed: usize,
+    /// Number of connections that were still open at the deadline and have been aborted.
+    pub connections: usize,
+    /// Number of handlers that were still running at the deadline: they continue as long as the runtime does.
+    pub handlers: usize,
+    /// Duration of the drain.
+    pub took: Duration,
+}
+
+impl DrainReport {
+    /// Whether nothing was left at the deadline.
+    pub fn is_complete(&self) -> bool {
+        self.connections == 0 && self.handlers == 0
+    }
+}
+
+impl SocketIo {
+    /// Whether the server accepts new connections: for readiness probes. False once [`drain`](Self::drain) or
+    /// [`close`](Self::close) was called.
+    pub fn is_ready(&self) -> bool {
+        !self.0.leaving.load(Ordering::Acquire)
+    }
+
+    /// Empties the server before it stops, within `deadline`:
+    ///
+    /// 1. New connections are rejected (503 with `Retry-After`), [`is_ready`](Self::is_ready) is false; existing ones
+    ///    continue.
+    /// 2. They are closed one after the other, in no particular order and with jitter, over up to three quarters of the
+    ///    deadline, so that they do not overload the other servers of a cluster all at once. Messages that were sent to
+    ///    a client before reach it. Its sockets are disconnected with the reason `server shutting down`; the client
+    ///    sees its transport closed and reconnects. A client on long-polling that has no request pending has two
+    ///    seconds to fetch its close.
+    /// 3. The server waits for running handlers.
+    /// 4. Connections that are left at the deadline are aborted and reported; then [`serve`](crate::serve()) returns.
+    ///
+    /// [`close`](Self::close) does all of it at once: queued messages are dropped, and it waits for handlers without a
+    /// deadline.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn f(io: fanfare::SocketIo) {
+    /// let report = io.drain(Duration::from_secs(25)).await;
+    /// if !report.is_complete() {
+    ///     eprintln!("left: {} connections, {} handlers", report.connections, report.handlers);
+    /// }
+    /// # }
+    /// ```
+    pub async fn drain(&self, deadline: Duration) -> DrainReport {
+        let start = Instant::now();
+        let end = Instant::from_std(after(start.into_std(), deadline));
+        self.0.leaving.store(true, Ordering::Release);
+        let engine = self.engine();
+        engine.refuse_new();
+        let mut connections = Vec::with_capacity(engine.connections());
+        engine.for_each(|conn| connections.push(conn.clone()));
+        tracing::debug!(target: log_target::DRAIN, connections = connections.len(), ?deadline, "draining");
+        let mut random = Random::new();
+        random.shuffle(&mut connections);
+        let n = u32::try_from(connections.len()).unwrap_or(u32::MAX);
+        let window = deadline
+            .saturating_sub(deadline / 4)
+            .min(PACE_INTERVAL.saturating_mul(n));
+        let mut closed = 0;
+        for (k, conn) in connections.drain(..).enumerate() {
+            let share = (k as f64 + random.fraction()) / f64::from(n.max(1));
+            tokio::time::sleep_until(start + window.mul_f64(share)).await;
+            closed += usize::from(conn.is_open());
+            fanfare_engine::batch(|| conn.state().shut_down());
+            conn.close_within(FETCH_TIMEOUT);
+        }
+        // Connections whose handshake was pending when new connections were stopped.
+        engine.for_each(|conn| {
+            if conn.is_open() {
+                closed += 1;
+                conn.state().shut_down();
+                conn.close_within(FETCH_TIMEOUT);
+            }
+        });
+        while engine.connections() > 0 && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let _ = tokio::time::timeout_at(end, self.settled()).await;
+        let left = engine.connections();
+        engine.close();
+        self.0.drained.store(true, Ordering::Release);
+        self.0.closed.set();
+        if let Some(cluster) = &self.0.settings.cluster {
+            // Tells the other nodes that this server is gone, but waits no longer than this for it.
+            let _ = tokio::time::timeout(Duration::from_secs(1), cluster.adapter.close()).await;
+        }
+        self.0.publish();
+        let report = DrainReport {
+            closed: closed.saturating_sub(left),
+            connections: left,
+            handlers: self.0.running.count(),
+            took: start.elapsed(),
+        };
+        tracing::debug!(target: log_target::DRAIN, ?report, "drained");
+        report
+    }
+}
+
+/// Pseudo-random numbers, sufficient for jitter.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Self {
+        let mut seed = [0; 8];
+        // Without a random seed the order is only less random.
+        let _ = getrandom::fill(&mut seed);
+        Self(u64::from_ne_bytes(seed) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            let j = (self.next() % (i as u64 + 1)) as usize;
+            items.swap(i, j);
+        }
+    }
+}

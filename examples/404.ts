@@ -1,0 +1,6 @@
+import "@web/base.css";
+import { keepTransport } from "@web/connection.ts";
+import { themeButton } from "@web/theme.ts";
+
+themeButton();
+keepTransport();
