@@ -14,9 +14,10 @@ use crate::summary::Outcome;
 use crate::{root, target};
 
 /// Library crates whose API is listed. (That of `fanfare-macros` is its documentation: macros have no signatures.)
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "fanfare",
     "fanfare-client",
+    "fanfare-cluster",
     "fanfare-core",
     "fanfare-engine",
     "fanfare-protocol",

@@ -40,15 +40,20 @@ pub(crate) const INPUTS: &[Input] = &[
     }),
     input("pattern_of_dashes", 100, |n| {
         let pattern = Namespace::pattern("/p4-{a}-{b}-{c}-{d}");
-        let join = text(&format!("40/p4-{}/,", "-".repeat(n)));
-        Attack::messages(server(namespace()).namespace(pattern), join)
+        Attack::messages(server(namespace()).namespace(pattern), joins("p4-", "-", n))
     }),
     input("pattern_of_letters", 100, |n| {
         let pattern = Namespace::pattern("/{a}aa{b}aa{c}aa{d}b");
-        let join = text(&format!("40/{},", "a".repeat(n)));
-        Attack::messages(server(namespace()).namespace(pattern), join)
+        Attack::messages(server(namespace()).namespace(pattern), joins("", "a", n))
     }),
 ];
+
+/// Returns packets that join namespaces with names of `n` letters, which the patterns reject at their last byte: as many
+/// packets as make the cost of a byte visible beside that of a packet.
+fn joins(start: &str, letter: &str, n: usize) -> Vec<u8> {
+    const JOINS: usize = 40;
+    text(&format!("40/{start}{}/,", letter.repeat(n))).repeat(JOINS)
+}
 
 fn rooms() -> Namespace {
     namespace()

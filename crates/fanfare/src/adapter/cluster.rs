@@ -9,7 +9,7 @@ use fanfare_protocol::{EncodedEvent, EncodedValue, Escaped};
 
 use super::{
     Broadcast, ClusterAnswer, ClusterInner, ClusterMessage, ClusterOptions, ClusterResponse,
-    LogPosition, NodeInfo, ServerEvent, SocketData,
+    LogPosition, NodeInfo, ServerEvent, socket_data,
 };
 use crate::broadcast::BroadcastOperator;
 use crate::contain::contain_future;
@@ -54,10 +54,10 @@ impl ClusterHandle {
     pub fn describe(&self, id: impl Into<String>) -> NodeInfo {
         let io = self.0.upgrade();
         let clients = io.and_then(|io| io.engine().map(|engine| engine.connections()));
-        NodeInfo {
-            version: Some(concat!("fanfare ", env!("CARGO_PKG_VERSION")).to_owned()),
-            clients,
-            ..NodeInfo::new(id)
+        let node = NodeInfo::new(id).version(concat!("fanfare ", env!("CARGO_PKG_VERSION")));
+        match clients {
+            Some(clients) => node.clients(clients),
+            None => node,
         }
     }
 
@@ -93,7 +93,7 @@ impl ClusterHandle {
             (ClusterMessage::FetchSockets(message), found) => {
                 let sockets = found.map_or_else(Vec::new, |found| {
                     let sockets = here(found, message.options).sockets();
-                    sockets.iter().map(SocketData::of).collect()
+                    sockets.iter().map(socket_data).collect()
                 });
                 let answer = ClusterAnswer::Sockets(sockets);
                 cluster.answer(namespace, from, message.request_id, answer);
@@ -101,7 +101,8 @@ impl ClusterHandle {
             (ClusterMessage::ServerSideEmit(message), Some(found)) => {
                 cluster.server_event(found, from, &message.event, message.request_id);
             }
-            (_, None) => {}
+            // For no namespace of this node, or of a kind that this version does not know: ignored, as Node does.
+            (_, _) => {}
         }
     }
 

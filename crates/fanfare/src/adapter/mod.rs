@@ -4,7 +4,6 @@ mod cluster;
 mod contained;
 mod interest;
 mod log;
-mod message;
 mod node;
 mod outcome;
 mod pending;
@@ -18,6 +17,11 @@ use std::pin::Pin;
 
 pub use cluster::ClusterHandle;
 pub(crate) use cluster::{REQUEST_TIMEOUT, not_sent};
+pub use fanfare_cluster::{
+    Broadcast, ClusterAnswer, ClusterFlags, ClusterMessage, ClusterOptions, ClusterResponse,
+    DisconnectSockets, FetchSockets, HandshakeData, NodeInfo, Peers, ServerSideEmit, SocketData,
+    SocketsJoin, SocketsLeave,
+};
 pub use fanfare_protocol::{EncodedEvent, EncodedValue};
 pub(crate) use interest::InterestQueue;
 pub use interest::{Interest, RoomChange};
@@ -25,18 +29,14 @@ pub use log::{
     EventLog, LogLimits, LogPosition, LoggedEvent, MissedEventsError, MissedEventsRequest,
     PendingDelivery,
 };
-pub use message::{
-    Broadcast, ClusterAnswer, ClusterFlags, ClusterMessage, ClusterOptions, ClusterResponse,
-    DisconnectSockets, FetchSockets, ServerSideEmit, SocketsJoin, SocketsLeave,
-};
-pub use node::{MissingNodes, NodeInfo, Peers};
+pub use node::MissingNodes;
 pub use outcome::{AdapterError, PublishOutcome};
 pub use remote::{FetchSocketsError, RemoteSocket};
 pub(crate) use requests::{ClusterInner, RemoteRequest};
 pub(crate) use server_event::ServerHandler;
 pub use server_event::{ServerEvent, ServerSideEmitError};
 pub use session::{SessionData, SessionStore};
-pub use socket_data::{HandshakeData, SocketData};
+pub(crate) use socket_data::socket_data;
 
 /// Boxed future, as object-safe traits need it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

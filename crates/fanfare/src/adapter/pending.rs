@@ -84,12 +84,14 @@ impl Pending {
         let mut state = self.state.lock();
         match answer {
             ClusterAnswer::Sockets(sockets) => {
-                if state.answered.insert(from.to_owned(), (0, 0)).is_none() {
+                let first = state.answered.insert(from.to_owned(), (0, 0)).is_none();
+                if first {
                     state.sockets.extend(sockets);
                 }
             }
             ClusterAnswer::ServerSideEmit(value) => {
-                if state.answered.insert(from.to_owned(), (0, 0)).is_none() {
+                let first = state.answered.insert(from.to_owned(), (0, 0)).is_none();
+                if first {
                     self.keep(&mut state, value);
                 }
             }
@@ -106,6 +108,8 @@ impl Pending {
                     state.answered.insert(from.to_owned(), (usize::MAX, 1));
                 }
             }
+            // Of a kind that this version does not know, and so did not ask for.
+            _ => {}
         }
         drop(state);
         self.changed.notify_one();

@@ -1,111 +1,50 @@
-//! Sockets of any node, in their serialized form.
+//! The serialized form of the sockets of this node.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use fanfare_cluster::{HandshakeData, SocketData};
 use serde_json::Map;
 
 use crate::socket::Socket;
 
-/// A socket of any node, in its serialized form: the JSON format is that of Node's `fetchSockets` messages.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct SocketData {
-    /// Public id.
-    pub id: String,
-    /// First request of the connection.
-    pub handshake: HandshakeData,
-    /// Rooms, including that of the socket's id.
-    pub rooms: Vec<String>,
-    /// Data of the application.
-    #[serde(default)]
-    pub data: serde_json::Value,
+/// Returns the serialized form of a socket.
+pub(crate) fn socket_data(socket: &Socket) -> SocketData {
+    let mut data = SocketData::new(socket.id().to_string(), handshake_data(socket));
+    data.rooms = socket.rooms();
+    data.data = socket.data().unwrap_or_default();
+    data
 }
 
-/// The first request of a connection, in its serialized form (Node's `socket.handshake`).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct HandshakeData {
-    /// Headers by names in lower case; each value is a text or a list of texts.
-    pub headers: Map<String, serde_json::Value>,
-    /// Time of the request, in the format of JavaScript's `Date`.
-    pub time: String,
-    /// Address of the client.
-    pub address: String,
-    /// Whether the request has another origin.
-    pub xdomain: bool,
-    /// Whether the connection is encrypted.
-    pub secure: bool,
-    /// Time of the request, in milliseconds since 1970.
-    pub issued: u64,
-    /// Path and query.
-    pub url: String,
-    /// Parameters of the query.
-    pub query: Map<String, serde_json::Value>,
-    /// `auth` value of the client.
-    pub auth: serde_json::Value,
-}
-
-impl SocketData {
-    /// Creates the data of a socket that is in the room of its id only.
-    pub fn new(id: impl Into<String>, handshake: HandshakeData) -> Self {
-        let id = id.into();
-        Self {
-            rooms: vec![id.clone()],
-            id,
-            handshake,
-            data: serde_json::Value::Null,
-        }
-    }
-
-    pub(crate) fn of(socket: &Socket) -> Self {
-        Self {
-            id: socket.id().to_string(),
-            handshake: HandshakeData::of(socket),
-            rooms: socket.rooms(),
-            data: socket.data().unwrap_or_default(),
-        }
-    }
-}
-
-impl HandshakeData {
-    fn of(socket: &Socket) -> Self {
-        let first = socket.connection().handshake();
-        let mut headers = Map::new();
-        for (name, value) in first.headers() {
-            let value = String::from_utf8_lossy(value).into_owned();
-            match headers.get_mut(name) {
-                None => {
-                    headers.insert(name.to_owned(), value.into());
-                }
-                Some(serde_json::Value::Array(list)) => list.push(value.into()),
-                Some(one) => *one = vec![one.take(), value.into()].into(),
+fn handshake_data(socket: &Socket) -> HandshakeData {
+    let first = socket.connection().handshake();
+    let mut headers = Map::new();
+    for (name, value) in first.headers() {
+        let value = String::from_utf8_lossy(value).into_owned();
+        match headers.get_mut(name) {
+            None => {
+                headers.insert(name.to_owned(), value.into());
             }
-        }
-        let issued = first.issued().duration_since(UNIX_EPOCH);
-        let auth = socket.handshake().auth();
-        Self {
-            headers,
-            time: javascript_date(first.issued()),
-            address: first
-                .address()
-                .map(|address| address.ip().to_string())
-                .unwrap_or_default(),
-            xdomain: first.is_xdomain(),
-            secure: first.is_secure(),
-            issued: issued.map_or(0, |since| since.as_millis() as u64),
-            url: first.url().to_owned(),
-            query: first
-                .query_params()
-                .map(|(name, value)| (name, value.into()))
-                .collect(),
-            auth: auth
-                .ok()
-                .filter(|auth: &serde_json::Value| !auth.is_null())
-                .unwrap_or_else(|| Map::new().into()),
+            Some(serde_json::Value::Array(list)) => list.push(value.into()),
+            Some(one) => *one = vec![one.take(), value.into()].into(),
         }
     }
+    let issued = first.issued().duration_since(UNIX_EPOCH);
+    let address = first.address().map(|address| address.ip().to_string());
+    let query = first.query_params();
+    let auth = socket.handshake().auth().ok();
+    let mut data = HandshakeData::default();
+    data.headers = headers;
+    data.time = javascript_date(first.issued());
+    data.address = address.unwrap_or_default();
+    data.xdomain = first.is_xdomain();
+    data.secure = first.is_secure();
+    data.issued = issued.map_or(0, |since| since.as_millis() as u64);
+    data.url = first.url().to_owned();
+    data.query = query.map(|(name, value)| (name, value.into())).collect();
+    data.auth = auth
+        .filter(|auth: &serde_json::Value| !auth.is_null())
+        .unwrap_or_else(|| Map::new().into());
+    data
 }
 
 /// Formats a time as JavaScript does: `Sun Nov 22 2026 09:11:19 GMT+0000 (Coordinated Universal Time)`.

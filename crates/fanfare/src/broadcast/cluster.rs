@@ -12,7 +12,7 @@ use crate::ack::Collector;
 use crate::adapter::{
     AdapterError, Broadcast, ClusterFlags, ClusterInner, ClusterMessage, ClusterOptions,
     FetchSockets, FetchSocketsError, PublishOutcome, REQUEST_TIMEOUT, RemoteRequest, RemoteSocket,
-    SocketData,
+    socket_data,
 };
 use crate::client::Client;
 use crate::encode;
@@ -37,21 +37,14 @@ impl BroadcastOperator {
 
     fn cluster_options(&self) -> ClusterOptions {
         let sender = self.sender.iter().map(|socket| socket.0.id.to_string());
-        ClusterOptions {
-            rooms: self.rooms.as_slice().to_vec(),
-            except: self
-                .except
-                .as_slice()
-                .iter()
-                .cloned()
-                .chain(sender)
-                .collect(),
-            flags: ClusterFlags {
-                volatile: self.volatile,
-                compress: (!self.compress).then_some(false),
-                timeout: self.timeout,
-            },
-        }
+        let except = self.except.as_slice().iter().cloned().chain(sender);
+        let flags = ClusterFlags::default()
+            .volatile(self.volatile)
+            .compress((!self.compress).then_some(false))
+            .timeout(self.timeout);
+        ClusterOptions::new(self.rooms.as_slice().to_vec())
+            .except(except.collect())
+            .flags(flags)
     }
 
     /// Returns the cluster, if the other nodes are among the recipients. An empty list of rooms, which selects no
@@ -160,7 +153,7 @@ impl BroadcastOperator {
         self.check()?;
         let remote = |data| RemoteSocket::new(self.namespace.clone(), data);
         let own = self.select();
-        let mut sockets: Vec<_> = own.iter().map(SocketData::of).map(remote).collect();
+        let mut sockets: Vec<_> = own.iter().map(socket_data).map(remote).collect();
         drop(own);
         let Some(cluster) = self.cluster() else {
             return Ok(sockets);

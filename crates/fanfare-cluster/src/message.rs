@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fanfare_protocol::{EncodedEvent, EncodedValue};
 
-use super::SocketData;
+use crate::SocketData;
 
 /// Selection of the sockets that an operation applies to.
 #[derive(Debug, Clone, Default, PartialEq)]
