@@ -3,14 +3,27 @@
 //! The adapters and the emitters of Fanfare share this crate: the [messages](ClusterMessage) that the nodes of a cluster
 //! send each other, in the sense of Node's `ClusterAdapter`. The server `fanfare` exports them as `fanfare::adapter`; a
 //! program that only emits needs this crate and no server.
+//!
+//! - [`publish_queue`]: what waits to be sent to a broker, bounded.
+//! - [`HealthState`]: whether the broker can be reached.
 
+#![forbid(unsafe_code)]
+
+mod health;
+mod id;
 mod message;
 mod node;
+mod outcome;
+mod queue;
 mod socket_data;
 
+pub use health::{Health, HealthState};
+pub use id::{EMITTER_ID, unique_id};
 pub use message::{
     Broadcast, ClusterAnswer, ClusterFlags, ClusterMessage, ClusterOptions, ClusterResponse,
     DisconnectSockets, FetchSockets, ServerSideEmit, SocketsJoin, SocketsLeave,
 };
 pub use node::{NodeInfo, Peers};
+pub use outcome::{AdapterError, PublishOutcome};
+pub use queue::{PublishQueue, PushError, QueueLimits, QueueReader, publish_queue};
 pub use socket_data::{HandshakeData, SocketData};

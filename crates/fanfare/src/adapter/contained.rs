@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Adapter, AdapterError, Broadcast, ClusterHandle, ClusterMessage, ClusterResponse, Interest,
-    LogLimits, LoggedEvent, MissedEventsError, MissedEventsRequest, Peers, PendingDelivery,
-    PublishOutcome, RoomChange, SessionData,
+    Adapter, AdapterError, Broadcast, ClusterHandle, ClusterMessage, ClusterResponse, Health,
+    Interest, LogLimits, LoggedEvent, MissedEventsError, MissedEventsRequest, Peers,
+    PendingDelivery, PublishOutcome, RoomChange, SessionData,
 };
 use crate::contain::{contain, contain_future};
 
@@ -62,6 +62,11 @@ impl Contained {
     pub(crate) async fn peers(&self, namespace: &str) -> Result<Peers, AdapterError> {
         let peers = contain_future(HOOK, || self.0.peers(namespace)).await;
         peers.unwrap_or_else(|| Err(panicked()))
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let now = std::time::Instant::now();
+        contain(HOOK, || self.0.health()).unwrap_or_else(|| Health::down(now, panicked()))
     }
 
     pub(crate) async fn close(&self) {

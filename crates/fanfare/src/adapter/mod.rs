@@ -5,22 +5,22 @@ mod contained;
 mod interest;
 mod log;
 mod node;
-mod outcome;
 mod pending;
 mod remote;
 mod requests;
 mod server_event;
 mod session;
 mod socket_data;
+mod status;
 
 use std::pin::Pin;
 
 pub use cluster::ClusterHandle;
 pub(crate) use cluster::{REQUEST_TIMEOUT, not_sent};
 pub use fanfare_cluster::{
-    Broadcast, ClusterAnswer, ClusterFlags, ClusterMessage, ClusterOptions, ClusterResponse,
-    DisconnectSockets, FetchSockets, HandshakeData, NodeInfo, Peers, ServerSideEmit, SocketData,
-    SocketsJoin, SocketsLeave,
+    AdapterError, Broadcast, ClusterAnswer, ClusterFlags, ClusterMessage, ClusterOptions,
+    ClusterResponse, DisconnectSockets, FetchSockets, HandshakeData, Health, HealthState, NodeInfo,
+    Peers, PublishOutcome, ServerSideEmit, SocketData, SocketsJoin, SocketsLeave,
 };
 pub use fanfare_protocol::{EncodedEvent, EncodedValue};
 pub(crate) use interest::InterestQueue;
@@ -30,13 +30,13 @@ pub use log::{
     PendingDelivery,
 };
 pub use node::MissingNodes;
-pub use outcome::{AdapterError, PublishOutcome};
 pub use remote::{FetchSocketsError, RemoteSocket};
 pub(crate) use requests::{ClusterInner, RemoteRequest};
 pub(crate) use server_event::ServerHandler;
 pub use server_event::{ServerEvent, ServerSideEmitError};
 pub use session::{SessionData, SessionStore};
 pub(crate) use socket_data::socket_data;
+pub use status::Cluster;
 
 /// Boxed future, as object-safe traits need it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -175,6 +175,11 @@ pub trait Adapter: Send + Sync + 'static {
     /// Returns the store of sessions, if the adapter has one. Default: none.
     fn sessions(&self) -> Option<&dyn SessionStore> {
         None
+    }
+
+    /// Returns the state of the connection to the broker. Default: [`Health::Up`].
+    fn health(&self) -> Health {
+        Health::Up
     }
 
     /// Called when the server closes.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fanfare_cluster::unique_id;
 use fanfare_engine::LogThrottle;
 use fanfare_protocol::{EncodedEvent, Escaped};
 use parking_lot::Mutex;
@@ -17,7 +18,6 @@ use super::{
     PendingDelivery, PublishOutcome, SessionData,
 };
 use crate::broadcast::BroadcastOperator;
-use crate::id::SocketId;
 use crate::log_target;
 use crate::namespace::NamespaceInner;
 
@@ -151,9 +151,7 @@ impl ClusterInner {
         namespace: &Arc<NamespaceInner>,
         message: impl FnOnce(String) -> M,
     ) -> Result<RemoteRequest, AdapterError> {
-        let mut id = [0u8; 8];
-        id.copy_from_slice(&SocketId::random().as_bytes()[..8]);
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = unique_id();
         let pending = Arc::new(Pending::new(namespace.broadcast_acks.budget()));
         {
             let mut requests = self.requests.lock();

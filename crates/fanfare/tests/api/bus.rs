@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanfare::adapter::{
     Adapter, AdapterError, BoxFuture, Broadcast, ClusterHandle, ClusterMessage, ClusterResponse,
-    EventLog, Interest, LogLimits, LogPosition, LoggedEvent, MissedEventsError,
+    EventLog, Health, Interest, LogLimits, LogPosition, LoggedEvent, MissedEventsError,
     MissedEventsRequest, Peers, PendingDelivery, PublishOutcome, RoomChange, SessionData,
     SessionStore,
 };
@@ -251,6 +251,13 @@ impl Adapter for Loopback {
             .log
             .is_some()
             .then_some(self as &dyn SessionStore)
+    }
+
+    fn health(&self) -> Health {
+        match self.check() {
+            Ok(()) => Health::Up,
+            Err(error) => Health::down(Instant::now(), error),
+        }
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,5 +1,6 @@
 //! Several servers that act as one: the adapter, tested with one that connects servers in this process.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fanfare::ack::BroadcastAckError;
@@ -7,10 +8,10 @@ use fanfare::adapter::{
     Broadcast, ClusterOptions, DisconnectSockets, EncodedEvent, FetchSocketsError, ServerEvent,
     ServerSideEmitError,
 };
-use fanfare::{Ack, Namespace};
+use fanfare::{Ack, Namespace, SocketIo};
 use serde_json::{Value, json};
 
-use crate::bus::Bus;
+use crate::bus::{Bus, State};
 use crate::support::{Peer, Server, within};
 
 fn namespace() -> Namespace {
@@ -367,4 +368,21 @@ async fn a_message_of_another_server_names_a_bounded_number_of_rooms() {
     cluster.receive("/", "one", broadcast(10_000));
     b.expect(r#"2["e"]"#).await;
     drop(one);
+}
+
+#[tokio::test]
+async fn the_state_of_the_broker_is_visible() {
+    let alone = Server::with(namespace()).await;
+    assert!(alone.io.cluster().is_none());
+    let bus = Bus::default();
+    let builder = SocketIo::builder().namespace(namespace());
+    let (one, state) = bus.start("one", builder, State::default()).await;
+    let _two = bus.node("two", namespace()).await;
+    let cluster = one.io.cluster().unwrap();
+    assert!(cluster.is_ready(), "{cluster:?}");
+    assert_eq!(cluster.nodes().await.unwrap()[0].id, "two");
+    state.broken.store(true, Ordering::Relaxed);
+    assert!(!cluster.is_ready());
+    assert_eq!(cluster.health().label(), "down");
+    assert!(cluster.nodes().await.is_err());
 }
