@@ -38,6 +38,7 @@
 //! | stop the bytes in one or both directions | [`Link::stall`], [`Link::resume`] |
 //! | separate clients and server for a while | [`Link::partition`], [`Link::heal`] |
 //! | reject new connections | [`Link::refuse`], [`Link::accept`] |
+//! | test an adapter | [`cluster::exercise`]: every operation across three nodes |
 //! | wait with a deadline | [`within`], [`until`] |
 //! | pass time | Tokio's `sleep` and `advance`, with the clock paused |
 //!
@@ -54,6 +55,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cluster;
 mod network;
 mod peer;
 mod server;
