@@ -51,10 +51,13 @@ impl BroadcastOptions {
     }
 }
 
-/// Outcome of a broadcast.
+/// Outcome of a broadcast to the connections of this engine.
+///
+/// A server above the engine reports more, such as the fate of the message in a cluster: the `BroadcastReport` of
+/// `fanfare` has these numbers and the adapter's outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct BroadcastReport {
+pub struct DeliveryReport {
     /// Number of connections that the broadcast was addressed to.
     pub recipients: usize,
     /// Number of recipients that did not get the message because their outbox was full.
@@ -71,8 +74,8 @@ pub fn broadcast<S: Send + Sync + 'static>(
     message: &EncodedMessage,
     options: BroadcastOptions,
     skip: Option<&Arc<Connection<S>>>,
-) -> BroadcastReport {
-    let mut report = BroadcastReport::default();
+) -> DeliveryReport {
+    let mut report = DeliveryReport::default();
     if message.is_empty() {
         return report;
     }
@@ -150,12 +153,12 @@ fn broadcast_run<'a, S: Send + Sync + 'static>(
     forms: &mut Encodings<'_>,
     recipients: impl Iterator<Item = &'a Arc<Connection<S>>>,
     jobs: Option<&Handle>,
-) -> BroadcastReport {
+) -> DeliveryReport {
     let size = (message.len(), message.packets);
     if jobs.is_none()
         && let Some(recipients) = batch::append_to_segment(&key, &message.frames, message.packets)
     {
-        return BroadcastReport {
+        return DeliveryReport {
             recipients,
             full: 0,
         };
@@ -165,7 +168,7 @@ fn broadcast_run<'a, S: Send + Sync + 'static>(
         None => batch::current(),
         Some(_) => 0,
     };
-    let mut report = BroadcastReport::default();
+    let mut report = DeliveryReport::default();
     let mut job = Job::new(jobs);
     let mut least = Capacity::ALL;
     // Whether further messages may use the segment: every recipient has it, and takes messages in the encoding that it

@@ -40,7 +40,7 @@ mod table;
 mod websocket;
 
 pub use batch::batch;
-pub use broadcast::{BroadcastOptions, BroadcastReport, broadcast};
+pub use broadcast::{BroadcastOptions, DeliveryReport, broadcast};
 pub use config::{EngineConfig, SlowConsumer};
 pub use connection::Connection;
 pub use contain::contain;

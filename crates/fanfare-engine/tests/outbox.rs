@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Got, Server, WebSocket};
 use fanfare_engine::{
-    BroadcastOptions, BroadcastReport, CloseReason, Connection, EncodedMessage, SendError,
+    BroadcastOptions, CloseReason, Connection, DeliveryReport, EncodedMessage, SendError,
     SlowConsumer, batch, broadcast,
 };
 use fanfare_protocol::Limits;
@@ -17,7 +17,7 @@ use fanfare_protocol::Limits;
 fn broadcast_all<S: Send + Sync + 'static>(
     targets: &Arc<[Arc<Connection<S>>]>,
     message: &EncodedMessage,
-) -> BroadcastReport {
+) -> DeliveryReport {
     broadcast(targets, message, BroadcastOptions::default(), None)
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::{Got, Server, WebSocket};
 use fanfare_engine::{
-    BroadcastOptions, BroadcastReport, EncodedMessage, SlowConsumer, batch, broadcast,
+    BroadcastOptions, DeliveryReport, EncodedMessage, SlowConsumer, batch, broadcast,
 };
 use parking_lot::Mutex;
 
@@ -24,7 +24,7 @@ async fn clients(server: &mut Server) -> (Vec<WebSocket>, Conns) {
     (sockets, conns.into())
 }
 
-fn emit(targets: &Conns, text: &str, skip: Option<&common::Conn>) -> BroadcastReport {
+fn emit(targets: &Conns, text: &str, skip: Option<&common::Conn>) -> DeliveryReport {
     let options = BroadcastOptions::default();
     broadcast(targets, &EncodedMessage::text(text), options, skip)
 }

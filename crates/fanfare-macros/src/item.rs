@@ -3,6 +3,8 @@
 use proc_macro2::TokenStream;
 use syn::{Attribute, Error, Fields, Generics, Ident, Item, Path, Result};
 
+use crate::lengths;
+
 /// Shape of a type.
 #[derive(Clone, Copy)]
 pub(crate) enum Shape {
@@ -36,10 +38,13 @@ impl Declared {
                     Fields::Unnamed(fields) => Shape::Tuple(fields.unnamed.len()),
                     Fields::Unit => Shape::Unit,
                 };
+                lengths::check(&item.fields)?;
                 has_rules |= have_rules(&item.fields);
                 (item.attrs, item.ident, item.generics)
             }
             Item::Enum(item) => {
+                let mut variants = item.variants.iter();
+                variants.try_for_each(|variant| lengths::check(&variant.fields))?;
                 has_rules |= item
                     .variants
                     .iter()

@@ -6,6 +6,7 @@
 mod contract;
 mod debug_handler;
 mod item;
+mod lengths;
 mod typed_event;
 
 use proc_macro::TokenStream;

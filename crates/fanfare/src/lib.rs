@@ -134,8 +134,7 @@ pub fn serve(io: SocketIo) -> serve::Serve {
 /// Arguments of events: what [`emit`](Socket::emit) takes.
 ///
 /// There are two types for arguments of any shape. [`Value`] is one argument with its binary parts in place.
-/// [`serde_json::Value`] is meant where only JSON can be: [`Socket::data`], [`extract::Event`], the data of an
-/// [`EventError`].
+/// [`serde_json::Value`] is meant where only JSON can be: [`Socket::data`], the data of an [`EventError`].
 pub mod args {
     pub use fanfare_protocol::socket::{ArgsError, EncodeError, IntoArgs};
 }

@@ -5,6 +5,7 @@ pub(crate) mod future;
 mod kept;
 mod pending;
 mod sender;
+mod server_side;
 
 pub(crate) use collector::{BroadcastAcks, Collector};
 pub(crate) use future::AckError;
@@ -13,3 +14,4 @@ pub(crate) use kept::{AnswerBudget, Kept};
 pub(crate) use pending::PendingAcks;
 pub use sender::AckSender;
 pub(crate) use sender::Answered;
+pub use server_side::ServerSideAckFuture;

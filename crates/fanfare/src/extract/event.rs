@@ -1,6 +1,5 @@
-use bytes::Bytes;
+use fanfare_protocol::Value;
 use fanfare_protocol::socket::AllArgs;
-use serde_json::Value;
 
 use super::{Attachments, EventName, FromContext, Rejection};
 use crate::handler::{EventContext, OnEvent};
@@ -13,7 +12,18 @@ impl FromContext<OnEvent> for EventName {
 
 /// The whole event without types, as `on_any` handlers take it.
 ///
-/// Binary arguments appear as placeholders in `args` and as bytes in `attachments`.
+/// Binary parts are [`Value::Binary`] where they are in the arguments, as with the [`args`](crate::adapter::ServerEvent::args)
+/// of an event between servers. For arguments whose types are known, [`Data`](crate::Data) is cheaper.
+///
+/// ```
+/// use fanfare::extract::Event;
+/// use fanfare::{Namespace, Socket};
+///
+/// # let _ =
+/// Namespace::new("/").on_any(async |socket: Socket, event: Event| {
+///     println!("{} sent {}, {} arguments", socket.id(), event.name, event.args.len());
+/// });
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
@@ -21,8 +31,6 @@ pub struct Event {
     pub name: String,
     /// Arguments of the event.
     pub args: Vec<Value>,
-    /// Binary attachments of the event.
-    pub attachments: Vec<Bytes>,
 }
 
 impl FromContext<OnEvent> for Event {
@@ -31,7 +39,6 @@ impl FromContext<OnEvent> for Event {
         Ok(Self {
             name: cx.event().to_owned(),
             args,
-            attachments: cx.attachments().to_vec(),
         })
     }
 }

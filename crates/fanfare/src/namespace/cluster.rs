@@ -2,20 +2,18 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fanfare_protocol::socket::{EncodeError, IntoArgs};
 use fanfare_protocol::{EncodedEvent, Escaped};
 use serde::de::DeserializeOwned;
 
 use super::{Namespace, NamespaceHandle};
+use crate::ack::ServerSideAckFuture;
 use crate::adapter::{
     AdapterError, FetchSocketsError, Peers, PublishOutcome, RemoteSocket, ServerEvent,
     ServerSideEmit, ServerSideEmitError,
 };
 use crate::log_target;
-
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cold]
 fn alone(event: &str) {
@@ -122,48 +120,36 @@ impl NamespaceHandle {
         }
     }
 
-    /// Sends an event as [`server_side_emit`](Self::server_side_emit) does, and collects one answer from each of the
-    /// other servers, for at most 5 s. Without an adapter there are none.
+    /// Sends an event as [`server_side_emit`](Self::server_side_emit) does, at once, and collects one answer from each of
+    /// the other servers, for at most 5 s from the call. Without an adapter there are none.
+    ///
+    /// ```
+    /// # async fn f(io: &fanfare::SocketIo) -> Result<(), Box<dyn std::error::Error>> {
+    /// let clients: Vec<usize> = io.of("/").server_side_emit_with_ack("count", ()).await?;
+    /// println!("{} clients on the other servers", clients.iter().sum::<usize>());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`ServerSideEmitError`]; after a timeout it contains the answers that arrived.
-    pub async fn server_side_emit_with_ack<R: DeserializeOwned>(
+    /// The future returns [`ServerSideEmitError`]; after a timeout it contains the answers that arrived.
+    pub fn server_side_emit_with_ack<R: DeserializeOwned + Send + 'static>(
         &self,
         event: impl AsRef<str>,
         args: impl IntoArgs,
-    ) -> Result<Vec<R>, ServerSideEmitError<R>> {
-        let message = ServerSideEmit::new(server_event(event.as_ref(), &args)?);
-        drop(args);
-        let Some(cluster) = &self.0.cluster else {
-            alone(event.as_ref());
-            return Ok(Vec::new());
+    ) -> ServerSideAckFuture<R> {
+        let event = event.as_ref();
+        let message = match server_event(event, &args) {
+            Ok(event) => ServerSideEmit::new(event),
+            Err(error) => return ServerSideAckFuture::ready(Err(error.into())),
         };
-        drop(event);
-        let request = cluster.request(&self.0, |id| message.request_id(id));
-        let request = request.map_err(ServerSideEmitError::unreachable)?;
-        let finished = tokio::time::timeout(ANSWER_TIMEOUT, request.finished()).await;
-        let missing = request.pending.missing_peers();
-        let values = request.pending.take_values();
-        let answers = values.iter().filter_map(|(value, _)| value.args());
-        let responses = answers
-            .map(|answer| answer.decode())
-            .collect::<Result<Vec<R>, _>>()?;
-        let not_kept = request.pending.not_kept();
-        if not_kept > 0 {
-            return Err(ServerSideEmitError::AnswersNotKept {
-                responses,
-                not_kept,
-                limit: self.0.broadcast_acks.budget().limit(),
-            });
-        }
-        match finished {
-            Ok(Ok(())) => Ok(responses),
-            Ok(Err(error)) => Err(ServerSideEmitError::Unreachable { responses, error }),
-            Err(_) => Err(ServerSideEmitError::Timeout {
-                timeout: ANSWER_TIMEOUT,
-                responses,
-                missing,
-            }),
+        let Some(cluster) = &self.0.cluster else {
+            alone(event);
+            return ServerSideAckFuture::ready(Ok(Vec::new()));
+        };
+        match cluster.request(&self.0, |id| message.request_id(id)) {
+            Ok(request) => ServerSideAckFuture::new(self.0.clone(), request),
+            Err(error) => ServerSideAckFuture::ready(Err(ServerSideEmitError::unreachable(error))),
         }
     }
 }

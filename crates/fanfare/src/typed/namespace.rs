@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::operator::view;
 use super::{TypedOperator, TypedSocket};
+use crate::ack::ServerSideAckFuture;
 use crate::adapter::{AdapterError, FetchSocketsError, RemoteSocket, ServerSideEmitError};
 use crate::broadcast::{BroadcastReport, RoomNames};
 use crate::error::EmitError;
@@ -184,13 +185,10 @@ impl<C> TypedNamespace<C> {
     ///
     /// # Errors
     /// As [`NamespaceHandle::server_side_emit_with_ack`].
-    pub async fn server_side_emit_with_ack<E>(
-        &self,
-        event: &E,
-    ) -> Result<Vec<E::Ack>, ServerSideEmitError<E::Ack>>
+    pub fn server_side_emit_with_ack<E>(&self, event: &E) -> ServerSideAckFuture<E::Ack>
     where
-        E: BetweenServers<C, Ack: Answer> + Serialize,
+        E: BetweenServers<C, Ack: Answer + Send + 'static> + Serialize,
     {
-        self.inner.server_side_emit_event_with_ack(event).await
+        self.inner.server_side_emit_event_with_ack(event)
     }
 }

@@ -8,6 +8,7 @@ use fanfare_protocol::typed::{Answer, BetweenServers, Typed, TypedEvent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::ack::ServerSideAckFuture;
 use crate::adapter::{ServerEvent, ServerSideEmitError};
 use crate::namespace::{Namespace, NamespaceHandle};
 use crate::server::SocketIo;
@@ -113,34 +114,34 @@ impl NamespaceHandle {
         self.server_side_emit(E::NAME, Typed(event))
     }
 
-    /// Sends an event as [`server_side_emit_event`](Self::server_side_emit_event) does, and collects the answer of each
-    /// of the other servers, see [`server_side_emit_with_ack`](Self::server_side_emit_with_ack).
+    /// Sends an event as [`server_side_emit_event`](Self::server_side_emit_event) does, at once, and collects the answer
+    /// of each of the other servers, see [`server_side_emit_with_ack`](Self::server_side_emit_with_ack).
     ///
     /// # Errors
     /// As [`server_side_emit_with_ack`](Self::server_side_emit_with_ack).
-    pub async fn server_side_emit_event_with_ack<E>(
-        &self,
-        event: &E,
-    ) -> Result<Vec<E::Ack>, ServerSideEmitError<E::Ack>>
+    pub fn server_side_emit_event_with_ack<E>(&self, event: &E) -> ServerSideAckFuture<E::Ack>
     where
-        E: TypedEvent<Ack: Answer> + Serialize,
+        E: TypedEvent<Ack: Answer + Send + 'static> + Serialize,
     {
         // The answer is one value, even if it is a tuple.
-        let answers = self.server_side_emit_with_ack(E::NAME, Typed(event));
-        let check = |answers: &[(E::Ack,)]| {
+        let answers = self.server_side_emit_with_ack::<(E::Ack,)>(E::NAME, Typed(event));
+        let check_one: fn(&E::Ack) -> Result<(), ArgsError> = E::check_ack;
+        let check = move |answers: &[(E::Ack,)]| {
             let mut answers = answers.iter();
-            answers.try_for_each(|(answer,)| E::check_ack(answer))
+            answers.try_for_each(|(answer,)| check_one(answer))
         };
-        match answers.await {
-            Ok(answers) => {
-                check(&answers)?;
-                Ok(alone(answers))
+        ServerSideAckFuture::of(async move {
+            match answers.await {
+                Ok(answers) => {
+                    check(&answers)?;
+                    Ok(alone(answers))
+                }
+                Err(error) => {
+                    check(error.responses())?;
+                    Err(error.map(alone))
+                }
             }
-            Err(error) => {
-                check(error.responses())?;
-                Err(error.map(alone))
-            }
-        }
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Cost of arguments, and handling of those that do not fit.
 
 use bytes::Bytes;
-use fanfare::extract::Event;
+use fanfare::extract::{Attachments, Event};
 use fanfare::parser::MsgpackParser;
 use fanfare::{
     Ack, AllArgs, Data, Limits, Namespace, Socket, SocketIo, SocketIoBuilder, State, Value,
@@ -15,9 +15,11 @@ use crate::support::{DEADLINE, Server};
 
 /// Returns a namespace that reports the number of an event's arguments.
 fn counting() -> Namespace {
-    Namespace::new("/").on_any(async |socket: Socket, event: Event| {
-        socket.emit("count", (event.args.len(), event.attachments.len()))
-    })
+    Namespace::new("/").on_any(
+        async |socket: Socket, event: Event, Attachments(attachments): Attachments| {
+            socket.emit("count", (event.args.len(), attachments.len()))
+        },
+    )
 }
 
 fn with_many_arguments() -> SocketIoBuilder {
@@ -85,6 +87,24 @@ async fn an_attachment_used_twice_closes_the_connection() {
     let hole = r#"{"_placeholder":true,"num":0}"#;
     peer.send(&format!(r#"51-["e",{hole},{hole}]"#)).await;
     assert_eq!(peer.until_closed().await, []);
+}
+
+/// The arguments without types have their binary parts in place, and go out as they came in.
+#[tokio::test]
+async fn a_whole_event_keeps_its_binary_parts() {
+    let forward = async |socket: Socket, Event { name, args, .. }: Event| {
+        assert!(matches!(&args[1], Value::Object(entries) if entries[0].0 == "z"));
+        socket.emit(format!("{name}!"), AllArgs(args))
+    };
+    let server = Server::with(Namespace::new("/").on_any(forward)).await;
+    let mut peer = server.joined().await;
+    let args = r#"1,{"z":{"_placeholder":true,"num":0},"a":null},{"_placeholder":true,"num":1}"#;
+    peer.send(&format!(r#"52-["e",{args}]"#)).await;
+    peer.send_binary(b"one").await;
+    peer.send_binary(b"").await;
+    peer.expect(&format!(r#"52-["e!",{args}]"#)).await;
+    assert_eq!(peer.next().await, Received::Binary(Bytes::from("one")));
+    assert_eq!(peer.next().await, Received::Binary(Bytes::new()));
 }
 
 #[tokio::test]

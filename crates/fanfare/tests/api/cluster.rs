@@ -207,6 +207,29 @@ async fn servers_talk_to_each_other() {
     assert_eq!(one.io.of("/").server_count().await.unwrap(), 2);
 }
 
+/// As with clients, an event leaves when it is emitted, in the order of the calls, and not when its answers are awaited.
+#[tokio::test]
+async fn a_server_side_event_with_answers_leaves_at_once() {
+    let bus = Bus::default();
+    let (heard, mut order) = tokio::sync::mpsc::unbounded_channel();
+    let listening = namespace().on_server_event("ask", move |event: ServerEvent| {
+        let heard = heard.clone();
+        async move {
+            heard.send(event.data::<u8>().unwrap()).unwrap();
+            event.ack(()).unwrap();
+        }
+    });
+    let one = bus.node("one", namespace()).await;
+    let _two = bus.node("two", listening).await;
+    let main = one.io.of("/");
+    let first = main.server_side_emit_with_ack::<()>("ask", 1);
+    main.server_side_emit("ask", 2).unwrap();
+    for expected in [1, 2] {
+        assert_eq!(within("the event", order.recv()).await, Some(expected));
+    }
+    assert_eq!(first.await.unwrap(), [()]);
+}
+
 #[cfg(feature = "macros")]
 #[tokio::test]
 async fn servers_talk_in_types() {

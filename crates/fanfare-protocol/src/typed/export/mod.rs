@@ -47,9 +47,11 @@
 //! the server ends with `Input`. Rules (`#[garde(length(chars, max = 5))]`, `#[garde(range(min = 1))]`,
 //! `#[garde(pattern("…"))]`) become JSDoc tags and JSON Schema keywords; the feature `validation` enforces them.
 //!
-//! JSON Schema counts the length of a string in Unicode characters, as `length(chars, …)` does. `schemars` does not read the mode
-//! of a `length`: without one, or with another, the rule counts bytes, UTF-16 units or graphemes, and the exported limit is
-//! wrong for text beyond ASCII.
+//! JSON Schema counts the length of a string in Unicode characters, as `length(chars, …)` does. `schemars` reads the limits of a
+//! `length` but not its unit, so write `chars` wherever a text has one. `#[derive(TypedEvent)]` rejects lengths of texts without a
+//! unit, which count bytes; for types inside an event the author has to see to it. Where another unit is meant,
+//! `#[schemars(extend("maxLength" = 250))]` sets what is exported for `#[garde(length(bytes, max = 1000))]`: a limit in characters
+//! that every permitted text keeps.
 //!
 //! Fields of bytes, which are sent as attachments, need `#[schemars(with = "Binary")]`.
 
