@@ -4,10 +4,13 @@
 //! send each other, in the sense of Node's `ClusterAdapter`. The server `fanfare` exports them as `fanfare::adapter`; a
 //! program that only emits needs this crate and no server.
 //!
+//! - [`dialect`]: the wire format of Node's `ClusterAdapter`, in JSON and in MessagePack.
 //! - [`publish_queue`]: what waits to be sent to a broker, bounded.
 //! - [`HealthState`]: whether the broker can be reached.
 
 #![forbid(unsafe_code)]
+
+pub mod dialect;
 
 mod health;
 mod id;

@@ -1,7 +1,10 @@
 //! Sockets of any node, in their serialized form.
 
-use serde::{Deserialize, Serialize};
+use fanfare_protocol::{EncodedValue, Value};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Map;
+
+use crate::dialect::DialectError;
 
 /// A socket of any node, in its serialized form: the JSON format is that of Node's `fetchSockets` messages.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -12,6 +15,7 @@ pub struct SocketData {
     /// First request of the connection.
     pub handshake: HandshakeData,
     /// Rooms, including that of the socket's id.
+    #[serde(deserialize_with = "rooms")]
     pub rooms: Vec<String>,
     /// Data of the application.
     #[serde(default)]
@@ -52,6 +56,54 @@ impl SocketData {
             id,
             handshake,
             data: serde_json::Value::Null,
+        }
+    }
+
+    /// Reads a list of sockets that was received as MessagePack. Binary values become `null`: the type of `data` has none.
+    pub(crate) fn list_of(value: &EncodedValue) -> Result<Vec<Self>, DialectError> {
+        if !value.has_binary() {
+            return Ok(serde_json::from_str(value.json())?);
+        }
+        let args = value.args().ok_or(DialectError::Member("sockets"))?;
+        let dynamic: Value = args
+            .decode()
+            .map_err(|error| DialectError::Json(error.to_string()))?;
+        Ok(serde_json::from_value(without_binary(dynamic))?)
+    }
+}
+
+fn without_binary(value: Value) -> serde_json::Value {
+    match value {
+        Value::Null | Value::NonFinite(_) | Value::Binary(_) => serde_json::Value::Null,
+        Value::Bool(value) => value.into(),
+        Value::Number(value) => value.into(),
+        Value::String(value) => value.into(),
+        Value::Array(values) => values.into_iter().map(without_binary).collect(),
+        Value::Object(members) => {
+            let members = members.into_iter();
+            members.map(|(n, v)| (n, without_binary(v))).collect()
+        }
+    }
+}
+
+fn rooms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<Name>::deserialize(deserializer)?;
+    Ok(names.into_iter().map(Name::into_text).collect())
+}
+
+/// Name of a room. A number is taken as its decimal text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Name {
+    Text(String),
+    Number(serde_json::Number),
+}
+
+impl Name {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
         }
     }
 }

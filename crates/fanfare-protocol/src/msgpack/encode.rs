@@ -221,17 +221,28 @@ pub(crate) fn write_head(
     }
 }
 
-pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
+/// Appends a text.
+pub fn write_text(out: &mut Vec<u8>, text: &str) {
     let _ = write_value(out, text);
 }
 
-/// Writes the head of an array.
-pub(crate) fn write_array(out: &mut Vec<u8>, len: usize) {
+/// Appends a number without a sign, in its shortest form.
+pub fn write_uint(out: &mut Vec<u8>, value: u64) {
+    let _ = write_value(out, &value);
+}
+
+/// Appends `true` or `false`.
+pub fn write_bool(out: &mut Vec<u8>, value: bool) {
+    out.push(0xc2 | u8::from(value));
+}
+
+/// Appends the head of an array of this many elements, which the caller appends.
+pub fn write_array(out: &mut Vec<u8>, len: usize) {
     write_len(out, len, 0x90, 0xdc);
 }
 
-/// Writes the head of a map.
-pub(super) fn write_map(out: &mut Vec<u8>, len: usize) {
+/// Appends the head of a map of this many entries, of which the caller appends the keys and values.
+pub fn write_map(out: &mut Vec<u8>, len: usize) {
     write_len(out, len, 0x80, 0xde);
 }
 

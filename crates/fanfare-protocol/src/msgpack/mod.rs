@@ -5,6 +5,9 @@
 //! (read as its ISO 8601 text, which is what a `Date` becomes in JSON), any other length in the `ext` encoding is an
 //! `ArrayBuffer`.
 //!
+//! [`Reader`] and the `write_` functions are for messages that hold events and have another shape, such as those between
+//! the nodes of a cluster.
+//!
 //! Decoding returns the same [`Packet`](crate::socket::Packet) as for text, so that later stages do not depend on the
 //! parser in use.
 
@@ -18,10 +21,12 @@ mod to_json;
 pub use decode::decode;
 pub use encode::{
     OpenEvent, encode_ack, encode_connect, encode_connect_error, encode_connect_reply,
-    encode_disconnect, encode_error, encode_event, open_event,
+    encode_disconnect, encode_error, encode_event, open_event, write_array, write_bool, write_map,
+    write_text, write_uint,
 };
+pub use read::{Head, Reader};
 
 pub(crate) use decode::{node, weigh};
-pub(crate) use encode::{MsgpackArgs, write_array, write_head, write_text};
+pub(crate) use encode::{MsgpackArgs, write_head};
 pub(crate) use from_json::from_json;
 pub(crate) use to_json::{first_text, inspect, split_array, to_json};

@@ -1,30 +1,71 @@
 //! Reader of MessagePack, value by value.
 
+use std::borrow::Cow;
+
+use super::to_json::key_text;
 use crate::socket::DecodeError;
 
 /// Start of one value: all of it, or for arrays and maps the number of elements that follow.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Head<'a> {
+#[non_exhaustive]
+pub enum Head<'a> {
+    /// `null`.
     Nil,
-    /// `undefined` of JavaScript.
+    /// `undefined` of JavaScript, as `notepack.io` writes it.
     Undefined,
+    /// `true` or `false`.
     Bool(bool),
+    /// Number without a sign.
     Unsigned(u64),
+    /// Number with a sign.
     Signed(i64),
+    /// Number with a fraction.
     Float(f64),
+    /// Text, not checked for UTF-8.
     Text(&'a [u8]),
+    /// Binary value.
     Bytes(&'a [u8]),
-    /// Milliseconds since 1970.
+    /// `Date`, in milliseconds since 1970, as `notepack.io` writes it.
     Date(i64),
-    /// Another extension type.
+    /// Another extension, of this type.
     Extension(i8, &'a [u8]),
+    /// Array, with the number of its elements, which the sender claims.
     Array(u32),
+    /// Map, with the number of its entries, which the sender claims.
     Map(u32),
 }
 
-/// Reader at a position in a message.
+impl<'a> Head<'a> {
+    /// Returns a text; a number as JavaScript spells it, as where a room or an event has a number as its name. `None` for
+    /// anything else. What is not UTF-8 is replaced.
+    #[must_use]
+    pub fn name(&self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(_) | Self::Unsigned(_) | Self::Signed(_) | Self::Float(_) => {
+                Some(key_text(*self))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reader at a position in a message in MessagePack, for those who take a message apart without a tree of values.
+///
+/// ```
+/// use fanfare_protocol::msgpack::{Head, Reader};
+///
+/// let mut reader = Reader::new(b"\x82\xa4type\x02\xa4data\x91\xa2hi", 32);
+/// assert_eq!(reader.head()?, Head::Map(2));
+/// assert_eq!(reader.head()?.name().as_deref(), Some("type"));
+/// assert_eq!(reader.head()?, Head::Unsigned(2));
+/// assert_eq!(reader.head()?, Head::Text(b"data"));
+/// let start = reader.pos();
+/// reader.skip(1)?;
+/// assert_eq!((start, reader.at_end()), (12, true));
+/// # Ok::<_, fanfare_protocol::socket::DecodeError>(())
+/// ```
 #[derive(Clone, Debug)]
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     bytes: &'a [u8],
     pos: usize,
     max_depth: usize,
@@ -33,7 +74,9 @@ pub(super) struct Reader<'a> {
 type Read<T> = Result<T, DecodeError>;
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8], max_depth: usize) -> Self {
+    /// Creates a reader at the start of a message, of which at most `max_depth` levels of arrays and maps are read.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], max_depth: usize) -> Self {
         Self {
             bytes,
             pos: 0,
@@ -41,15 +84,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn pos(&self) -> usize {
+    /// Returns the position, in bytes.
+    #[must_use]
+    pub fn pos(&self) -> usize {
         self.pos
     }
 
-    pub(super) fn at_end(&self) -> bool {
+    /// Whether the whole message has been read.
+    #[must_use]
+    pub fn at_end(&self) -> bool {
         self.pos == self.bytes.len()
     }
 
-    pub(super) fn error(&self) -> DecodeError {
+    /// Returns the error that the message is invalid at this position.
+    #[must_use]
+    pub fn error(&self) -> DecodeError {
         DecodeError::Msgpack { at: self.pos }
     }
 
@@ -86,7 +135,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the next value, or the start of an array or map.
-    pub(super) fn head(&mut self) -> Read<Head<'a>> {
+    ///
+    /// # Errors
+    /// [`DecodeError::Msgpack`] if the message ends before, or the value is invalid.
+    pub fn head(&mut self) -> Read<Head<'a>> {
         let [prefix] = self.array()?;
         Ok(match prefix {
             0x00..=0x7f => Head::Unsigned(u64::from(prefix)),
@@ -146,8 +198,11 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Skips one value that is nested in `outer` arrays and maps.
-    pub(super) fn skip(&mut self, outer: usize) -> Read<()> {
+    /// Skips one value that is nested in `outer` arrays and maps, in time proportional to its length.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head), or [`DecodeError::TooDeep`].
+    pub fn skip(&mut self, outer: usize) -> Read<()> {
         let values = match self.head()? {
             Head::Array(len) => u64::from(len),
             Head::Map(len) => u64::from(len) * 2,
@@ -160,8 +215,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Checks that one more level is allowed.
-    pub(super) fn enter(&self, outer: usize) -> Read<()> {
+    /// Checks that an array or map may be read that is nested in `outer` others.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooDeep`].
+    pub fn enter(&self, outer: usize) -> Read<()> {
         if outer >= self.max_depth {
             return Err(DecodeError::TooDeep {
                 limit: self.max_depth,

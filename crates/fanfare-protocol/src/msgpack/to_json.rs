@@ -196,7 +196,7 @@ pub(crate) fn split_array(message: &[u8]) -> (usize, &[u8]) {
 }
 
 /// Returns the text of a key, as JavaScript spells it.
-fn key_text(key: Head<'_>) -> Cow<'_, str> {
+pub(super) fn key_text(key: Head<'_>) -> Cow<'_, str> {
     match key {
         Head::Text(text) => String::from_utf8_lossy(text),
         Head::Unsigned(value) => Cow::Owned(value.to_string()),
