@@ -14,13 +14,14 @@ use crate::summary::Outcome;
 use crate::{root, target};
 
 /// Library crates whose API is listed. (That of `fanfare-macros` is its documentation: macros have no signatures.)
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "fanfare",
     "fanfare-client",
     "fanfare-cluster",
     "fanfare-core",
     "fanfare-engine",
     "fanfare-protocol",
+    "fanfare-relay",
     "fanfare-testing",
     "fanfare-websocket",
 ];

@@ -1,9 +1,11 @@
 //! The options of an [`Engine`](crate::Engine).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_protocol::Limits;
 
+use crate::relay::SessionRelay;
 use crate::{Cookie, Cors, EncodedMessage, HttpCompression, PerMessageDeflate, Transports};
 
 /// Policy for a connection whose outbox is full.
@@ -67,6 +69,9 @@ pub struct EngineConfig {
     pub per_message_deflate: Option<PerMessageDeflate>,
     /// Policy for a connection whose outbox is full. Default: it is closed.
     pub slow_consumer: SlowConsumer,
+    /// Relay of the requests whose session lives on another server. Default: none, so a load balancer must send all
+    /// requests of a session to one server.
+    pub relay: Option<Arc<dyn SessionRelay>>,
     /// Limits on the resources of a peer. The engine applies `max_payload`, `upgrade_timeout`, `outbox_bytes`,
     /// `outbox_packets`, `burst_bytes`, `burst_packets`, `max_connections` and `max_header_bytes`.
     pub limits: Limits,
@@ -96,6 +101,13 @@ impl EngineConfig {
         per_message_deflate: some PerMessageDeflate,
         slow_consumer: SlowConsumer,
         limits: Limits,
+    }
+
+    /// Sets the relay of requests whose session lives on another server.
+    #[must_use]
+    pub fn relay(mut self, relay: impl SessionRelay) -> Self {
+        self.relay = Some(Arc::new(relay));
+        self
     }
 
     /// Sends long-polling responses without compression.
@@ -134,6 +146,7 @@ impl Default for EngineConfig {
             http_compression: Some(HttpCompression::default()),
             per_message_deflate: None,
             slow_consumer: SlowConsumer::Disconnect,
+            relay: None,
             limits: Limits::default(),
         }
     }

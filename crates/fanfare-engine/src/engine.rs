@@ -20,7 +20,7 @@ use crate::deadline_queue::DeadlineQueue;
 use crate::encodings::Encodings;
 use crate::flags::Flags;
 use crate::log_target;
-use crate::sid::Sid;
+use crate::sid::{SESSION_ID_BYTES, Sid};
 use crate::table::Table;
 use crate::{
     CloseMode, CloseReason, Connection, EngineConfig, EngineService, Handler, HandshakeRequest,
@@ -152,6 +152,16 @@ impl<H: Handler> Engine<H> {
             && self.table.len() < self.config.limits.max_connections
     }
 
+    /// Makes a session id out of random bytes, by which other servers find this one if there is a relay.
+    fn seal(&self, random: [u8; SESSION_ID_BYTES]) -> [u8; SESSION_ID_BYTES] {
+        let Some(relay) = &self.config.relay else {
+            return random;
+        };
+        // After a panic the session works as long as its requests come to this server.
+        let sealed = self.contain("relay", || relay.session_id(random));
+        sealed.unwrap_or(random)
+    }
+
     pub(crate) fn find(&self, sid: &str) -> Option<Arc<Connection<H::State>>> {
         self.table.get(&Sid::sent(sid)?)
     }
@@ -180,7 +190,7 @@ impl<H: Handler> Engine<H> {
         let refused = sid.is_some().then(|| Box::new(handshake.clone()));
         let sid = match sid {
             Some(sid) => sid,
-            None => match Sid::random() {
+            None => match Sid::random(|random| self.seal(random)) {
                 Ok(sid) => sid,
                 Err(error) => {
                     tracing::error!(target: log_target::SESSION, %error, "no random numbers for a session id");

@@ -30,6 +30,7 @@ mod outgoing_frames;
 mod proxy;
 mod query;
 mod rejection;
+pub mod relay;
 mod scratch;
 mod serve;
 mod service;

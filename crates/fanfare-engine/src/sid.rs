@@ -7,8 +7,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-const SID_BYTES: usize = 15;
-const RANDOM_POOL_BYTES: usize = SID_BYTES * 64;
+/// Number of bytes of a session id. Its text has 20 characters of base64url.
+pub const SESSION_ID_BYTES: usize = 15;
+const RANDOM_POOL_BYTES: usize = SESSION_ID_BYTES * 64;
 
 /// Secret handle of a session.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -24,8 +25,11 @@ impl Sid {
     /// Maximum length of an id that an application may make.
     const MAX: usize = 128;
 
-    /// Generates an id with 120 bits from the operating system's generator.
-    pub(crate) fn random() -> Result<Sid, getrandom::Error> {
+    /// Generates an id from 120 bits of the operating system's generator. `seal` may put the name of the server into
+    /// them.
+    pub(crate) fn random(
+        seal: impl FnOnce([u8; SESSION_ID_BYTES]) -> [u8; SESSION_ID_BYTES],
+    ) -> Result<Sid, getrandom::Error> {
         thread_local! {
             /// Pool of random bytes: one call of the kernel fills it for many ids.
             static RANDOM: RefCell<(usize, [u8; RANDOM_POOL_BYTES])> = const { RefCell::new((RANDOM_POOL_BYTES, [0; RANDOM_POOL_BYTES])) };
@@ -35,12 +39,14 @@ impl Sid {
                 getrandom::fill(pool)?;
                 *used = 0;
             }
-            let bytes = &mut pool[*used..*used + SID_BYTES];
-            let mut sid = [0; Sid::LEN];
-            let encoded = URL_SAFE_NO_PAD.encode_slice(&*bytes, &mut sid);
-            debug_assert_eq!(encoded, Ok(Sid::LEN));
+            let bytes = &mut pool[*used..*used + SESSION_ID_BYTES];
+            let mut random = [0; SESSION_ID_BYTES];
+            random.copy_from_slice(bytes);
             bytes.fill(0);
-            *used += SID_BYTES;
+            *used += SESSION_ID_BYTES;
+            let mut sid = [0; Sid::LEN];
+            let encoded = URL_SAFE_NO_PAD.encode_slice(seal(random), &mut sid);
+            debug_assert_eq!(encoded, Ok(Sid::LEN));
             Ok(Sid::Short(sid))
         })
     }
@@ -91,7 +97,7 @@ mod tests {
     fn is_twenty_characters_and_never_the_same() {
         let mut seen = std::collections::HashSet::new();
         for _ in 0..1000 {
-            let sid = Sid::random().unwrap();
+            let sid = Sid::random(|random| random).unwrap();
             assert_eq!(Sid::parse(sid.as_str()), Some(sid.clone()));
             assert!(seen.insert(sid));
         }

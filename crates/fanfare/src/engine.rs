@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub use fanfare_engine::relay;
 use fanfare_engine::{CloseMode, Connection};
 pub use fanfare_engine::{
     CloseReason, ConnectionError, EngineConfig, HandshakeRequest, PerMessageDeflate, Protocol,

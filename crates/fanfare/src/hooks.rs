@@ -51,6 +51,10 @@ impl Hooks {
         }));
     }
 
+    pub(crate) fn has_generate_id(&self) -> bool {
+        self.generate_id.is_some()
+    }
+
     pub(crate) fn set_initial_headers(
         &mut self,
         hook: impl Fn(&mut HeaderMap, &HandshakeRequest) + Send + Sync + 'static,

@@ -54,8 +54,7 @@ pub use listen::bind;
 pub use options::ServeOptions;
 pub(crate) use request::Head;
 pub(crate) use sessions::{Replies, Sessions};
-use stream::HttpStream;
-pub(crate) use stream::{Duplex, Raw};
+pub(crate) use stream::{Duplex, HttpStream, Raw};
 pub(crate) use turn::Turn;
 
 /// Minimum interval between log messages about frequent events.

@@ -114,7 +114,7 @@ pub(crate) struct HttpStream {
 
 impl HttpStream {
     /// Creates a stream. `prefix`: bytes that were already read from `stream`.
-    pub(super) fn new(prefix: Bytes, stream: Raw, patience: Duration) -> HttpStream {
+    pub(crate) fn new(prefix: Bytes, stream: Raw, patience: Duration) -> HttpStream {
         HttpStream {
             prefix,
             stream,

@@ -14,6 +14,7 @@ use super::answer::{Answer, Reply};
 use super::get::Get;
 use super::pending_handshake::PendingHandshake;
 use super::post::Post;
+use super::relayed::Relayed;
 use super::{EngineBody, Upgrade, answer};
 use crate::Handler;
 use crate::serve::Replies;
@@ -32,6 +33,7 @@ pub(super) enum State<H: Handler, B> {
     Get(Get<H>),
     Post(Post<H, B>),
     Gate(Box<PendingHandshake<H, B>>),
+    Relayed(Box<Relayed<H>>),
 }
 
 impl<H: Handler, B> From<State<H, B>> for EngineFuture<H, B> {
@@ -80,6 +82,13 @@ where
                 ),
                 State::Get(get) => ready!(get.poll(cx)),
                 State::Post(post) => ready!(post.poll(cx)),
+                State::Relayed(relayed) => {
+                    let (answer, is_whole) = ready!(relayed.poll(cx));
+                    if is_whole {
+                        self.cors = None;
+                    }
+                    Reply::Whole(answer)
+                }
                 State::Gate(gate) => {
                     self.state = ready!(gate.poll(cx));
                     continue;

@@ -7,6 +7,7 @@ mod get;
 mod hold;
 mod pending_handshake;
 mod post;
+mod relayed;
 mod session;
 mod verify;
 
@@ -136,9 +137,15 @@ impl<H: Handler> EngineService<H> {
         let params = Params::parse(request.uri().query().unwrap_or(""));
         let origin = request.headers().first(&ORIGIN);
         match self.verify(request.method(), &params, origin, upgrade) {
-            Err(refusal) => self
-                .refuse(&HandshakeRequest::new(&request), &refusal, upgrade)
-                .into(),
+            Err(refusal) => {
+                let elsewhere = self.elsewhere(&refusal, &params, request.headers());
+                match elsewhere {
+                    Some(elsewhere) => self.relayed(elsewhere, request, upgrade),
+                    None => self
+                        .refuse(&HandshakeRequest::new(&request), &refusal, upgrade)
+                        .into(),
+                }
+            }
             Ok(Target::New(protocol)) => {
                 let limit = self.engine.config.limits.max_header_bytes;
                 let handshake = HandshakeRequest::new(&request);

@@ -74,7 +74,7 @@ fn opened(server: &Arc<Server>, transport: Transport) -> Arc<Connection<()>> {
     let conn = Arc::new(Connection::new(
         server.clone(),
         0,
-        Sid::random().expect("random numbers"),
+        Sid::random(|random| random).expect("random numbers"),
         (Protocol::V4, transport),
         HandshakeRequest::new(&http::Request::new(())),
         (),

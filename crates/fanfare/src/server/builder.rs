@@ -423,7 +423,7 @@ impl SocketIoBuilder {
             on_new_namespace,
         } = self;
         super::http::merge_origins(&mut config);
-        check::check_config(&config)?;
+        check::check_config(&config, hooks.has_generate_id())?;
         if let Some(recovery) = &recovery {
             check::check_recovery(recovery)?;
         }

@@ -19,7 +19,7 @@ fn refused(option: &'static str, value: impl Into<String>) -> BuildError {
 }
 
 /// Rejects invalid options of the transport layer.
-pub(super) fn check_config(config: &EngineConfig) -> Result<(), BuildError> {
+pub(super) fn check_config(config: &EngineConfig, generates_ids: bool) -> Result<(), BuildError> {
     check_path(&config.path)?;
     // Checked before `cors`, which contains them as well.
     let mut origins = config.origins.iter().flatten();
@@ -29,6 +29,10 @@ pub(super) fn check_config(config: &EngineConfig) -> Result<(), BuildError> {
     }
     if config.transports.is_empty() {
         return Err(refused("transports", "none is let in"));
+    }
+    if config.relay.is_some() && generates_ids {
+        let value = "generate_id makes ids from which the relay cannot tell the server";
+        return Err(refused("relay", value));
     }
     for (option, duration) in [
         ("ping_interval", config.ping_interval),

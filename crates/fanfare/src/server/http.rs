@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_engine::{
@@ -11,6 +12,7 @@ use fanfare_engine::{
 use http::{Extensions, HeaderMap};
 
 use super::SocketIoBuilder;
+use crate::engine::relay::SessionRelay;
 use crate::engine::{EngineConnection, EngineConnectionEvent};
 
 impl SocketIoBuilder {
@@ -112,6 +114,14 @@ impl SocketIoBuilder {
         E: fmt::Display,
     {
         self.hooks.set_generate_id(generate);
+        self
+    }
+
+    /// Sets the relay of requests whose session lives on another server: then a load balancer may send any request to
+    /// any server. The crate `fanfare-relay` has one. The ids of sessions are its own, so it excludes
+    /// [`generate_id`](Self::generate_id). Default: none; all requests of a session must come to one server.
+    pub fn relay(mut self, relay: impl SessionRelay) -> Self {
+        self.config.relay = Some(Arc::new(relay));
         self
     }
 
