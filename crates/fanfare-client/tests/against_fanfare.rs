@@ -10,17 +10,15 @@ use fanfare::{Ack, ConnectError, Data, Namespace, Socket, SocketIo};
 use fanfare_client::event::{ManagerEvent, SocketEvent};
 use fanfare_client::options::Parser;
 use fanfare_client::socket::OutgoingEvent;
-use fanfare_client::{AckError, DisconnectReason, Manager, StartError, Transport, connect};
+use fanfare_client::{AckError, DisconnectReason, StartError, Transport, connect};
+use fanfare_testing::TestServer;
 use serde_json::{Value, json};
 
 async fn soon<F: IntoFuture>(future: F) -> F::Output {
-    let patience = Duration::from_secs(60);
-    tokio::time::timeout(patience, future.into_future())
-        .await
-        .expect("did not happen in time")
+    fanfare_testing::within("what a test waits for", future).await
 }
 
-async fn server() -> (SocketIo, String) {
+fn io() -> SocketIo {
     let main = Namespace::new("/")
         .on("echo", async |Data(value): Data<Value>| Ack(value))
         .on("bytes", async |Data(data): Data<Bytes>| Ack(data))
@@ -50,26 +48,33 @@ async fn server() -> (SocketIo, String) {
     let io = SocketIo::builder()
         .namespace(main)
         .namespace(other)
-        .namespace(admin)
-        .ping_interval(Duration::from_millis(200))
-        .build()
-        .unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(fanfare::serve(io.clone()).listener(listener));
-    (io, url)
+        .namespace(admin);
+    io.build().unwrap()
 }
 
-#[tokio::test]
+fn server() -> TestServer {
+    TestServer::start(io())
+}
+
+/// Starts a server on a port, for a runtime that is not the client's.
+async fn listening() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(fanfare::serve(io()).listener(listener));
+    url
+}
+
+#[tokio::test(start_paused = true)]
 async fn everything_over_every_transport() {
-    let (io, url) = server().await;
+    let server = server();
+    let io = server.io();
     for transports in [
         vec![Transport::WebSocket],
         vec![Transport::Polling],
         vec![Transport::Polling, Transport::WebSocket],
     ] {
         let upgrade = transports.len() > 1;
-        let socket = soon(connect(&url).transports(transports).upgrade(upgrade).on(
+        let socket = soon(server.client().transports(transports).upgrade(upgrade).on(
             "question",
             |fanfare_client::Data((a, b)): fanfare_client::Data<(u32, u32)>| async move {
                 fanfare_client::Ack(a + b)
@@ -100,7 +105,7 @@ async fn everything_over_every_transport() {
         };
         assert_eq!(reason, DisconnectReason::IoServerDisconnect);
     }
-    let refused = soon(connect(format!("{url}/admin"))).await.unwrap_err();
+    let refused = soon(server.client().namespace("/admin")).await.unwrap_err();
     let StartError::Connect(fanfare_client::ConnectError::Refused { message, data }) = refused
     else {
         panic!()
@@ -109,9 +114,14 @@ async fn everything_over_every_transport() {
         (message.as_str(), data.as_deref()),
         ("no", Some(r#"{"code":7}"#))
     );
-    let admin = soon(connect(format!("{url}/admin")).auth(json!({ "token": "secret" })))
-        .await
-        .unwrap();
+    let admin = soon(
+        server
+            .client()
+            .namespace("/admin")
+            .auth(json!({ "token": "secret" })),
+    )
+    .await
+    .unwrap();
     // The server stops: the client keeps retrying.
     let mut events = admin.events();
     io.close().await;
@@ -145,7 +155,7 @@ async fn futures_can_be_dropped_at_any_time() {
             .enable_all()
             .build()
             .unwrap();
-        let (_, url) = runtime.block_on(server());
+        let url = runtime.block_on(listening());
         (runtime, url)
     })
     .await
@@ -223,10 +233,10 @@ async fn futures_can_be_dropped_at_any_time() {
     elsewhere.shutdown_background();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn waiting_for_the_connection_can_be_given_up() {
-    let (_io, url) = server().await;
-    let socket = connect(&url).build().unwrap();
+    let server = server();
+    let socket = server.client().build().unwrap();
     for times in 0..5 {
         drop(poll_times(Box::pin(socket.connected_or_failed()), times).await);
         let _ = poll_times(Box::pin(socket.flushed(Duration::from_secs(9))), times).await;
@@ -241,11 +251,10 @@ async fn waiting_for_the_connection_can_be_given_up() {
     assert_eq!(soon(lost).await.unwrap_err(), AckError::Disconnected);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_never_ends_stops_neither_pings_nor_other_namespaces() {
-    let began = std::time::Instant::now();
-    let (_io, url) = server().await;
-    let manager = Manager::builder(&url).build().unwrap();
+    let server = server();
+    let manager = server.manager().build().unwrap();
     let started = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counter = started.clone();
     let main = soon(manager.socket("/").on(
@@ -265,17 +274,14 @@ async fn a_handler_that_never_ends_stops_neither_pings_nor_other_namespaces() {
     }
     let answer: Value = soon(main.emit_with_ack("echo", 1)).await.unwrap();
     assert_eq!(answer, 1);
-    eprintln!("answered {:?}", began.elapsed());
     let mut pings = 0;
     while pings < 5 {
         if let ManagerEvent::Ping = soon(below.next()).await.unwrap() {
             pings += 1;
-            eprintln!("ping {:?}", began.elapsed());
             let answer: Value = soon(other.emit_with_ack("echo", pings)).await.unwrap();
             assert_eq!(answer, pings);
         }
     }
-    eprintln!("end {:?}", began.elapsed());
     assert!(started.load(std::sync::atomic::Ordering::SeqCst) >= 1024);
     assert!(main.is_connected() && other.is_connected());
 }
@@ -305,9 +311,9 @@ impl Log {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn catch_alls_come_first_in_order_and_go() {
-    let (_io, url) = server().await;
+    let server = server();
     let log = Log::default();
     let says = |label: &'static str| {
         let log = log.clone();
@@ -316,7 +322,7 @@ async fn catch_alls_come_first_in_order_and_go() {
             async move { log.note(format!("{label} {}", event.name())) }
         }
     };
-    let socket = soon(connect(&url).on_any(says("second"))).await.unwrap();
+    let socket = soon(server.client().on_any(says("second"))).await.unwrap();
     let own = socket.on("said", says("own"));
     let first = socket.prepend_any(says("first"));
     let third = socket.on_any(says("third"));
@@ -347,10 +353,10 @@ async fn catch_alls_come_first_in_order_and_go() {
     assert_eq!(said_one().await, all[3..]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn catch_alls_may_acknowledge() {
-    let (_io, url) = server().await;
-    let socket = soon(connect(&url).on_any(
+    let server = server();
+    let socket = soon(server.client().on_any(
         |fanfare_client::extract::EventName(name): fanfare_client::extract::EventName| async move {
             assert_eq!(&*name, "question");
             fanfare_client::Ack(7)
@@ -363,7 +369,7 @@ async fn catch_alls_may_acknowledge() {
     assert_eq!(answer, 7, "the first answer counts");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn outgoing_events_are_seen_when_they_leave() {
     for parser in [Parser::Json, Parser::Msgpack] {
         let io = SocketIo::builder().namespace(
@@ -378,12 +384,11 @@ async fn outgoing_events_are_seen_when_they_leave() {
             Parser::Msgpack => io.parser(fanfare::parser::MsgpackParser),
             _ => io,
         };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(fanfare::serve(io.build().unwrap()).listener(listener));
+        let server = TestServer::start(io.build().unwrap());
 
         let log = Log::default();
-        let socket = connect(&url)
+        let socket = server
+            .client()
             .parser(parser)
             .on("question", || async { fanfare_client::Ack(42) })
             .on_any_outgoing(log.sent("b"))
@@ -430,11 +435,13 @@ async fn outgoing_events_are_seen_when_they_leave() {
 }
 
 /// The server waits for an answer, so it must not wait for its timeout.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_panics_answers_with_an_error() {
-    let (io, url) = server().await;
+    let server = server();
+    let io = server.io();
     let socket = soon(
-        connect(&url)
+        server
+            .client()
             .on("at once", async || -> () { panic!("at once") })
             .on("later", async || -> () {
                 tokio::task::yield_now().await;
@@ -464,11 +471,11 @@ impl serde::Serialize for Unserializable {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn listeners_for_what_is_sent_may_emit_panic_and_end_the_socket() {
-    let (_io, url) = server().await;
+    let server = server();
     let log = Log::default();
-    let socket = soon(connect(&url).on_any_outgoing(|socket, event| {
+    let socket = soon(server.client().on_any_outgoing(|socket, event| {
         if event.name() == "say" {
             socket.emit("echo", "said").unwrap();
             assert_ne!(event.data::<u32>().unwrap(), 1, "a panic");
@@ -502,9 +509,9 @@ async fn listeners_for_what_is_sent_may_emit_panic_and_end_the_socket() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_several_threads_send_is_told_in_the_order_in_which_it_leaves() {
-    let (_io, url) = server().await;
+    let server = server();
     let log = Log::default();
-    let socket = soon(connect(&url)).await.unwrap();
+    let socket = soon(server.client()).await.unwrap();
     let mut said = socket.listen::<u32>("said");
     socket.on_any_outgoing(log.sent("sent"));
     std::thread::scope(|scope| {

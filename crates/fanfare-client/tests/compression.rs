@@ -9,11 +9,11 @@ use fanfare::{Ack, Data, Namespace, SocketIo};
 use fanfare_client::event::SocketEvent;
 use fanfare_client::options::PerMessageDeflate;
 use fanfare_client::{BuildError, DisconnectReason, Socket, Transport, connect};
+use fanfare_testing::wire::Frame;
 use fanfare_websocket::deflate::compress_shared;
 use fanfare_websocket::{OpCode, frame};
 use serde_json::{Value, json};
-use support::wire::{Relay, listening_server, websocket_server};
-use support::{Server, soon};
+use support::{Relay, Server, scripted, soon};
 
 /// Maximum overhead of an event in addition to its payload, in bytes: frames, names, occasional pings.
 const SLACK: usize = 400;
@@ -44,7 +44,7 @@ fn takeover() -> PerMessageDeflate {
 
 /// Runs all checks against a server on a port, whose event `bytes` echoes bytes.
 async fn compresses_both_ways(port: u16, bytes: &str) {
-    let relay = Relay::to(port).await;
+    let relay = Relay::to(port);
     let small_windows = PerMessageDeflate::new()
         .server_max_window_bits(10)
         .client_max_window_bits(9);
@@ -58,7 +58,8 @@ async fn compresses_both_ways(port: u16, bytes: &str) {
             vec![Transport::Polling, Transport::WebSocket],
         ] {
             let upgrades = transports.len() > 1;
-            let client = connect(&relay.url)
+            let client = relay
+                .client()
                 .transports(transports)
                 .per_message_deflate(deflate);
             let socket = client.build().unwrap();
@@ -139,8 +140,8 @@ async fn compresses_both_ways_against_fanfare() {
 #[tokio::test]
 async fn only_if_asked_for_and_agreed() {
     let node = Server::node(json!({ "perMessageDeflate": true }));
-    let relay = Relay::to(node.port).await;
-    let socket = soon(connect(&relay.url)).await.unwrap();
+    let relay = Relay::to(node.port);
+    let socket = soon(relay.client()).await.unwrap();
     let (up, down) = cost(&relay, &socket, true, &text(50_000)).await;
     assert!(up > 50_000 && down > 50_000, "{up} up, {down} down");
     let requests: Vec<Value> = soon(socket.emit_with_ack("requests", ())).await.unwrap();
@@ -148,8 +149,10 @@ async fn only_if_asked_for_and_agreed() {
 
     // A server that declines the offer.
     let node = Server::node(json!({}));
-    let relay = Relay::to(node.port).await;
-    let client = connect(&relay.url).per_message_deflate(PerMessageDeflate::default());
+    let relay = Relay::to(node.port);
+    let client = relay
+        .client()
+        .per_message_deflate(PerMessageDeflate::default());
     let socket = soon(client).await.unwrap();
     let (up, down) = cost(&relay, &socket, true, &text(50_000)).await;
     assert!(up > 50_000 && down > 50_000, "{up} up, {down} down");
@@ -183,9 +186,10 @@ async fn a_bad_answer_is_no_connection() {
             "there are two",
         ),
     ] {
-        let headers = format!("Sec-WebSocket-Extensions: {answer}\r\n").leak();
-        let url = websocket_server(headers, Vec::new()).await;
-        let client = connect(url)
+        let headers = format!("Sec-WebSocket-Extensions: {answer}\r\n");
+        let (server, _) = scripted(&headers, Vec::new());
+        let client = server
+            .client()
             .transports([Transport::WebSocket])
             .per_message_deflate(
                 PerMessageDeflate::new()
@@ -200,8 +204,8 @@ async fn a_bad_answer_is_no_connection() {
     }
     // Not offered at all.
     let headers = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
-    let url = websocket_server(headers, Vec::new()).await;
-    let client = connect(url).transports([Transport::WebSocket]);
+    let (server, _) = scripted(headers, Vec::new());
+    let client = server.client().transports([Transport::WebSocket]);
     let error = soon(client.fail_fast()).await.unwrap_err().to_string();
     assert!(error.contains("not offered"), "{error}");
 }
@@ -223,8 +227,9 @@ async fn what_expands_too_far_or_cannot_be_expanded_ends_the_connection() {
     ] {
         let headers =
             "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n";
-        let (url, mut said) = listening_server(headers, [&joined, bytes].concat()).await;
-        let socket = connect(url)
+        let (server, mut said) = scripted(headers, [&joined, bytes].concat());
+        let socket = server
+            .client()
             .transports([Transport::WebSocket])
             .per_message_deflate(PerMessageDeflate::default())
             .max_message(1_000_000)
@@ -243,17 +248,15 @@ async fn what_expands_too_far_or_cannot_be_expanded_ends_the_connection() {
         assert_eq!(reason, DisconnectReason::TransportError);
         let details = details.unwrap().to_string();
         assert!(details.contains(because), "{details}");
-        // The server is notified: a masked close frame with the code is the last input it gets.
+        // The server is notified: a close frame with the code is the last input it gets.
         let said = soon(said.recv()).await.unwrap();
-        let [0x88, 0x82, a, b, _, _, c, d] = said[said.len() - 8..] else {
-            panic!("{said:?}")
-        };
-        assert_eq!(u16::from_be_bytes([a ^ c, b ^ d]), code);
+        assert_eq!(said.last(), Some(&Frame::Close(code)));
     }
     // A message of exactly the limit is accepted.
     let headers = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n";
-    let url = websocket_server(headers, [&joined, &zeros(999_989)[..]].concat()).await;
-    let socket = connect(url)
+    let (server, _) = scripted(headers, [&joined, &zeros(999_989)[..]].concat());
+    let socket = server
+        .client()
         .transports([Transport::WebSocket])
         .per_message_deflate(PerMessageDeflate::default())
         .max_message(1_000_000)
@@ -306,9 +309,11 @@ async fn events_as_types_are_sent_as_they_are_if_asked_for() {
         .build()
         .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let relay = Relay::to(listener.local_addr().unwrap().port()).await;
+    let relay = Relay::to(listener.local_addr().unwrap().port());
     tokio::spawn(fanfare::serve(io.clone()).listener(listener));
-    let client = connect(&relay.url).per_message_deflate(PerMessageDeflate::default());
+    let client = relay
+        .client()
+        .per_message_deflate(PerMessageDeflate::default());
     let socket = soon(client).await.unwrap();
     let typed = socket.typed::<Main>();
     let mut echoes = typed.listen::<Echo>();

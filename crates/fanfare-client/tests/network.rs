@@ -11,19 +11,15 @@ use bytes::Bytes;
 use fanfare_client::event::SocketEvent;
 use fanfare_client::options::{Parser, Tls};
 use fanfare_client::{Ack, Data, Transport, connect};
+use fanfare_testing::wire::Http;
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use serde_json::{Value, json};
-use support::wire::read_head;
 use support::{Server, plain_node, soon};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -138,33 +134,24 @@ async fn proxy(tls: Option<(String, String)>) -> (u16, Arc<AtomicUsize>) {
         while let Ok((client, _)) = listener.accept().await {
             let (count, tls) = (count.clone(), tls.clone());
             tokio::spawn(async move {
-                let mut client: Box<dyn Stream> = match tls {
+                let mut client = match tls {
                     Some(tls) => match tls.accept(client).await {
-                        Ok(client) => Box::new(client),
+                        Ok(client) => Http::new(client),
                         // A client that does not trust the proxy.
                         Err(_) => return,
                     },
-                    None => Box::new(client),
+                    None => Http::new(client),
                 };
-                let head = read_head(&mut client).await;
-                if !head.contains("Proxy-Authorization: Basic bWU6c2VjcmV0\r\n") {
-                    client
-                        .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
-                        .await
-                        .unwrap();
+                let request = client.request().await.unwrap();
+                if request.header("proxy-authorization") != Some("Basic bWU6c2VjcmV0") {
+                    client.respond(407, "", b"").await;
                     return;
                 }
-                let target = head
-                    .strip_prefix("CONNECT ")
-                    .unwrap()
-                    .split(' ')
-                    .next()
-                    .unwrap();
-                let mut server = TcpStream::connect(target).await.unwrap();
+                assert_eq!(request.method, "CONNECT");
+                let mut server = TcpStream::connect(request.target).await.unwrap();
                 client
-                    .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                    .await
-                    .unwrap();
+                    .send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                    .await;
                 count.fetch_add(1, Ordering::SeqCst);
                 let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
             });

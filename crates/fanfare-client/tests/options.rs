@@ -4,16 +4,12 @@
 
 mod support;
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use fanfare::{Ack, Data, Namespace, SocketIo};
-use fanfare_client::event::SocketEvent;
 use fanfare_client::options::TransportOptions;
-use fanfare_client::{BuildError, DisconnectReason, Transport, connect};
+use fanfare_client::{BuildError, Transport, connect};
 use serde_json::{Value, json};
-use support::wire::{Relay, read_head, websocket_server};
-use support::{Server, plain_node, soon};
+use support::{Relay, Server, plain_node, scripted, soon};
 
 /// Returns the requests that Node has received so far, once the connection is a WebSocket.
 async fn requests(client: fanfare_client::ClientBuilder) -> Vec<Value> {
@@ -150,9 +146,10 @@ async fn sub_protocols() {
         ("a, b", vec!["a", "b"]),
         ("a", vec![]),
     ] {
-        let headers = format!("Sec-WebSocket-Protocol: {chosen}\r\n").leak();
-        let url = websocket_server(headers, Vec::new()).await;
-        let client = connect(url)
+        let headers = format!("Sec-WebSocket-Protocol: {chosen}\r\n");
+        let (server, _) = scripted(&headers, Vec::new());
+        let client = server
+            .client()
             .transports([Transport::WebSocket])
             .protocols(offered);
         let error = soon(client.fail_fast()).await.unwrap_err().to_string();
@@ -194,8 +191,9 @@ async fn bytes_as_base64_over_every_transport() {
             (vec![Transport::Polling], false),
             (UPGRADED.to_vec(), true),
         ] {
-            let relay = Relay::to(port).await;
-            let socket = connect(&relay.url)
+            let relay = Relay::to(port);
+            let socket = relay
+                .client()
                 .transports(transports)
                 .upgrade(upgrade)
                 .force_base64(true)
@@ -238,71 +236,6 @@ async fn bytes_as_base64_over_every_transport() {
         let says = is_websocket(request) || !url.contains("sid=");
         assert_eq!(url.contains("b64=1"), says, "{url}");
     }
-}
-
-#[tokio::test]
-async fn polling_requests_end_in_time() {
-    // No server answers.
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", silent.local_addr().unwrap());
-    let polling = |url: &str| connect(url).transports([Transport::Polling]).upgrade(false);
-    let client = polling(&url).request_timeout(Duration::from_millis(50));
-    let error = soon(client.fail_fast()).await.unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "xhr poll error: no whole answer within the request timeout of 50ms"
-    );
-
-    // Requests that are answered in time continue beyond the timeout, and one that is not ends the connection.
-    let node = Server::node(json!({ "pingInterval": 100, "pingTimeout": 60_000 }));
-    let client = polling(&node.url("/")).request_timeout(Duration::from_secs(1));
-    let socket = client.reconnection(false).build().unwrap();
-    let (mut events, mut below) = (socket.events(), socket.manager().events());
-    socket.connect();
-    soon(socket.connected_or_failed()).await.unwrap();
-    let mut pings = 0;
-    while pings < 15 {
-        pings += u32::from(matches!(
-            soon(below.next()).await.unwrap(),
-            fanfare_client::event::ManagerEvent::Ping
-        ));
-    }
-    assert!(socket.is_connected());
-    node.stall();
-    assert!(matches!(
-        soon(events.next()).await.unwrap(),
-        SocketEvent::Connect { .. }
-    ));
-    let SocketEvent::Disconnect { reason, details } = soon(events.next()).await.unwrap() else {
-        panic!()
-    };
-    node.resume();
-    assert_eq!(reason, DisconnectReason::TransportError);
-    let details = details.unwrap().to_string();
-    assert!(
-        details.ends_with("within the request timeout of 1s"),
-        "{details}"
-    );
-
-    // The body counts, too.
-    let dripping = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", dripping.local_addr().unwrap());
-    tokio::spawn(async move {
-        use tokio::io::AsyncWriteExt;
-        let (mut stream, _) = dripping.accept().await.unwrap();
-        read_head(&mut stream).await;
-        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
-        stream.write_all(head).await.unwrap();
-        while stream.write_all(b"0").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    let client = polling(&url).request_timeout(Duration::from_millis(200));
-    let error = soon(client.fail_fast()).await.unwrap_err().to_string();
-    assert!(
-        error.ends_with("within the request timeout of 200ms"),
-        "{error}"
-    );
 }
 
 #[tokio::test]

@@ -3,13 +3,12 @@
 #![cfg(all(feature = "macros", feature = "validation"))]
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
-
 use fanfare::{Namespace, SocketIo};
 use fanfare_client::event::ListenError;
 use fanfare_client::extract::Valid;
 use fanfare_client::typed::{Contract, Typed, TypedEvent};
-use fanfare_client::{Ack, AckError, connect};
+use fanfare_client::{Ack, AckError};
+use fanfare_testing::TestServer;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
@@ -28,13 +27,10 @@ struct Length {
 struct Rules;
 
 async fn soon<F: IntoFuture>(future: F) -> F::Output {
-    let patience = Duration::from_secs(60);
-    tokio::time::timeout(patience, future.into_future())
-        .await
-        .expect("did not happen in time")
+    fanfare_testing::within("what a test waits for", future).await
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_rejects_events_and_answers_that_break_a_rule() {
     // The server answers without a check of its own.
     let namespace = Namespace::new("/").on("say", async |text: fanfare::Data<String>| {
@@ -43,11 +39,10 @@ async fn a_client_rejects_events_and_answers_that_break_a_rule() {
         })
     });
     let io = SocketIo::builder().namespace(namespace).build().unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(fanfare::serve(io.clone()).listener(listener));
+    let server = TestServer::start(io.clone());
 
-    let client = connect(&url)
+    let client = server
+        .client()
         .on("rename", async |Valid(length): Valid<Length>| {
             Ack(length.length)
         })

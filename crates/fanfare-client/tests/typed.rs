@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use fanfare::{Namespace, SocketIo};
+use fanfare_client::AckError;
 use fanfare_client::typed::Typed;
-use fanfare_client::{AckError, Manager, connect};
+use fanfare_testing::TestServer;
 
 /// Stands for a shared crate of the application.
 mod contract {
@@ -52,13 +53,10 @@ mod contract {
 use contract::{AskVote, Chat, MessageId, Said, Say, Swap, Vote};
 
 async fn soon<F: IntoFuture>(future: F) -> F::Output {
-    let patience = Duration::from_secs(60);
-    tokio::time::timeout(patience, future.into_future())
-        .await
-        .expect("did not happen in time")
+    fanfare_testing::within("what a test waits for", future).await
 }
 
-async fn server() -> (SocketIo, String) {
+fn server() -> TestServer {
     use fanfare::typed::TypedSocket;
     use fanfare::{Ack, EmitError};
 
@@ -72,11 +70,7 @@ async fn server() -> (SocketIo, String) {
     let chat = Namespace::typed::<Chat>()
         .on_event(say)
         .on_event(async |Typed(Swap(a, b)): Typed<Swap>| Ack((b, a)));
-    let io = SocketIo::builder().namespace(chat).build().unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(fanfare::serve(io.clone()).listener(listener));
-    (io, url)
+    TestServer::start(SocketIo::builder().namespace(chat).build().unwrap())
 }
 
 fn hello() -> Say {
@@ -86,11 +80,13 @@ fn hello() -> Say {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn both_sides_of_a_contract() {
-    let (io, url) = server().await;
+    let server = server();
+    let io = server.io();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let chat = connect(&url)
+    let chat = server
+        .client()
         .typed::<Chat>()
         .on(move |Typed(said): Typed<Said>| {
             let tell = tell.clone();
@@ -131,10 +127,11 @@ async fn both_sides_of_a_contract() {
     soon(chat.disconnect()).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_a_contract_and_over_a_shared_connection() {
-    let (io, url) = server().await;
-    let manager = Manager::builder(&url).build().unwrap();
+    let server = server();
+    let io = server.io();
+    let manager = server.manager().build().unwrap();
     let chat = manager
         .socket("/chat")
         .on_event(async |Typed(Swap(a, b)): Typed<Swap>| fanfare_client::Ack((b, a)));
@@ -169,9 +166,9 @@ async fn without_a_contract_and_over_a_shared_connection() {
 #[cfg(feature = "blocking")]
 #[tokio::test]
 async fn without_async() {
-    let (_io, url) = server().await;
+    let server = server();
     let call = move || {
-        let client = connect(&url).namespace("/chat");
+        let client = server.client().namespace("/chat");
         let socket = fanfare_client::blocking::connect(client).unwrap();
         socket.call_event(&Swap(1, 2), Duration::from_secs(60))
     };

@@ -6,8 +6,9 @@ mod common;
 use std::io::Read;
 use std::sync::Arc;
 
-use common::{Conn, Response, Server};
+use common::{Conn, Server};
 use fanfare_engine::{BroadcastOptions, EncodedMessage, HttpCompression, broadcast};
+use fanfare_testing::wire::Response;
 
 fn decoded(response: &Response) -> String {
     let mut text = String::new();

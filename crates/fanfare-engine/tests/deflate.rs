@@ -5,11 +5,12 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Conn, Got, Server, WebSocket};
+use common::{Conn, Server};
 use fanfare_engine::{
     BroadcastOptions, CloseReason, EncodedMessage, MessageBuilder, PerMessageDeflate, batch,
     broadcast,
 };
+use fanfare_testing::wire::{Frame, WebSocket};
 use fanfare_websocket::OpCode;
 
 const QUERY: &str = "EIO=4&transport=websocket";
@@ -36,7 +37,8 @@ async fn start(config: PerMessageDeflate) -> Server {
 }
 
 async fn connect(server: &mut Server, config: &PerMessageDeflate) -> (WebSocket, Conn) {
-    let mut ws = WebSocket::deflating(server.address, QUERY, config)
+    let mut ws = server
+        .deflating(QUERY, config)
         .await
         .expect("the server wants deflate");
     ws.text().await;
@@ -59,15 +61,11 @@ fn text(seed: u32, len: usize) -> String {
 #[tokio::test]
 async fn it_is_off_unless_asked_for() {
     let server = Server::start().await;
-    assert!(
-        WebSocket::deflating(server.address, QUERY, &ALONE)
-            .await
-            .is_none()
-    );
+    assert!(server.deflating(QUERY, &ALONE).await.is_none());
     // A compressed message from a client that did not negotiate compression breaks the protocol.
     let mut ws = server.websocket().await;
-    ws.http.raw(b"\xc1\x81\x01\x02\x03\x04\x00").await;
-    assert_eq!(ws.got().await, Got::Close(1002));
+    ws.send_bytes(b"\xc1\x81\x01\x02\x03\x04\x00").await;
+    assert_eq!(ws.next().await, Frame::Close(1002));
 }
 
 #[tokio::test]
@@ -87,17 +85,19 @@ async fn long_messages_are_compressed_both_ways() {
         buf.text(|out| out.extend_from_slice(long.as_bytes()));
     })
     .unwrap();
-    for expected in [&long, "short", &long] {
-        assert_eq!(ws.text().await, format!("4{expected}"));
+    let text = |text: &str| Frame::Text(format!("4{text}"));
+    for (expected, head, bytes) in [
+        (text(&long), COMPRESSED, ..200),
+        (text("short"), PLAIN, ..200),
+        (text(&long), COMPRESSED, ..200),
+        (Frame::Binary(vec![7; 5000].into()), 0xC2, ..200),
+        (text(&long), PLAIN, ..long.len() + 12),
+        (text(&long), PLAIN, ..long.len() + 12),
+    ] {
+        assert_eq!(ws.next().await, expected);
+        assert_eq!(ws.last_first_byte(), head);
+        assert!(bytes.contains(&ws.last_frame_bytes()), "{expected:?}");
     }
-    assert_eq!(ws.got().await, Got::Binary(vec![7; 5000]));
-    for _ in 0..2 {
-        assert_eq!(ws.text().await, format!("4{long}"));
-    }
-    let frames = &ws.frames[ws.frames.len() - 6..];
-    let heads: Vec<u8> = frames.iter().map(|(head, _)| *head).collect();
-    assert_eq!(heads, [COMPRESSED, PLAIN, COMPRESSED, 0xC2, PLAIN, PLAIN]);
-    assert!(frames[0].1 < 200 && frames[4].1 > long.len(), "{frames:?}");
 
     ws.send_compressed(OpCode::Text, format!("4{long}").as_bytes())
         .await;
@@ -123,7 +123,7 @@ async fn with_context_takeover_what_was_said_before_costs_nothing() {
     for n in 0..6 {
         assert_eq!(ws.text().await, format!("4{once}"));
         if n % 2 == 0 {
-            sizes.push(ws.frames.last().unwrap().1);
+            sizes.push(ws.last_frame_bytes());
         }
     }
     assert!(
@@ -148,13 +148,13 @@ async fn a_smaller_window_is_kept_to() {
         conn.send(&EncodedMessage::text(&message)).unwrap();
         assert_eq!(ws.text().await, format!("4{message}"));
     }
-    assert!(ws.frames.last().unwrap().1 > 600, "{:?}", ws.frames);
+    assert!(ws.last_frame_bytes() > 600);
     // A window that zlib does not support: nothing is compressed.
     let tiny = TAKEOVER.server_max_window_bits(8);
     let (mut ws, conn) = connect(&mut server, &tiny).await;
     conn.send(&EncodedMessage::text(&message)).unwrap();
     assert_eq!(ws.text().await, format!("4{message}"));
-    assert_eq!(ws.frames.last().unwrap().0, PLAIN);
+    assert_eq!(ws.last_first_byte(), PLAIN);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -218,9 +218,7 @@ async fn a_broadcast_reaches_everybody_in_the_form_they_understand() {
     let sid = server.polling().await;
     let e = server.opened().await;
     let v3 = "EIO=3&transport=websocket";
-    let mut old = WebSocket::deflating(server.address, v3, &ALONE)
-        .await
-        .unwrap();
+    let mut old = server.deflating(v3, &ALONE).await.unwrap();
     old.text().await;
     let f = server.opened().await;
     let targets: Arc<[Conn]> = Arc::new([a, b, c, d, e, f]);
@@ -240,17 +238,15 @@ async fn a_broadcast_reaches_everybody_in_the_form_they_understand() {
             (&mut plain, false, false),
             (&mut old, true, true),
         ] {
+            let bit = if deflated && compress { 0x40 } else { 0 };
             assert_eq!(ws.text().await, format!("4{long}"));
+            assert_eq!(ws.last_first_byte(), PLAIN | bit);
             let mut binary = vec![9; 2000];
             if v3 {
                 binary.insert(0, 4);
             }
-            assert_eq!(ws.got().await, Got::Binary(binary));
-            let heads = ws.frames[ws.frames.len() - 2..]
-                .iter()
-                .map(|(head, _)| *head);
-            let bit = if deflated && compress { 0x40 } else { 0 };
-            assert!(heads.eq([PLAIN | bit, 0x82 | bit]));
+            assert_eq!(ws.next().await, Frame::Binary(binary.into()));
+            assert_eq!(ws.last_first_byte(), 0x82 | bit);
         }
         let query = format!("EIO=4&transport=polling&sid={sid}");
         let answer = server.request("GET", &query, "", "").await;
@@ -265,9 +261,7 @@ async fn an_upgrade_negotiates_it_too() {
     let conn = server.opened().await;
     let long = "upgraded ".repeat(300);
     let query = format!("{QUERY}&sid={sid}");
-    let mut ws = WebSocket::deflating(server.address, &query, &ALONE)
-        .await
-        .unwrap();
+    let mut ws = server.deflating(&query, &ALONE).await.unwrap();
     ws.send("2probe").await;
     assert_eq!(ws.text().await, "3probe");
     conn.send(&EncodedMessage::text(&long)).unwrap();
@@ -276,11 +270,7 @@ async fn an_upgrade_negotiates_it_too() {
     conn.send(&EncodedMessage::text(&long)).unwrap();
     for head in [PLAIN, COMPRESSED] {
         assert_eq!(ws.text().await, format!("4{long}"));
-        assert_eq!(
-            ws.frames.last().unwrap().0,
-            head,
-            "what waited was not compressed"
-        );
+        assert_eq!(ws.last_first_byte(), head, "what waited was not compressed");
     }
 }
 
@@ -299,7 +289,7 @@ async fn a_bomb_ends_its_connection_at_the_limit() {
         assert_eq!(server.text().await.len(), limit - 1, "just fits");
         most.push(b'x');
         ws.send_compressed(OpCode::Text, &most).await;
-        assert_eq!(ws.got().await, Got::Close(1009));
+        assert_eq!(ws.next().await, Frame::Close(1009));
         assert_eq!(server.closed().await, CloseReason::TransportError);
         assert!(!conn.is_open());
     }
@@ -317,7 +307,7 @@ async fn garbage_ends_its_connection() {
         &[0xFF; 40],
         [1, 2, 3, 4],
     );
-    ws.http.raw(&out).await;
-    assert_eq!(ws.got().await, Got::Close(1007));
+    ws.send_bytes(&out).await;
+    assert_eq!(ws.next().await, Frame::Close(1007));
     assert_eq!(server.closed().await, CloseReason::TransportError);
 }

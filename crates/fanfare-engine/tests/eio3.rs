@@ -5,8 +5,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Event, Got, Server, WebSocket};
+use common::{Event, Server};
 use fanfare_engine::{CloseReason, EncodedMessage, Protocol};
+use fanfare_testing::wire::Frame;
+use tokio::time::Instant;
 
 async fn server() -> Server {
     Server::with(|config| config.allow_eio3 = true).await
@@ -91,8 +93,8 @@ async fn clients_that_take_bytes_get_binary_payloads_and_send_them() {
         "POST /engine.io/?{query} HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: {}\r\n\r\n",
         body.len()
     );
-    http.raw(head.as_bytes()).await;
-    http.raw(&body).await;
+    http.send(head.as_bytes()).await;
+    http.send(&body).await;
     assert_eq!(http.response().await.status, 200);
     assert!(matches!(server.event().await, Event::Binary(data) if data == [9, 8]));
 }
@@ -100,19 +102,20 @@ async fn clients_that_take_bytes_get_binary_payloads_and_send_them() {
 #[tokio::test]
 async fn websocket_binary_has_a_type_byte() {
     let mut server = server().await;
-    let mut ws = WebSocket::connect(server.address, "EIO=3&transport=websocket", "")
+    let mut ws = server
+        .connect("EIO=3&transport=websocket", "")
         .await
         .unwrap();
     assert!(ws.text().await.starts_with("0{"));
     let conn = server.opened().await;
-    ws.binary(&[4, 1, 2]).await;
+    ws.send_binary(&[4, 1, 2]).await;
     assert!(matches!(server.event().await, Event::Binary(data) if data == [1, 2]));
     conn.send(&EncodedMessage::binary(&[7; 200])).unwrap();
     conn.send_with(|buf| buf.binary(&[8])).unwrap();
     let mut expected = vec![7; 201];
     expected[0] = 4;
-    assert_eq!(ws.got().await, Got::Binary(expected));
-    assert_eq!(ws.got().await, Got::Binary(vec![4, 8]));
+    assert_eq!(ws.next().await, Frame::Binary(expected.into()));
+    assert_eq!(ws.next().await, Frame::Binary(vec![4, 8].into()));
     ws.send("2").await;
     assert_eq!(ws.text().await, "3");
     ws.send("3").await;
@@ -123,7 +126,7 @@ async fn websocket_binary_has_a_type_byte() {
 async fn websocket_binary_is_base64_for_those_who_ask_for_it() {
     let mut server = server().await;
     let query = "EIO=3&transport=websocket&b64=1";
-    let mut ws = WebSocket::connect(server.address, query, "").await.unwrap();
+    let mut ws = server.connect(query, "").await.unwrap();
     ws.text().await;
     let conn = server.opened().await;
     let message = EncodedMessage::build(|buf| {
@@ -159,40 +162,31 @@ async fn each_transport_says_whether_binary_is_to_be_base64() {
         };
         assert_eq!(got.body, body);
         let query = format!("EIO=3&transport=websocket&sid={sid}{websocket}");
-        let mut ws = WebSocket::connect(server.address, &query, "")
-            .await
-            .unwrap();
+        let mut ws = server.connect(&query, "").await.unwrap();
         ws.send("2probe").await;
         assert_eq!(ws.text().await, "3probe");
         ws.send("5").await;
         assert!(matches!(server.event().await, Event::Upgraded));
         conn.send(&EncodedMessage::binary(&[1])).unwrap();
         let expected = match websocket {
-            "" => Got::Binary(vec![4, 1]),
-            _ => Got::Text("b4AQ==".into()),
+            "" => Frame::Binary(vec![4, 1].into()),
+            _ => Frame::Text("b4AQ==".into()),
         };
-        assert_eq!(ws.got().await, expected);
+        assert_eq!(ws.next().await, expected);
         drop(ws);
         server.closed().await;
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_without_eio_is_v3_and_must_ping() {
-    let mut server = Server::with(|config| {
-        config.allow_eio3 = true;
-        config.ping_interval = Duration::from_millis(60);
-        config.ping_timeout = Duration::from_millis(60);
-    })
-    .await;
-    let mut ws = WebSocket::connect(server.address, "transport=websocket", "")
-        .await
-        .unwrap();
+    let mut server = Server::in_memory(|config| config.allow_eio3 = true);
+    let mut ws = server.connect("transport=websocket", "").await.unwrap();
     ws.text().await;
     assert_eq!(server.opened().await.protocol(), Protocol::V3);
     assert_eq!(
-        ws.got().await,
-        Got::Close(1005),
+        ws.next().await,
+        Frame::Close(1005),
         "no ping comes from the server"
     );
     assert_eq!(server.closed().await, CloseReason::PingTimeout);
@@ -227,33 +221,34 @@ async fn pings_of_a_client_that_reads_nothing_are_not_all_answered() {
     assert_eq!(got.text(), "1:3");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_ping_after_an_upgrade_is_missed() {
-    let mut server = Server::with(|config| {
+    let mut server = Server::in_memory(|config| {
         config.allow_eio3 = true;
-        config.ping_interval = Duration::from_millis(200);
-        config.ping_timeout = Duration::from_millis(800);
-    })
-    .await;
+        config.ping_interval = Duration::from_secs(25);
+        config.ping_timeout = Duration::from_secs(20);
+    });
     let query = "EIO=3&transport=polling&b64=1";
     let open = server.request("GET", query, "", "").await;
     let sid = common::sid_of(open.text());
     let conn = server.opened().await;
     let query = format!("EIO=3&transport=websocket&sid={sid}");
-    let mut ws = WebSocket::connect(server.address, &query, "")
-        .await
-        .unwrap();
+    let mut ws = server.connect(&query, "").await.unwrap();
     ws.send("2probe").await;
     assert_eq!(ws.text().await, "3probe");
     ws.send("5").await;
     assert!(matches!(server.event().await, common::Event::Upgraded));
     // While it pings it stays open, for longer than it would without.
-    let begin = std::time::Instant::now();
-    while begin.elapsed() < Duration::from_millis(1500) {
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(25)).await;
         ws.send("2").await;
         assert_eq!(ws.text().await, "3");
     }
     assert!(conn.is_open());
-    assert_eq!(ws.got().await, Got::Close(1005));
+    let before = Instant::now();
+    assert_eq!(ws.next().await, Frame::Close(1005));
+    // Interval and timeout, and the resolution of the engine's timers.
+    let passed = before.elapsed().as_secs_f64();
+    assert!((45.0..45.2).contains(&passed), "{passed} s");
     assert_eq!(server.closed().await, CloseReason::PingTimeout);
 }

@@ -3,24 +3,17 @@
 
 mod common;
 
-use std::time::Duration;
-
-use common::{Event, Server, WebSocket};
+use common::{Ask, Event, Server};
 use fanfare_engine::{CloseReason, EncodedMessage};
 use fanfare_websocket::OpCode;
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_upgrade_and_heartbeats() {
-    let mut server = Server::telling_all(|config| {
-        config.ping_interval = Duration::from_millis(50);
-    })
-    .await;
+    let mut server = Server::telling_all(|_| {});
     let sid = server.polling().await;
     server.opened().await;
     let query = format!("EIO=4&transport=websocket&sid={sid}");
-    let mut ws = WebSocket::connect(server.address, &query, "")
-        .await
-        .unwrap();
+    let mut ws = server.connect(&query, "").await.unwrap();
     assert!(matches!(server.event().await, Event::Upgrading));
     ws.send("2probe").await;
     assert_eq!(ws.text().await, "3probe");
@@ -45,7 +38,7 @@ async fn a_close_is_described() {
     let mut ws = server.websocket().await;
     let conn = server.opened().await;
     assert_eq!(conn.close_description(), None);
-    ws.frame(OpCode::Text, &[b'4'; 101]).await;
+    ws.send_frame(OpCode::Text, &[b'4'; 101]).await;
     assert_eq!(server.closed().await, CloseReason::TransportError);
     let description = conn.close_description().unwrap();
     assert!(
@@ -55,7 +48,7 @@ async fn a_close_is_described() {
 
     let mut ws = server.websocket().await;
     let conn = server.opened().await;
-    ws.frame(OpCode::Close, &1001u16.to_be_bytes()).await;
+    ws.send_frame(OpCode::Close, &1001u16.to_be_bytes()).await;
     assert_eq!(server.closed().await, CloseReason::TransportClose);
     assert_eq!(
         conn.close_description().as_deref(),
@@ -72,13 +65,11 @@ async fn a_close_is_described() {
     let conn = server.opened().await;
     let query = format!("EIO=4&transport=polling&sid={sid}");
     let mut first = server.http().await;
-    first
-        .send("POST", &query, "Content-Length: 5\r\n", "")
-        .await;
+    first.ask("POST", &query, "Content-Length: 5\r\n", "").await;
     let response = server.request("POST", &query, "", "4x").await;
     // Either of the two may come second.
     if response.status == 200 {
-        first.raw(b"4").await;
+        first.send(b"4").await;
         drop(first);
         assert_eq!(server.text().await, "x");
         assert_eq!(server.closed().await, CloseReason::TransportError);

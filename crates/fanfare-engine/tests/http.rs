@@ -3,8 +3,9 @@
 
 mod common;
 
-use common::{Event, Http, Server, UPGRADE, WebSocket};
+use common::{Ask, Event, Server};
 use fanfare_engine::{CloseReason, Transport};
+use fanfare_testing::wire::UPGRADE_HEADERS;
 
 #[tokio::test]
 async fn the_handshake_has_nodes_keys_in_nodes_order() {
@@ -35,7 +36,7 @@ async fn the_handshake_has_nodes_keys_in_nodes_order() {
         conn.handshake().address().unwrap().ip().to_string(),
         "127.0.0.1"
     );
-    assert_eq!(conn.handshake().header_str("host"), Some("test"));
+    assert_eq!(conn.handshake().header_str("host"), Some("fanfare.test"));
     assert_eq!(server.engine.connections(), 1);
 }
 
@@ -126,7 +127,7 @@ async fn refusals_are_json_with_a_code() {
 async fn an_origin_with_illegal_characters_is_refused() {
     let server = Server::start().await;
     let mut http = server.http().await;
-    http.raw(
+    http.send(
         b"GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: test\r\nOrigin: a\x80b\r\n\r\n",
     )
     .await;
@@ -147,7 +148,7 @@ async fn refused_websockets_get_text_and_the_end_of_the_connection() {
     ];
     for (query, body) in cases {
         let mut http = server.http().await;
-        http.send("GET", query, UPGRADE, "").await;
+        http.ask("GET", query, UPGRADE_HEADERS, "").await;
         let response = http.response().await;
         assert_eq!((response.status, response.text()), (400, body), "{query}");
         assert!(response.head.starts_with("HTTP/1.1 400 Bad Request\r\n"));
@@ -157,7 +158,7 @@ async fn refused_websockets_get_text_and_the_end_of_the_connection() {
             response.header("content-length"),
             Some(body.len().to_string().as_str())
         );
-        http.ended().await;
+        http.read_to_end().await;
     }
 }
 
@@ -165,22 +166,22 @@ async fn refused_websockets_get_text_and_the_end_of_the_connection() {
 async fn a_handshake_that_is_not_websocket_version_13_is_refused() {
     let server = Server::start().await;
     let mut http = server.http().await;
-    let headers = UPGRADE.replace("Version: 13", "Version: 8");
-    http.send("GET", "EIO=4&transport=websocket", &headers, "")
+    let headers = UPGRADE_HEADERS.replace("Version: 13", "Version: 8");
+    http.ask("GET", "EIO=4&transport=websocket", &headers, "")
         .await;
     let response = http.response().await;
     assert_eq!(response.status, 426);
     assert_eq!(response.header("sec-websocket-version"), Some("13"));
     assert_eq!(response.header("connection"), Some("close"));
-    http.ended().await;
+    http.read_to_end().await;
 }
 
 #[tokio::test]
 async fn the_first_sub_protocol_that_is_offered_is_confirmed() {
     let server = Server::start().await;
     let mut http = server.http().await;
-    let headers = format!("{UPGRADE}Sec-WebSocket-Protocol: one, two\r\n");
-    http.send("GET", "EIO=4&transport=websocket", &headers, "")
+    let headers = format!("{UPGRADE_HEADERS}Sec-WebSocket-Protocol: one, two\r\n");
+    http.ask("GET", "EIO=4&transport=websocket", &headers, "")
         .await;
     let response = http.response().await;
     assert_eq!(response.status, 101);
@@ -239,7 +240,8 @@ async fn transports_can_be_switched_off() {
         .await;
     assert!(response.text().contains(r#""upgrades":[]"#));
     assert!(
-        WebSocket::connect(server.address, "EIO=4&transport=websocket", "")
+        server
+            .connect("EIO=4&transport=websocket", "")
             .await
             .is_err()
     );
@@ -251,8 +253,11 @@ async fn transports_can_be_switched_off() {
             .status,
         400
     );
-    let ws = server.websocket().await;
-    assert_eq!(ws.sid.len(), 20);
+    let mut ws = server
+        .connect("EIO=4&transport=websocket", "")
+        .await
+        .unwrap();
+    assert_eq!(common::sid_of(&ws.text().await).len(), 20);
 }
 
 #[tokio::test]
@@ -285,12 +290,12 @@ async fn a_body_that_is_too_long_gets_413_and_the_session_lives() {
     let response = server.request("POST", &query, "", "4123456789X").await;
     assert_eq!((response.status, response.text()), (413, ""));
     // Without a length the server detects it while reading.
-    let mut http = Http::connect(server.address).await;
+    let mut http = server.http().await;
     let head = format!(
         "POST /engine.io/?{query} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
     );
-    http.raw(head.as_bytes()).await;
-    http.raw(b"6\r\n412345\r\n6\r\n412345\r\n0\r\n\r\n").await;
+    http.send(head.as_bytes()).await;
+    http.send(b"6\r\n412345\r\n6\r\n412345\r\n0\r\n\r\n").await;
     assert_eq!(http.response().await.status, 413);
     server.no_event();
     let response = server.request("POST", &query, "", "4123456789").await;

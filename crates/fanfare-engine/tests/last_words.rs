@@ -3,12 +3,13 @@
 
 mod common;
 
-use common::{Conn, Http, OnText, PATIENCE, Server, UPGRADE, sid_of};
+use common::{Ask, Conn, OnText, Server, sid_of};
 use fanfare_engine::{CloseMode, CloseReason, EncodedMessage, ServeOptions, serve_connection};
+use fanfare_testing::wire::{Http, UPGRADE_HEADERS};
+use fanfare_testing::within;
 use fanfare_websocket::{OpCode, frame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 /// Returns an echo handler in which some messages end the connection.
 fn echo() -> OnText {
@@ -32,7 +33,7 @@ fn masked(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
 /// Opens a WebSocket, sends the valid packet and the end of the connection in one piece, and reads to the end.
 async fn read_to_end(mut stream: impl AsyncRead + AsyncWrite + Unpin, end: &[u8]) -> Vec<u8> {
     let query = "/engine.io/?EIO=4&transport=websocket";
-    let request = format!("GET {query} HTTP/1.1\r\nHost: test\r\n{UPGRADE}\r\n");
+    let request = format!("GET {query} HTTP/1.1\r\nHost: test\r\n{UPGRADE_HEADERS}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut input = Vec::new();
     while !input.windows(12).any(|w| w == b"\"maxPayload\"") {
@@ -63,7 +64,7 @@ async fn an_answer_leaves_before_the_end_of_its_websocket() {
         ("a bound that was reached", masked(OpCode::Text, b"4abort")),
     ];
     for (what, end) in &ends {
-        let tcp = TcpStream::connect(server.address).await.unwrap();
+        let tcp = TcpStream::connect(server.address()).await.unwrap();
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let service = server.engine.service();
         let options = ServeOptions::default();
@@ -75,7 +76,7 @@ async fn an_answer_leaves_before_the_end_of_its_websocket() {
             std::future::pending(),
         ));
         let both = async { tokio::join!(read_to_end(tcp, end), read_to_end(ours, end)) };
-        let (tcp, other) = timeout(PATIENCE, both).await.expect(what);
+        let (tcp, other) = within(what, both).await;
         for got in [tcp, other] {
             let text = String::from_utf8_lossy(&got);
             let answer = got.windows(8).position(|w| w == b"\x81\x064hello");
@@ -98,9 +99,9 @@ async fn an_answer_is_for_the_get_that_waits_when_its_session_ends() {
         );
         let query = format!("EIO=4&transport=polling&sid={sid}");
         let (mut get, mut post) = (server.http().await, server.http().await);
-        get.send("GET", &query, "", "").await;
+        get.ask("GET", &query, "", "").await;
         waits(&server, &sid).await;
-        post.send("POST", &query, "", &format!("4hello\x1e{end}"))
+        post.ask("POST", &query, "", &format!("4hello\x1e{end}"))
             .await;
         assert_eq!(post.response().await.text(), "ok");
         let got = get.response().await;
@@ -125,7 +126,7 @@ async fn waits(server: &Server, sid: &str) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, writable).await.unwrap();
+    within("a GET that waits", writable).await;
 }
 
 #[tokio::test]
@@ -135,7 +136,7 @@ async fn a_post_that_was_read_counts_although_its_client_has_gone() {
     server.opened().await;
     let mut post: Http = server.http().await;
     let query = format!("EIO=4&transport=polling&sid={sid}");
-    post.send("POST", &query, "", "4last\x1e1").await;
+    post.ask("POST", &query, "", "4last\x1e1").await;
     drop(post);
     assert_eq!(server.text().await, "last");
     assert_eq!(server.closed().await, CloseReason::TransportClose);

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
-use common::{Server, UPGRADE};
+use common::{Ask, Server};
 use std::time::Duration;
 
 use fanfare_engine::{
@@ -13,6 +13,7 @@ use fanfare_engine::{
     EncodedMessage, Engine, EngineConfig, GenerateIdFuture, Handler, HandshakeRequest,
     ServeOptions, serve,
 };
+use fanfare_testing::wire::{Frame, Http, Response, UPGRADE_HEADERS, WebSocket};
 use http::{HeaderMap, HeaderValue};
 
 /// Code, message and context of each rejection.
@@ -89,9 +90,9 @@ async fn request(
     method: &str,
     query: &str,
     headers: &str,
-) -> common::Response {
-    let mut http = common::Http::connect(address).await;
-    http.send(method, query, headers, "").await;
+) -> Response {
+    let mut http = Http::new(common::tcp(address).await);
+    http.ask(method, query, headers, "").await;
     http.response().await
 }
 
@@ -113,7 +114,7 @@ async fn handshakes_can_be_refused_with_a_message() {
         address,
         "GET",
         "EIO=4&transport=websocket&token=bad",
-        UPGRADE,
+        UPGRADE_HEADERS,
     )
     .await;
     assert_eq!(
@@ -125,7 +126,7 @@ async fn handshakes_can_be_refused_with_a_message() {
         address,
         "GET",
         "EIO=4&transport=websocket&token=good",
-        UPGRADE,
+        UPGRADE_HEADERS,
     )
     .await;
     assert_eq!(response.status, 101);
@@ -142,8 +143,8 @@ async fn handshakes_can_be_refused_with_a_message() {
     )
     .await;
     assert_eq!(response.status, 400);
-    let mut http = common::Http::connect(address).await;
-    http.send(
+    let mut http = Http::new(common::tcp(address).await);
+    http.ask(
         "POST",
         &format!("EIO=4&transport=polling&sid={sid}"),
         "",
@@ -180,7 +181,7 @@ async fn the_cookie_is_set_by_the_polling_handshake_only() {
         .await;
     assert_eq!(response.header("set-cookie"), None);
     let response = server
-        .request("GET", "EIO=4&transport=websocket", UPGRADE, "")
+        .request("GET", "EIO=4&transport=websocket", UPGRADE_HEADERS, "")
         .await;
     assert_eq!(
         (response.status, response.header("set-cookie")),
@@ -276,9 +277,13 @@ async fn the_application_may_make_the_session_ids() {
     assert_eq!(common::sid_of(response.text()), "node-7.a");
     let post = format!("{polling}&sid=node-7.a");
     assert_eq!(request(address, "POST", &post, "").await.status, 200);
-    let mut ws = common::WebSocket::connect(address, &format!("{websocket}&id=ws"), "")
-        .await
-        .unwrap();
+    let mut ws = WebSocket::connect(
+        common::tcp(address).await,
+        &common::target(&format!("{websocket}&id=ws")),
+        "",
+    )
+    .await
+    .unwrap();
     assert_eq!(common::sid_of(&ws.text().await), "ws");
 
     let long = "x".repeat(129);
@@ -296,10 +301,14 @@ async fn the_application_may_make_the_session_ids() {
         );
     }
     // Over WebSocket a duplicate id is detected after the handshake.
-    let mut ws = common::WebSocket::connect(address, &format!("{websocket}&id=ws"), "")
-        .await
-        .unwrap();
-    assert_eq!(ws.got().await, common::Got::Close(1005));
+    let mut ws = WebSocket::connect(
+        common::tcp(address).await,
+        &common::target(&format!("{websocket}&id=ws")),
+        "",
+    )
+    .await
+    .unwrap();
+    assert_eq!(ws.next().await, Frame::Close(1005));
     let errors = keeper.0.lock().unwrap();
     assert_eq!(errors.len(), 5);
     assert!(
@@ -371,12 +380,17 @@ async fn a_preflight_may_go_on_to_its_usual_answer() {
 async fn a_websocket_is_answered_with_the_headers_for_other_origins_too() {
     let server = Server::with(|config| config.cors = Some(Cors::default())).await;
     let response = server
-        .request("GET", "EIO=4&transport=websocket", UPGRADE, "")
+        .request("GET", "EIO=4&transport=websocket", UPGRADE_HEADERS, "")
         .await;
     assert_eq!(response.status, 101);
     assert_eq!(response.header("access-control-allow-origin"), Some("*"));
     let response = server
-        .request("GET", "EIO=4&transport=websocket&sid=x", UPGRADE, "")
+        .request(
+            "GET",
+            "EIO=4&transport=websocket&sid=x",
+            UPGRADE_HEADERS,
+            "",
+        )
         .await;
     assert_eq!(response.status, 400);
     assert_eq!(

@@ -6,12 +6,13 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Got, Server, WebSocket};
+use common::{Ask, Server};
 use fanfare_engine::{
     BroadcastOptions, CloseReason, Connection, DeliveryReport, EncodedMessage, SendError,
     SlowConsumer, batch, broadcast,
 };
 use fanfare_protocol::Limits;
+use fanfare_testing::wire::{Frame, WebSocket};
 
 /// Sends to each of `targets`, without options.
 fn broadcast_all<S: Send + Sync + 'static>(
@@ -82,7 +83,10 @@ async fn the_newest_can_be_dropped_instead() {
     });
     // Everything that was accepted arrives whole, and then the outbox accepts messages again.
     for _ in 0..sent {
-        assert_eq!(sockets[0].got().await, Got::Binary(vec![0; 64 * 1024]));
+        assert_eq!(
+            sockets[0].next().await,
+            Frame::Binary(vec![0; 64 * 1024].into())
+        );
     }
     waiting.await.unwrap().unwrap();
     conns[0].send(&EncodedMessage::text("room")).unwrap();
@@ -160,7 +164,7 @@ async fn a_ping_overtakes_what_is_queued() {
         chunks += 1;
     }
     let mut seen = 0;
-    while let Got::Binary(_) = sockets[0].got().await {
+    while let Frame::Binary(_) = sockets[0].next().await {
         seen += 1;
     }
     assert!(seen < chunks, "the ping came after {seen} of {chunks}");
@@ -224,7 +228,7 @@ async fn the_handlers_own_answers_and_broadcasts_keep_their_order() {
             [5; 4],
         );
     }
-    sockets[0].http.raw(&frames).await;
+    sockets[0].send_bytes(&frames).await;
     for n in 0..20 {
         for letter in ['a', 'b', 'c', 'd'] {
             assert_eq!(sockets[0].text().await, format!("4{n}{letter}"));
@@ -333,7 +337,10 @@ async fn queued_volatile_messages_go_first() {
     }
     assert!(conns[0].is_open());
     for _ in 0..sent + 3 {
-        assert_eq!(sockets[0].got().await, Got::Binary(vec![0; 64 * 1024]));
+        assert_eq!(
+            sockets[0].next().await,
+            Frame::Binary(vec![0; 64 * 1024].into())
+        );
     }
     // What fits arrives, even if something waits before it.
     block(&conns[0]);
@@ -342,10 +349,10 @@ async fn queued_volatile_messages_go_first() {
         Ok(true)
     );
     loop {
-        match sockets[0].got().await {
-            Got::Binary(data) => assert_eq!(data, vec![0; 64 * 1024]),
+        match sockets[0].next().await {
+            Frame::Binary(data) => assert_eq!(data, vec![0; 64 * 1024]),
             other => {
-                assert_eq!(other, Got::Text("4last".into()));
+                assert_eq!(other, Frame::Text("4last".into()));
                 break;
             }
         }
@@ -375,7 +382,7 @@ async fn who_has_not_polled_yet_is_no_slow_reader() {
         assert_eq!(response.text().split('\u{1e}').count(), messages);
         // Neither is one that waits for the response to a poll.
         let mut get = server.http().await;
-        get.send("GET", &query, "", "").await;
+        get.ask("GET", &query, "", "").await;
         while !conn.is_writable() {
             tokio::task::yield_now().await;
         }
@@ -396,9 +403,7 @@ async fn who_is_upgrading_is_no_slow_reader() {
         server.request("GET", &query, "", "").await;
     }
     let probe = format!("EIO=4&transport=websocket&sid={sid}");
-    let mut ws = WebSocket::connect(server.address, &probe, "")
-        .await
-        .unwrap();
+    let mut ws = server.connect(&probe, "").await.unwrap();
     ws.send("2probe").await;
     assert_eq!(ws.text().await, "3probe");
     let big = EncodedMessage::text(&"x".repeat(10_000));

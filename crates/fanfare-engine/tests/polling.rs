@@ -5,8 +5,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Event, Http, Server};
+use common::{Ask, Event, Server};
 use fanfare_engine::{CloseMode, CloseReason, EncodedMessage};
+use fanfare_testing::wire::{Frame, Http};
+use tokio::time::Instant;
 
 struct Client {
     get: Http,
@@ -27,7 +29,7 @@ impl Client {
     }
 
     async fn get(&mut self) {
-        self.get.send("GET", &self.query, "", "").await;
+        self.get.ask("GET", &self.query, "", "").await;
     }
 
     async fn got(&mut self) -> String {
@@ -38,7 +40,7 @@ impl Client {
 
     async fn post(&mut self, body: &str) {
         self.post
-            .send(
+            .ask(
                 "POST",
                 &self.query,
                 "Content-Type: text/plain;charset=UTF-8\r\n",
@@ -125,7 +127,7 @@ async fn overlapping_posts_close_the_session() {
     let (client, _conn) = Client::open(&mut server).await;
     let mut first = server.http().await;
     first
-        .raw(
+        .send(
             format!(
                 "POST /engine.io/?{} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n4a",
                 client.query
@@ -136,7 +138,7 @@ async fn overlapping_posts_close_the_session() {
     // The first POST is in progress as soon as a second one is rejected.
     loop {
         let mut second = server.http().await;
-        second.send("POST", &client.query, "", "4b").await;
+        second.ask("POST", &client.query, "", "4b").await;
         match second.response().await.status {
             200 => assert_eq!(server.text().await, "b"),
             400 => break,
@@ -161,7 +163,7 @@ async fn a_post_given_up_closes_the_session() {
     let mut server = Server::start().await;
     let (client, _conn) = Client::open(&mut server).await;
     let mut post = server.http().await;
-    post.raw(
+    post.send(
         format!(
             "POST /engine.io/?{} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n4a",
             client.query
@@ -222,12 +224,16 @@ async fn close_goes_out_after_what_waits() {
     assert_eq!(server.closed().await, CloseReason::ForcedClose);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_close_without_a_get_waits_for_its_timeout() {
-    let mut server = Server::with(|config| config.close_timeout = Duration::from_millis(50)).await;
+    let timeout = Duration::from_secs(5);
+    let mut server = Server::in_memory(|config| config.close_timeout = timeout);
     let (_client, conn) = Client::open(&mut server).await;
+    let before = Instant::now();
     conn.close(CloseMode::Flush, CloseReason::ForcedClose);
     assert_eq!(server.closed().await, CloseReason::ForcedClose);
+    let passed = before.elapsed();
+    assert!((timeout..2 * timeout).contains(&passed), "{passed:?}");
 }
 
 #[tokio::test]
@@ -244,23 +250,23 @@ async fn the_engine_closes_its_sessions() {
         assert_eq!(server.closed().await, CloseReason::ForcedClose);
     }
     assert_eq!(waiting.got().await, "1");
-    assert_eq!(ws.got().await, common::Got::Close(1005));
-    assert_eq!(ws.got().await, common::Got::End);
+    assert_eq!(ws.next().await, Frame::Close(1005));
+    assert_eq!(ws.next().await, Frame::End);
     assert_eq!(server.engine.connections(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn heartbeats_travel_by_polling() {
-    let mut server = Server::with(|config| {
-        config.ping_interval = Duration::from_millis(100);
-        config.ping_timeout = Duration::from_secs(1);
-    })
-    .await;
+    let mut server = Server::in_memory(|config| {
+        config.ping_interval = Duration::from_secs(25);
+        config.ping_timeout = Duration::from_secs(20);
+    });
     let (mut client, _conn) = Client::open(&mut server).await;
     for _ in 0..3 {
         client.get().await;
         assert_eq!(client.got().await, "2");
-        client.post("3").await;
+        // The server has closed the connection of the last POST, which was idle for too long.
+        server.request("POST", &client.query, "", "3").await;
     }
     client.get().await;
     assert_eq!(client.got().await, "2");

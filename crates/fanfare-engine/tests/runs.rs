@@ -5,10 +5,11 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Got, Server, WebSocket};
+use common::Server;
 use fanfare_engine::{
     BroadcastOptions, DeliveryReport, EncodedMessage, SlowConsumer, batch, broadcast,
 };
+use fanfare_testing::wire::{Frame, WebSocket};
 use parking_lot::Mutex;
 
 type Conns = Arc<[common::Conn]>;
@@ -69,7 +70,7 @@ async fn a_batch_of_broadcasts_and_messages_keeps_its_order() {
     });
     for (socket, expected) in sockets.iter_mut().zip(expected) {
         for text in expected {
-            assert_eq!(socket.got().await, Got::Text(format!("4{text}")));
+            assert_eq!(socket.next().await, Frame::Text(format!("4{text}")));
         }
     }
 }
@@ -111,7 +112,7 @@ async fn what_is_emitted_under_one_lock_has_one_order() {
         .map(|mut socket| {
             tokio::spawn(async move {
                 for n in 0..3 * ROUNDS * 10 / 4 {
-                    assert_eq!(socket.got().await, Got::Text(format!("4{n}")));
+                    assert_eq!(socket.next().await, Frame::Text(format!("4{n}")));
                 }
             })
         })
@@ -157,12 +158,12 @@ async fn a_run_grows_no_further_than_the_fullest_outbox() {
     });
     assert_eq!(accepted, (LIMIT - 1005) / 100);
     assert_eq!(
-        sockets[0].got().await,
-        Got::Text(format!("4{}", "x".repeat(1000)))
+        sockets[0].next().await,
+        Frame::Text(format!("4{}", "x".repeat(1000)))
     );
     for socket in &mut sockets {
         for n in 0..accepted {
-            assert_eq!(socket.got().await, Got::Text(format!("4{n:0>97}")));
+            assert_eq!(socket.next().await, Frame::Text(format!("4{n:0>97}")));
         }
     }
 }
@@ -180,11 +181,11 @@ async fn a_connection_that_closes_within_the_batch_holds_nobody_up() {
         emit(&conns, "b", None);
     });
     for (n, socket) in sockets.iter_mut().enumerate() {
-        assert_eq!(socket.got().await, Got::Text("4a".to_owned()));
+        assert_eq!(socket.next().await, Frame::Text("4a".to_owned()));
         if n == 3 {
-            assert_eq!(socket.got().await, Got::Close(1005));
+            assert_eq!(socket.next().await, Frame::Close(1005));
         } else {
-            assert_eq!(socket.got().await, Got::Text("4b".to_owned()));
+            assert_eq!(socket.next().await, Frame::Text("4b".to_owned()));
         }
     }
 }

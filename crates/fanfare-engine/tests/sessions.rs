@@ -7,12 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Event, Http, PATIENCE, Server, sid_of};
+use common::{Event, Server, sid_of};
 use fanfare_engine::{
     Cookie, Cors, CorsOrigin, EncodedMessage, EngineConfig, HttpCompression, Transport,
 };
-use tokio::io::AsyncReadExt;
-use tokio::time::timeout;
+use fanfare_testing::wire::Http;
 
 const POLLING: &str = "/engine.io/?EIO=4&transport=polling";
 
@@ -186,12 +185,10 @@ async fn answers(server: &mut Server, address: SocketAddr, request: &str) -> (St
         }
         _ => "none".to_owned(),
     };
-    let mut http = Http::connect(address).await;
+    let mut http = Http::new(common::tcp(address).await);
     let request = request.replace("SID", &sid) + LAST;
-    http.raw(request.as_bytes()).await;
-    let mut answers = Vec::new();
-    let read = timeout(PATIENCE, http.stream.read_to_end(&mut answers)).await;
-    let _ = read.unwrap_or_else(|_| panic!("no end of the answers to {request}"));
+    http.send(request.as_bytes()).await;
+    let answers = http.read_to_end().await;
     let mut answers = String::from_utf8_lossy(&answers).replace(&sid, "SID");
     server.engine.close();
     server.engine.reported().await;
@@ -220,7 +217,7 @@ async fn both_ways_lead_to_the_same_answers() {
     for (number, configure) in configurations().into_iter().enumerate() {
         let mut server = Server::with(configure).await;
         let usual = server.serve_usually().await;
-        let direct = server.address;
+        let direct = server.address();
         for request in requests() {
             let on_usual_way = answers(&mut server, usual, &request).await;
             let on_short_way = answers(&mut server, direct, &request).await;

@@ -5,8 +5,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Event, Got, Http, Server, WebSocket};
+use common::{Ask, Event, Server};
 use fanfare_engine::{CloseMode, CloseReason, EncodedMessage, Transport};
+use fanfare_testing::wire::{Frame, Http, WebSocket};
 
 struct Client {
     get: Http,
@@ -29,16 +30,14 @@ async fn open(server: &mut Server) -> (Client, common::Conn) {
 
 async fn probe(server: &Server, sid: &str) -> WebSocket {
     let query = format!("EIO=4&transport=websocket&sid={sid}");
-    WebSocket::connect(server.address, &query, "")
-        .await
-        .unwrap()
+    server.connect(&query, "").await.unwrap()
 }
 
 #[tokio::test]
 async fn an_upgrade_moves_the_session_and_what_waits() {
     let mut server = Server::start().await;
     let (mut client, conn) = open(&mut server).await;
-    client.get.send("GET", &client.query, "", "").await;
+    client.get.ask("GET", &client.query, "", "").await;
     let mut ws = probe(&server, &client.sid).await;
     ws.send("2probe").await;
     assert_eq!(ws.text().await, "3probe");
@@ -50,7 +49,7 @@ async fn an_upgrade_moves_the_session_and_what_waits() {
     ws.send("5").await;
     ws.send("4first").await;
     assert_eq!(ws.text().await, "4while paused");
-    assert_eq!(ws.got().await, Got::Binary(vec![1, 2]));
+    assert_eq!(ws.next().await, Frame::Binary(vec![1, 2].into()));
     assert!(matches!(server.event().await, Event::Upgraded));
     assert_eq!(server.text().await, "first");
     assert_eq!(conn.transport(), Transport::WebSocket);
@@ -72,7 +71,7 @@ async fn a_get_in_flight_at_the_switch_is_released() {
     let mut server = Server::start().await;
     let (mut client, conn) = open(&mut server).await;
     let mut ws = probe(&server, &client.sid).await;
-    client.get.send("GET", &client.query, "", "").await;
+    client.get.ask("GET", &client.query, "", "").await;
     while !conn.is_writable() {
         tokio::task::yield_now().await;
     }
@@ -95,17 +94,17 @@ async fn a_post_in_flight_at_the_switch_comes_first() {
         "POST /engine.io/?{} HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n",
         client.query
     );
-    post.raw(head.as_bytes()).await;
+    post.send(head.as_bytes()).await;
     // `Expect` would show it; here the rejection of the second POST shows that the first is in progress. It must not be
     // tried on this session, so wait until the server has read the head: a request on the same connection cannot
     // overtake it.
-    post.raw(b"4po").await;
+    post.send(b"4po").await;
     let mut other = server.http().await;
-    other.send("GET", "EIO=4&transport=nope", "", "").await;
+    other.ask("GET", "EIO=4&transport=nope", "", "").await;
     other.response().await;
     ws.send("5").await;
     ws.send("4websocket").await;
-    post.raw(b"st!").await;
+    post.send(b"st!").await;
     let (mut posted, mut upgraded) = (false, false);
     loop {
         match server.event().await {
@@ -132,11 +131,11 @@ async fn a_second_websocket_is_closed_at_once() {
     first.send("2probe").await;
     assert_eq!(first.text().await, "3probe");
     let mut second = probe(&server, &client.sid).await;
-    assert_eq!(second.got().await, Got::Close(1005));
+    assert_eq!(second.next().await, Frame::Close(1005));
     first.send("5").await;
     assert!(matches!(server.event().await, Event::Upgraded));
     let mut third = probe(&server, &client.sid).await;
-    assert_eq!(third.got().await, Got::Close(1005));
+    assert_eq!(third.next().await, Frame::Close(1005));
     first.send("4still here").await;
     assert_eq!(server.text().await, "still here");
 }
@@ -147,39 +146,42 @@ async fn a_failed_probe_leaves_the_session_to_polling() {
     let (mut client, conn) = open(&mut server).await;
     let mut wrong = probe(&server, &client.sid).await;
     wrong.send("4not a probe").await;
-    assert_eq!(wrong.got().await, Got::Close(1005));
+    assert_eq!(wrong.next().await, Frame::Close(1005));
     let gone = probe(&server, &client.sid).await;
     drop(gone);
     conn.send(&EncodedMessage::text("still polling")).unwrap();
-    client.get.send("GET", &client.query, "", "").await;
+    client.get.ask("GET", &client.query, "", "").await;
     assert_eq!(client.get.response().await.text(), "4still polling");
     // Another WebSocket may probe as soon as the server has seen the end of the last one.
     loop {
         let mut ws = probe(&server, &client.sid).await;
         ws.send("2probe").await;
-        match ws.got().await {
-            Got::Text(text) => {
+        match ws.next().await {
+            Frame::Text(text) => {
                 assert_eq!(text, "3probe");
                 break;
             }
-            other => assert_eq!(other, Got::Close(1005)),
+            other => assert_eq!(other, Frame::Close(1005)),
         }
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_upgrade_that_takes_too_long_costs_only_the_probe() {
-    // Long enough for the probe to be answered.
-    let mut server =
-        Server::with(|config| config.limits.upgrade_timeout = Duration::from_secs(1)).await;
+    let timeout = Duration::from_secs(10);
+    let mut server = Server::in_memory(|config| config.limits.upgrade_timeout = timeout);
     let (mut client, conn) = open(&mut server).await;
     let mut ws = probe(&server, &client.sid).await;
     ws.send("2probe").await;
     assert_eq!(ws.text().await, "3probe");
-    assert_eq!(ws.got().await, Got::Close(1005));
+    let before = tokio::time::Instant::now();
+    assert_eq!(ws.next().await, Frame::Close(1005));
+    let passed = before.elapsed();
+    assert!(passed < timeout + Duration::from_secs(1), "{passed:?}");
+    assert!(passed > timeout - Duration::from_secs(1), "{passed:?}");
     assert!(conn.is_open());
     conn.send(&EncodedMessage::text("alive")).unwrap();
-    client.get.send("GET", &client.query, "", "").await;
+    client.get.ask("GET", &client.query, "", "").await;
     assert_eq!(client.get.response().await.text(), "4alive");
 }
 
@@ -191,7 +193,7 @@ async fn a_session_that_closes_takes_its_probe_along() {
     ws.send("2probe").await;
     assert_eq!(ws.text().await, "3probe");
     conn.close(CloseMode::Discard, CloseReason::ForcedClose);
-    assert_eq!(ws.got().await, Got::Close(1005));
+    assert_eq!(ws.next().await, Frame::Close(1005));
     assert_eq!(server.closed().await, CloseReason::ForcedClose);
 }
 
@@ -206,7 +208,7 @@ async fn a_session_closing_during_an_upgrade_flushes_over_the_websocket() {
     conn.close(CloseMode::Flush, CloseReason::ForcedClose);
     ws.send("5").await;
     assert_eq!(ws.text().await, "4last");
-    assert_eq!(ws.got().await, Got::Close(1005));
+    assert_eq!(ws.next().await, Frame::Close(1005));
     assert_eq!(server.closed().await, CloseReason::ForcedClose);
 }
 
@@ -219,5 +221,5 @@ async fn upgrades_can_be_switched_off() {
     assert!(response.text().contains(r#""upgrades":[]"#));
     server.opened().await;
     let mut ws = probe(&server, &common::sid_of(response.text())).await;
-    assert_eq!(ws.got().await, Got::Close(1005));
+    assert_eq!(ws.next().await, Frame::Close(1005));
 }

@@ -33,7 +33,10 @@
 //! | start a server | [`TestServer::start`] |
 //! | connect the Rust client | [`TestServer::client`], or [`Link::client`] to reach its connections later |
 //! | see every packet | [`Peer`]: a WebSocket without the logic of a client |
-//! | speak HTTP | [`Link::connect`]: a [`Stream`] to the server |
+//! | speak HTTP, or send single WebSocket frames | [`wire::Http`] and [`wire::WebSocket`] over a [`Link::connect`] |
+//! | be the server that a client connects to | [`Link::to`], with [`wire`]'s server ends |
+//! | break the connections to a server elsewhere | [`Link::to`], with a function that connects to it |
+//! | count the bytes on the wire | [`Link::transferred`] |
 //! | break connections | [`Link::cut`] |
 //! | stop the bytes in one or both directions | [`Link::stall`], [`Link::resume`] |
 //! | separate clients and server for a while | [`Link::partition`], [`Link::heal`] |
@@ -60,8 +63,9 @@ mod network;
 mod peer;
 mod server;
 mod wait;
+pub mod wire;
 
-pub use crate::network::{Flow, Link, PIPE_BYTES, Stream};
+pub use crate::network::{Flow, Link, PIPE_BYTES, Stream, Transferred};
 pub use crate::peer::{Peer, Received};
 pub use crate::server::TestServer;
 pub use crate::wait::{DEADLINE, until, within};

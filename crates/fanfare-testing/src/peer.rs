@@ -3,12 +3,11 @@
 use std::fmt;
 
 use bytes::Bytes;
-use fanfare_websocket::{CloseCode, Message, Options, Role, WebSocket};
 use http::HeaderMap;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{DEADLINE, within};
+use crate::wire::{Frame, WebSocket};
 
 /// Request target of WebSocket connections.
 const TARGET: &str = "/socket.io/?EIO=4&transport=websocket";
@@ -24,10 +23,6 @@ pub enum Received {
     /// The connection has ended, with or without a close frame.
     Closed,
 }
-
-/// Byte stream.
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// WebSocket connection that sends what the test says and shows every packet, without the logic of a client: for tests
 /// of what is on the wire, and of clients that break the protocol.
@@ -57,7 +52,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 /// # }
 /// ```
 pub struct Peer {
-    ws: WebSocket<Box<dyn Io>>,
+    ws: WebSocket,
     handshake: Value,
     sid: String,
 }
@@ -75,22 +70,20 @@ impl Peer {
     /// headers.
     ///
     /// # Panics
-    /// If the server rejects the connection, or the target is invalid.
+    /// If the server rejects the connection.
     pub async fn open_with(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         target: &str,
         headers: HeaderMap,
     ) -> Self {
-        let stream: Box<dyn Io> = Box::new(stream);
-        let uri = format!("ws://fanfare.test{target}");
-        let uri = uri.parse().expect("the target is valid");
-        let options = Options {
-            headers,
-            open_timeout: DEADLINE,
-            ..Options::default()
-        };
-        let ws = WebSocket::client(stream, &uri, &options).await;
-        let mut peer = Self::new(ws.expect("the server accepts the WebSocket"));
+        let mut lines = String::new();
+        for (name, value) in &headers {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            lines.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let ws = WebSocket::connect(stream, target, &lines).await;
+        let rejected = |response| panic!("expected a WebSocket, not {response:?}");
+        let mut peer = Self::new(ws.unwrap_or_else(rejected));
         peer.receive_handshake().await;
         peer
     }
@@ -100,12 +93,10 @@ impl Peer {
     /// [`receive_handshake`](Self::receive_handshake).
     #[must_use]
     pub fn on_websocket(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
-        let stream: Box<dyn Io> = Box::new(stream);
-        let (rest, options) = (Vec::new(), Options::default());
-        Self::new(WebSocket::new(stream, Role::Client, rest, None, &options))
+        Self::new(WebSocket::on_stream(stream))
     }
 
-    fn new(ws: WebSocket<Box<dyn Io>>) -> Self {
+    fn new(ws: WebSocket) -> Self {
         Self {
             ws,
             handshake: Value::Null,
@@ -160,8 +151,7 @@ impl Peer {
 
     /// Sends a packet of Engine.IO, with its type: `4…` for a message, `2` for a ping.
     pub async fn send_engine(&mut self, packet: &str) {
-        let sent = within("sending", self.ws.send(packet)).await;
-        sent.unwrap_or_else(|error| panic!("{packet:?} was not sent: {error}"));
+        self.ws.send(packet).await;
     }
 
     /// Sends a packet of Socket.IO, such as `2["event"]`.
@@ -171,19 +161,21 @@ impl Peer {
 
     /// Sends an attachment.
     pub async fn send_binary(&mut self, data: &[u8]) {
-        let data = Bytes::copy_from_slice(data);
-        let sent = within("sending", self.ws.send(data)).await;
-        sent.unwrap_or_else(|error| panic!("the attachment was not sent: {error}"));
+        self.ws.send_binary(data).await;
     }
 
     /// Returns the next packet of Engine.IO, attachment, or the end. Pings are not answered.
     pub async fn next_engine(&mut self) -> Received {
         loop {
-            match within("a message", self.ws.recv()).await {
-                Some(Ok(Message::Text(text))) => return Received::Text(text),
-                Some(Ok(Message::Binary(data))) => return Received::Binary(data),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Received::Closed,
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            match self.ws.next().await {
+                Frame::Text(text) => return Received::Text(text),
+                Frame::Binary(data) => return Received::Binary(data),
+                Frame::Close(_) => {
+                    self.ws.send_close(1000).await;
+                    return Received::Closed;
+                }
+                Frame::End => return Received::Closed,
+                Frame::Ping(_) | Frame::Pong(_) => {}
             }
         }
     }
@@ -235,7 +227,8 @@ impl Peer {
 
     /// Closes the WebSocket with a close frame.
     pub async fn close(mut self) {
-        let _ = within("closing", self.ws.close(CloseCode::NORMAL, "")).await;
+        self.ws.send_close(1000).await;
+        self.ws.until_end().await;
     }
 }
 

@@ -3,6 +3,7 @@
 use fanfare::SocketIo;
 use fanfare::serve::Serve;
 use fanfare_client::ClientBuilder;
+use fanfare_client::options::ManagerBuilder;
 
 use crate::{Link, Peer};
 
@@ -60,9 +61,7 @@ impl TestServer {
     #[must_use]
     pub fn with(io: SocketIo, options: impl FnOnce(Serve) -> Serve) -> Self {
         let serve = options(fanfare::serve(io.clone()));
-        let network = Link::network(move |stream, address| {
-            tokio::spawn(serve.clone().connection(stream, address));
-        });
+        let network = Link::to(move |stream, address| serve.clone().connection(stream, address));
         Self { io, network }
     }
 
@@ -87,6 +86,11 @@ impl TestServer {
     /// Returns a client with a new link. [`Link::client`] does the same for a link that the test keeps.
     pub fn client(&self) -> ClientBuilder {
         self.link().client()
+    }
+
+    /// Returns a manager with a new link.
+    pub fn manager(&self) -> ManagerBuilder {
+        self.link().manager()
     }
 
     /// Connects a [`Peer`] over a new link. It has joined no namespace yet.

@@ -1,17 +1,20 @@
-//! Helpers to run servers as child processes, and to wait.
+//! Servers as child processes, relays to them, servers that follow a script, and helpers to wait.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
-
-pub mod wire;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
+use fanfare_client::ClientBuilder;
+use fanfare_testing::wire::{Frame, WebSocket};
+use fanfare_testing::{Link, Transferred};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 /// Timeout of everything that is expected to happen.
 pub const PATIENCE: Duration = fanfare_testing::DEADLINE;
@@ -166,4 +169,63 @@ pub async fn soon<F: IntoFuture>(future: F) -> F::Output {
 /// Waits until a condition holds, checking it repeatedly.
 pub async fn until(condition: impl FnMut() -> bool) {
     fanfare_testing::until("a condition of a test", condition).await;
+}
+
+/// Relay that forwards connections to a local port and counts the bytes.
+pub struct Relay {
+    link: Link,
+    taken: Mutex<Transferred>,
+}
+
+impl Relay {
+    pub fn to(port: u16) -> Self {
+        let link = Link::to(move |mut stream, _| async move {
+            let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            server.set_nodelay(true).unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+        });
+        Self {
+            link,
+            taken: Mutex::default(),
+        }
+    }
+
+    pub fn client(&self) -> ClientBuilder {
+        self.link.client()
+    }
+
+    /// Returns the number of bytes from the client and to it since the last call.
+    pub fn take(&self) -> (usize, usize) {
+        let now = self.link.transferred();
+        let before = std::mem::replace(&mut *self.taken.lock().unwrap(), now);
+        (
+            (now.to_server - before.to_server) as usize,
+            (now.to_client - before.to_client) as usize,
+        )
+    }
+}
+
+/// Handshake of Engine.IO.
+pub const OPEN: &str = r#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
+
+/// Returns the network of a server that opens every WebSocket with these further header lines and a handshake of
+/// Engine.IO, sends these bytes when the client requests its namespace, and reads to the end. What it reads behind that
+/// request is returned, one `Vec` for each client.
+pub fn scripted(headers: &str, bytes: Vec<u8>) -> (Link, mpsc::UnboundedReceiver<Vec<Frame>>) {
+    let (tx, rx) = mpsc::unbounded_channel();
+    let headers = headers.to_owned();
+    let link = Link::to(move |stream, _| {
+        let (headers, bytes, tx) = (headers.clone(), bytes.clone(), tx.clone());
+        async move {
+            let Some(mut ws) = WebSocket::accept(stream, &headers).await else {
+                return;
+            };
+            ws.send(OPEN).await;
+            if ws.next().await != Frame::End {
+                ws.send_bytes(&bytes).await;
+            }
+            let _ = tx.send(ws.until_end().await);
+        }
+    });
+    (link, rx)
 }

@@ -6,10 +6,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
 
-use fanfare_client::ClientBuilder;
+use fanfare_client::options::ManagerBuilder;
+use fanfare_client::{ClientBuilder, Manager};
 use parking_lot::Mutex;
 pub use stream::Stream;
 use stream::{Connection, Side};
@@ -35,6 +37,18 @@ pub enum Flow {
     /// Both directions.
     Both,
 }
+
+/// Number of bytes that the ends of a [`Link`]'s connections have written, in each direction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transferred {
+    /// Bytes from clients.
+    pub to_server: u64,
+    /// Bytes from the server.
+    pub to_client: u64,
+}
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Function that serves the server's end of a connection.
 type Serve = Box<dyn Fn(Stream, SocketAddr) + Send + Sync>;
@@ -95,6 +109,7 @@ struct Conditions {
     stalls_to_client: bool,
     partitioned: bool,
     refuses: bool,
+    transferred: Transferred,
 }
 
 /// Whether a direction or the opening of connections is held up.
@@ -122,6 +137,20 @@ impl State {
         })
     }
 
+    /// Counts bytes for a link and all above it.
+    fn count(&mut self, link: usize, side: Side, bytes: usize) {
+        let mut next = Some(link);
+        while let Some(conditions) = next.and_then(|id| self.links.get_mut(id)) {
+            let transferred = &mut conditions.transferred;
+            let counter = match side {
+                Side::Client => &mut transferred.to_server,
+                Side::Server => &mut transferred.to_client,
+            };
+            *counter += bytes as u64;
+            next = conditions.above;
+        }
+    }
+
     /// Returns the connections of a link and of all below it.
     fn below(&self, link: usize) -> Vec<u64> {
         let above = |id: &usize| self.links.get(*id).and_then(|conditions| conditions.above);
@@ -133,8 +162,38 @@ impl State {
 }
 
 impl Link {
-    /// Creates the network of a server.
-    pub(crate) fn network(serve: impl Fn(Stream, SocketAddr) + Send + Sync + 'static) -> Link {
+    /// Creates the network of any server: `serve` is run for the server's end of each connection, with the client's
+    /// address, as a task. [`TestServer`](crate::TestServer) does this for a server of Fanfare; another may be a script of
+    /// the test's, or a function that connects to a server elsewhere, so that its connections can be counted and broken.
+    ///
+    /// ```no_run
+    /// use fanfare_testing::Link;
+    /// use tokio::net::TcpStream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let relay = Link::to(async |mut stream, _| {
+    ///     if let Ok(mut server) = TcpStream::connect("127.0.0.1:3000").await {
+    ///         let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+    ///     }
+    /// });
+    /// let socket = relay.client().await?;
+    /// let before = relay.transferred();
+    /// socket.emit("say", "hello")?;
+    /// relay.cut();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime, when the first connection is opened.
+    #[must_use]
+    pub fn to<F, S>(serve: F) -> Link
+    where
+        F: Fn(Stream, SocketAddr) -> S + Send + Sync + 'static,
+        S: Future<Output = ()> + Send + 'static,
+    {
+        let serve = move |stream, address| drop(tokio::spawn(serve(stream, address)));
         let links = vec![Conditions::default()];
         let network = Network {
             state: Mutex::new(State {
@@ -185,11 +244,23 @@ impl Link {
 
     /// Returns a client whose connections use this link.
     pub fn client(&self) -> ClientBuilder {
+        fanfare_client::connect(URL).connector(self.connector())
+    }
+
+    /// Returns a manager whose connections use this link.
+    pub fn manager(&self) -> ManagerBuilder {
+        Manager::builder(URL).connector(self.connector())
+    }
+
+    /// Returns a function that opens connections over this link.
+    fn connector(
+        &self,
+    ) -> impl Fn() -> BoxFuture<io::Result<Stream>> + Clone + Send + Sync + use<> {
         let link = self.clone();
-        fanfare_client::connect(URL).connector(move || {
+        move || {
             let link = link.clone();
-            async move { link.connect().await }
-        })
+            Box::pin(async move { link.connect().await })
+        }
     }
 
     /// Connects a [`Peer`] over this link. It has joined no namespace yet.
@@ -247,6 +318,15 @@ impl Link {
         connections
             .filter(|connection| connection.is_whole())
             .count()
+    }
+
+    /// Returns the number of bytes that have been written in each direction so far, including those that have not been
+    /// read yet.
+    #[must_use]
+    pub fn transferred(&self) -> Transferred {
+        let state = self.network.state.lock();
+        let link = state.links.get(self.id);
+        link.map_or_else(Transferred::default, |conditions| conditions.transferred)
     }
 
     /// Breaks all connections at once, as a reset does: bytes under way are lost, and both ends get an error

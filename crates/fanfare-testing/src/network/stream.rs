@@ -170,6 +170,8 @@ impl AsyncWrite for Stream {
         }
         pipe.bytes.extend(&bytes[..n]);
         let reader = pipe.reader.take();
+        let link = connection.link;
+        state.count(link, self.side, n);
         drop(state);
         reader.into_iter().for_each(Waker::wake);
         Poll::Ready(Ok(n))
