@@ -116,7 +116,7 @@ impl WebSocket {
         Ok(ws)
     }
 
-    /// Accepts a WebSocket as a server, whatever the client requests. `headers` are further header lines of the
+    /// Accepts a WebSocket as a server, at any request target. `headers` are further header lines of the
     /// response, each with its `\r\n`. Returns `None` if the connection ends before the request is complete.
     ///
     /// ```
