@@ -59,6 +59,27 @@ impl SocketData {
         }
     }
 
+    /// Returns the number of bytes that the value holds, approximately.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        let handshake = &self.handshake;
+        let texts = [
+            &self.id,
+            &handshake.time,
+            &handshake.address,
+            &handshake.url,
+        ];
+        let texts = texts.iter().map(|text| text.len());
+        let rooms = self
+            .rooms
+            .iter()
+            .map(|room| size_of::<String>() + room.len());
+        let maps = [&handshake.headers, &handshake.query].map(map_bytes);
+        let values = [&handshake.auth, &self.data].map(value_bytes);
+        let parts = texts.chain(rooms).chain(maps).chain(values);
+        size_of::<Self>() + parts.sum::<usize>()
+    }
+
     /// Reads a list of sockets that was received as MessagePack. Binary values become `null`: the type of `data` has none.
     pub(crate) fn list_of(value: &EncodedValue) -> Result<Vec<Self>, DialectError> {
         if !value.has_binary() {
@@ -70,6 +91,26 @@ impl SocketData {
             .map_err(|error| DialectError::Json(error.to_string()))?;
         Ok(serde_json::from_value(without_binary(dynamic))?)
     }
+}
+
+/// Bytes of an entry of a map besides its name and value.
+const ENTRY_BYTES: usize = 32;
+
+fn map_bytes(map: &Map<String, serde_json::Value>) -> usize {
+    let entries = map.iter();
+    let entries = entries.map(|(name, value)| ENTRY_BYTES + name.len() + value_bytes(value));
+    entries.sum()
+}
+
+/// Returns the bytes of a value. Its depth was bounded when it was read.
+fn value_bytes(value: &serde_json::Value) -> usize {
+    size_of::<serde_json::Value>()
+        + match value {
+            serde_json::Value::String(text) => text.len(),
+            serde_json::Value::Array(values) => values.iter().map(value_bytes).sum(),
+            serde_json::Value::Object(map) => map_bytes(map),
+            _ => 0,
+        }
 }
 
 fn without_binary(value: Value) -> serde_json::Value {

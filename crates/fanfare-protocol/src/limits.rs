@@ -90,6 +90,9 @@ pub struct Limits {
     /// Maximum number of bytes of received acknowledgements that the application has not taken, of all sockets together
     /// (32 MiB); those of a broadcast wait until the last has arrived. One address may use at most half of it.
     pub ack_bytes: usize,
+    /// Maximum number of bytes of the sockets that other servers of a cluster list for `fetch_sockets`, of all calls
+    /// together (64 MiB). The list of a server that exceeds it is discarded, and the server counts as missing.
+    pub fetch_sockets_bytes: usize,
 }
 
 impl Limits {
@@ -128,6 +131,7 @@ impl Limits {
         recovery_session_bytes: usize,
         recovery_replay_bytes: usize,
         ack_bytes: usize,
+        fetch_sockets_bytes: usize,
     }
 
     /// Highest effective value of [`Limits::max_json_depth`]: deserialising recurses, and a stack is finite.
@@ -174,6 +178,7 @@ impl Default for Limits {
             recovery_session_bytes: 32 * 1024 * 1024,
             recovery_replay_bytes: 4 * 1024 * 1024,
             ack_bytes: 32 * 1024 * 1024,
+            fetch_sockets_bytes: 64 << 20,
         }
     }
 }

@@ -49,7 +49,9 @@ impl Adapter for Queued {
                     Delivery::Message(namespace, from, message) => {
                         cluster.receive(&namespace, &from, message);
                     }
-                    Delivery::Response(from, response) => cluster.receive_response(&from, response),
+                    Delivery::Response(from, response) => {
+                        cluster.receive_response(Some(&from), response);
+                    }
                 }
             }
         });

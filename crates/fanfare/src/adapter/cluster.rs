@@ -126,8 +126,10 @@ impl ClusterHandle {
         }
     }
 
-    /// Handles an answer from another node.
-    pub fn receive_response(&self, from: &str, response: ClusterResponse) {
+    /// Handles an answer from another node, with its id if the wire format has it. Answers without an id, as those of
+    /// the classic Redis adapter, are counted: then [`Peers::Count`](super::Peers::Count) says how many there must be,
+    /// and the adapter passes each on once.
+    pub fn receive_response(&self, from: Option<&str>, response: ClusterResponse) {
         let cluster = self.cluster();
         if let Some(pending) = cluster.and_then(|cluster| cluster.find(&response.request_id)) {
             pending.receive(from, response.answer);

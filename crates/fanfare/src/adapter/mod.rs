@@ -98,7 +98,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///         let Some((_, node)) = self.others().into_iter().find(|(id, _)| id == to) else {
 ///             return PublishOutcome::Down;
 ///         };
-///         node.receive_response(&self.id, response);
+///         node.receive_response(Some(&self.id), response);
 ///         PublishOutcome::Queued
 ///     }
 ///

@@ -38,6 +38,17 @@ pub enum FetchSocketsError {
         #[source]
         error: AdapterError,
     },
+    /// Other servers listed more than [`Limits::fetch_sockets_bytes`](crate::Limits::fetch_sockets_bytes).
+    #[error("{missing} listed more sockets than {limit} bytes can hold")]
+    #[non_exhaustive]
+    TooManySockets {
+        /// Sockets of the other nodes, and of this one.
+        sockets: Vec<RemoteSocket>,
+        /// Nodes whose lists were discarded.
+        missing: MissingNodes,
+        /// The limit, in bytes, for all calls together.
+        limit: usize,
+    },
     /// More rooms were named than the limit allows.
     #[error(transparent)]
     TooManyRooms(#[from] TooManyRooms),
@@ -56,7 +67,9 @@ impl FetchSocketsError {
     /// ```
     pub fn into_sockets(self) -> Vec<RemoteSocket> {
         match self {
-            Self::Timeout { sockets, .. } | Self::Unreachable { sockets, .. } => sockets,
+            Self::Timeout { sockets, .. }
+            | Self::Unreachable { sockets, .. }
+            | Self::TooManySockets { sockets, .. } => sockets,
             Self::TooManyRooms(_) => Vec::new(),
         }
     }

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use fanfare_cluster::unique_id;
 use fanfare_engine::LogThrottle;
-use fanfare_protocol::{EncodedEvent, Escaped};
+use fanfare_protocol::{EncodedEvent, Escaped, Limits};
 use parking_lot::Mutex;
 
 use super::contained::Contained;
 use super::log::PendingCount;
-use super::pending::Pending;
+use super::pending::{Pending, SocketBudget};
 use super::{
     Adapter, AdapterError, Broadcast, ClusterAnswer, ClusterMessage, ClusterResponse, Interest,
     PendingDelivery, PublishOutcome, SessionData,
@@ -35,11 +35,12 @@ pub(crate) struct ClusterInner {
     log: Option<Arc<PendingCount>>,
     has_sessions: bool,
     requests: Mutex<HashMap<String, Arc<Pending>>>,
+    sockets: Arc<SocketBudget>,
     throttle: LogThrottle,
 }
 
 impl ClusterInner {
-    pub(crate) fn new(adapter: Arc<dyn Adapter>) -> Arc<Self> {
+    pub(crate) fn new(adapter: Arc<dyn Adapter>, limits: &Limits) -> Arc<Self> {
         let adapter = Contained::new(adapter);
         Arc::new(Self {
             interest: adapter.interest(),
@@ -47,6 +48,7 @@ impl ClusterInner {
             has_sessions: adapter.has_sessions(),
             adapter,
             requests: Mutex::default(),
+            sockets: SocketBudget::new(limits.fetch_sockets_bytes),
             throttle: LogThrottle::every(LOG_INTERVAL),
         })
     }
@@ -152,7 +154,10 @@ impl ClusterInner {
         message: impl FnOnce(String) -> M,
     ) -> Result<RemoteRequest, AdapterError> {
         let id = unique_id();
-        let pending = Arc::new(Pending::new(namespace.broadcast_acks.budget()));
+        let pending = Arc::new(Pending::new(
+            namespace.broadcast_acks.budget(),
+            &self.sockets,
+        ));
         {
             let mut requests = self.requests.lock();
             if requests.len() >= MAX_REQUESTS {

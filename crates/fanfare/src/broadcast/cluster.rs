@@ -168,7 +168,14 @@ impl BroadcastOperator {
         let finished = tokio::time::timeout(timeout, request.finished()).await;
         sockets.extend(request.pending.take_sockets().into_iter().map(remote));
         match finished {
-            Ok(Ok(())) => Ok(sockets),
+            Ok(Ok(())) => match request.pending.sockets_limit() {
+                None => Ok(sockets),
+                Some(limit) => Err(FetchSocketsError::TooManySockets {
+                    sockets,
+                    missing: request.pending.missing_peers(),
+                    limit,
+                }),
+            },
             Ok(Err(error)) => Err(FetchSocketsError::Unreachable { sockets, error }),
             Err(_) => Err(FetchSocketsError::Timeout {
                 timeout,

@@ -488,7 +488,7 @@ impl SocketIoBuilder {
             recovery: recovery.map(|recovery| (recovery, Budget::new(&limits))),
             heartbeat: config.ping_interval.saturating_add(config.ping_timeout),
             limits: limits.clone(),
-            cluster: adapter.map(ClusterInner::new),
+            cluster: adapter.map(|adapter| ClusterInner::new(adapter, &limits)),
             stats: stats.clone(),
             codec: codec.clone(),
             answers: AnswerBudget::new(limits.ack_bytes),

@@ -231,7 +231,7 @@ impl Adapter for Loopback {
         let Some((_, cluster)) = found.iter().find(|(uid, _)| uid == to) else {
             return PublishOutcome::Down;
         };
-        cluster.receive_response(&self.uid, response);
+        cluster.receive_response(Some(&self.uid), response);
         PublishOutcome::Queued
     }
 
