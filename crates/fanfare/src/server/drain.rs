@@ -7,15 +7,8 @@ use fanfare_protocol::deadline as after;
 use tokio::time::Instant;
 
 use super::SocketIo;
-
+use super::pace::{FETCH_TIMEOUT, close_paced};
 use crate::log_target;
-
-/// Minimum interval between two disconnections, if the deadline allows: the other servers have to accept the
-/// connections.
-const PACE_INTERVAL: Duration = Duration::from_millis(10);
-/// Time that a session on long-polling has to fetch its queued packets and its close. A client that is alive polls
-/// again as soon as it has had a response.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Outcome of a [drain](SocketIo::drain).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -78,20 +71,7 @@ impl SocketIo {
         let mut connections = Vec::with_capacity(engine.connections());
         engine.for_each(|conn| connections.push(conn.clone()));
         tracing::debug!(target: log_target::DRAIN, connections = connections.len(), ?deadline, "draining");
-        let mut random = Random::new();
-        random.shuffle(&mut connections);
-        let n = u32::try_from(connections.len()).unwrap_or(u32::MAX);
-        let window = deadline
-            .saturating_sub(deadline / 4)
-            .min(PACE_INTERVAL.saturating_mul(n));
-        let mut closed = 0;
-        for (k, conn) in connections.drain(..).enumerate() {
-            let share = (k as f64 + random.fraction()) / f64::from(n.max(1));
-            tokio::time::sleep_until(start + window.mul_f64(share)).await;
-            closed += usize::from(conn.is_open());
-            fanfare_engine::batch(|| conn.state().shut_down());
-            conn.close_within(FETCH_TIMEOUT);
-        }
+        let mut closed = close_paced(connections, start, deadline).await;
         // Connections whose handshake was pending when new connections were stopped.
         engine.for_each(|conn| {
             if conn.is_open() {
@@ -121,35 +101,5 @@ impl SocketIo {
         };
         tracing::debug!(target: log_target::DRAIN, ?report, "drained");
         report
-    }
-}
-
-/// Pseudo-random numbers, sufficient for jitter.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let mut seed = [0; 8];
-        // Without a random seed the order is only less random.
-        let _ = getrandom::fill(&mut seed);
-        Self(u64::from_ne_bytes(seed) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for i in (1..items.len()).rev() {
-            let j = (self.next() % (i as u64 + 1)) as usize;
-            items.swap(i, j);
-        }
     }
 }

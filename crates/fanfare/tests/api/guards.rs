@@ -289,6 +289,44 @@ async fn draining_empties_the_server_and_reports() {
 }
 
 #[tokio::test]
+async fn rebalancing_closes_a_share_after_what_was_sent() {
+    let server = Server::with(Namespace::new("/")).await;
+    let mut peers = Vec::new();
+    for _ in 0..8 {
+        peers.push(server.joined().await);
+    }
+    server.io.emit("last", "word").unwrap();
+    let moved = server.io.rebalance(0.25, Duration::from_secs(1));
+    assert_eq!(within("the move", moved).await, Ok(2));
+    until("two are gone", || server.io.clients_count() == 6).await;
+    assert!(server.io.is_ready());
+    peers.push(server.joined().await);
+    server.io.emit("after", ()).unwrap();
+    let mut stayed = 0;
+    for peer in &mut peers[..8] {
+        peer.expect(r#"2["last","word"]"#).await;
+        match peer.next().await {
+            Received::Closed => {}
+            other => {
+                assert_eq!(other, Received::Text(r#"2["after"]"#.into()));
+                stayed += 1;
+            }
+        }
+    }
+    assert_eq!(stayed, 6);
+    for share in [-0.1, 1.1, f64::NAN] {
+        let error = server
+            .io
+            .rebalance(share, Duration::ZERO)
+            .await
+            .unwrap_err();
+        assert!(error.to_string().ends_with("between 0 and 1"), "{error}");
+    }
+    assert_eq!(server.io.clients_count(), 7);
+    assert_eq!(server.io.rebalance(1.0, Duration::ZERO).await, Ok(7));
+}
+
+#[tokio::test]
 async fn a_drain_ends_at_its_deadline() {
     let namespace = Namespace::new("/").on("stuck", async || std::future::pending::<()>().await);
     let server = Server::with(namespace).await;
