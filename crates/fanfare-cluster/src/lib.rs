@@ -6,6 +6,8 @@
 //!
 //! - [`dialect`]: the wire format of Node's `ClusterAdapter`, in JSON and in MessagePack.
 //! - [`publish_queue`]: what waits to be sent to a broker, bounded.
+//! - [`Membership`]: the nodes that are there, by their heartbeats.
+//! - [`Subscriptions`]: the rooms that this node wants to hear of.
 //! - [`HealthState`]: whether the broker can be reached.
 
 #![forbid(unsafe_code)]
@@ -14,6 +16,8 @@ pub mod dialect;
 
 mod health;
 mod id;
+mod interest;
+mod membership;
 mod message;
 mod node;
 mod outcome;
@@ -22,6 +26,8 @@ mod socket_data;
 
 pub use health::{Health, HealthState};
 pub use id::{EMITTER_ID, unique_id};
+pub use interest::{SubscriptionChange, SubscriptionOptions, Subscriptions};
+pub use membership::{Membership, MembershipEvent, MembershipOptions};
 pub use message::{
     Broadcast, ClusterAnswer, ClusterFlags, ClusterMessage, ClusterOptions, ClusterResponse,
     DisconnectSockets, FetchSockets, ServerSideEmit, SocketsJoin, SocketsLeave,

@@ -71,6 +71,13 @@ impl Peers {
         Self::Nodes(ids.into_iter().map(NodeInfo::new).collect())
     }
 
+    /// Returns the peers of a node that is itself one of this many subscribers, as Redis counts them.
+    #[must_use]
+    pub fn of_subscribers(subscribers: u64) -> Self {
+        let others = subscribers.saturating_sub(1);
+        Self::Count(usize::try_from(others).unwrap_or(usize::MAX))
+    }
+
     /// Returns the number of other nodes.
     pub fn len(&self) -> usize {
         match self {
