@@ -14,12 +14,13 @@ use crate::summary::Outcome;
 use crate::{root, target};
 
 /// Library crates whose API is listed. (That of `fanfare-macros` is its documentation: macros have no signatures.)
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "fanfare",
     "fanfare-client",
     "fanfare-cluster",
     "fanfare-core",
     "fanfare-engine",
+    "fanfare-nats",
     "fanfare-protocol",
     "fanfare-relay",
     "fanfare-testing",

@@ -1,0 +1,464 @@
+//! Node of a cluster.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fanfare::adapter::{
+    AdapterError, ClusterHandle, ClusterMessage, ClusterResponse, Peers, PublishOutcome, RoomChange,
+};
+use fanfare_cluster::dialect::{AdapterMessage, Envelope};
+use fanfare_cluster::{EMITTER_ID, Health, unique_id};
+use parking_lot::Mutex;
+
+use super::NatsAdapterBuilder;
+use crate::connection::{Connection, Driver, Handler};
+use crate::jetstream::{Log, Sessions};
+use crate::log_target;
+use crate::members::{Heard, Heartbeat, MAX_NODES, Members};
+use crate::parts::{self, PART, Parts};
+use crate::protocol::Incoming;
+use crate::subject::Subjects;
+
+/// Time after the connection in which the other nodes say that they are there.
+const INTRODUCTION: Duration = Duration::from_millis(250);
+/// Time for what is queued to leave when the server closes.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Limit within which all is sent as one message. A server's own is higher by default.
+const MAX_PART_BYTES: usize = 1 << 20;
+
+/// State of an adapter.
+pub(crate) struct Node {
+    this: Weak<Self>,
+    id: String,
+    name: Option<String>,
+    address: Option<String>,
+    interval: Duration,
+    timeout: Duration,
+    subjects: Subjects,
+    connection: Connection,
+    driver: Mutex<Option<Driver>>,
+    cluster: OnceLock<ClusterHandle>,
+    members: Mutex<Membership>,
+    parts: Mutex<Parts>,
+    log: Option<Log>,
+    sessions: Option<Sessions>,
+}
+
+#[derive(Default)]
+struct Membership {
+    members: Members,
+    /// Time of the last connection.
+    connected: Option<Instant>,
+    /// Whether another node has this node's id.
+    collided: bool,
+}
+
+impl Node {
+    pub(super) fn new(options: NatsAdapterBuilder) -> Arc<Self> {
+        let id = unique_id();
+        let mut connection = options.connection;
+        connection.name = options
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("fanfare {id}"));
+        let (connection, driver) = Connection::new(connection);
+        let subjects = Subjects::new(&options.prefix);
+        let jetstream = options.jetstream;
+        let log = jetstream.clone().map(|jetstream| {
+            Log::new(
+                jetstream,
+                &options.prefix,
+                &id,
+                connection.clone(),
+                subjects.clone(),
+            )
+        });
+        let sessions = jetstream.map(|jetstream| {
+            Sessions::new(
+                jetstream,
+                &options.prefix,
+                connection.clone(),
+                subjects.clone(),
+            )
+        });
+        Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            name: options.name,
+            address: options.address,
+            interval: options.heartbeat_interval,
+            timeout: options.heartbeat_timeout,
+            driver: Mutex::new(Some(driver)),
+            cluster: OnceLock::new(),
+            members: Mutex::default(),
+            parts: Mutex::default(),
+            id,
+            subjects,
+            connection,
+            log,
+            sessions,
+        })
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let health = self.connection.health().get();
+        if health != Health::Up {
+            return health;
+        }
+        if self.members.lock().collided {
+            return Health::degraded(format_args!("another node has the id {}", self.id));
+        }
+        let failure = self.log.as_ref().and_then(Log::failure);
+        failure.map_or(health, Health::degraded)
+    }
+
+    pub(super) async fn ready(&self) {
+        self.connection.health().ready().await;
+        if let Some(log) = &self.log {
+            log.ready().await;
+        }
+    }
+
+    pub(super) fn log(&self) -> Option<&Log> {
+        self.log.as_ref()
+    }
+
+    pub(super) fn sessions(&self) -> Option<&Sessions> {
+        self.sessions.as_ref()
+    }
+
+    pub(super) fn start(&self, cluster: ClusterHandle) {
+        let started = self.cluster.set(cluster.clone()).is_ok();
+        let driver = self.driver.lock().take();
+        let (Some(driver), true, Some(this)) = (driver, started, self.this.upgrade()) else {
+            tracing::error!(target: log_target::CLUSTER, "an adapter is for one server: the second works alone");
+            return;
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            let error = "the server was built outside of a Tokio runtime";
+            self.connection.health().down(Instant::now(), error);
+            tracing::error!(target: log_target::CLUSTER, "not connected to NATS: {error}");
+            return;
+        };
+        self.connection.subscribe(&self.subjects.heartbeats());
+        self.connection.subscribe(&self.subjects.requests());
+        self.connection.subscribe(&self.subjects.node(&self.id));
+        if let Some(log) = &self.log {
+            log.start(cluster);
+        }
+        let handler: Arc<dyn Handler> = this;
+        let node = self.this.clone();
+        let interval = self.interval;
+        runtime.spawn(async move {
+            let driver = driver.run(handler);
+            tokio::pin!(driver);
+            let mut ticks = tokio::time::interval(interval);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = &mut driver => return,
+                    _ = ticks.tick() => match node.upgrade() {
+                        Some(node) => node.tick(),
+                        None => return,
+                    }
+                }
+            }
+        });
+    }
+
+    /// Says that this node is there, and strikes off those that are not.
+    fn tick(&self) {
+        let now = Instant::now();
+        if !self.connection.is_up() {
+            return;
+        }
+        self.heartbeat(&self.subjects.heartbeats(), |_| {});
+        let gone = self.members.lock().members.expire(now, self.timeout);
+        for node in gone {
+            tracing::warn!(target: log_target::CLUSTER, %node, "a node is no longer heard");
+            self.left(&node);
+        }
+        if let Some(log) = &self.log {
+            log.tick(now);
+        }
+    }
+
+    fn left(&self, node: &str) {
+        if let Some(cluster) = self.cluster.get() {
+            cluster.node_left(node);
+        }
+    }
+
+    fn heartbeat(&self, subject: &str, change: impl FnOnce(&mut Heartbeat)) {
+        let Some(cluster) = self.cluster.get() else {
+            return;
+        };
+        let mut node = cluster.describe(&self.id);
+        node.name.clone_from(&self.name);
+        node.address.clone_from(&self.address);
+        let mut heartbeat = Heartbeat::new(node);
+        change(&mut heartbeat);
+        if let Ok(payload) = serde_json::to_vec(&heartbeat) {
+            self.connection.publish(subject, None, &[], &payload);
+        }
+    }
+
+    pub(super) fn namespace_opened(&self, namespace: &str) {
+        self.connection.subscribe(&self.subjects.all(namespace));
+        if let Some(log) = &self.log {
+            log.namespace_opened(namespace);
+        }
+    }
+
+    pub(super) fn namespace_closed(&self, namespace: &str) {
+        self.connection.unsubscribe(&self.subjects.all(namespace));
+    }
+
+    pub(super) fn rooms_changed(&self, namespace: &str, changes: &[RoomChange]) {
+        for change in changes {
+            let subject = self.subjects.room(namespace, &change.room);
+            match change.opened {
+                true => self.connection.subscribe(&subject),
+                false => self.connection.unsubscribe(&subject),
+            }
+        }
+    }
+
+    pub(super) fn publish(&self, namespace: &str, message: ClusterMessage) -> PublishOutcome {
+        let rooms = match &message {
+            ClusterMessage::Broadcast(message) if message.request_id.is_none() => {
+                Some(&message.options.rooms)
+            }
+            ClusterMessage::SocketsJoin(message) => Some(&message.options.rooms),
+            ClusterMessage::SocketsLeave(message) => Some(&message.options.rooms),
+            ClusterMessage::DisconnectSockets(message) => Some(&message.options.rooms),
+            ClusterMessage::ServerSideEmit(message) if message.request_id.is_none() => {
+                Some(const { &Vec::new() })
+            }
+            // What each node has to answer, also one that has nothing of the namespace.
+            _ => None,
+        };
+        let subject = match rooms {
+            Some(rooms) => self.subjects.recipients(namespace, rooms),
+            None => self.subjects.requests(),
+        };
+        let message = AdapterMessage::from(message).encode(&self.id, Some(namespace));
+        self.send(&subject, message.as_bytes())
+    }
+
+    pub(super) fn respond(
+        &self,
+        namespace: &str,
+        to: &str,
+        response: ClusterResponse,
+    ) -> PublishOutcome {
+        let message = AdapterMessage::from(response).encode(&self.id, Some(namespace));
+        self.send(&self.subjects.node(to), message.as_bytes())
+    }
+
+    /// Sends a message, in parts if it is too long for one.
+    fn send(&self, subject: &str, payload: &[u8]) -> PublishOutcome {
+        if payload.len() > parts::MAX_MESSAGE_BYTES {
+            let bytes = payload.len();
+            tracing::error!(target: log_target::CLUSTER, bytes, "a message is too long for the cluster");
+            return PublishOutcome::Full;
+        }
+        let limit = self.connection.max_payload().min(MAX_PART_BYTES);
+        match parts::divide(payload, limit) {
+            None => self.connection.publish(subject, None, &[], payload),
+            Some(mut parts) => parts
+                .find_map(|(header, part)| {
+                    let outcome = self
+                        .connection
+                        .publish(subject, None, &[(PART, &header)], part);
+                    (!outcome.is_queued()).then_some(outcome)
+                })
+                .unwrap_or(PublishOutcome::Queued),
+        }
+    }
+
+    pub(super) async fn peers(&self) -> Result<Peers, AdapterError> {
+        let connected = self.members.lock().connected;
+        let (Some(connected), true) = (connected, self.connection.is_up()) else {
+            return Err(AdapterError::new(
+                self.connection.health().get().to_string(),
+            ));
+        };
+        // Those that are there need a moment to say so.
+        tokio::time::sleep_until((connected + INTRODUCTION).into()).await;
+        Ok(Peers::Nodes(self.members.lock().members.list()))
+    }
+
+    pub(super) async fn close(&self) {
+        self.heartbeat(&self.subjects.heartbeats(), |heartbeat| {
+            heartbeat.leaves = true;
+        });
+        if let Some(log) = &self.log {
+            log.close().await;
+        }
+        self.connection.close(CLOSE_TIMEOUT).await;
+    }
+
+    fn hear(&self, payload: &[u8]) {
+        let Some(heartbeat) = Heartbeat::read(payload) else {
+            tracing::debug!(target: log_target::CLUSTER, "an invalid heartbeat");
+            return;
+        };
+        let (id, hello) = (heartbeat.id.clone(), heartbeat.hello);
+        let mut membership = self.members.lock();
+        if id == self.id {
+            if !std::mem::replace(&mut membership.collided, true) {
+                tracing::error!(target: log_target::CLUSTER, %id, "another node has the id of this one");
+            }
+            return;
+        }
+        let heard = membership.members.hear(heartbeat, Instant::now());
+        drop(membership);
+        match heard {
+            Heard::Joined => {
+                tracing::info!(target: log_target::CLUSTER, node = %id, "a node has joined");
+            }
+            Heard::Left => {
+                tracing::info!(target: log_target::CLUSTER, node = %id, "a node has left");
+                self.left(&id);
+            }
+            Heard::Ignored => {
+                tracing::debug!(target: log_target::CLUSTER, node = %id, limit = MAX_NODES, "a heartbeat is ignored");
+            }
+            Heard::Known => {}
+        }
+        if hello && heard != Heard::Left {
+            self.heartbeat(&self.subjects.node(&id), |_| {});
+        }
+    }
+
+    /// Handles a message of another node, or an event of this one that the log sends back.
+    fn receive(&self, message: &Incoming, payload: &Bytes) {
+        if let Some(log) = &self.log
+            && log.receives(message, payload)
+        {
+            return;
+        }
+        let envelope = match Envelope::read(payload) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                tracing::debug!(target: log_target::CLUSTER, subject = %message.subject, %error, "an invalid message");
+                return;
+            }
+        };
+        if envelope.uid() == self.id {
+            return;
+        }
+        self.deliver(&envelope);
+    }
+
+    fn deliver(&self, envelope: &Envelope<'_>) {
+        let (Some(cluster), Some(namespace)) = (self.cluster.get(), envelope.namespace()) else {
+            return;
+        };
+        let from = envelope.uid();
+        match envelope.decode() {
+            Ok(AdapterMessage::Message(message)) if from == EMITTER_ID && is_request(&message) => {
+                tracing::debug!(target: log_target::CLUSTER, "a request of an emitter, which gets no answers");
+            }
+            Ok(AdapterMessage::Message(message)) => cluster.receive(namespace, from, message),
+            Ok(AdapterMessage::Response(response)) => {
+                cluster.receive_response(Some(from), response)
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(target: log_target::CLUSTER, %error, "an invalid message");
+            }
+        }
+    }
+}
+
+/// Whether a message asks for answers.
+fn is_request(message: &ClusterMessage) -> bool {
+    match message {
+        ClusterMessage::Broadcast(message) => message.request_id.is_some(),
+        ClusterMessage::ServerSideEmit(message) => message.request_id.is_some(),
+        ClusterMessage::FetchSockets(_) => true,
+        _ => false,
+    }
+}
+
+impl Handler for Node {
+    fn connected(&self) {
+        let now = Instant::now();
+        {
+            let mut membership = self.members.lock();
+            membership.connected = Some(now);
+            membership.members.refresh(now);
+        }
+        self.heartbeat(&self.subjects.heartbeats(), |heartbeat| {
+            heartbeat.hello = true;
+        });
+        if let Some(log) = &self.log {
+            log.connected();
+        }
+        if let Some(sessions) = &self.sessions {
+            sessions.connected();
+        }
+    }
+
+    fn disconnected(&self) {
+        self.parts.lock().clear();
+        if let Some(log) = &self.log {
+            log.disconnected();
+        }
+        if let Some(sessions) = &self.sessions {
+            sessions.disconnected();
+        }
+    }
+
+    fn gave_up(&self) {
+        if let Some(log) = &self.log {
+            log.give_up();
+        }
+    }
+
+    fn message(&self, message: Incoming) {
+        match self.subjects.kind(&message.subject) {
+            Some("heartbeat") => return self.hear(&message.payload),
+            // Heartbeats for a node that has just connected come to its own subject.
+            Some("node") if message.payload.starts_with(b"{\"id\":") => {
+                return self.hear(&message.payload);
+            }
+            Some(_) => {}
+            // Replies of JetStream.
+            None => {
+                if let Some(log) = &self.log {
+                    log.acknowledged(&message);
+                }
+                if let Some(sessions) = &self.sessions {
+                    sessions.acknowledged(&message);
+                }
+                return;
+            }
+        }
+        match message.header(PART) {
+            None => self.receive(&message, &message.payload),
+            Some(part) => {
+                let whole = self.parts.lock().take(part, &message.payload);
+                if let Some(whole) = whole {
+                    self.receive(&message, &whole);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("id", &self.id)
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}

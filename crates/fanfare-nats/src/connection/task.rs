@@ -1,0 +1,345 @@
+//! Task that keeps the connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use fanfare_cluster::{Health, QueueReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+
+use super::dial::{Dialed, Io, Lost, dial};
+use super::{Frame, Handler, Shared};
+use crate::log_target;
+use crate::options::ServerAddress;
+use crate::protocol::{Operation, Parser};
+
+/// Time for one attempt to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// First and longest time between two attempts; a random part of up to a half is taken off.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
+/// Interval of pings.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+/// Number of intervals without a byte of the server after which the connection is lost.
+const MAX_SILENT_INTERVALS: u32 = 4;
+/// Time in which the server has to take what is written.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of messages that are written in one go.
+const BATCH: usize = 1024;
+/// Length, in bytes, from which a message of the queue is written by itself, without a copy.
+const COPIED_BYTES: usize = 64 * 1024;
+/// Maximum number of servers that are learned from other servers.
+const MAX_LEARNED: usize = 64;
+/// Free part of the read buffer, in bytes.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Task of a connection.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    queue: QueueReader<Frame>,
+    learned: Vec<ServerAddress>,
+}
+
+impl Driver {
+    pub(super) fn new(shared: Arc<Shared>, queue: QueueReader<Frame>) -> Self {
+        Self {
+            shared,
+            queue,
+            learned: Vec::new(),
+        }
+    }
+
+    /// Connects, again and again, until the connection is closed by its handle.
+    pub(crate) async fn run(mut self, handler: Arc<dyn Handler>) {
+        let shared = self.shared.clone();
+        let _ended = Ended(shared.clone());
+        let (mut attempt, mut backoff) = (0_usize, BACKOFF.0);
+        let mut give_up = Instant::now() + shared.options.max_outage;
+        while !shared.queue.is_closed() {
+            let Some((address, count)) = self.address(attempt) else {
+                return;
+            };
+            attempt = attempt.wrapping_add(1);
+            let dialed = dial(&address, &shared.options);
+            let dialed = self.within_outage(&*handler, give_up, dialed).await;
+            let lost = match dialed {
+                Err(lost) => lost,
+                Ok(dialed) => {
+                    let was_up = AtomicBool::new(false);
+                    let ended = self.serve(&address, dialed, &*handler, &was_up).await;
+                    shared.up.store(false, Ordering::Release);
+                    shared.requests.lock().clear();
+                    if was_up.load(Ordering::Relaxed) {
+                        (attempt, backoff) = (0, BACKOFF.0);
+                        give_up = Instant::now() + shared.options.max_outage;
+                        handler.disconnected();
+                    }
+                    match ended {
+                        Ok(()) => return,
+                        Err(lost) => lost,
+                    }
+                }
+            };
+            let now = Instant::now();
+            if shared.health.down(now, format_args!("{address}: {lost}")) {
+                tracing::warn!(target: log_target::CLUSTER, %address, error = %lost, "not connected to NATS, trying again");
+            } else {
+                tracing::debug!(target: log_target::CLUSTER, %address, error = %lost, "not connected to NATS, trying again");
+            }
+            let closed = async {
+                while !shared.queue.is_closed() {
+                    shared.changed.notified().await;
+                }
+                Ok(())
+            };
+            let pause = async {
+                tokio::select! {
+                    () = tokio::time::sleep(with_jitter(backoff)) => Ok(()),
+                    closed = closed => closed,
+                }
+            };
+            let _: Result<(), Lost> = self.within_outage(&*handler, give_up, pause).await;
+            if attempt % count == 0 {
+                backoff = (backoff * 2).min(BACKOFF.1);
+            }
+        }
+    }
+
+    /// Returns the server for an attempt, and the number of servers.
+    fn address(&self, attempt: usize) -> Option<(ServerAddress, usize)> {
+        let configured = &self.shared.options.servers;
+        let count = configured.len() + self.learned.len();
+        let index = attempt.checked_rem(count)?;
+        let mut all = configured.iter().chain(&self.learned);
+        Some((all.nth(index)?.clone(), count))
+    }
+
+    /// Waits for a step of connecting. When there has been no connection for too long, what is queued is dropped.
+    async fn within_outage<T>(
+        &mut self,
+        handler: &dyn Handler,
+        give_up: Instant,
+        step: impl Future<Output = Result<T, Lost>>,
+    ) -> Result<T, Lost> {
+        let step = tokio::time::timeout(CONNECT_TIMEOUT, step);
+        tokio::pin!(step);
+        if self.shared.accepts.load(Ordering::Relaxed) {
+            tokio::select! {
+                biased;
+                done = &mut step => return done.unwrap_or(Err(Lost::Silent(CONNECT_TIMEOUT))),
+                () = tokio::time::sleep_until(give_up.into()) => {}
+            }
+            self.shared.accepts.store(false, Ordering::Release);
+            let dropped = self.queue.clear();
+            let outage = self.shared.options.max_outage;
+            tracing::warn!(target: log_target::CLUSTER, ?outage, dropped, "no connection to NATS for long: messages are dropped");
+            handler.gave_up();
+        }
+        step.await.unwrap_or(Err(Lost::Silent(CONNECT_TIMEOUT)))
+    }
+
+    /// Uses a connection until it is lost, or all is sent that was queued when it was closed.
+    async fn serve(
+        &mut self,
+        address: &ServerAddress,
+        dialed: Dialed,
+        handler: &dyn Handler,
+        was_up: &AtomicBool,
+    ) -> Result<(), Lost> {
+        let shared = &*self.shared;
+        let max_payload = dialed.info.max_payload;
+        shared.max_payload.store(max_payload, Ordering::Relaxed);
+        shared.pongs_due.store(0, Ordering::Relaxed);
+        shared.number.fetch_add(1, Ordering::AcqRel);
+        for url in &dialed.info.connect_urls {
+            learn(&mut self.learned, &shared.options.servers, url, address);
+        }
+        let (stream, writer) = tokio::io::split(dialed.stream);
+        let heard = AtomicBool::new(true);
+        let up = || {
+            if !was_up.swap(true, Ordering::Relaxed) {
+                shared.accepts.store(true, Ordering::Release);
+                shared.up.store(true, Ordering::Release);
+                shared.health.set(Health::Up);
+                tracing::info!(target: log_target::CLUSTER, %address, "connected to NATS");
+                handler.connected();
+            }
+        };
+        let reader = Reader {
+            shared,
+            stream,
+            parser: dialed.parser,
+            buffer: dialed.buffer,
+            handler,
+            heard: &heard,
+        };
+        tokio::select! {
+            lost = reader.run(up) => Err(lost),
+            written = write(shared, &mut self.queue, writer, &heard) => written,
+        }
+    }
+}
+
+/// Says that the task has ended.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.up.store(false, Ordering::Release);
+        self.0.accepts.store(false, Ordering::Release);
+        self.0.queue.close();
+        self.0.ended.notify_waiters();
+    }
+}
+
+/// Reading side.
+struct Reader<'a> {
+    shared: &'a Shared,
+    stream: ReadHalf<Box<dyn Io>>,
+    parser: Parser,
+    buffer: BytesMut,
+    handler: &'a dyn Handler,
+    heard: &'a AtomicBool,
+}
+
+impl Reader<'_> {
+    async fn run(mut self, up: impl Fn()) -> Lost {
+        loop {
+            loop {
+                match self.parser.next(&mut self.buffer) {
+                    Err(error) => return error.into(),
+                    Ok(None) => break,
+                    Ok(Some(operation)) => {
+                        if let Err(lost) = self.handle(operation, &up) {
+                            return lost;
+                        }
+                    }
+                }
+            }
+            if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 2 {
+                self.buffer.reserve(READ_BYTES);
+            }
+            match self.stream.read_buf(&mut self.buffer).await {
+                Ok(0) => return Lost::Closed,
+                Ok(_) => self.heard.store(true, Ordering::Relaxed),
+                Err(error) => return error.into(),
+            }
+        }
+    }
+
+    fn handle(&self, operation: Operation, up: &impl Fn()) -> Result<(), Lost> {
+        let shared = self.shared;
+        match operation {
+            Operation::Message(message) => shared.dispatch(message, self.handler),
+            Operation::Ping => {
+                shared.pongs_due.fetch_add(1, Ordering::Relaxed);
+                shared.changed.notify_one();
+            }
+            // The first answer also says that the server has processed the subscriptions.
+            Operation::Pong => up(),
+            Operation::Info(info) if info.ldm => return Err(Lost::Stopping),
+            Operation::Info(_) | Operation::Ok => {}
+            Operation::Error(error) if error.starts_with("Permissions Violation") => {
+                tracing::error!(target: log_target::CLUSTER, %error, "NATS does not permit what a node needs");
+                shared.health.set(Health::degraded(error));
+            }
+            Operation::Error(error) => return Err(Lost::Server(error)),
+        }
+        Ok(())
+    }
+}
+
+async fn write(
+    shared: &Shared,
+    queue: &mut QueueReader<Frame>,
+    mut stream: WriteHalf<Box<dyn Io>>,
+    heard: &AtomicBool,
+) -> Result<(), Lost> {
+    let (mut out, mut batch) = (Vec::new(), Vec::new());
+    shared.subscriptions.lock().write_all(&mut out);
+    out.extend_from_slice(b"PING\r\n");
+    let mut pings = tokio::time::interval(PING_INTERVAL);
+    pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    pings.tick().await;
+    let (mut silent, mut closed) = (0, false);
+    loop {
+        send(&mut stream, &mut out).await?;
+        if closed {
+            return Ok(());
+        }
+        tokio::select! {
+            () = shared.changed.notified() => {}
+            _ = pings.tick() => {
+                silent = if heard.swap(false, Ordering::Relaxed) { 0 } else { silent + 1 };
+                if silent >= MAX_SILENT_INTERVALS {
+                    return Err(Lost::Silent(PING_INTERVAL * silent));
+                }
+                out.extend_from_slice(b"PING\r\n");
+            }
+            count = queue.next_batch(&mut batch, BATCH) => closed = count == 0,
+        }
+        // Before the messages: a room is subscribed before this node asks others for something.
+        shared.subscriptions.lock().write_changes(&mut out);
+        for _ in 0..shared.pongs_due.swap(0, Ordering::Relaxed) {
+            out.extend_from_slice(b"PONG\r\n");
+        }
+        let number = shared.number.load(Ordering::Acquire);
+        for Frame { bytes, connection } in batch.drain(..) {
+            if connection.is_some_and(|only| only != number) {
+                continue;
+            }
+            if bytes.len() < COPIED_BYTES {
+                out.extend_from_slice(&bytes);
+            } else {
+                send(&mut stream, &mut out).await?;
+                within(stream.write_all(&bytes)).await?;
+            }
+        }
+    }
+}
+
+/// Writes what has been collected.
+async fn send(stream: &mut WriteHalf<Box<dyn Io>>, out: &mut Vec<u8>) -> Result<(), Lost> {
+    let written = async {
+        stream.write_all(out).await?;
+        stream.flush().await
+    };
+    within(written).await?;
+    out.clear();
+    out.shrink_to(COPIED_BYTES);
+    Ok(())
+}
+
+async fn within(written: impl Future<Output = std::io::Result<()>>) -> Result<(), Lost> {
+    match tokio::time::timeout(WRITE_TIMEOUT, written).await {
+        Ok(written) => Ok(written?),
+        Err(_) => Err(Lost::Silent(WRITE_TIMEOUT)),
+    }
+}
+
+/// Remembers a server of the cluster that the present one has named.
+fn learn(
+    learned: &mut Vec<ServerAddress>,
+    known: &[ServerAddress],
+    url: &str,
+    like: &ServerAddress,
+) {
+    let Some(address) = like.sibling(url) else {
+        return;
+    };
+    let mut all = known.iter().chain(learned.iter());
+    let is_known = all.any(|known| (&known.host, known.port) == (&address.host, address.port));
+    if !is_known && learned.len() < MAX_LEARNED {
+        learned.push(address);
+    }
+}
+
+/// Takes a random part of up to a half off a time, so that nodes do not all come at once.
+fn with_jitter(time: Duration) -> Duration {
+    let mut random = [0; 2];
+    let part = match getrandom::fill(&mut random) {
+        Ok(()) => u32::from(u16::from_le_bytes(random)),
+        Err(_) => 0,
+    };
+    time - time / 2 * part / u32::from(u16::MAX)
+}

@@ -1,0 +1,72 @@
+//! Events and sessions in JetStream.
+
+mod api;
+mod log;
+mod pending;
+mod replay;
+mod sessions;
+
+use std::time::Duration;
+
+pub(crate) use log::Log;
+pub(crate) use sessions::Sessions;
+
+/// Options of the streams in which a cluster keeps its events and the sessions of clients that may come back.
+///
+/// The first node creates the streams `FANFARE_LOG_<prefix>` and `FANFARE_SESSIONS_<prefix>`; a node with other options
+/// changes them.
+#[derive(Debug, Clone)]
+pub struct JetStream {
+    pub(crate) retention: Duration,
+    pub(crate) max_bytes: i64,
+    pub(crate) replicas: usize,
+    pub(crate) in_memory: bool,
+}
+
+impl Default for JetStream {
+    fn default() -> Self {
+        Self {
+            retention: Duration::from_secs(300),
+            max_bytes: 256 << 20,
+            replicas: 1,
+            in_memory: false,
+        }
+    }
+}
+
+impl JetStream {
+    /// Returns the default options.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the time for which events and sessions are kept. Default: 5 min. It should be longer than the time in which
+    /// clients may come back; a client that received no event for longer is not recovered.
+    #[must_use]
+    pub fn retention(mut self, time: Duration) -> Self {
+        self.retention = time.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Sets the maximum number of bytes of the events; the oldest are dropped. Default: 256 MiB.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self
+    }
+
+    /// Sets the number of servers of NATS that keep a copy, 1 to 5. Default: 1.
+    #[must_use]
+    pub fn replicas(mut self, count: usize) -> Self {
+        self.replicas = count;
+        self
+    }
+
+    /// Keeps events and sessions in memory, in place of files: faster, and lost when NATS restarts. Default: false.
+    #[must_use]
+    pub fn in_memory(mut self, in_memory: bool) -> Self {
+        self.in_memory = in_memory;
+        self
+    }
+}
