@@ -368,7 +368,7 @@ impl Node {
             }
             Ok(AdapterMessage::Message(message)) => cluster.receive(namespace, from, message),
             Ok(AdapterMessage::Response(response)) => {
-                cluster.receive_response(Some(from), response)
+                cluster.receive_response(Some(from), response);
             }
             Ok(_) => {}
             Err(error) => {
