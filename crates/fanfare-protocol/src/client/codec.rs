@@ -1,14 +1,16 @@
 //! Socket.IO packets as the client stores them: owned, and without the header, which depends on the time of sending.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Body, EmitError, Packet};
+use super::{Body, Config, EmitError, Packet};
+use crate::engine::Protocol;
 use crate::socket::{
     Ack, ArgsBuf, Assembled, ConnectErrorBody, Decoder as PacketDecoder, EncodeError, Event,
     IntoArgs, Packet as SocketPacket, PacketType, encode_ack, encode_connect, encode_disconnect,
-    encode_event,
+    encode_event, v4,
 };
 use crate::{Limits, msgpack};
 
@@ -212,17 +214,26 @@ pub(super) enum Kind {
 }
 
 /// Encodes CONNECT, with the `auth` payload as JSON text.
-pub(super) fn connect(parser: Parser, nsp: &str, auth: Option<&str>) -> Packet {
-    if parser == Parser::Msgpack {
+pub(super) fn connect(config: &Config, nsp: &str, auth: Option<&str>) -> Packet {
+    let query = auth
+        .filter(|_| config.protocol == Protocol::V3)
+        .and_then(v4::query_from_auth)
+        .filter(|query| !query.is_empty());
+    let (nsp, auth) = match (config.protocol, query) {
+        (Protocol::V3, Some(query)) => (Cow::Owned(format!("{nsp}?{query}")), None),
+        (Protocol::V3, None) => (Cow::Borrowed(nsp), None),
+        (Protocol::V4, _) => (Cow::Borrowed(nsp), auth),
+    };
+    if config.parser == Parser::Msgpack {
         let mut out = Vec::new();
         // The text was validated as JSON before.
         let auth: Option<serde_json::Value> = auth.and_then(|auth| serde_json::from_str(auth).ok());
-        let _ = msgpack::encode_connect(&mut out, nsp, auth.as_ref());
+        let _ = msgpack::encode_connect(&mut out, &nsp, auth.as_ref());
         return Packet::binary(out);
     }
     let mut text = b"4".to_vec();
     // Without a payload, serialization cannot fail.
-    let _ = encode_connect::<()>(&mut text, nsp, None);
+    let _ = encode_connect::<()>(&mut text, &nsp, None);
     text.extend_from_slice(auth.unwrap_or_default().as_bytes());
     Packet::text(text)
 }
@@ -326,6 +337,22 @@ impl Decoded {
             | Self::Event { nsp, .. }
             | Self::Ack { nsp, .. } => nsp,
         }
+    }
+
+    /// Removes the query of the namespace, which a server of protocol 4 repeats.
+    pub(super) fn without_query(mut self) -> Self {
+        match &mut self {
+            Self::Connect { nsp, .. }
+            | Self::ConnectError { nsp, .. }
+            | Self::Disconnect { nsp }
+            | Self::Event { nsp, .. }
+            | Self::Ack { nsp, .. } => {
+                if let (path, Some(_)) = v4::split_query(nsp) {
+                    *nsp = path.into();
+                }
+            }
+        }
+        self
     }
 }
 

@@ -4,11 +4,17 @@ use std::time::Duration;
 
 use super::{Backoff, Parser, Transport};
 use crate::Limits;
+use crate::engine::Protocol;
 
 /// Options of a [`Manager`](super::Manager). The names are those of the JavaScript client where it has the option.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
+    /// Revision of Engine.IO, which decides about the revision of Socket.IO too. Default: [`Protocol::V4`], for servers of
+    /// Socket.IO 3 and 4. With [`Protocol::V3`], for servers of Socket.IO 1 and 2, the client sends the heartbeats, the
+    /// server joins the main namespace unasked, and the `auth` payload of another namespace is sent as the query of its
+    /// CONNECT. The main namespace has none: its credentials belong into the query of the requests.
+    pub protocol: Protocol,
     /// Transports in the order in which they are tried. Default: WebSocket, then polling.
     pub transports: Vec<Transport>,
     /// Try the next transport when the first cannot open (`tryAllTransports`). Default: true.
@@ -72,6 +78,7 @@ impl Default for Config {
             ..Limits::default()
         };
         Self {
+            protocol: Protocol::V4,
             transports: vec![Transport::WebSocket, Transport::Polling],
             try_all_transports: true,
             upgrade: true,

@@ -6,6 +6,7 @@
 //! base64.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::packet::{
     Data, Packet, PacketError, PacketType, decode_base64, split_kind, write_base64,
@@ -86,18 +87,15 @@ impl TextPackets<'_> {
 impl<'a> TextPackets<'a> {
     /// Returns the next packet; `None` for one of length 0, which Node skips.
     fn step(&mut self) -> Result<Option<Packet<'a>>, PacketError> {
-        let bad = PacketError::InvalidLength { at: self.at };
         let rest = self.body.get(self.at..).unwrap_or_default();
-        let colon = memchr::memchr(b':', rest.as_bytes()).ok_or(bad.clone())?;
-        let units =
-            parse_length(rest.as_bytes().get(..colon).unwrap_or_default()).ok_or(bad.clone())?;
-        let packet = rest.get(colon + 1..).unwrap_or_default();
-        let len = utf16_prefix(packet, units).ok_or(bad)?;
-        self.at += colon + 1 + len;
-        if len == 0 {
+        let found = split_text_packet(rest.as_bytes());
+        let packet = found.ok_or(PacketError::InvalidLength { at: self.at })?;
+        let (start, end) = (self.at + packet.start, self.at + packet.end);
+        self.at = end;
+        if packet.is_empty() {
             return Ok(None);
         }
-        decode_text(packet.get(..len).unwrap_or_default()).map(Some)
+        decode_text(self.body.get(start..end).unwrap_or_default()).map(Some)
     }
 }
 
@@ -297,20 +295,33 @@ fn utf16_len(utf8: &[u8]) -> usize {
         .sum()
 }
 
-/// Number of bytes of the prefix of `text` that is `units` UTF-16 units long; `None` if the text is shorter or the
-/// prefix would end inside a character.
-fn utf16_prefix(text: &str, units: usize) -> Option<usize> {
-    let bytes = text.as_bytes();
+/// Returns the bytes of the first packet of a text body, which follow its length; `None` if the length is wrong. Where
+/// the body is UTF-8, so is the packet.
+pub(crate) fn split_text_packet(body: &[u8]) -> Option<Range<usize>> {
+    let colon = memchr::memchr(b':', body.get(..=MAX_DIGITS).unwrap_or(body))?;
+    let units = parse_length(body.get(..colon)?)?;
+    let start = colon + 1;
+    let len = utf16_prefix(body.get(start..)?, units)?;
+    Some(start..start + len)
+}
+
+/// Number of bytes of the prefix of the UTF-8 text that is `units` UTF-16 units long; `None` if the text is shorter or
+/// the prefix would end inside a character.
+fn utf16_prefix(utf8: &[u8], units: usize) -> Option<usize> {
     // In ASCII, the prefix has as many bytes as units.
-    if bytes.get(..units)?.is_ascii() {
+    if utf8.get(..units)?.is_ascii() {
         return Some(units);
     }
-    let mut left = units;
-    for (at, char) in text.char_indices() {
-        if left == 0 {
-            return Some(at);
-        }
-        left = left.checked_sub(char.len_utf16())?;
+    let (mut at, mut left) = (0, units);
+    while left > 0 {
+        let (bytes, units) = match utf8.get(at)? {
+            ..0xc0 => (1, 1),
+            0xc0..0xe0 => (2, 1),
+            0xe0..0xf0 => (3, 1),
+            0xf0.. => (4, 2),
+        };
+        left = left.checked_sub(units)?;
+        at += bytes;
     }
-    (left == 0).then_some(text.len())
+    (at <= utf8.len()).then_some(at)
 }

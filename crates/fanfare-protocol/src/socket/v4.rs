@@ -56,6 +56,41 @@ pub fn auth_from_query(query: &str) -> String {
     Value::Object(auth).to_string()
 }
 
+/// Returns an `auth` payload of protocol 5, a JSON object, as the query that protocol 4 has in its place:
+/// `{"token":"a b","x":2}` is `token=a%20b&x=2`. Values that are no strings are their JSON.
+/// `None` if the text is no JSON object.
+#[must_use]
+pub fn query_from_auth(auth: &str) -> Option<String> {
+    let auth: serde_json::Map<String, Value> = serde_json::from_str(auth).ok()?;
+    let mut query = String::new();
+    for (name, value) in &auth {
+        if !query.is_empty() {
+            query.push('&');
+        }
+        escape(&mut query, name);
+        query.push('=');
+        match value {
+            Value::String(text) => escape(&mut query, text),
+            other => escape(&mut query, &other.to_string()),
+        }
+    }
+    Some(query)
+}
+
+/// Appends percent-encoded text. Nothing is left in it that ends a namespace or a query.
+fn escape(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                out.push(char::from_digit(digit.into(), 16).unwrap_or('0').to_ascii_uppercase());
+            }
+        }
+    }
+}
+
 fn unescape(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.as_bytes();

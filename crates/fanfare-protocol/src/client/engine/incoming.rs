@@ -7,11 +7,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
 use super::{
-    Engine, MAX_OPEN_PACKET_BYTES, MAX_SID_BYTES, Output, Probe, Queued, Sink, State, Ws, after,
-    max_payload,
+    Engine, Heartbeat, MAX_OPEN_PACKET_BYTES, MAX_SID_BYTES, Output, Probe, Queued, Sink, State,
+    Ws, after, max_payload, wire,
 };
 use crate::client::{Action, DisconnectReason, Packet, Transport, TransportError};
-use crate::engine::Opened;
+use crate::engine::{Opened, Protocol};
 
 impl Engine {
     /// Stores a payload; [`next_packet`](Self::next_packet) processes it.
@@ -33,15 +33,21 @@ impl Engine {
         let Some(mut body) = self.backlog.take() else {
             return false;
         };
-        let end = body.iter().position(|byte| *byte == 0x1e);
-        let part = body.split_to(end.unwrap_or(body.len()));
-        if end.is_some() {
-            self.backlog = Some(body.split_off(1));
-        }
+        let (part, more) = match wire::split_payload(self.protocol, &mut body) {
+            Ok(split) => split,
+            Err(error) => {
+                self.fail(now, DisconnectReason::ParseError, Some(error), sink);
+                return true;
+            }
+        };
+        self.backlog = more.then_some(body);
         let id = self.id;
-        self.packet(now, part, sink);
+        // Node skips a packet of length 0 in a payload of revision 3.
+        if self.protocol == Protocol::V4 || !part.is_empty() {
+            self.packet(now, part, sink);
+        }
         // The rest of the payload belongs to a connection that may have ended.
-        if end.is_none() && self.state != State::Closed && self.id == id {
+        if !more && self.state != State::Closed && self.id == id {
             self.payload_done(now, sink);
         }
         true
@@ -102,16 +108,20 @@ impl Engine {
             };
         }
         // Over WebSocket the size was checked before; a payload may hold several messages and is longer.
-        let bytes = match kind {
-            b'b' => {
-                let padding = text.iter().rev().take_while(|b| **b == b'=').count();
+        let base64 = wire::base64_text(self.protocol, &text);
+        let bytes = match base64 {
+            Some(base64) => {
+                let padding = base64.iter().rev().take_while(|b| **b == b'=').count();
                 // Padding without bytes before it is rejected below.
-                ((text.len() - 1) / 4 * 3).saturating_sub(padding.min(2))
+                (base64.len() / 4 * 3).saturating_sub(padding.min(2))
             }
-            _ => text.len(),
+            None => text.len(),
         };
         if bytes > self.max_message {
             return self.too_long("message", bytes, self.max_message, now, sink);
+        }
+        if self.protocol == Protocol::V3 {
+            self.heartbeat.received(now);
         }
         match kind {
             b'4' => {
@@ -119,26 +129,28 @@ impl Engine {
                 self.deliver(Output::Text(text), sink);
             }
             // Base64 occurs in every payload, and over WebSocket if the server was asked for it.
-            b'b' => match BASE64.decode(&text[1..]) {
-                Ok(data) => self.deliver(Output::Binary(data.into()), sink),
-                Err(_) => self.fail(
+            b'b' => match base64.and_then(|base64| BASE64.decode(base64).ok()) {
+                Some(data) => self.deliver(Output::Binary(data.into()), sink),
+                None => self.fail(
                     now,
                     DisconnectReason::ParseError,
                     Some(parse_error("bad base64")),
                     sink,
                 ),
             },
-            b'2' => {
-                self.ping_deadline = Some(after(now, self.heartbeat_timeout));
-                self.heartbeat(now, sink);
+            b'2' if self.protocol == Protocol::V4 => {
+                self.heartbeat.received(now);
+                self.write_heartbeat(b"3", now, sink);
                 self.deliver(Output::Ping, sink);
             }
+            b'3' if self.protocol == Protocol::V3 => self.deliver(Output::Ping, sink),
             b'1' => {
                 let details = TransportError::new("transport closed by the server");
                 self.fail(now, DisconnectReason::TransportClose, Some(details), sink);
             }
-            // A noop ends a poll; a pong, a second handshake or an upgrade packet has no meaning here.
-            b'6' | b'3' | b'0' | b'5' => {}
+            // A noop ends a poll; the other side's part of the heartbeat, a second handshake or an upgrade packet has no
+            // meaning here.
+            b'6' | b'2' | b'3' | b'0' | b'5' => {}
             _ => self.fail(
                 now,
                 DisconnectReason::ParseError,
@@ -148,12 +160,32 @@ impl Engine {
         }
     }
 
-    /// Answers a heartbeat ahead of the data, which would otherwise delay it behind a long queue. One answer is enough
-    /// for all heartbeats that arrived in the meantime.
-    fn heartbeat(&mut self, now: Instant, sink: &mut Sink<'_>) {
-        let answer = Packet::text(Bytes::from_static(b"3"));
-        if self.buffer.front().and_then(Queued::packet) != Some(&answer) {
-            self.buffer.push_front(Queued::Packet(answer));
+    /// Handles a binary message of the WebSocket.
+    pub(super) fn binary(&mut self, now: Instant, data: Bytes, sink: &mut Sink<'_>) {
+        match wire::binary_message(self.protocol, data) {
+            Ok(message) => {
+                if self.protocol == Protocol::V3 {
+                    self.heartbeat.received(now);
+                }
+                if let Some(data) = message {
+                    self.deliver(Output::Binary(data), sink);
+                }
+            }
+            Err(error) => self.fail(now, DisconnectReason::ParseError, Some(error), sink),
+        }
+    }
+
+    /// Sends or answers a heartbeat ahead of the data, which would otherwise delay it behind a long queue. One is enough
+    /// for all that were due in the meantime.
+    pub(super) fn write_heartbeat(
+        &mut self,
+        text: &'static [u8],
+        now: Instant,
+        sink: &mut Sink<'_>,
+    ) {
+        let packet = Packet::text(Bytes::from_static(text));
+        if self.buffer.front().and_then(Queued::packet) != Some(&packet) {
+            self.buffer.push_front(Queued::Packet(packet));
             self.buffered += 1;
             self.flush(now, sink);
         }
@@ -178,12 +210,9 @@ impl Engine {
             }
         };
         self.sid = Some(open.sid.into());
-        self.heartbeat_timeout = open.ping_interval.saturating_add(open.ping_timeout);
-        self.ping_deadline = Some(after(now, self.heartbeat_timeout));
-        self.max_payload = open
-            .max_payload
-            .filter(|max| *max > 0)
-            .unwrap_or(usize::MAX);
+        let (interval, timeout) = (open.ping_interval, open.ping_timeout);
+        self.heartbeat = Heartbeat::start(self.protocol, interval, timeout, now);
+        self.max_payload = wire::max_post(self.protocol, open.max_payload);
         self.state = State::Open;
         self.transport_deadline = None;
         sink.outputs.push_back(Output::Open {

@@ -1,8 +1,10 @@
 //! The Engine.IO client: one connection, its transports, upgrade, heartbeat and write buffer.
 
+mod heartbeat;
 mod incoming;
 mod outgoing;
 mod upgrade;
+mod wire;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use super::{
     Action, Config, ConnectionId, DisconnectReason, Input, Packet, Transport, TransportError,
 };
 pub(super) use crate::deadline as after;
+use crate::engine::Protocol;
+use heartbeat::Heartbeat;
 
 /// Maximum number of bytes handed to the driver in one [`Action::Write`], so that a heartbeat never waits long.
 const WRITE_BATCH_BYTES: usize = 256 * 1024;
@@ -89,6 +93,7 @@ enum Ws {
 #[derive(Debug)]
 pub(super) struct Engine {
     id: ConnectionId,
+    protocol: Protocol,
     state: State,
     transport: Transport,
     /// Transports not yet tried.
@@ -103,9 +108,7 @@ pub(super) struct Engine {
     ws: Ws,
     writing: bool,
     sid: Option<Arc<str>>,
-    /// pingInterval + pingTimeout.
-    heartbeat_timeout: Duration,
-    ping_deadline: Option<Instant>,
+    heartbeat: Heartbeat,
     open_deadline: Instant,
     /// Deadline of the current transport while another one remains to be tried.
     transport_deadline: Option<Instant>,
@@ -175,6 +178,7 @@ impl Engine {
         }
         let mut engine = Self {
             id: sink.connection(),
+            protocol: config.protocol,
             state: State::Opening,
             transport,
             remaining,
@@ -187,8 +191,7 @@ impl Engine {
             ws: Ws::None,
             writing: false,
             sid: None,
-            heartbeat_timeout: Duration::ZERO,
-            ping_deadline: None,
+            heartbeat: Heartbeat::default(),
             open_deadline: after(now, config.timeout),
             transport_deadline: None,
             max_payload: usize::MAX,
@@ -268,7 +271,7 @@ impl Engine {
 
     /// Whether the heartbeat is overdue, e.g. after the machine was suspended.
     pub(super) fn heartbeat_expired(&self, now: Instant) -> bool {
-        self.state == State::Open && self.ping_deadline.is_some_and(|deadline| deadline <= now)
+        self.state == State::Open && self.heartbeat.is_expired(now)
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
@@ -278,7 +281,7 @@ impl Engine {
                     .unwrap_or(self.open_deadline)
                     .min(self.open_deadline),
             ),
-            State::Open => self.ping_deadline,
+            State::Open => self.heartbeat.next_timeout(),
             State::Closing { deadline } | State::Goodbye { deadline } => Some(deadline),
             State::Closed => None,
         };
@@ -321,6 +324,7 @@ impl Engine {
             State::Open if self.heartbeat_expired(now) => {
                 self.fail(now, DisconnectReason::PingTimeout, None, sink);
             }
+            State::Open if self.heartbeat.take_ping(now) => self.write_heartbeat(b"2", now, sink),
             State::Closing { deadline } | State::Goodbye { deadline } if deadline <= now => {
                 self.abort(sink);
             }
@@ -433,7 +437,7 @@ impl Engine {
             }
             Input::Binary(data) => {
                 if self.probe == Probe::None && self.transport == Transport::WebSocket {
-                    self.deliver(Output::Binary(data), sink);
+                    self.binary(now, data, sink);
                 }
             }
             Input::Pong => self.fence_passed(sink),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
-use super::{Engine, FENCE_TIMEOUT, Output, Probe, Queued, Sink, State, WRITE_BATCH_BYTES, after};
-use crate::client::{Action, Body, Packet, Transport};
+use super::{
+    Engine, FENCE_TIMEOUT, Output, Probe, Queued, Sink, State, WRITE_BATCH_BYTES, after, wire,
+};
+use crate::client::{Action, Packet, Transport};
 
 impl Engine {
     /// Queues packets and writes as much as possible.
@@ -107,14 +107,8 @@ impl Engine {
                 self.buffered = self
                     .buffered
                     .saturating_sub(packets.iter().map(Packet::len).sum());
-                if self.force_base64 {
-                    for packet in &mut packets {
-                        if let Body::Binary(data) = &packet.body {
-                            let mut text = Vec::with_capacity(base64_len(data));
-                            append_base64(&mut text, data);
-                            packet.body = Body::Text(text.into());
-                        }
-                    }
+                for packet in &mut packets {
+                    wire::frame(self.protocol, self.force_base64, packet);
                 }
                 self.write(packets, after_pong, sink);
             }
@@ -147,20 +141,11 @@ impl Engine {
             if leave && !body.is_empty() {
                 break;
             }
-            let size = match &packet.body {
-                Body::Text(text) => text.len(),
-                Body::Binary(data) => base64_len(data),
-            };
-            if !body.is_empty() {
-                if body.len() + 1 + size > self.max_payload {
-                    break;
-                }
-                body.push(0x1e);
+            let size = wire::len_in_payload(self.protocol, packet, body.len());
+            if !body.is_empty() && body.len() + size > self.max_payload {
+                break;
             }
-            match &packet.body {
-                Body::Text(text) => body.extend_from_slice(text),
-                Body::Binary(data) => append_base64(&mut body, data),
-            }
+            wire::append_to_payload(self.protocol, &mut body, packet);
             let written = packet.len();
             self.buffered = self.buffered.saturating_sub(written);
             self.buffer.pop_front();
@@ -173,10 +158,13 @@ impl Engine {
             (Transport::Polling, Some(sid)) => {
                 self.state = State::Goodbye { deadline };
                 self.post = true;
+                let mut body = Vec::new();
+                let close = Packet::text(Bytes::from_static(b"1"));
+                wire::append_to_payload(self.protocol, &mut body, &close);
                 sink.actions.push_back(Action::Post {
                     connection: self.id,
                     sid,
-                    body: Bytes::from_static(b"1"),
+                    body: body.into(),
                 });
             }
             _ => {
@@ -187,15 +175,4 @@ impl Engine {
             }
         }
     }
-}
-
-/// Length of an attachment as base64 text, in bytes.
-fn base64_len(data: &[u8]) -> usize {
-    1 + data.len().div_ceil(3) * 4
-}
-
-/// Appends an attachment as base64 text.
-fn append_base64(out: &mut Vec<u8>, data: &[u8]) {
-    out.push(b'b');
-    out.extend_from_slice(BASE64.encode(data).as_bytes());
 }

@@ -36,12 +36,16 @@ impl Manager {
         };
         self.engine = Some(Engine::open(&self.config, transports, now, &mut sink));
     }
-    pub(super) fn opened(&mut self, transport: Transport) {
+
+    pub(super) fn opened(&mut self, now: Instant, transport: Transport) {
         self.link = Link::Open;
         self.websocket_worked = transport == Transport::WebSocket;
         self.manager_event(ManagerEvent::Open { transport });
         self.proven = false;
         self.memberships.clear();
+        if self.is_legacy() {
+            self.await_main();
+        }
         let attempt = self.backoff.attempts();
         let reconnected = std::mem::take(&mut self.reconnecting);
         for id in self.sockets.ids() {
@@ -49,7 +53,7 @@ impl Manager {
                 .socket(id)
                 .is_some_and(|socket| socket.phase == Phase::Waiting)
             {
-                self.authenticate(id);
+                self.authenticate(now, id);
             }
         }
         if reconnected {

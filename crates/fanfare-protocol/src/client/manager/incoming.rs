@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::legacy::MAIN;
 use super::{Manager, V2_HINT};
 use crate::client::codec::Decoded;
 use crate::client::engine::after;
@@ -32,6 +33,7 @@ impl Manager {
 
     pub(super) fn decoded(&mut self, now: Instant, decoded: Result<Option<Decoded>, String>) {
         let packet = match decoded {
+            Ok(Some(packet)) if self.is_legacy() => packet.without_query(),
             Ok(Some(packet)) => packet,
             Ok(None) => return,
             Err(error) => return self.parse_error(now, error),
@@ -45,22 +47,35 @@ impl Manager {
             Decoded::Connect { nsp, payload } => {
                 let nsp: Arc<str> = nsp.into();
                 let answered = self.connect_answered(&nsp);
+                let main = self.is_legacy() && &*nsp == MAIN;
                 match id {
                     Some(id) if answered && self.socket(id).is_some_and(Socket::is_joining) => {
                         self.joined(now, id, payload.as_deref());
                     }
+                    // It was joined unasked, and other sockets need it.
+                    _ if answered && main => self.proven(),
                     // The answer is no longer wanted, or not with these credentials.
                     _ if answered => self.leave_namespace(now, &nsp),
                     // CONNECT was not sent yet, so the server does not know that it must be sent.
-                    Some(id) if payload.is_none() && self.is_authenticating(id) => {
+                    Some(id)
+                        if payload.is_none()
+                            && !self.is_legacy()
+                            && self.is_authenticating(id) =>
+                    {
                         self.old_server(id);
                     }
                     _ => {}
+                }
+                if answered && main {
+                    self.main_joined(now);
                 }
             }
             Decoded::ConnectError { nsp, body } => {
                 if !self.is_awaited(&nsp) {
                     return;
+                }
+                if self.is_legacy() && &*nsp == MAIN {
+                    self.main_refused(now, &body);
                 }
                 if let Some(id) = id.filter(|id| self.socket(*id).is_some_and(Socket::is_joining)) {
                     self.memberships.remove(&*nsp);
@@ -142,7 +157,13 @@ impl Manager {
             #[serde(default)]
             pid: Option<String>,
         }
-        let Ok(joined) = serde_json::from_str::<Joined>(payload.unwrap_or("null")) else {
+        let joined = if self.is_legacy() {
+            let nsp = self.socket(id).map(|socket| socket.nsp.clone());
+            let sid = self.legacy_id(&nsp.unwrap_or_default()).to_string();
+            Joined { sid, pid: None }
+        } else if let Ok(joined) = serde_json::from_str(payload.unwrap_or("null")) {
+            joined
+        } else {
             self.old_server(id);
             return;
         };

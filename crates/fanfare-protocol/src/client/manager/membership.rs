@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Manager;
+use super::legacy::MAIN;
 use crate::client::codec;
 use crate::client::engine::after;
 use crate::client::socket::Phase;
@@ -25,14 +26,23 @@ pub(super) enum Membership {
 impl Manager {
     /// Sends CONNECT after a socket's credentials arrived, unless the server must get another packet first.
     pub(super) fn join(&mut self, now: Instant, id: SocketId, payload: Option<String>) {
+        let legacy = self.is_legacy();
+        let main = self.socket(id).is_some_and(|socket| &*socket.nsp == MAIN);
+        let early = legacy && !main && !self.main_is_joined(now);
         let Some(mut socket) = self.sockets.get_mut(id) else {
             return;
         };
         let deadline = after(now, socket.config.join_timeout);
         match self.memberships.get(&socket.nsp) {
+            _ if early => socket.hold(payload, deadline),
+            // The server joins the main namespace for other sockets, too.
+            Some(Membership::Joined) if legacy && main => {
+                drop(socket);
+                self.joined(now, id, None);
+            }
             None => {
                 socket.phase = Phase::Connecting { deadline };
-                let packet = codec::connect(self.config.parser, &socket.nsp, payload.as_deref());
+                let packet = codec::connect(&self.config, &socket.nsp, payload.as_deref());
                 let joining = Membership::Joining(payload);
                 self.memberships.insert(socket.nsp.clone(), joining);
                 drop(socket);
@@ -53,6 +63,9 @@ impl Manager {
             && let Some(payload) = self.sockets.get_mut(id).and_then(|mut s| s.take_held())
         {
             self.join(now, id, payload);
+        }
+        if self.is_legacy() && nsp == MAIN {
+            self.main_joined(now);
         }
     }
 

@@ -3,6 +3,7 @@
 mod connection;
 mod emit;
 mod incoming;
+mod legacy;
 mod membership;
 
 use std::collections::{HashMap, VecDeque};
@@ -235,7 +236,7 @@ impl Manager {
         drop(socket);
         self.skip_reconnect = false;
         match self.link {
-            Link::Open => self.authenticate(id),
+            Link::Open => self.authenticate(now, id),
             Link::Closed if !self.reconnecting => self.open(now),
             Link::Closed | Link::Opening => {}
         }
@@ -381,7 +382,7 @@ impl Manager {
                     socket.phase = Phase::Waiting;
                     drop(socket);
                     if self.link == Link::Open {
-                        self.authenticate(id);
+                        self.authenticate(now, id);
                     }
                 }
                 Phase::Held { deadline } | Phase::Connecting { deadline } if deadline <= now => {
@@ -437,7 +438,12 @@ impl Manager {
         self.events.push_back(Event::Manager(event));
     }
 
-    fn authenticate(&mut self, id: SocketId) {
+    fn authenticate(&mut self, now: Instant, id: SocketId) {
+        let main = |socket: &Socket| &*socket.nsp == legacy::MAIN;
+        if self.is_legacy() && self.socket(id).is_some_and(main) {
+            // Its credentials are in the query of the requests.
+            return self.join(now, id, None);
+        }
         if let Some(mut socket) = self.sockets.get_mut(id) {
             socket.attempts += 1;
             let attempt = socket.attempts;
@@ -465,7 +471,7 @@ impl Manager {
                 break;
             };
             match output {
-                Output::Open { transport } => self.opened(transport),
+                Output::Open { transport } => self.opened(now, transport),
                 Output::Text(text) => {
                     let decoded = self.decoder.text(&text, &self.config.limits);
                     self.watch_packet(now);

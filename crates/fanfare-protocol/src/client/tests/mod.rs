@@ -5,6 +5,7 @@ mod bounds;
 mod connection;
 mod failures;
 mod faults;
+mod legacy;
 mod membership;
 mod namespaces;
 mod packets;

@@ -1,0 +1,77 @@
+//! Joining of namespaces with Socket.IO protocol 4, over Engine.IO 3.
+//!
+//! The server joins the main namespace unasked, and reads a CONNECT of another one only after that. It gives no ids:
+//! those of the sockets follow from that of the session.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Manager, Membership};
+use crate::client::SocketId;
+use crate::client::codec;
+use crate::client::socket::Phase;
+use crate::engine::Protocol;
+use crate::socket::ConnectErrorBody;
+
+pub(super) const MAIN: &str = "/";
+
+impl Manager {
+    pub(super) fn is_legacy(&self) -> bool {
+        self.config.protocol == Protocol::V3
+    }
+
+    /// Records that the server is about to join the main namespace, at the opening of a connection.
+    pub(super) fn await_main(&mut self) {
+        self.memberships
+            .insert(MAIN.into(), Membership::Joining(None));
+    }
+
+    /// Whether the server has joined the main namespace, without which it reads no other CONNECT. If it never will, the
+    /// main namespace is requested.
+    pub(super) fn main_is_joined(&mut self, now: Instant) -> bool {
+        match self.memberships.get(MAIN) {
+            Some(membership) => *membership == Membership::Joined,
+            None => {
+                self.await_main();
+                let packet = codec::connect(&self.config, MAIN, None);
+                self.send(now, Some(packet));
+                false
+            }
+        }
+    }
+
+    /// Handles the server's CONNECT of the main namespace: the others can be joined now.
+    pub(super) fn main_joined(&mut self, now: Instant) {
+        for id in self.held() {
+            let held = self.sockets.get_mut(id).and_then(|mut s| s.take_held());
+            if let Some(payload) = held {
+                self.join(now, id, payload);
+            }
+        }
+    }
+
+    /// Handles the server's rejection of the main namespace: none of the others can be joined, either.
+    pub(super) fn main_refused(&mut self, now: Instant, body: &ConnectErrorBody) {
+        for id in self.held() {
+            self.refused(now, id, body.clone());
+        }
+    }
+
+    /// Sockets whose CONNECT waits.
+    fn held(&self) -> Vec<SocketId> {
+        let held = |id: &SocketId| {
+            let phase = self.socket(*id).map(|socket| socket.phase);
+            matches!(phase, Some(Phase::Held { .. }))
+        };
+        self.sockets.ids().into_iter().filter(held).collect()
+    }
+
+    /// Returns the id of a socket.
+    pub(super) fn legacy_id(&self, nsp: &str) -> Arc<str> {
+        let session = self.session_id().unwrap_or_default();
+        match nsp {
+            MAIN => session,
+            _ => format!("{nsp}#{session}").into(),
+        }
+    }
+}
