@@ -296,7 +296,8 @@ impl Console {
             Command::Connect => {
                 self.left = None;
                 self.started = Instant::now();
-                self.handle.connect()
+                self.handle.connect();
+                Ok(())
             }
             Command::Info => {
                 for (name, value) in self.handle.info() {

@@ -90,11 +90,6 @@ impl Connection {
         Ok(Self { sender })
     }
 
-    /// Returns whether the connection still seems to be open.
-    pub(crate) async fn is_usable(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
-    }
-
     /// Sends a request and reads the whole response.
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response, Error> {
         let started = Instant::now();

@@ -4,6 +4,7 @@
 //! the state machine briefly and carries out the resulting actions. Handlers run elsewhere, so they cannot delay a
 //! heartbeat. One small task per manager waits for its timeouts.
 
+mod opening;
 mod shared;
 
 use std::collections::HashMap;
@@ -19,13 +20,13 @@ pub(crate) use shared::{AuthSource, Shared};
 
 use crate::clock;
 use crate::event::{Event, SocketEvent};
-use crate::io::connector::Connector;
+use crate::io::connector::{Connector, Requested};
 use crate::io::polling::SharedPolling;
 use crate::io::websocket::{self, Command};
 use crate::log_target;
 use crate::protocol::{
-    self, AckKey, Action, AuthError, ConnectionId, EmitError, EmitOptions, Input, Manager,
-    ManagerEvent, Parser, Payload, SocketId,
+    self, AckKey, Action, ConnectionId, EmitError, EmitOptions, Input, Manager, ManagerEvent,
+    Parser, Payload, SocketId,
 };
 use crate::queue::Sender;
 use crate::socket::{OutgoingNotifications, tell};
@@ -233,7 +234,10 @@ impl Core {
                 let entry = state.connections.entry(connection).or_default();
                 let (core, polling) = (self.clone(), entry.polling.clone());
                 let task = self.runtime.spawn(async move {
-                    let result = polling.get(&core.connector, sid.as_deref()).await;
+                    let result = match core.requested(sid).await {
+                        Ok(requested) => polling.get(&core.connector, &requested).await,
+                        Err(error) => Err(error),
+                    };
                     core.input(connection, Input::Get(result));
                 });
                 entry.get = Some(task.abort_handle());
@@ -246,7 +250,8 @@ impl Core {
                 let entry = state.connections.entry(connection).or_default();
                 let (core, polling) = (self.clone(), entry.polling.clone());
                 let task = self.runtime.spawn(async move {
-                    let result = polling.post(&core.connector, &sid, body).await;
+                    let requested = Requested::Session(sid);
+                    let result = polling.post(&core.connector, &requested, body).await;
                     core.input(connection, Input::Post(result));
                 });
                 entry.post = Some(task.abort_handle());
@@ -319,14 +324,10 @@ impl Core {
                     .manager
                     .authenticated(clock::now(), socket, attempt, Ok(Some(json)));
             }
-            AuthSource::Callback(callback) => {
+            source @ AuthSource::Callback(_) => {
                 let core = self.clone();
                 self.runtime.spawn(async move {
-                    // Spawned as a separate task, so that a panic becomes an ordinary error.
-                    let auth = match tokio::spawn(async move { callback().await }).await {
-                        Ok(auth) => auth.map(Some).map_err(AuthError),
-                        Err(error) => Err(AuthError(error.to_string())),
-                    };
+                    let auth = source.payload().await;
                     core.with(|state, now| state.manager.authenticated(now, socket, attempt, auth));
                 });
             }
@@ -339,8 +340,12 @@ impl Core {
         sid: Option<Arc<str>>,
         mut commands: mpsc::UnboundedReceiver<Command>,
     ) {
+        let opening = async {
+            let requested = self.requested(sid).await?;
+            websocket::open(&self.connector, &requested).await
+        };
         let opened = tokio::select! {
-            opened = websocket::open(&self.connector, sid.as_deref()) => opened,
+            opened = opening => opened,
             // Closed before it was open.
             _ = commands.recv() => return self.websocket_ended(connection),
         };

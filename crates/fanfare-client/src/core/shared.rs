@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{ConnectError, StartError};
 use crate::event::SocketEvent;
+use crate::protocol::AuthError;
 use crate::queue::Sender;
 use crate::socket::{Inner, Socket};
 
@@ -21,6 +22,21 @@ pub(crate) enum AuthSource {
     None,
     Value(String),
     Callback(Arc<dyn Fn() -> AuthFuture + Send + Sync>),
+}
+
+impl AuthSource {
+    /// Returns the payload; an error if the callback fails or panics.
+    pub(crate) async fn payload(self) -> Result<Option<String>, AuthError> {
+        match self {
+            Self::None => Ok(None),
+            Self::Value(json) => Ok(Some(json)),
+            // In a task of its own, so that a panic becomes an ordinary error.
+            Self::Callback(callback) => match tokio::spawn(async move { callback().await }).await {
+                Ok(auth) => auth.map(Some).map_err(AuthError),
+                Err(error) => Err(AuthError(error.to_string())),
+            },
+        }
+    }
 }
 
 impl std::fmt::Debug for AuthSource {

@@ -1,10 +1,12 @@
 //! Connections to one server, and the common parts of its requests.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use fanfare_protocol::engine::Protocol;
 pub use fanfare_websocket::deflate::Config as PerMessageDeflate;
 use http::header::{AUTHORIZATION, COOKIE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
@@ -29,10 +31,20 @@ pub(crate) struct Requests {
     pub(crate) headers: HeaderMap,
 }
 
+/// Session of a request.
+#[derive(Debug)]
+pub(crate) enum Requested {
+    /// A new one, with an addition to the query.
+    Open(String),
+    /// The one of this id.
+    Session(Arc<str>),
+}
+
 /// Connector to one server.
 #[derive(Debug)]
 pub(crate) struct Connector {
     pub(crate) target: Target,
+    pub(crate) protocol: Protocol,
     pub(crate) polling: Requests,
     pub(crate) websocket: Requests,
     /// Name of the query parameter, encoded.
@@ -78,26 +90,38 @@ impl Connector {
     }
 
     /// Returns the request target of a transport.
-    pub(crate) fn path_and_query(&self, transport: Transport, sid: Option<&str>) -> String {
+    pub(crate) fn path_and_query(&self, transport: Transport, requested: &Requested) -> String {
         let Requests { path, query, .. } = self.requests_of(transport);
-        let mut text = format!("{path}?EIO=4&transport={}", transport.name());
+        let (revision, name) = (self.protocol.number(), transport.name());
+        let mut text = format!("{path}?EIO={revision}&transport={name}");
         let polling = transport == Transport::Polling;
         if self.timestamp_requests.unwrap_or(polling) {
             // Prevents caches from answering.
             let n = self.requests.fetch_add(1, Ordering::Relaxed);
             text.push_str(&format!("&{}={n:x}", self.timestamp_param));
         }
-        // Polling always uses text; the handshake still has the parameter, as with the JavaScript client.
-        if self.force_base64 && !(polling && sid.is_some()) {
+        let (sid, more) = match requested {
+            Requested::Open(query) => (None, query.as_str()),
+            Requested::Session(sid) => (Some(sid), ""),
+        };
+        let base64 = match self.protocol {
+            // Every request of polling says whether bytes may be sent as such.
+            Protocol::V3 => self.force_base64 || polling,
+            // Polling always uses text; the handshake still has the parameter, as with the JavaScript client.
+            Protocol::V4 => self.force_base64 && !(polling && sid.is_some()),
+        };
+        if base64 {
             text.push_str("&b64=1");
         }
         if let Some(sid) = sid {
             text.push_str("&sid=");
             text.push_str(&encode(sid));
         }
-        if !query.is_empty() {
-            text.push('&');
-            text.push_str(query);
+        for query in [query, more] {
+            if !query.is_empty() {
+                text.push('&');
+                text.push_str(query);
+            }
         }
         text
     }

@@ -14,7 +14,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 
-use super::connector::{Connector, http1, unreachable};
+use super::connector::{Connector, Requested, http1, unreachable};
 use super::counting::Counting;
 use crate::Transport;
 use crate::clock;
@@ -88,7 +88,7 @@ impl Polling {
     pub(crate) async fn get(
         &self,
         connector: &Connector,
-        sid: Option<&str>,
+        requested: &Requested,
     ) -> Result<Bytes, TransportError> {
         const MESSAGE: &str = "xhr poll error";
         in_time(connector, MESSAGE, async {
@@ -97,7 +97,7 @@ impl Polling {
                     &self.get,
                     connector,
                     Method::GET,
-                    sid,
+                    requested,
                     Bytes::new(),
                     MESSAGE,
                 )
@@ -110,7 +110,7 @@ impl Polling {
     pub(crate) async fn post(
         &self,
         connector: &Connector,
-        sid: &str,
+        requested: &Requested,
         data: Bytes,
     ) -> Result<(), TransportError> {
         const MESSAGE: &str = "xhr post error";
@@ -120,7 +120,7 @@ impl Polling {
                     &self.post,
                     connector,
                     Method::POST,
-                    Some(sid),
+                    requested,
                     data,
                     MESSAGE,
                 )
@@ -137,7 +137,7 @@ impl Polling {
         slot: &Mutex<Option<Kept>>,
         connector: &Connector,
         method: Method,
-        sid: Option<&str>,
+        requested: &Requested,
         data: Bytes,
         message: &'static str,
     ) -> Result<Response<Incoming>, TransportError> {
@@ -145,7 +145,8 @@ impl Polling {
             TransportError::new(message).with_description(chain(error))
         };
         let request = || {
-            request(connector, method.clone(), sid, data.clone()).map_err(|error| failed(&error))
+            request(connector, method.clone(), requested, data.clone())
+                .map_err(|error| failed(&error))
         };
         let mut slot = slot.lock().await;
         let begin = clock::now();
@@ -228,13 +229,13 @@ async fn in_time<T>(
 fn request(
     connector: &Connector,
     method: Method,
-    sid: Option<&str>,
+    requested: &Requested,
     data: Bytes,
 ) -> Result<Request<Full<Bytes>>, http::Error> {
     let post = method == Method::POST;
     let mut request = Request::builder()
         .method(method)
-        .uri(connector.path_and_query(Transport::Polling, sid))
+        .uri(connector.path_and_query(Transport::Polling, requested))
         .body(Full::new(data))?;
     *request.headers_mut() = connector.request_headers(Transport::Polling, clock::now());
     let headers = request.headers_mut();

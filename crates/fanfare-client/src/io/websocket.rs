@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::connector::{Connector, PerMessageDeflate, http1, unreachable};
+use super::connector::{Connector, PerMessageDeflate, Requested, http1, unreachable};
 use super::polling::chain;
 use crate::Transport;
 use crate::clock;
@@ -62,7 +62,7 @@ pub(crate) struct Opened {
 /// Opens a WebSocket: request, response, upgrade.
 pub(crate) async fn open(
     connector: &Connector,
-    sid: Option<&str>,
+    requested: &Requested,
 ) -> Result<Opened, TransportError> {
     let failed =
         |error: &dyn std::error::Error| TransportError::new(MESSAGE).with_description(chain(error));
@@ -81,7 +81,7 @@ pub(crate) async fn open(
     if let Some(deflate) = connector.deflate {
         handshake = handshake.permessage_deflate(deflate);
     }
-    let target = connector.path_and_query(Transport::WebSocket, sid);
+    let target = connector.path_and_query(Transport::WebSocket, requested);
     let uri = target
         .parse()
         .map_err(|error: http::uri::InvalidUri| failed(&error))?;

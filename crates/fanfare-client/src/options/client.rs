@@ -4,6 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::Duration;
 
+use fanfare_protocol::engine::Protocol;
 use serde::Serialize;
 
 use super::manager::{ManagerOptions, manager_options};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use fanfare_protocol::engine::Protocol;
 use parking_lot::Mutex;
 
 use super::transport::{
@@ -83,6 +84,7 @@ impl ManagerOptions {
         let proxy_tls = self.proxy_tls.unwrap_or_else(|| self.tls.for_proxy());
         let requests = |transport| self.requests.requests(transport, target.query.as_deref());
         let connector = Connector {
+            protocol: self.config.protocol,
             polling: requests(Transport::Polling)?,
             websocket: requests(Transport::WebSocket)?,
             timestamp_param: encode(&self.timestamp_param),
@@ -297,6 +299,23 @@ macro_rules! manager_options {
         /// ```
         pub fn parser(mut self, parser: Parser) -> Self {
             self.manager.config.parser = parser;
+            self
+        }
+
+        /// Sets the revision of Engine.IO. Default: [`Protocol::V4`], for servers of Socket.IO 3 and 4.
+        ///
+        /// [`Protocol::V3`] is for servers of Socket.IO 1 and 2. They read `auth` from queries: for the main namespace
+        /// from that of the first request, whose URL ends up in logs, and for another one from that of its CONNECT.
+        /// The id of a socket is that of the Engine.IO session, a secret; `connection state recovery` does not exist.
+        ///
+        /// ```
+        /// use fanfare_client::connect;
+        /// use fanfare_client::options::Protocol;
+        ///
+        /// let client = connect("http://localhost:3000").protocol(Protocol::V3);
+        /// ```
+        pub fn protocol(mut self, protocol: Protocol) -> Self {
+            self.manager.config.protocol = protocol;
             self
         }
 

@@ -17,3 +17,4 @@ pub use crate::io::connector::PerMessageDeflate;
 pub use crate::io::tls::Tls;
 pub use crate::io::url::UrlError;
 pub use crate::protocol::{AuthError, BufferLimits, BufferPolicy, Parser};
+pub use fanfare_protocol::engine::Protocol;

@@ -303,7 +303,7 @@ pub enum ManagerEvent {
         /// Underlying cause, if known.
         details: Option<TransportError>,
     },
-    /// `ping`: a heartbeat arrived.
+    /// `ping`: a heartbeat arrived, or the answer to one that this client sent.
     Ping,
     /// A Socket.IO packet arrived; reported only with `report_packets`.
     Packet {

@@ -85,7 +85,11 @@ fn escape(out: &mut String, text: &str) {
         } else {
             out.push('%');
             for digit in [byte >> 4, byte & 15] {
-                out.push(char::from_digit(digit.into(), 16).unwrap_or('0').to_ascii_uppercase());
+                out.push(
+                    char::from_digit(digit.into(), 16)
+                        .unwrap_or('0')
+                        .to_ascii_uppercase(),
+                );
             }
         }
     }

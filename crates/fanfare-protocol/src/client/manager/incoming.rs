@@ -58,9 +58,7 @@ impl Manager {
                     _ if answered => self.leave_namespace(now, &nsp),
                     // CONNECT was not sent yet, so the server does not know that it must be sent.
                     Some(id)
-                        if payload.is_none()
-                            && !self.is_legacy()
-                            && self.is_authenticating(id) =>
+                        if payload.is_none() && !self.is_legacy() && self.is_authenticating(id) =>
                     {
                         self.old_server(id);
                     }

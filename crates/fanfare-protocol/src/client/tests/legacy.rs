@@ -53,7 +53,8 @@ fn take(d: &mut Driver, kind: fn(&Action) -> bool) -> Action {
 }
 
 fn polled(d: &mut Driver, body: &'static str) {
-    let Action::Get { connection, .. } = take(d, |action| matches!(action, Action::Get { .. })) else {
+    let Action::Get { connection, .. } = take(d, |action| matches!(action, Action::Get { .. }))
+    else {
         panic!()
     };
     let body = Bytes::from_static(body.as_bytes());
@@ -121,10 +122,7 @@ fn bytes_begin_with_the_type_of_the_packet() {
     emit(&mut d, ids[0]);
     assert_eq!(
         d.written(),
-        [
-            r#"451-["echo",{"_placeholder":true,"num":0}]"#,
-            "<3 bytes>"
-        ]
+        [r#"451-["echo",{"_placeholder":true,"num":0}]"#, "<3 bytes>"]
     );
     let (mut d, id) = poll(polling_only());
     emit(&mut d, id);
@@ -162,7 +160,10 @@ fn payloads_of_polling_have_lengths_in_utf16_units() {
     };
     assert_eq!(&*event.name, "hello");
     let args = event.args.as_args();
-    assert_eq!(args.raw_json(), Some(r#""€😀",{"_placeholder":true,"num":0}"#));
+    assert_eq!(
+        args.raw_json(),
+        Some(r#""€😀",{"_placeholder":true,"num":0}"#)
+    );
     assert_eq!(args.attachments(), [Bytes::from_static(&[1, 2, 3])]);
 
     d.emit(id, r#"["€😀"]"#);
@@ -192,8 +193,20 @@ fn a_post_is_small_where_the_server_announces_no_maximum() {
 #[test]
 fn invalid_payloads_end_the_connection() {
     for body in [
-        "", "40", "3:40", "x:40", ":40", "-1:4", "2:", "1:😀", "1:€€", "99999999999999999999:4", "1:9", "3:b4x",
-        "2:bx", "1:b",
+        "",
+        "40",
+        "3:40",
+        "x:40",
+        ":40",
+        "-1:4",
+        "2:",
+        "1:😀",
+        "1:€€",
+        "99999999999999999999:4",
+        "1:9",
+        "3:b4x",
+        "2:bx",
+        "1:b",
     ] {
         let (mut d, _) = poll(polling_only());
         d.log();
@@ -268,7 +281,11 @@ fn a_server_cannot_ask_for_a_flood_of_heartbeats() {
     // While the server does not read, only one waits.
     d.auto_write = false;
     d.advance(secs(10));
-    assert!(d.manager.pending_bytes() <= 2, "{}", d.manager.pending_bytes());
+    assert!(
+        d.manager.pending_bytes() <= 2,
+        "{}",
+        d.manager.pending_bytes()
+    );
 }
 
 #[test]
@@ -342,8 +359,16 @@ fn namespaces_are_joined_after_the_main_one_with_their_credentials_as_query() {
 #[test]
 fn rejections_are_any_json_and_may_repeat_the_query() {
     for (answer, expected, data) in [
-        (r#"44/secret,{"hint":"token"}"#, "", Some(r#"{"hint":"token"}"#)),
-        (r#"44/secret,"Invalid namespace""#, "Invalid namespace", None),
+        (
+            r#"44/secret,{"hint":"token"}"#,
+            "",
+            Some(r#"{"hint":"token"}"#),
+        ),
+        (
+            r#"44/secret,"Invalid namespace""#,
+            "Invalid namespace",
+            None,
+        ),
         (r#"44/secret?token=x,"no""#, "no", None),
     ] {
         let (mut d, ids) = open(&["/secret"]);
@@ -387,7 +412,10 @@ fn the_main_namespace_is_requested_again_after_it_was_left() {
     assert_eq!(d.written(), ["40/b,"]);
     d.text("40/b,");
     let sid = "x3xbHM9B-rK_roqfAAAB";
-    assert_eq!(d.log(), [format!("connect {sid}"), format!("connect /b#{sid}")]);
+    assert_eq!(
+        d.log(),
+        [format!("connect {sid}"), format!("connect /b#{sid}")]
+    );
 }
 
 #[test]
@@ -398,7 +426,10 @@ fn a_server_that_joins_nothing_is_given_up() {
         d.text("3");
         d.advance(secs(20));
         let log = d.log();
-        assert_eq!(log, ["connect_error the namespace did not answer within 45s"]);
+        assert_eq!(
+            log,
+            ["connect_error the namespace did not answer within 45s"]
+        );
     }
 }
 

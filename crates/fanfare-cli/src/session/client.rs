@@ -1,7 +1,7 @@
-//! Engine.IO 4, with `fanfare-client`.
+//! Session of `fanfare-client`, and its events.
 
 use fanfare_client::event::{ManagerEvent, ManagerEvents, SocketEvent, TransportError};
-use fanfare_client::options::{Parser, Tls};
+use fanfare_client::options::{Parser, Protocol, Tls};
 use fanfare_client::{ConnectError, Socket, Transport};
 use fanfare_protocol::socket::AllArgs;
 use tokio::sync::mpsc::Sender;
@@ -15,6 +15,7 @@ use crate::values::ArgValue;
 pub(super) fn start(
     target: &Target,
     options: &SessionOptions,
+    protocol: Protocol,
     reconnect: bool,
     notes: Sender<SessionEvent>,
 ) -> Result<Socket, Failure> {
@@ -29,6 +30,7 @@ pub(super) fn start(
         TransportChoice::Upgrade => vec![Transport::Polling, Transport::WebSocket],
     };
     let mut builder = fanfare_client::connect(url)
+        .protocol(protocol)
         .namespace(&target.namespace)
         .path(&target.path)
         .transports(transports)
@@ -203,7 +205,7 @@ fn note(event: SocketEvent, transport: Option<Transport>) -> Option<SessionEvent
                     format!("unreadable arguments: {error}").into(),
                 )],
             };
-            let reply = event.wants_ack().then(|| Reply::Modern(event.ack()));
+            let reply = event.wants_ack().then(|| Reply::new(event.ack()));
             SessionEvent::Event(Incoming {
                 name: event.name().to_owned(),
                 args,

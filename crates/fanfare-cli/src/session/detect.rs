@@ -17,7 +17,7 @@ const SILENCE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Sends [`SessionEvent::Legacy`] if the server speaks only the old protocol. Such a server may leave the CONNECT of a
 /// newer client unanswered, so that the client cannot tell.
-pub(in crate::session) async fn look(
+pub(super) async fn look(
     target: Target,
     options: SessionOptions,
     notes: mpsc::Sender<SessionEvent>,
@@ -30,7 +30,7 @@ pub(in crate::session) async fn look(
 }
 
 /// Requests a session of the newer protocol, and returns whether the answer is one of the old protocol.
-pub(in crate::session) async fn is_old(target: Target, options: SessionOptions) -> bool {
+pub(super) async fn is_old(target: Target, options: SessionOptions) -> bool {
     let Ok(tls) = Tls::new(options.server.ca.as_deref(), options.server.insecure) else {
         return false;
     };
