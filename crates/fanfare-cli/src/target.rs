@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
-use fanfare_client::internal;
+use fanfare_client::net::{self, Address};
 use http::Uri;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -69,9 +69,7 @@ pub(crate) enum TransportChoice {
 /// Parsed [`Server`].
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    pub(crate) tls: bool,
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub(crate) address: Address,
     /// Path of the engine, with slashes at both ends.
     pub(crate) path: String,
     /// Query of the URL, without `?`.
@@ -94,28 +92,26 @@ impl Server {
                 .because(why)
                 .fix("write it like http://localhost:3000 or https://example.com/chat (with /chat as namespace)")
         };
-        let address = internal::address(&text).map_err(|error| wrong(&error))?;
+        let address = Address::parse(&text).map_err(|error| wrong(&error))?;
         let namespace = match &self.namespace {
             Some(name) if name.starts_with('/') => name.clone(),
             Some(name) => format!("/{name}"),
-            None => address.namespace,
+            None => address.namespace.clone(),
         };
-        internal::namespace(&namespace)
+        net::check_namespace(&namespace)
             .map_err(|error| Failure::usage("there is no such namespace").because(error))?;
-        let path = internal::endpoint(&self.path)
+        let path = net::endpoint(&self.path)
             .map_err(|error| Failure::usage("the endpoint has no such path").because(error))?;
         let mut headers = self.header_map()?;
-        if let Some(credentials) = address.credentials
+        if let Some(credentials) = &address.credentials
             && let Ok(value) = format!("Basic {}", STANDARD.encode(credentials)).parse()
         {
             headers.entry(AUTHORIZATION).or_insert(value);
         }
         Ok(Target {
-            tls: address.secure,
-            host: address.host,
-            port: address.port,
+            query: address.query.clone().unwrap_or_default(),
+            address,
             path,
-            query: address.query,
             namespace,
             headers,
             auth: self.auth_value()?,
@@ -161,26 +157,9 @@ impl Server {
 }
 
 impl Target {
-    /// Returns `host:port` for the header `Host`, without the port if it is the scheme's default.
-    pub(crate) fn authority(&self) -> String {
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
-        match (self.tls, self.port) {
-            (true, 443) | (false, 80) => host,
-            (_, port) => format!("{host}:{port}"),
-        }
-    }
-
     /// Returns the URL's scheme, host and port.
     pub(crate) fn origin(&self) -> String {
-        format!(
-            "{}://{}",
-            if self.tls { "https" } else { "http" },
-            self.authority()
-        )
+        self.address.origin()
     }
 
     /// Returns the path with this query, followed by the URL's query.
@@ -195,8 +174,13 @@ impl Target {
 
     /// Returns the URI of a WebSocket with this query.
     pub(crate) fn websocket_uri(&self, query: &str) -> Result<Uri, http::uri::InvalidUri> {
-        let scheme = if self.tls { "wss" } else { "ws" };
-        format!("{scheme}://{}{}", self.authority(), self.request(query)).parse()
+        let scheme = if self.address.secure { "wss" } else { "ws" };
+        format!(
+            "{scheme}://{}{}",
+            self.address.authority(),
+            self.request(query)
+        )
+        .parse()
     }
 }
 
@@ -220,12 +204,20 @@ mod tests {
     fn urls_are_read_as_the_javascript_client_reads_them() {
         let target = server("localhost:3000").target().unwrap();
         assert_eq!(
-            (target.tls, target.port, target.namespace.as_str()),
+            (
+                target.address.secure,
+                target.address.port,
+                target.namespace.as_str()
+            ),
             (false, 3000, "/")
         );
         let target = server("wss://example.com/chat?token=a").target().unwrap();
         assert_eq!(
-            (target.tls, target.port, target.namespace.as_str()),
+            (
+                target.address.secure,
+                target.address.port,
+                target.namespace.as_str()
+            ),
             (true, 443, "/chat")
         );
         assert_eq!(target.request("EIO=4"), "/socket.io/?token=a&EIO=4");
@@ -238,7 +230,10 @@ mod tests {
         assert_eq!(target.headers["authorization"], "Basic bWU6cEBzcw==");
         let target = server("http://[::1]:8080").target().unwrap();
         assert_eq!(
-            (target.host.as_str(), target.authority().as_str()),
+            (
+                target.address.host.as_str(),
+                target.address.authority().as_str()
+            ),
             ("::1", "[::1]:8080")
         );
     }

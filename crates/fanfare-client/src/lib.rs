@@ -37,6 +37,7 @@
 //! | take any arguments | [`AllArgs`], [`Value`] | [`args`] |
 //! | have events checked by the compiler | | [`typed`] |
 //! | work without async | | `blocking` (feature) |
+//! | look at each step of a connection, in tools | | [`net`]: addresses, TCP, TLS, HTTP |
 //! | handle errors | [`ConnectError`], [`EmitError`], [`AckError`], [`BuildError`], [`StartError`]; [`DisconnectReason`] | |
 //!
 //! It implements Socket.IO protocol 5 over Engine.IO 4 (Node's `socket.io` 3 and 4, and Fanfare) and, if told so, protocol 4
@@ -57,6 +58,7 @@ pub mod handler;
 mod io;
 mod log_target;
 mod manager;
+pub mod net;
 pub mod options;
 mod queue;
 pub mod socket;
@@ -91,65 +93,4 @@ pub const PROTOCOL: u32 = 5;
 /// Each call opens a separate connection; use a [`Manager`] for several namespaces over one.
 pub fn connect(url: impl AsRef<str>) -> ClientBuilder {
     ClientBuilder::new(url.as_ref())
-}
-
-/// Internals for the `fanfare` command, which inspects each step of a connection. They are not part of the public API.
-#[doc(hidden)]
-pub mod internal {
-    #[cfg(feature = "rustls")]
-    pub use crate::io::trust::{
-        CertificateProblem, Verifier, client_config, describe, platform_roots,
-    };
-
-    use crate::error::BuildError;
-    use crate::io::url::{Target, UrlError};
-
-    /// Address of a server.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct Address {
-        /// Whether to use TLS.
-        pub secure: bool,
-        /// Host without the brackets of an IPv6 address.
-        pub host: String,
-        /// Port, by default that of the scheme.
-        pub port: u16,
-        /// `user:password`, decoded.
-        pub credentials: Option<String>,
-        /// Namespace: the URL's path.
-        pub namespace: String,
-        /// Query, percent-encoded.
-        pub query: String,
-    }
-
-    /// Parses a URL as the client does.
-    ///
-    /// # Errors
-    /// [`UrlError`].
-    pub fn address(url: &str) -> Result<Address, UrlError> {
-        let target = Target::parse(url)?;
-        Ok(Address {
-            secure: target.secure,
-            host: target.host,
-            port: target.port,
-            credentials: target.credentials,
-            namespace: target.namespace,
-            query: target.query.unwrap_or_default(),
-        })
-    }
-
-    /// Returns the path of requests to an endpoint, with a slash at its end.
-    ///
-    /// # Errors
-    /// [`BuildError`] if the path is invalid.
-    pub fn endpoint(path: &str) -> Result<String, BuildError> {
-        crate::options::endpoint(path, true)
-    }
-
-    /// Checks the name of a namespace.
-    ///
-    /// # Errors
-    /// [`BuildError`] if it is invalid.
-    pub fn namespace(name: &str) -> Result<(), BuildError> {
-        crate::options::check_namespace(name)
-    }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use fanfare_websocket::{
-    ClientHandshake, Decoded, Decoder, DecoderConfig, Event, OpCode, Role, frame, mask,
+    Decoded, Decoder, DecoderConfig, Event, OpCode, Options, Role, WebSocket, frame, mask,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::net::{Dialer, Stream};
+use crate::net::{self, Dialer, Stream};
 use crate::target::Target;
 
 /// Size of one read, in bytes.
@@ -99,32 +99,25 @@ impl Connector {
     }
 
     async fn connect_now(&self) -> Result<Client, ConnectError> {
-        let failed = |error: &dyn std::fmt::Display| ConnectError::Failed(error.to_string());
-        let mut io = self.dialer.dial().await.map_err(|error| failed(&error))?;
+        let dialed = self.dialer.dial().await;
+        let io = dialed.map_err(|error| ConnectError::Failed(net::no_connection(&error)))?;
         let uri = self
             .target
             .websocket_uri("EIO=4&transport=websocket")
-            .map_err(|error| failed(&error))?;
-        let handshake = ClientHandshake::new();
-        let request = handshake.request(&uri).map_err(|error| failed(&error))?;
-        let mut head = format!("GET {} HTTP/1.1\r\n", request.uri());
-        for (name, value) in request.headers().iter().chain(&self.target.headers) {
-            head.push_str(&format!(
-                "{name}: {}\r\n",
-                String::from_utf8_lossy(value.as_bytes())
-            ));
-        }
-        head.push_str("\r\n");
-        io.write_all(head.as_bytes())
-            .await
-            .map_err(|error| failed(&error))?;
-        let input = answer(&mut io).await?;
+            .map_err(|error| ConnectError::Failed(error.to_string()))?;
+        let options = Options {
+            headers: self.target.headers.clone(),
+            open_timeout: self.patience,
+            ..Options::default()
+        };
+        let opened = WebSocket::client(io, &uri, &options).await;
+        let (io, input) = opened.map_err(upgrade_failure)?.into_parts();
         let config = DecoderConfig::default();
         let decoder = Decoder::new(Role::Client, config);
         let mut client = Client {
             io,
             decoder,
-            input,
+            input: BytesMut::from(input.as_slice()),
             out: Vec::new(),
             packet: Vec::new(),
             prefix: self.prefix(),
@@ -134,33 +127,17 @@ impl Connector {
     }
 }
 
-/// Reads the answer to the upgrade; returns the bytes that followed it.
-async fn answer(io: &mut Stream) -> Result<BytesMut, ConnectError> {
-    let mut input = BytesMut::with_capacity(1024);
-    loop {
-        if let Some(end) = input.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&input[..end]).into_owned();
-            let status = head.split_whitespace().nth(1).unwrap_or_default();
-            if status != "101" {
-                let body = String::from_utf8_lossy(&input[end + 4..]).into_owned();
-                return Err(ConnectError::Failed(format!(
-                    "the upgrade is answered {status} {}",
-                    body.trim()
-                )));
-            }
-            let _ = input.split_to(end + 4);
-            return Ok(input);
+fn upgrade_failure(error: fanfare_websocket::ConnectError) -> ConnectError {
+    use std::error::Error;
+    ConnectError::Failed(match error {
+        fanfare_websocket::ConnectError::Refused { status, body } => {
+            format!("the upgrade is answered {} {body}", status.as_u16())
         }
-        let read = io
-            .read_buf(&mut input)
-            .await
-            .map_err(|error| ConnectError::Failed(error.to_string()))?;
-        if read == 0 || input.len() > 64 << 10 {
-            return Err(ConnectError::Failed(
-                "the connection ended in the handshake".to_owned(),
-            ));
-        }
-    }
+        error => match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+    })
 }
 
 impl Client {

@@ -5,21 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use ::http::Method;
+use bytes::Bytes;
 use fanfare_protocol::deadline;
 use fanfare_protocol::engine::Opened;
+use http::{Method, Request};
 use tokio::time::timeout;
 
 use super::message;
 use super::workers::{Phase, Shared, acknowledged};
-use crate::net::http::{self, Connection};
+use crate::net::{self, HttpConnection};
 
 /// Separator between two packets of a body.
 const SEPARATOR: char = '\u{1e}';
 
 struct Session {
-    get: Connection,
-    post: Connection,
+    get: HttpConnection,
+    post: HttpConnection,
     query: String,
     cookies: String,
     prefix: String,
@@ -28,19 +29,22 @@ struct Session {
 impl Session {
     async fn open(shared: &Shared) -> Result<Self, String> {
         let connector = &shared.connector;
-        let mut get = Connection::open(&connector.dialer)
+        let mut get = HttpConnection::open(&connector.dialer)
             .await
-            .map_err(|error| error.to_string())?;
-        let post = Connection::open(&connector.dialer)
+            .map_err(|error| net::no_response(&error))?;
+        let post = HttpConnection::open(&connector.dialer)
             .await
-            .map_err(|error| error.to_string())?;
-        let request = http::request(
+            .map_err(|error| net::no_response(&error))?;
+        let request = net::request(
             &connector.target,
             Method::GET,
             "EIO=4&transport=polling",
             "",
         );
-        let response = get.send(request).await.map_err(|error| error.to_string())?;
+        let response = get
+            .send(request)
+            .await
+            .map_err(|error| net::no_response(&error))?;
         let text = response.text().into_owned();
         let opened = text
             .strip_prefix('0')
@@ -72,14 +76,9 @@ impl Session {
         }
     }
 
-    fn request(
-        &self,
-        shared: &Shared,
-        method: Method,
-        body: String,
-    ) -> ::http::Request<http_body_util::Full<bytes::Bytes>> {
+    fn request(&self, shared: &Shared, method: Method, body: String) -> Request<Bytes> {
         let target = &shared.connector.target;
-        http::polling_request(target, method, &self.query, body, &self.cookies)
+        net::polling_request(target, method, &self.query, body, &self.cookies)
     }
 
     async fn post(&mut self, shared: &Shared, body: String) -> Result<(), String> {
@@ -88,7 +87,7 @@ impl Session {
             .post
             .send(request)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| net::no_response(&error))?;
         match response.status.as_u16() {
             200 => Ok(()),
             status => Err(format!("POST is answered {status} {}", response.text())),
@@ -101,7 +100,7 @@ impl Session {
             .get
             .send(request)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| net::no_response(&error))?;
         match response.status.as_u16() {
             200 => Ok(response.text().into_owned()),
             status => Err(format!("GET is answered {status} {}", response.text())),
@@ -116,8 +115,8 @@ impl Session {
         );
         let (posted, polled) = tokio::join!(self.post.send(post), self.get.send(get));
         let (posted, polled) = (
-            posted.map_err(|error| error.to_string())?,
-            polled.map_err(|error| error.to_string())?,
+            posted.map_err(|error| net::no_response(&error))?,
+            polled.map_err(|error| net::no_response(&error))?,
         );
         match (posted.status.as_u16(), polled.status.as_u16()) {
             (200, 200) => Ok(polled.text().into_owned()),

@@ -16,7 +16,7 @@ use super::stats::{ErrorCounts, Latencies, Stats};
 use super::workers::{self, Phase, Shared};
 use super::{Bench, Scenario, polling, preflight};
 use crate::exit::Failure;
-use crate::net::{Dialer, Tls};
+use crate::net;
 use crate::target::Target;
 
 /// Maximum number of concurrent handshakes while starting.
@@ -45,8 +45,7 @@ pub(super) struct Outcome {
 
 /// Runs the benchmark.
 pub(super) async fn run(args: &Bench, target: Target, stalled: u32) -> Result<Outcome, Failure> {
-    let tls = Tls::new(args.server.ca.as_deref(), args.server.insecure)?;
-    let dialer = Dialer::new(&target, &tls, args.timeout);
+    let dialer = net::dialer(&target, &net::tls(&args.server)?)?.timeout(args.timeout);
     let connector = Connector {
         dialer,
         target,

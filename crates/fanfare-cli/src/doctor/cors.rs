@@ -1,12 +1,12 @@
 //! CORS for the given origins, over polling and WebSocket.
 
-use ::http::Method;
 use bytes::Bytes;
+use http::Method;
 
 use super::advice::both;
 use super::probe::{NoWebSocket, Probe};
 use super::report::Finding;
-use crate::net::http::{self, Response};
+use crate::net::{self, HttpConnection, HttpResponse};
 
 /// Checks each origin.
 pub(super) async fn check(probe: &Probe, origins: &[String]) -> Vec<Finding> {
@@ -39,13 +39,13 @@ async fn one(probe: &Probe, origin: &str) -> Finding {
         Ok(response) => response,
         Err(error) => {
             return Finding::problem("cors", format!("no answer for {origin}"))
-                .because(error.to_string());
+                .because(net::no_response(&error));
         }
     };
     if let Some(finding) = judge(&get, origin) {
         return finding;
     }
-    let mut preflight = http::request(
+    let mut preflight = net::request(
         &probe.target,
         Method::OPTIONS,
         "EIO=4&transport=polling",
@@ -60,7 +60,7 @@ async fn one(probe: &Probe, origin: &str) -> Finding {
             preflight.headers_mut().insert(name, value);
         }
     }
-    match http::once(&probe.dialer, preflight, probe.patience).await {
+    match HttpConnection::once(&probe.dialer, preflight, probe.patience).await {
         Ok(response) if !response.status.is_success() => {
             return Finding::problem(
                 "cors",
@@ -79,7 +79,7 @@ async fn one(probe: &Probe, origin: &str) -> Finding {
         }
         Err(error) => {
             return Finding::problem("cors", "no answer to a preflight request")
-                .because(error.to_string());
+                .because(net::no_response(&error));
         }
     }
     if let Err(NoWebSocket::Status { status: 403, .. }) =
@@ -115,7 +115,7 @@ fn malformed(origin: &str) -> Option<&'static str> {
         .then_some("an origin has no path, nor a slash at its end: it would never match")
 }
 
-fn judge(response: &Response, origin: &str) -> Option<Finding> {
+fn judge(response: &HttpResponse, origin: &str) -> Option<Finding> {
     let allowed: Vec<&str> = response
         .headers
         .get_all("access-control-allow-origin")

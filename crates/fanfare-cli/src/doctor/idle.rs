@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use fanfare_client::net::HttpError;
 use fanfare_protocol::engine::Opened;
 use fanfare_websocket::Message;
 use tokio::time::timeout;
@@ -9,6 +10,7 @@ use tokio::time::timeout;
 use super::advice::Proxy;
 use super::probe::{Answer, Probe};
 use super::report::Finding;
+use crate::net;
 
 /// Time by which a ping may be late.
 const IDLE_SLACK: Duration = Duration::from_secs(5);
@@ -123,7 +125,7 @@ async fn by_polling(probe: &Probe, limit: Duration) -> Silence {
             started.elapsed(),
             format!("the answer was {}", response.status),
         ),
-        Err(crate::net::http::Error::Timeout(_)) => Silence::Nothing,
-        Err(error) => Silence::Cut(started.elapsed(), error.to_string()),
+        Err(HttpError::Timeout(_)) => Silence::Nothing,
+        Err(error) => Silence::Cut(started.elapsed(), net::no_response(&error)),
     }
 }

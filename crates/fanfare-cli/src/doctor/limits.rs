@@ -1,11 +1,12 @@
 //! Payload limit, compression, cookies.
 
-use ::http::header::SET_COOKIE;
 use bytes::Bytes;
+use http::header::SET_COOKIE;
 
 use super::advice::{Proxy, both};
 use super::probe::{Answer, Probe, Session};
 use super::report::Finding;
+use crate::net;
 
 /// Largest body that is tried, in bytes.
 const MAX_PROBED_BYTES: usize = 16 << 20;
@@ -37,7 +38,7 @@ async fn accepts(probe: &Probe, bytes: usize) -> Option<(bool, u16, String)> {
     {
         Ok(response) => response,
         // A proxy may answer and close before the whole body has been sent.
-        Err(error) => return Some((false, 0, error.to_string())),
+        Err(error) => return Some((false, 0, net::no_response(&error))),
     };
     Some((
         response.status == 200,
@@ -154,7 +155,7 @@ fn cookies(probe: &Probe, session: &Session) -> Vec<Finding> {
                         )
                     ));
             }
-            if probe.target.tls && !lower.contains("secure") {
+            if probe.target.address.secure && !lower.contains("secure") {
                 return Finding::warning("cookies", format!("the cookie `{name}` lacks Secure"))
                     .because("it would also travel unencrypted")
                     .fix(format!(

@@ -13,6 +13,7 @@ mod transports;
 use std::time::Duration;
 
 use clap::Args;
+use fanfare_client::options::Tls;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -20,8 +21,8 @@ use self::probe::{Probe, Session};
 use self::reach::Reached;
 use self::report::{Finding, Level};
 use self::transports::Missing;
-use crate::exit::{Code, Outcome};
-use crate::net::{Dialer, Tls};
+use crate::exit::{Code, Failure, Outcome};
+use crate::net::{self, Dialer};
 use crate::out::{self, Text, text};
 use crate::target::Server;
 use crate::values::duration;
@@ -97,8 +98,10 @@ pub(crate) async fn run(args: Doctor) -> Outcome {
         target.path = format!("{path}/");
     }
     // The checks go on with an invalid certificate; it is a finding by itself.
-    let tls = Tls::new(args.server.ca.as_deref(), true)?;
-    let dialer = Dialer::new(&target, &tls, args.timeout);
+    let tls = net::tls(&args.server)?.danger_accept_any_certificate();
+    let dialer = Dialer::inspecting(&target.address, &tls)
+        .map_err(|error| Failure::usage("TLS cannot be set up").because(error))?
+        .timeout(args.timeout);
     let probe = Probe {
         target,
         dialer,

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use ::http::header::{CONTENT_TYPE, ORIGIN};
-use ::http::{HeaderValue, Method};
 use bytes::Bytes;
+use fanfare_client::net::{DialError, HttpError};
 use fanfare_protocol::engine::Opened;
 use fanfare_websocket::{ConnectError, Message, Options, WebSocket, deflate};
+use http::header::ORIGIN;
+use http::{HeaderValue, Method};
 use tokio::time::timeout;
 
-use crate::net::http::{self, Response};
-use crate::net::{DialError, Dialer, Stream};
+use crate::net::{self, Dialer, HttpConnection, HttpResponse, Stream};
 use crate::target::Target;
 
 /// Target of the checks, and the connections to it.
@@ -26,7 +26,7 @@ pub(super) struct Probe {
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) opened: Opened,
-    pub(super) response: Response,
+    pub(super) response: HttpResponse,
     /// Cookies that it set, as a browser would send them back.
     pub(super) cookies: String,
 }
@@ -42,10 +42,10 @@ pub(super) enum Answer {
     Error {
         code: i64,
         message: String,
-        response: Response,
+        response: HttpResponse,
     },
     /// Any other answer.
-    Other(Response),
+    Other(HttpResponse),
 }
 
 /// Reason for which there is no WebSocket.
@@ -66,14 +66,14 @@ impl Probe {
         &self,
         query: &str,
         extra: &[(&'static str, &str)],
-    ) -> Result<Response, http::Error> {
-        let mut request = http::request(&self.target, Method::GET, query, Bytes::new());
+    ) -> Result<HttpResponse, HttpError> {
+        let mut request = net::request(&self.target, Method::GET, query, Bytes::new());
         for (name, value) in extra {
             if let Ok(value) = HeaderValue::from_str(value) {
                 request.headers_mut().insert(*name, value);
             }
         }
-        http::once(&self.dialer, request, self.patience).await
+        HttpConnection::once(&self.dialer, request, self.patience).await
     }
 
     /// Posts packets to a session, over a new connection.
@@ -82,26 +82,21 @@ impl Probe {
         sid: &str,
         cookies: &str,
         body: impl Into<Bytes>,
-    ) -> Result<Response, http::Error> {
+    ) -> Result<HttpResponse, HttpError> {
         let query = format!("EIO=4&transport=polling&sid={sid}");
-        let mut request = http::request(&self.target, Method::POST, &query, body);
-        request.headers_mut().insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/plain;charset=UTF-8"),
-        );
-        http::add_cookies(request.headers_mut(), cookies);
-        http::once(&self.dialer, request, self.patience).await
+        let request = net::polling_request(&self.target, Method::POST, &query, body, cookies);
+        HttpConnection::once(&self.dialer, request, self.patience).await
     }
 
     /// Requests a session at `path`.
-    pub(super) async fn open_at(&self, path: &str) -> Result<Answer, http::Error> {
+    pub(super) async fn open_at(&self, path: &str) -> Result<Answer, HttpError> {
         let mut probe = self.clone();
         path.clone_into(&mut probe.target.path);
         probe.open().await
     }
 
     /// Requests a session.
-    pub(super) async fn open(&self) -> Result<Answer, http::Error> {
+    pub(super) async fn open(&self) -> Result<Answer, HttpError> {
         Ok(read(self.get("EIO=4&transport=polling", &[]).await?))
     }
 
@@ -122,7 +117,7 @@ impl Probe {
         let io = self.dialer.dial().await.map_err(NoWebSocket::Dial)?;
         let mut headers = self.target.headers.clone();
         if let Some(session) = sid {
-            http::add_cookies(&mut headers, &session.cookies);
+            net::add_cookies(&mut headers, &session.cookies);
         }
         if let Some(Ok(origin)) = origin.map(HeaderValue::from_str) {
             headers.insert(ORIGIN, origin);
@@ -161,7 +156,7 @@ impl Probe {
 }
 
 /// Parses the answer to a handshake.
-pub(super) fn read(response: Response) -> Answer {
+pub(super) fn read(response: HttpResponse) -> Answer {
     let text = response.text().into_owned();
     if let Some(opened) = text.strip_prefix('0').and_then(|json| {
         // Other packets may follow in the payload.

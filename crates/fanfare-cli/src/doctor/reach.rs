@@ -1,14 +1,15 @@
 //! Reachability, scheme, redirects, TLS.
 
-use ::http::Method;
 use bytes::Bytes;
+use fanfare_client::net::{Address, CertificateProblem, DialError, HttpError};
+use fanfare_client::options::Tls;
+use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::probe::Probe;
 use super::report::Finding;
-use crate::net::http;
-use crate::net::{CertificateProblem, DialError, Dialer, Tls};
+use crate::net::{self, Dialer, HttpConnection, HttpResponse};
 
 /// Kind of server that answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,48 +27,37 @@ pub(super) enum Reached {
 /// Checks reachability; returns the findings and the kind of server.
 pub(super) async fn check(probe: &Probe, tls: &Tls, insecure: bool) -> (Vec<Finding>, Reached) {
     let target = &probe.target;
-    let stream = match probe.dialer.tcp().await {
-        Ok(stream) => stream,
+    let Address { host, port, .. } = &target.address;
+    let address = match probe.dialer.reach().await {
+        Ok(address) => address,
         Err(error) => {
             let fix = match &error {
-                DialError::Name(host, _) => {
+                DialError::Name { host, .. } => {
                     format!("check the spelling of `{host}` and its DNS entry")
                 }
                 DialError::Timeout(_) => {
-                    format!(
-                        "a firewall drops packets, or the host is down; open port {}",
-                        target.port
-                    )
+                    format!("a firewall drops packets, or the host is down; open port {port}")
                 }
-                _ if matches!(target.host.as_str(), "localhost" | "127.0.0.1" | "::1") => {
-                    format!(
-                        "start the server, or check the port: {} is asked here",
-                        target.port
-                    )
+                _ if matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1") => {
+                    format!("start the server, or check the port: {port} is asked here")
                 }
                 _ => format!(
-                    "start the server, let it listen on port {} (not only on 127.0.0.1), open the firewall",
-                    target.port
+                    "start the server, let it listen on port {port} (not only on 127.0.0.1), open the firewall"
                 ),
             };
-            let what = format!("{}:{} cannot be reached", target.host, target.port);
+            let what = format!("{host}:{port} cannot be reached");
             return (
                 vec![
                     Finding::problem("reach", what)
-                        .because(error.to_string())
+                        .because(net::no_connection(&error))
                         .fix(fix),
                 ],
                 Reached::Nothing,
             );
         }
     };
-    let address = stream
-        .peer_addr()
-        .map(|address| address.to_string())
-        .unwrap_or_default();
-    drop(stream);
-    let request = http::request(target, Method::GET, "EIO=4&transport=polling", Bytes::new());
-    let response = match http::once(&probe.dialer, request, probe.patience).await {
+    let request = net::request(target, Method::GET, "EIO=4&transport=polling", Bytes::new());
+    let response = match HttpConnection::once(&probe.dialer, request, probe.patience).await {
         Ok(response) => response,
         Err(error) => {
             return match no_http(probe, tls, &error).await {
@@ -78,7 +68,7 @@ pub(super) async fn check(probe: &Probe, tls: &Tls, insecure: bool) -> (Vec<Find
                         target.path
                     );
                     let mut findings = vec![Finding::ok("reach", what)];
-                    findings.extend(encryption(probe, tls, insecure));
+                    findings.extend(encryption(probe, insecure));
                     (findings, Reached::Silent)
                 }
             };
@@ -90,20 +80,17 @@ pub(super) async fn check(probe: &Probe, tls: &Tls, insecure: bool) -> (Vec<Find
             .text()
             .contains("plain HTTP request was sent to HTTPS port");
     if wrong_scheme {
-        let finding = Finding::problem(
-            "reach",
-            format!("port {} speaks HTTPS, not HTTP", target.port),
-        )
-        .because(
-            response
-                .text()
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim()
-                .to_owned(),
-        )
-        .fix(format!("use https://{}", target.authority()));
+        let finding = Finding::problem("reach", format!("port {port} speaks HTTPS, not HTTP"))
+            .because(
+                response
+                    .text()
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned(),
+            )
+            .fix(format!("use https://{}", target.address.authority()));
         return (vec![finding], Reached::Nothing);
     }
     if response.status.is_redirection() {
@@ -114,11 +101,11 @@ pub(super) async fn check(probe: &Probe, tls: &Tls, insecure: bool) -> (Vec<Find
         "reach",
         format!("{address} answers ({took} ms)"),
     ));
-    findings.extend(encryption(probe, tls, insecure));
+    findings.extend(encryption(probe, insecure));
     (findings, Reached::Http)
 }
 
-fn redirect(probe: &Probe, response: &http::Response) -> Finding {
+fn redirect(probe: &Probe, response: &HttpResponse) -> Finding {
     let to = response.header("location");
     let what = format!("{} redirects to {to}", probe.target.origin());
     let finding = Finding::problem("reach", what).because(
@@ -138,11 +125,11 @@ fn redirect(probe: &Probe, response: &http::Response) -> Finding {
     }
 }
 
-fn encryption(probe: &Probe, tls: &Tls, insecure: bool) -> Option<Finding> {
-    if probe.target.tls {
-        return Some(certificate(probe, tls, insecure));
+fn encryption(probe: &Probe, insecure: bool) -> Option<Finding> {
+    if probe.target.address.secure {
+        return Some(certificate(probe, insecure));
     }
-    (!is_local(&probe.target.host)).then(|| {
+    (!is_local(&probe.target.address.host)).then(|| {
         Finding::warning("tls", "the connection is not encrypted")
             .because("pages served by https may not connect to http; some networks break plain WebSocket connections")
             .fix("put the server behind a proxy with a certificate, and use https")
@@ -150,17 +137,14 @@ fn encryption(probe: &Probe, tls: &Tls, insecure: bool) -> Option<Finding> {
 }
 
 /// Returns the reason for which there is no answer by HTTP; `None` if other requests are answered.
-async fn no_http(probe: &Probe, tls: &Tls, error: &http::Error) -> Option<Finding> {
+async fn no_http(probe: &Probe, tls: &Tls, error: &HttpError) -> Option<Finding> {
     let target = &probe.target;
-    let (plain, secure) = (
-        probe.dialer.with_tls(None),
-        probe.dialer.with_tls(Some(tls)),
-    );
-    let authority = target.authority();
-    if let (true, http::Error::Dial(DialError::Tls(_))) = (target.tls, error)
+    let authority = target.address.authority();
+    if let (true, HttpError::Dial(DialError::Tls(_))) = (target.address.secure, error)
+        && let Ok(plain) = probe.dialer.with_tls(None)
         && speaks_http(probe, &plain).await
     {
-        let what = format!("port {} speaks plain HTTP, not HTTPS", target.port);
+        let what = format!("port {} speaks plain HTTP, not HTTPS", target.address.port);
         return Some(
             Finding::problem("reach", what)
                 .because("it answered a TLS handshake with plain text")
@@ -172,12 +156,16 @@ async fn no_http(probe: &Probe, tls: &Tls, error: &http::Error) -> Option<Findin
     if speaks_http(probe, &probe.dialer).await {
         return None;
     }
-    if !target.tls && secure.dial().await.is_ok() {
-        let what = format!("port {} speaks HTTPS, not HTTP", target.port);
+    if !target.address.secure
+        && let Ok(secure) = probe.dialer.with_tls(Some(tls))
+        && secure.dial().await.is_ok()
+    {
+        let what = format!("port {} speaks HTTPS, not HTTP", target.address.port);
         return Some(
             Finding::problem("reach", what)
                 .because(format!(
-                    "a TLS handshake works, while HTTP does not: {error}"
+                    "a TLS handshake works, while HTTP does not: {}",
+                    net::no_response(error)
                 ))
                 .fix(format!("use https://{authority}")),
         );
@@ -185,7 +173,7 @@ async fn no_http(probe: &Probe, tls: &Tls, error: &http::Error) -> Option<Findin
     let what = format!("{authority} accepts connections, but gives no answer by HTTP");
     Some(
         Finding::problem("reach", what)
-            .because(error.to_string())
+            .because(net::no_response(error))
             .fix("check that it is the port of the Socket.IO server or of its proxy, and that the server is not stuck"),
     )
 }
@@ -208,12 +196,15 @@ fn is_local(host: &str) -> bool {
     host == "localhost" || host.starts_with("127.") || host == "::1"
 }
 
-fn certificate(probe: &Probe, tls: &Tls, insecure: bool) -> Finding {
-    let seen = tls.seen();
-    let host = &probe.target.host;
-    let version = seen.version.unwrap_or_default().replace("TLSv1_", "TLS 1.");
-    let Some(problem) = seen.problem else {
-        return if seen.expires_soon {
+fn certificate(probe: &Probe, insecure: bool) -> Finding {
+    let report = probe.dialer.tls_report().unwrap_or_default();
+    let host = &probe.target.address.host;
+    let version = report
+        .version
+        .unwrap_or_default()
+        .replace("TLSv1_", "TLS 1.");
+    let Some(problem) = report.problem else {
+        return if report.expires_soon {
             Finding::warning("tls", "the certificate expires within two weeks")
                 .fix("renew it now; automate it: certbot renew, or a proxy that does it itself")
         } else {
@@ -234,7 +225,7 @@ fn certificate(probe: &Probe, tls: &Tls, insecure: bool) -> Finding {
              self-signed, for tests: --ca FILE here, `ca` in Node's clients, `Tls::root_certificate` in Fanfare's"
                 .to_owned()
         }
-        CertificateProblem::Other(_) => "replace it".to_owned(),
+        _ => "replace it".to_owned(),
     };
     let finding = if insecure {
         Finding::warning("tls", what)

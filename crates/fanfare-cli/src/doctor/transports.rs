@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::advice::{Proxy, both};
 use super::probe::{Answer, NoWebSocket, Probe, Session};
 use super::report::Finding;
-use crate::net::http::Response;
+use crate::net::{self, HttpResponse};
 
 /// Usual paths of the endpoint, tried if it is not at the given one.
 const OTHER_PATHS: &[&str] = &[
@@ -52,7 +52,7 @@ pub(super) async fn polling(probe: &Probe) -> (Vec<Finding>, Result<Session, Mis
             return (
                 vec![
                     Finding::problem("polling", "no answer to a handshake")
-                        .because(error.to_string()),
+                        .because(net::no_response(&error)),
                 ],
                 Err(Missing::Endpoint),
             );
@@ -103,7 +103,7 @@ pub(super) async fn polling(probe: &Probe) -> (Vec<Finding>, Result<Session, Mis
     (findings, Ok(session))
 }
 
-fn refused(code: i64, message: &str, response: &Response) -> Finding {
+fn refused(code: i64, message: &str, response: &HttpResponse) -> Finding {
     let finding = Finding::problem("polling", format!("a handshake is refused: {message}"));
     match code {
         0 => finding
@@ -131,7 +131,7 @@ fn transports() -> String {
 }
 
 /// Explains that there is no endpoint; `response` is the answer, if there was one.
-pub(super) async fn nothing_there(probe: &Probe, response: Option<&Response>) -> Finding {
+pub(super) async fn nothing_there(probe: &Probe, response: Option<&HttpResponse>) -> Finding {
     let path = &probe.target.path;
     let status = response.map_or(0, |response| response.status.as_u16());
     let answered = response.map_or("nothing at all".to_owned(), |response| {
@@ -257,7 +257,7 @@ async fn polling_works(probe: &Probe, session: &Session) -> Finding {
                 .fix("allow GET, POST and OPTIONS on the path")
         }
         Err(error) => {
-            Finding::problem("polling", "POST is not answered").because(error.to_string())
+            Finding::problem("polling", "POST is not answered").because(net::no_response(&error))
         }
     }
 }
@@ -294,7 +294,7 @@ fn websocket_failed(probe: &Probe, error: NoWebSocket, server: &str) -> Finding 
             }
         }
         NoWebSocket::Dial(error) => Finding::problem("websocket", "no connection")
-            .because(error.to_string())
+            .because(net::no_connection(&error))
             .fix("other requests were answered: look whether connections are limited, or the server ended meanwhile"),
         NoWebSocket::Other(why) => {
             Finding::problem("websocket", "no WebSocket connection").because(why).fix(fix)

@@ -1,13 +1,14 @@
 //! Session of `fanfare-client`, and its events.
 
 use fanfare_client::event::{ManagerEvent, ManagerEvents, SocketEvent, TransportError};
-use fanfare_client::options::{Parser, Protocol, Tls};
+use fanfare_client::options::{Parser, Protocol};
 use fanfare_client::{ConnectError, Socket, Transport};
 use fanfare_protocol::socket::AllArgs;
 use tokio::sync::mpsc::Sender;
 
 use super::{Incoming, ParserChoice, Reply, SessionEvent, SessionOptions};
 use crate::exit::Failure;
+use crate::net;
 use crate::target::{Target, TransportChoice};
 use crate::values::ArgValue;
 
@@ -47,18 +48,8 @@ pub(super) fn start(
     if let Some(auth) = &target.auth {
         builder = builder.auth(auth);
     }
-    let mut tls = Tls::new();
-    if let Some(file) = &options.server.ca {
-        let pem = std::fs::read(file).map_err(|error| {
-            Failure::usage(format!("cannot read {}", file.display())).because(error)
-        })?;
-        tls = tls.root_certificate(pem);
-    }
-    if options.server.insecure {
-        tls = tls.danger_accept_any_certificate();
-    }
     let socket = builder
-        .tls(tls)
+        .tls(net::tls(&options.server)?)
         .build()
         .map_err(|error| Failure::usage("cannot connect").because(error))?;
     pump(&socket, notes);

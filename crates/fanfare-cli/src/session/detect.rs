@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use ::http::Method;
+use http::Method;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::net::{Dialer, Tls, http};
+use crate::net::{self, HttpConnection, HttpResponse};
 use crate::session::{SessionEvent, SessionOptions};
 use crate::target::Target;
 
@@ -31,16 +31,20 @@ pub(super) async fn look(
 
 /// Requests a session of the newer protocol, and returns whether the answer is one of the old protocol.
 pub(super) async fn is_old(target: Target, options: SessionOptions) -> bool {
-    let Ok(tls) = Tls::new(options.server.ca.as_deref(), options.server.insecure) else {
-        return false;
-    };
-    let dialer = Dialer::new(&target, &tls, options.connect_timeout);
-    let request = http::request(&target, Method::GET, "EIO=4&transport=polling", "");
-    let Ok(response) = http::once(&dialer, request, options.connect_timeout).await else {
+    let Some(response) = handshake(&target, &options).await else {
         return false;
     };
     // `97:0{"sid":…`: a payload of Engine.IO 3 begins with its length.
     let text = response.text();
     text.split_once(":0{")
         .is_some_and(|(length, _)| length.parse::<u32>().is_ok())
+}
+
+/// Requests a session of the newer protocol; `None` without a response.
+pub(super) async fn handshake(target: &Target, options: &SessionOptions) -> Option<HttpResponse> {
+    let tls = net::tls(&options.server).ok()?;
+    let limit = options.connect_timeout;
+    let dialer = net::dialer(target, &tls).ok()?.timeout(limit);
+    let request = net::request(target, Method::GET, "EIO=4&transport=polling", "");
+    HttpConnection::once(&dialer, request, limit).await.ok()
 }

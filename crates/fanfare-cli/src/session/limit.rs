@@ -1,10 +1,8 @@
 //! Detection of connections lost because a message exceeded the server's limit.
 
-use ::http::Method;
 use fanfare_protocol::engine::Opened;
 
-use super::{Found, SessionOptions};
-use crate::net::{Dialer, Tls, http};
+use super::{Found, SessionOptions, detect};
 use crate::target::{Target, TransportChoice};
 
 /// Message length below which no real server's limit is the cause, in bytes.
@@ -38,11 +36,8 @@ pub(super) async fn reason(
 }
 
 async fn limit(target: Target, options: SessionOptions) -> Option<usize> {
-    let tls = Tls::new(options.server.ca.as_deref(), options.server.insecure).ok()?;
-    let dialer = Dialer::new(&target, &tls, options.connect_timeout);
-    let request = http::request(&target, Method::GET, "EIO=4&transport=polling", "");
-    let response = http::once(&dialer, request, options.connect_timeout).await;
-    let text = response.ok()?.text().into_owned();
+    let response = detect::handshake(&target, &options).await?;
+    let text = response.text();
     let json = text.strip_prefix('0')?.split('\u{1e}').next()?;
     Opened::parse(json).ok()?.max_payload
 }

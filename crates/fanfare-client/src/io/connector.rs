@@ -11,14 +11,12 @@ pub use fanfare_websocket::deflate::Config as PerMessageDeflate;
 use http::header::{AUTHORIZATION, COOKIE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 
 use super::cookies::CookieJar;
-use super::proxy::Proxy;
-use super::tls::TlsConnector;
-use super::url::{Target, encode};
-use super::{BoxedIo, StreamSource};
+use super::dialer::Dialer;
+use super::url::{Address, encode};
 use crate::Transport;
+use crate::net::DialError;
 use crate::protocol::TransportError;
 
 /// Common parts of the requests of one transport.
@@ -43,7 +41,7 @@ pub(crate) enum Requested {
 /// Connector to one server.
 #[derive(Debug)]
 pub(crate) struct Connector {
-    pub(crate) target: Target,
+    pub(crate) address: Address,
     pub(crate) protocol: Protocol,
     pub(crate) polling: Requests,
     pub(crate) websocket: Requests,
@@ -55,10 +53,7 @@ pub(crate) struct Connector {
     /// Timeout of a polling request.
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) cookies: Option<Mutex<CookieJar>>,
-    pub(crate) tls: Option<TlsConnector>,
-    pub(crate) proxy: Option<Proxy>,
-    /// Opens the byte stream in place of TCP.
-    pub(crate) streams: Option<StreamSource>,
+    pub(crate) dialer: Dialer,
     /// Offer of permessage-deflate for WebSocket messages, if any.
     pub(crate) deflate: Option<PerMessageDeflate>,
     /// Sub-protocols offered for WebSocket.
@@ -72,21 +67,6 @@ impl Connector {
     /// Returns the maximum length of one polling response, in bytes.
     pub(crate) fn max_payload(&self) -> usize {
         crate::protocol::max_payload(self.max_message)
-    }
-
-    /// Opens a byte stream to the server: the application's, TCP, or through the proxy if there is one; with TLS inside
-    /// if configured.
-    pub(crate) async fn connect(&self) -> std::io::Result<BoxedIo> {
-        let (host, port) = (self.target.host.as_str(), self.target.port);
-        let io: BoxedIo = match (&self.streams, &self.proxy) {
-            (Some(streams), _) => streams.connect().await?,
-            (None, Some(proxy)) => proxy.connect(host, port).await?,
-            (None, None) => Box::new(tcp(host, port).await?),
-        };
-        match &self.tls {
-            Some(tls) => tls.connect(host, io).await,
-            None => Ok(io),
-        }
     }
 
     /// Returns the request target of a transport.
@@ -136,7 +116,7 @@ impl Connector {
     /// Returns the headers of every request of a transport.
     pub(crate) fn request_headers(&self, transport: Transport, now: Instant) -> HeaderMap {
         let mut headers = self.requests_of(transport).headers.clone();
-        if let Ok(host) = HeaderValue::from_str(&self.target.authority) {
+        if let Ok(host) = HeaderValue::from_str(&self.address.authority()) {
             headers.entry(HOST).or_insert(host);
         }
         headers
@@ -145,14 +125,14 @@ impl Connector {
                 "fanfare-client/",
                 env!("CARGO_PKG_VERSION")
             )));
-        if let Some(credentials) = &self.target.credentials
+        if let Some(credentials) = &self.address.credentials
             && let Ok(value) =
                 HeaderValue::from_str(&format!("Basic {}", BASE64.encode(credentials)))
         {
             headers.entry(AUTHORIZATION).or_insert(value);
         }
         if let Some(jar) = &self.cookies
-            && let Some(mut cookies) = jar.lock().header(self.target.secure, now)
+            && let Some(mut cookies) = jar.lock().header(self.address.secure, now)
         {
             if let Some(own) = headers.get(COOKIE).and_then(|own| own.to_str().ok()) {
                 cookies = format!("{own}; {cookies}");
@@ -171,24 +151,8 @@ impl Connector {
     }
 }
 
-/// Maximum length of the head of a response, in bytes; it has at most 100 headers.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
-
-/// Returns a builder of HTTP/1.1 connections with a limit on response heads.
-pub(super) fn http1() -> hyper::client::conn::http1::Builder {
-    let mut builder = hyper::client::conn::http1::Builder::new();
-    builder.max_buf_size(MAX_HEAD_BYTES);
-    builder
-}
-
-pub(super) async fn tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
-    let tcp = TcpStream::connect((host, port)).await?;
-    tcp.set_nodelay(true)?;
-    Ok(tcp)
-}
-
 /// Creates the error for a server that could not be reached at all, so that another transport would not help.
-pub(crate) fn unreachable(message: &'static str, error: &std::io::Error) -> TransportError {
+pub(crate) fn unreachable(message: &'static str, error: &DialError) -> TransportError {
     TransportError::new(message)
         .with_description(error.to_string())
         .unreachable()

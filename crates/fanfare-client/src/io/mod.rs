@@ -3,6 +3,8 @@
 pub(crate) mod connector;
 pub(crate) mod cookies;
 mod counting;
+pub(crate) mod dialer;
+pub(crate) mod http;
 mod idn;
 pub(crate) mod polling;
 pub(crate) mod proxy;

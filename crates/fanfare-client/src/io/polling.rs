@@ -11,11 +11,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 
-use super::connector::{Connector, Requested, http1, unreachable};
+use super::connector::{Connector, Requested, unreachable};
 use super::counting::Counting;
+use super::http::{chain, start};
 use crate::Transport;
 use crate::clock;
 use crate::protocol::TransportError;
@@ -180,19 +180,13 @@ impl Polling {
             }
         }
         let io = connector
+            .dialer
             .connect()
             .await
             .map_err(|error| unreachable(message, &error))?;
         let io = Counting::new(io);
         let received = io.received.clone();
-        let (sender, connection) = http1()
-            .handshake(TokioIo::new(io))
-            .await
-            .map_err(|error| failed(&error))?;
-        tokio::spawn(async move {
-            // Its errors reach the caller that waits for the response.
-            let _ = connection.await;
-        });
+        let sender = start(io).await.map_err(|error| failed(&error))?;
         let mut kept = Kept {
             sender,
             received,
@@ -287,21 +281,6 @@ async fn body(
         Ok(body) => Ok(body.to_bytes()),
         Err(error) => Err(TransportError::new(message).with_description(chain(&*error))),
     }
-}
-
-/// Formats an error with its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 pub(crate) type SharedPolling = Arc<Polling>;

@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::connector::tcp;
+use super::dialer::tcp;
 use super::tls::{Tls, TlsConnector};
-use super::url::Target;
+use super::url::Address;
 use super::{BoxedIo, Io};
 use crate::error::BuildError;
 
@@ -16,7 +16,7 @@ const MAX_PROXY_REPLY_BYTES: usize = 16 * 1024;
 /// HTTP proxy that supports `CONNECT`.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxy {
-    target: Target,
+    address: Address,
     /// TLS for the connection to the proxy itself, if the proxy uses it.
     tls: Option<TlsConnector>,
 }
@@ -30,15 +30,15 @@ impl Proxy {
         } else {
             format!("http://{url}")
         };
-        let target = Target::parse(&url).map_err(BuildError::Proxy)?;
-        let tls = target.secure.then(|| TlsConnector::new(tls)).transpose()?;
-        Ok(Self { target, tls })
+        let address = Address::parse(&url).map_err(BuildError::Proxy)?;
+        let tls = address.secure.then(|| TlsConnector::new(tls)).transpose()?;
+        Ok(Self { address, tls })
     }
 
     /// Connects to the proxy and requests a tunnel to `host:port`.
     pub(crate) async fn connect(&self, host: &str, port: u16) -> std::io::Result<BoxedIo> {
-        let proxy = self.target.host.as_str();
-        let tcp = tcp(proxy, self.target.port).await?;
+        let proxy = self.address.host.as_str();
+        let tcp = tcp(proxy, self.address.port).await?;
         let mut io: BoxedIo = match &self.tls {
             Some(tls) => {
                 let connecting = tls.connect(proxy, tcp).await;
@@ -57,7 +57,7 @@ impl Proxy {
             host.to_owned()
         };
         let mut request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
-        if let Some(credentials) = &self.target.credentials {
+        if let Some(credentials) = &self.address.credentials {
             let credentials = BASE64.encode(credentials);
             request.push_str(&format!("Proxy-Authorization: Basic {credentials}\r\n"));
         }

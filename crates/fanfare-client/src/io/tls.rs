@@ -87,12 +87,13 @@ impl Tls {
 mod with_rustls {
     use std::sync::Arc;
 
+    use parking_lot::Mutex;
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
     use rustls::{ClientConfig, RootCertStore};
 
     use super::{Tls, TlsError};
-    use crate::io::trust::{Verifier, client_config, describe, platform_roots};
+    use crate::io::trust::{TlsReport, Verifier, client_config, describe, platform_roots};
     use crate::io::{BoxedIo, Io};
 
     /// TLS configuration that is ready to use.
@@ -100,6 +101,8 @@ mod with_rustls {
     pub(crate) struct TlsConnector {
         config: Arc<ClientConfig>,
         server_name: Option<String>,
+        /// Result of the last handshake, if it is wanted.
+        report: Option<Arc<Mutex<Option<TlsReport>>>>,
     }
 
     impl std::fmt::Debug for TlsConnector {
@@ -123,18 +126,42 @@ mod with_rustls {
 
     impl TlsConnector {
         pub(crate) fn new(options: &Tls) -> Result<Self, TlsError> {
+            Self::with_report(options, None)
+        }
+
+        /// Creates a connector with a report of each handshake.
+        pub(crate) fn inspecting(options: &Tls) -> Result<Self, TlsError> {
+            Self::with_report(options, Some(Arc::default()))
+        }
+
+        /// Returns the result of the last handshake.
+        pub(crate) fn report(&self) -> Option<TlsReport> {
+            self.report.as_ref()?.lock().clone()
+        }
+
+        fn with_report(
+            options: &Tls,
+            report: Option<Arc<Mutex<Option<TlsReport>>>>,
+        ) -> Result<Self, TlsError> {
             let mut given = Vec::new();
             for bytes in &options.roots {
                 given.extend(certificates(bytes)?);
             }
-            let verifier = if options.insecure {
+            let verifier = if options.insecure && report.is_none() {
                 Verifier::of_any()
             } else {
                 let roots = match options.only_given_roots {
                     true => RootCertStore::empty(),
                     false => platform_roots(),
                 };
-                Verifier::new(roots, given).map_err(TlsError::Certificate)?
+                let verifier = Verifier::new(roots, given).map_err(TlsError::Certificate)?;
+                verifier.lenient(options.insecure)
+            };
+            let verifier = match report.clone() {
+                Some(report) => verifier.watched(move |verify, now| {
+                    *report.lock() = Some(TlsReport::of_certificate(verify, now));
+                }),
+                None => verifier,
             };
             let client = match &options.client {
                 Some((chain, key)) => {
@@ -152,6 +179,7 @@ mod with_rustls {
             Ok(Self {
                 config: Arc::new(config),
                 server_name: options.server_name.clone(),
+                report,
             })
         }
 
@@ -165,7 +193,15 @@ mod with_rustls {
                 .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
             let connector = tokio_rustls::TlsConnector::from(self.config.clone());
             match connector.connect(server, io).await {
-                Ok(stream) => Ok(Box::new(stream)),
+                Ok(stream) => {
+                    if let Some(report) = &self.report
+                        && let Some(report) = &mut *report.lock()
+                    {
+                        let version = stream.get_ref().1.protocol_version();
+                        report.version = version.and_then(|version| version.as_str());
+                    }
+                    Ok(Box::new(stream))
+                }
                 Err(error) => Err(describe(error, &name)),
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WantsClientCert, WebPkiServerVerifier, verify_server_name};
@@ -14,7 +15,7 @@ use rustls::{
 };
 
 /// Returns the platform's root certificates, or Mozilla's if there are none.
-pub fn platform_roots() -> RootCertStore {
+pub(super) fn platform_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
@@ -28,7 +29,7 @@ pub fn platform_roots() -> RootCertStore {
 ///
 /// # Errors
 /// A text, if the provider has no cipher suite for TLS 1.2 and 1.3.
-pub fn client_config(
+pub(super) fn client_config(
     verifier: Verifier,
     with_auth: impl FnOnce(
         ConfigBuilder<ClientConfig, WantsClientCert>,
@@ -53,7 +54,7 @@ type Watch = dyn Fn(&dyn Fn(UnixTime) -> Result<(), rustls::Error>, UnixTime) + 
 /// rejects such a certificate from a server, while curl and browsers accept it if they trust exactly that one. So does
 /// this verifier: the bytes, dates and names must be right, and the server proves that it has the key, as with any
 /// other.
-pub struct Verifier {
+pub(super) struct Verifier {
     /// WebPKI verifier; `None` if there is no root to verify against.
     webpki: Option<Arc<WebPkiServerVerifier>>,
     given: Vec<CertificateDer<'static>>,
@@ -67,7 +68,7 @@ impl Verifier {
     ///
     /// # Errors
     /// A text, if one of them cannot be a root, or if there is none at all.
-    pub fn new(
+    pub(super) fn new(
         mut roots: RootCertStore,
         given: Vec<CertificateDer<'static>>,
     ) -> Result<Self, String> {
@@ -88,7 +89,7 @@ impl Verifier {
     }
 
     /// Trusts every server.
-    pub fn of_any() -> Self {
+    pub(super) fn of_any() -> Self {
         Self {
             webpki: None,
             given: Vec::new(),
@@ -100,14 +101,14 @@ impl Verifier {
 
     /// Accepts every certificate if `lenient`, even with errors.
     #[must_use]
-    pub fn lenient(mut self, lenient: bool) -> Self {
+    pub(super) fn lenient(mut self, lenient: bool) -> Self {
         self.lenient = lenient;
         self
     }
 
     /// Passes each certificate to `watch` before the decision.
     #[must_use]
-    pub fn watched(
+    pub(super) fn watched(
         mut self,
         watch: impl Fn(&dyn Fn(UnixTime) -> Result<(), rustls::Error>, UnixTime) + Send + Sync + 'static,
     ) -> Self {
@@ -200,8 +201,43 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// Time for which a certificate should still be valid: 14 days.
+const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Result of a TLS handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsReport {
+    /// Fault of the server's certificate.
+    pub problem: Option<CertificateProblem>,
+    /// Whether the certificate, which has no fault, expires within 14 days.
+    pub expires_soon: bool,
+    /// Version of the protocol, `TLSv1_3` or `TLSv1_2`; `None` if the handshake failed.
+    pub version: Option<&'static str>,
+}
+
+impl TlsReport {
+    /// Creates the report on a certificate that `verify` verifies at a given time.
+    pub(super) fn of_certificate(
+        verify: &dyn Fn(UnixTime) -> Result<(), rustls::Error>,
+        now: UnixTime,
+    ) -> Self {
+        let error = verify(now).err();
+        let later = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + EXPIRES_SOON);
+        Self {
+            expires_soon: error.is_none() && verify(later).is_err(),
+            problem: error.map(|error| {
+                CertificateProblem::of(&error)
+                    .unwrap_or_else(|| CertificateProblem::Other(error.to_string()))
+            }),
+            version: None,
+        }
+    }
+}
+
 /// Fault of a server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CertificateProblem {
     /// It has expired.
     Expired,
@@ -217,7 +253,7 @@ pub enum CertificateProblem {
 
 impl CertificateProblem {
     /// Returns the fault; `None` if the error is not about a certificate.
-    pub fn of(error: &rustls::Error) -> Option<Self> {
+    pub(super) fn of(error: &rustls::Error) -> Option<Self> {
         let rustls::Error::InvalidCertificate(error) = error else {
             return None;
         };
@@ -239,6 +275,7 @@ impl CertificateProblem {
     }
 
     /// Describes the fault in a sentence; `host` is the requested name.
+    #[must_use]
     pub fn describe(&self, host: &str) -> String {
         match self {
             Self::Expired => "the server's certificate has expired".to_owned(),
@@ -253,7 +290,7 @@ impl CertificateProblem {
 }
 
 /// Describes the error of a TLS handshake in plain words.
-pub fn describe(error: std::io::Error, host: &str) -> std::io::Error {
+pub(super) fn describe(error: std::io::Error, host: &str) -> std::io::Error {
     let Some(cause) = error.get_ref().and_then(|cause| cause.downcast_ref()) else {
         return error;
     };
@@ -271,8 +308,6 @@ pub fn describe(error: std::io::Error, host: &str) -> std::io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 
     use super::*;

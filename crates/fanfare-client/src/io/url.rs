@@ -24,26 +24,31 @@ pub enum UrlError {
     },
 }
 
-/// Server address and namespace of a URL.
+/// Address of a server, and namespace and query of its URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) secure: bool,
-    /// Host without the brackets of an IPv6 address.
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    /// `Host` header: host, and port unless it is the scheme's default.
-    pub(crate) authority: String,
+#[non_exhaustive]
+pub struct Address {
+    /// Whether to use TLS: `https` and `wss`.
+    pub secure: bool,
+    /// Host without the brackets of an IPv6 address, in ASCII.
+    pub host: String,
+    /// Port, by default that of the scheme.
+    pub port: u16,
     /// `user:password`, percent-decoded.
-    pub(crate) credentials: Option<String>,
+    pub credentials: Option<String>,
     /// Namespace: the URL's path.
-    pub(crate) namespace: String,
-    pub(crate) query: Option<String>,
+    pub namespace: String,
+    /// Query, percent-encoded; `None` without `?`.
+    pub query: Option<String>,
 }
 
-impl Target {
+impl Address {
     /// Parses `scheme://[user[:password]@]host[:port][/namespace][?query]`. The default scheme is `https`, as in the
     /// JavaScript client. Host and query may be written in any script.
-    pub(crate) fn parse(url: &str) -> Result<Self, UrlError> {
+    ///
+    /// # Errors
+    /// [`UrlError`].
+    pub fn parse(url: &str) -> Result<Self, UrlError> {
         let invalid = |message: &str| UrlError::Invalid {
             url: shortened(url),
             message: message.to_owned(),
@@ -84,21 +89,35 @@ impl Target {
             ))
         })?;
         let bracketed = host(bracketed).map_err(|why| invalid(&why))?;
-        let default_port = if secure { 443 } else { 80 };
-        let port = port.unwrap_or(default_port);
+        let port = port.unwrap_or(if secure { 443 } else { 80 });
         Ok(Self {
             secure,
             host: bracketed.trim_matches(['[', ']']).to_owned(),
             port,
-            authority: if port == default_port {
-                bracketed
-            } else {
-                format!("{bracketed}:{port}")
-            },
             credentials,
             namespace: namespace.to_owned(),
             query: query.map(encode_raw),
         })
+    }
+
+    /// Returns the value of the header `Host`: the host, and the port unless it is the scheme's default.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host = match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        };
+        match (self.secure, self.port) {
+            (true, 443) | (false, 80) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+
+    /// Returns scheme, host and port: `https://example.com`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority())
     }
 }
 
@@ -221,35 +240,35 @@ mod tests {
 
     #[test]
     fn urls() {
-        let target = Target::parse("http://localhost:3000/chat?a=b#c").unwrap();
+        let address = Address::parse("http://localhost:3000/chat?a=b#c").unwrap();
         assert_eq!(
-            (target.secure, target.port, target.authority.as_str()),
+            (address.secure, address.port, address.authority().as_str()),
             (false, 3000, "localhost:3000")
         );
         assert_eq!(
-            (target.namespace.as_str(), target.query.as_deref()),
+            (address.namespace.as_str(), address.query.as_deref()),
             ("/chat", Some("a=b"))
         );
-        let target = Target::parse("wss://example.com").unwrap();
+        let address = Address::parse("wss://example.com").unwrap();
         assert_eq!(
-            (target.secure, target.port, target.authority.as_str()),
+            (address.secure, address.port, address.authority().as_str()),
             (true, 443, "example.com")
         );
-        assert_eq!(target.namespace, "/");
-        let target = Target::parse("example.com:8443").unwrap();
-        assert_eq!((target.secure, target.port), (true, 8443));
-        let target = Target::parse("http://[::1]:80/").unwrap();
+        assert_eq!(address.namespace, "/");
+        let address = Address::parse("example.com:8443").unwrap();
+        assert_eq!((address.secure, address.port), (true, 8443));
+        let address = Address::parse("http://[::1]:80/").unwrap();
         assert_eq!(
-            (target.host.as_str(), target.authority.as_str()),
+            (address.host.as_str(), address.authority().as_str()),
             ("::1", "[::1]")
         );
-        let target = Target::parse("http://me:p%40ss@host").unwrap();
+        let address = Address::parse("http://me:p%40ss@host").unwrap();
         assert_eq!(
-            (target.credentials.as_deref(), target.authority.as_str()),
+            (address.credentials.as_deref(), address.authority().as_str()),
             (Some("me:p@ss"), "host")
         );
         assert!(matches!(
-            Target::parse("ftp://x"),
+            Address::parse("ftp://x"),
             Err(UrlError::Scheme { .. })
         ));
         for bad in [
@@ -267,7 +286,7 @@ mod tests {
             "http://a\u{308}",
             "://",
         ] {
-            assert!(Target::parse(bad).is_err(), "{bad:?}");
+            assert!(Address::parse(bad).is_err(), "{bad:?}");
         }
     }
 
@@ -280,28 +299,31 @@ mod tests {
 
     #[test]
     fn urls_in_any_script() {
-        let target = Target::parse("http://bücher.example:8080/ñ?q=ü x&r=%20\"<>").unwrap();
-        assert_eq!(target.host, "xn--bcher-kva.example");
-        assert_eq!(target.authority, "xn--bcher-kva.example:8080");
+        let address = Address::parse("http://bücher.example:8080/ñ?q=ü x&r=%20\"<>").unwrap();
+        assert_eq!(address.host, "xn--bcher-kva.example");
+        assert_eq!(address.authority(), "xn--bcher-kva.example:8080");
         assert_eq!(
-            target.namespace, "/ñ",
+            address.namespace, "/ñ",
             "as it is: it is no part of a request"
         );
-        let query = target.query.as_deref();
+        let query = address.query.as_deref();
         assert_eq!(query, Some("q=%C3%BC%20x&r=%20%22%3C%3E"));
     }
 
     #[test]
     fn a_scheme_in_the_query_is_none() {
-        let target = Target::parse("example.com/chat?next=ftp://x").unwrap();
-        assert_eq!((target.secure, target.namespace.as_str()), (true, "/chat"));
-        assert_eq!(target.query.as_deref(), Some("next=ftp://x"));
+        let address = Address::parse("example.com/chat?next=ftp://x").unwrap();
+        assert_eq!(
+            (address.secure, address.namespace.as_str()),
+            (true, "/chat")
+        );
+        assert_eq!(address.query.as_deref(), Some("next=ftp://x"));
     }
 
     #[test]
     fn errors_show_the_beginning_of_what_was_given() {
         let long = format!("http://{}\u{1b}[2J", "x".repeat(1000));
-        let error = Target::parse(&format!("{long}%")).unwrap_err().to_string();
+        let error = Address::parse(&format!("{long}%")).unwrap_err().to_string();
         assert!(error.len() < 300 && !error.contains('\u{1b}'), "{error}");
     }
 }

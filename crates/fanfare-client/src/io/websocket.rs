@@ -12,13 +12,13 @@ use fanfare_websocket::{
     ClientHandshake, CloseCode, Decoded, Decoder, DecoderConfig, Event, OpCode, Role,
 };
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::connector::{Connector, PerMessageDeflate, Requested, http1, unreachable};
-use super::polling::chain;
+use super::connector::{Connector, PerMessageDeflate, Requested, unreachable};
+use super::http::{chain, start};
 use crate::Transport;
 use crate::clock;
 use crate::protocol::{Body, Input, Packet, TransportError};
@@ -67,16 +67,11 @@ pub(crate) async fn open(
     let failed =
         |error: &dyn std::error::Error| TransportError::new(MESSAGE).with_description(chain(error));
     let io = connector
+        .dialer
         .connect()
         .await
         .map_err(|error| unreachable(MESSAGE, &error))?;
-    let (mut sender, connection) = http1()
-        .handshake(TokioIo::new(io))
-        .await
-        .map_err(|error| failed(&error))?;
-    tokio::spawn(async move {
-        let _ = connection.with_upgrades().await;
-    });
+    let mut sender = start(io).await.map_err(|error| failed(&error))?;
     let mut handshake = ClientHandshake::new().protocols(&connector.protocols);
     if let Some(deflate) = connector.deflate {
         handshake = handshake.permessage_deflate(deflate);
@@ -86,7 +81,7 @@ pub(crate) async fn open(
         .parse()
         .map_err(|error: http::uri::InvalidUri| failed(&error))?;
     let request: Request<()> = handshake.request(&uri).map_err(|error| failed(&error))?;
-    let mut request = request.map(|()| Empty::<Bytes>::new());
+    let mut request = request.map(|()| Full::new(Bytes::new()));
     for (name, value) in &connector.request_headers(Transport::WebSocket, clock::now()) {
         // The handshake headers cannot be overridden.
         if !request.headers().contains_key(name) {

@@ -17,9 +17,10 @@ use crate::io::StreamSource;
 use crate::io::connector::{Connector, PerMessageDeflate};
 use crate::io::cookies::CookieJar;
 use crate::io::proxy::Proxy;
-use crate::io::tls::{Tls, TlsConnector};
-use crate::io::url::{Target, encode};
+use crate::io::tls::Tls;
+use crate::io::url::{Address, encode};
 use crate::manager::Manager;
+use crate::net::Dialer;
 use crate::protocol::{self, Config, Parser};
 
 /// Options of a connection.
@@ -63,7 +64,7 @@ impl ManagerOptions {
 
     /// Builds the manager without connecting, and returns the namespace of the URL.
     pub(crate) fn build(self) -> Result<(Manager, String), BuildError> {
-        let target = Target::parse(&self.url)?;
+        let address = Address::parse(&self.url)?;
         if self.config.transports.is_empty() {
             return Err(BuildError::NoTransport);
         }
@@ -75,14 +76,14 @@ impl ManagerOptions {
                 value: "its streams lead to the server, so that `proxy` has no effect".into(),
             });
         }
-        let tls = if target.secure {
-            Some(TlsConnector::new(&self.tls)?)
-        } else {
-            None
-        };
-        let namespace = target.namespace.clone();
+        let mut dialer = Dialer::new(&address, &self.tls)?;
+        let namespace = address.namespace.clone();
         let proxy_tls = self.proxy_tls.unwrap_or_else(|| self.tls.for_proxy());
-        let requests = |transport| self.requests.requests(transport, target.query.as_deref());
+        let requests = |transport| self.requests.requests(transport, address.query.as_deref());
+        dialer.streams = self.streams;
+        if let Some(url) = &self.proxy {
+            dialer.proxy = Some(Proxy::new(url, &proxy_tls)?);
+        }
         let connector = Connector {
             protocol: self.config.protocol,
             polling: requests(Transport::Polling)?,
@@ -94,16 +95,10 @@ impl ManagerOptions {
             deflate: self.deflate,
             protocols: self.protocols,
             cookies: self.cookies.then(|| Mutex::new(CookieJar::default())),
-            tls,
-            proxy: self
-                .proxy
-                .as_deref()
-                .map(|url| Proxy::new(url, &proxy_tls))
-                .transpose()?,
-            streams: self.streams,
+            dialer,
             max_message: self.config.limits.max_payload,
             requests: AtomicU64::new(self.config.seed & 0xffff_ffff),
-            target,
+            address,
         };
         let parser = self.config.parser;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
