@@ -11,6 +11,7 @@ mod demo;
 mod frontend;
 mod fuzz;
 mod guards;
+mod lean;
 mod prepare;
 mod steps;
 mod summary;

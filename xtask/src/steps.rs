@@ -80,6 +80,11 @@ pub(crate) const STEPS: &[Step] = &[
         contract,
     ),
     step("clippy", "lints of all code", clippy),
+    step(
+        "lean",
+        "the binary without its optional commands, and with each alone",
+        |report| all(report, crate::lean::checks()?),
+    ),
     waiting("unit", "unit, property, virtual-time and API tests", unit),
     step("doctest", "examples in the documentation", doctest),
     step("doc", "documentation without warnings", doc),

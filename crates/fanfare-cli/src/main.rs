@@ -3,10 +3,25 @@
 #![forbid(unsafe_code)]
 // All output goes through `out`, which escapes it; clippy.toml forbids the streams themselves.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
+// A build without some of the commands does not use all that they share.
+#![cfg_attr(
+    not(all(
+        feature = "bench",
+        feature = "connect",
+        feature = "demo",
+        feature = "doctor",
+        feature = "shell"
+    )),
+    allow(dead_code, unused_imports, unused_macros)
+)]
 
+#[cfg(feature = "bench")]
 mod bench;
+#[cfg(feature = "connect")]
 mod connect;
+#[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "doctor")]
 mod doctor;
 mod emit;
 mod exit;
@@ -14,6 +29,7 @@ mod listen;
 mod net;
 mod out;
 mod session;
+#[cfg(feature = "shell")]
 mod shell;
 mod target;
 mod values;
@@ -52,20 +68,26 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Talk to a server: see its events, emit your own.
+    #[cfg(feature = "connect")]
     Connect(connect::Connect),
     /// Emit an event, for scripts and pipes.
     Emit(emit::Emit),
     /// Print events as they come, for scripts and pipes.
     Listen(listen::Listen),
     /// Serve two apps to try Fanfare with: a chat and live notifications.
+    #[cfg(feature = "demo")]
     Demo(demo::Demo),
     /// Put load on a server, verify every delivery, report the numbers.
+    #[cfg(feature = "bench")]
     Bench(bench::Bench),
     /// Check a deployment from outside: what is wrong, and the line that fixes it.
+    #[cfg(feature = "doctor")]
     Doctor(doctor::Doctor),
     /// Print a script that completes `fanfare` in your shell.
+    #[cfg(feature = "shell")]
     Completions(shell::Completions),
     /// Print the manual page, or write one page per command into a folder.
+    #[cfg(feature = "shell")]
     Man(shell::Man),
 }
 
@@ -73,13 +95,19 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     out::init(cli.color);
     let result = match cli.command {
+        #[cfg(feature = "connect")]
         Command::Connect(args) => asynchronous(connect::run(args)),
         Command::Emit(args) => asynchronous(emit::run(args)),
         Command::Listen(args) => asynchronous(listen::run(args)),
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
+        #[cfg(feature = "bench")]
         Command::Bench(args) => asynchronous(bench::run(args)),
+        #[cfg(feature = "doctor")]
         Command::Doctor(args) => asynchronous(doctor::run(args)),
+        #[cfg(feature = "shell")]
         Command::Completions(args) => shell::completions(&args),
+        #[cfg(feature = "shell")]
         Command::Man(args) => shell::man(&args),
     };
     match result {

@@ -10,7 +10,9 @@ mod text;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
+#[cfg(feature = "bench")]
 use indicatif::ProgressBar;
+#[cfg(feature = "connect")]
 use rustyline::ExternalPrinter;
 
 pub(crate) use style::{Style, init};
@@ -72,6 +74,7 @@ pub(crate) fn error(text: &Text) {
 }
 
 /// Prints a line above a progress bar, or on standard error if the bar is hidden.
+#[cfg(feature = "bench")]
 pub(crate) fn above(bar: &ProgressBar, text: &Text) {
     if bar.is_hidden() {
         error(text);
@@ -95,8 +98,10 @@ pub(crate) fn logs() -> std::io::Stderr {
 }
 
 /// Printer of lines above the line that is being edited.
+#[cfg(feature = "connect")]
 pub(crate) struct Printer(Box<dyn ExternalPrinter + Send>);
 
+#[cfg(feature = "connect")]
 impl Printer {
     pub(crate) fn new(printer: impl ExternalPrinter + Send + 'static) -> Self {
         Self(Box::new(printer))
