@@ -76,7 +76,7 @@ impl Dialer {
         }
     }
 
-    /// Returns a dialer for the same server, with TLS or without, whatever the address says.
+    /// Returns a dialer for the same server, with TLS or without; the address does not matter.
     ///
     /// # Errors
     /// [`TlsError`] if a certificate or key cannot be used.

@@ -25,7 +25,7 @@ pub enum UrlError {
 }
 
 /// Address of a server, and namespace and query of its URL.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Address {
     /// Whether to use TLS: `https` and `wss`.
@@ -40,6 +40,16 @@ pub struct Address {
     pub namespace: String,
     /// Query, percent-encoded; `None` without `?`.
     pub query: Option<String>,
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Credentials are secret, and so may be the query: they are not shown.
+        f.debug_struct("Address")
+            .field("origin", &self.origin())
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Address {
@@ -288,6 +298,14 @@ mod tests {
         ] {
             assert!(Address::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn debug_output_has_no_secrets() {
+        let address = Address::parse("http://me:pass@host/chat?token=abc").unwrap();
+        let text = format!("{address:?}");
+        assert!(text.contains("http://host") && text.contains("/chat"));
+        assert!(!text.contains("pass") && !text.contains("abc"), "{text}");
     }
 
     #[test]
