@@ -14,7 +14,7 @@ use crate::summary::Outcome;
 use crate::{root, target};
 
 /// Library crates whose API is listed. (That of `fanfare-macros` is its documentation: macros have no signatures.)
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "fanfare",
     "fanfare-client",
     "fanfare-cluster",
@@ -22,6 +22,7 @@ const CRATES: [&str; 10] = [
     "fanfare-engine",
     "fanfare-nats",
     "fanfare-protocol",
+    "fanfare-redis",
     "fanfare-relay",
     "fanfare-testing",
     "fanfare-websocket",

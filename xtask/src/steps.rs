@@ -111,6 +111,11 @@ pub(crate) const STEPS: &[Step] = &[
         "the same scripts against Node's socket.io and ours",
         differential,
     ),
+    waiting(
+        "cluster",
+        "servers of Node.js and ours in one cluster, with official adapters and emitters",
+        cluster,
+    ),
     waiting("browser", "the demo in Chromium, with Playwright", browser),
     waiting(
         "autobahn",
@@ -302,6 +307,16 @@ fn differential(report: &mut Report) -> Result<Outcome> {
         return Ok(outcome);
     }
     scripts(report, "differential", "rust")
+}
+
+fn cluster(report: &mut Report) -> Result<Outcome> {
+    if !succeeds(command(root(), "redis-server", &["--version"])) {
+        return skipped("redis-server is missing (Debian: `apt-get install redis-server`)");
+    }
+    if let Some(outcome) = fixture()? {
+        return Ok(outcome);
+    }
+    scripts(report, "cluster", "rust")
 }
 
 fn reference(report: &mut Report) -> Result<Outcome> {

@@ -8,12 +8,14 @@
 //! - [`publish_queue`]: what waits to be sent to a broker, bounded.
 //! - [`Membership`]: the nodes that are there, by their heartbeats.
 //! - [`Subscriptions`]: the rooms that this node wants to hear of.
+//! - [`Emitter`]: the operations of a program that only emits.
 //! - [`HealthState`]: whether the broker can be reached.
 
 #![forbid(unsafe_code)]
 
 pub mod dialect;
 
+mod emitter;
 mod health;
 mod id;
 mod interest;
@@ -24,6 +26,7 @@ mod outcome;
 mod queue;
 mod socket_data;
 
+pub use emitter::{BoxFuture, Emitter, EmitterError, EmitterTransport};
 pub use health::{Health, HealthState};
 pub use id::{EMITTER_ID, unique_id};
 pub use interest::{SubscriptionChange, SubscriptionOptions, Subscriptions};

@@ -136,6 +136,20 @@ impl ClusterHandle {
         }
     }
 
+    /// Whether a request of this node waits for answers: an adapter that receives the answers to all nodes need not read
+    /// the others.
+    pub fn awaits_response(&self, request_id: &str) -> bool {
+        let cluster = self.cluster();
+        cluster.is_some_and(|cluster| cluster.find(request_id).is_some())
+    }
+
+    /// Whether a socket of this node is in a room, or has this id: an adapter that receives the messages for all rooms
+    /// need not read the others.
+    pub fn has_room(&self, namespace: &str, room: &str) -> bool {
+        let namespace = self.namespace(namespace);
+        namespace.is_some_and(|namespace| namespace.rooms.read().has_recipients(room))
+    }
+
     /// Marks another node as gone: requests no longer wait for it.
     pub fn node_left(&self, node: &str) {
         if let Some(cluster) = self.cluster() {

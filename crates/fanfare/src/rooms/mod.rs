@@ -139,6 +139,11 @@ impl<M: Member> Rooms<M> {
             .copied()
     }
 
+    /// Whether a message to this room has a recipient.
+    pub(crate) fn has_recipients(&self, name: &str) -> bool {
+        self.room_of(name).is_some() || self.index_of(name).is_some()
+    }
+
     fn room_of(&self, name: &str) -> Option<u32> {
         self.by_name
             .find(self.hasher.hash_one(name), |&r| {

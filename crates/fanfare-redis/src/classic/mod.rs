@@ -1,0 +1,104 @@
+//! Classic publish and subscribe: the wire of `@socket.io/redis-adapter` and `@socket.io/redis-emitter`.
+
+#[cfg(feature = "adapter")]
+mod adapter;
+#[cfg(feature = "adapter")]
+mod decode;
+mod emitter;
+mod encode;
+#[cfg(feature = "adapter")]
+mod receive;
+
+#[cfg(test)]
+#[cfg(feature = "adapter")]
+mod tests;
+
+use fanfare_cluster::Emitter;
+
+#[cfg(feature = "adapter")]
+pub(crate) use self::adapter::ClassicAdapter;
+use self::emitter::ClassicEmitter;
+use crate::link::LinkOptions;
+use crate::server::{ConfigError, RedisServer};
+
+/// Prefix of all channels that Node's adapter and emitter have unless told otherwise.
+const DEFAULT_KEY: &str = "socket.io";
+
+/// Classic publish and subscribe: Node's `createAdapter` of `@socket.io/redis-adapter` 8, and its emitter
+/// `@socket.io/redis-emitter` 5.
+///
+/// Every node gets every message of the namespaces that it has.
+///
+/// ```
+/// use fanfare::SocketIo;
+/// use fanfare_redis::Classic;
+///
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let _entered = runtime.enter();
+/// let redis = Classic::new("redis://127.0.0.1:6379").key("chat");
+/// // A server of the cluster:
+/// let io = SocketIo::builder().adapter(redis.clone().adapter()?).build()?;
+/// // A program that only emits to it:
+/// let emitter = redis.emitter()?;
+/// emitter.to("lobby").emit("news", "from elsewhere")?;
+/// # drop(io);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Classic {
+    server: RedisServer,
+    key: String,
+    #[cfg(feature = "adapter")]
+    specific: bool,
+    link: LinkOptions,
+}
+
+impl Classic {
+    /// Names the Redis to connect to.
+    pub fn new(server: impl Into<RedisServer>) -> Self {
+        Self {
+            server: server.into(),
+            key: DEFAULT_KEY.to_owned(),
+            #[cfg(feature = "adapter")]
+            specific: false,
+            link: LinkOptions::default(),
+        }
+    }
+
+    /// Sets the prefix of all channels, Node's `key`. Default: `socket.io`. All nodes of a cluster have the same.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = key.into();
+        self
+    }
+
+    /// Sends answers to the node that asked only, Node's `publishOnSpecificResponseChannel`. Default: to all nodes.
+    #[cfg(feature = "adapter")]
+    pub fn publish_on_specific_response_channel(mut self, specific: bool) -> Self {
+        self.specific = specific;
+        self
+    }
+
+    crate::options::link_options!();
+
+    /// Makes the adapter of a server, which starts to connect in the background: as long as there is no connection the
+    /// server works alone.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: an address is invalid, or this is called outside of a Tokio runtime.
+    #[cfg(feature = "adapter")]
+    pub fn adapter(self) -> Result<crate::RedisAdapter, ConfigError> {
+        let classic = ClassicAdapter::start(self)?;
+        Ok(crate::RedisAdapter::new(crate::adapter::Engine::Classic(
+            classic,
+        )))
+    }
+
+    /// Makes an emitter, which starts to connect in the background and queues meanwhile.
+    ///
+    /// # Errors
+    /// As [`adapter`](Self::adapter).
+    pub fn emitter(self) -> Result<Emitter, ConfigError> {
+        Ok(Emitter::new(ClassicEmitter::start(self)?))
+    }
+}

@@ -1,0 +1,41 @@
+//! Redis for clusters of Socket.IO servers: adapters for servers, emitters for programs without clients.
+//!
+//! | class | for | compatible with |
+//! |---|---|---|
+//! | [`Classic`] | the common case, also with Node.js in the cluster | `createAdapter` of `@socket.io/redis-adapter` 8, `@socket.io/redis-emitter` 5 |
+//!
+//! ```
+//! use fanfare::SocketIo;
+//! use fanfare_redis::Classic;
+//!
+//! # let runtime = tokio::runtime::Runtime::new()?;
+//! # let _entered = runtime.enter();
+//! let adapter = Classic::new("redis://127.0.0.1:6379").adapter()?;
+//! let io = SocketIo::builder().adapter(adapter).build()?;
+//! io.emit("hello", "to the clients of all servers")?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "adapter"),
+    allow(dead_code, reason = "emitters use a part of the connection")
+)]
+
+#[cfg(feature = "adapter")]
+mod adapter;
+mod classic;
+mod link;
+mod log_target;
+mod options;
+mod server;
+
+#[cfg(feature = "adapter")]
+pub use self::adapter::RedisAdapter;
+pub use self::classic::Classic;
+pub use self::server::{ConfigError, RedisServer};
+pub use fanfare_cluster::{Emitter, EmitterError, Health, PublishOutcome, QueueLimits};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/cluster.md")]
+mod documents {}

@@ -1,0 +1,279 @@
+//! Opens connections to each kind of deployment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline,
+    ProtocolVersion, PushInfo, RedisError, RedisResult, Value,
+};
+
+use super::subscriptions::{Channel, ChannelKind};
+use crate::server::{ConfigError, Deployment, RedisServer};
+
+/// Time within which a connection must be there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Receives what the server pushes, on the task that reads the connection: while it works, nothing more is read.
+pub(super) type OnPush = Arc<dyn Fn(PushInfo) + Send + Sync>;
+
+/// Opens connections.
+pub(super) enum Connector {
+    Single(Client),
+    #[cfg(feature = "redis-cluster")]
+    Cluster(Vec<ConnectionInfo>),
+    #[cfg(feature = "sentinel")]
+    Sentinel {
+        service: String,
+        sentinels: Vec<ConnectionInfo>,
+    },
+}
+
+fn invalid(error: &RedisError) -> ConfigError {
+    ConfigError::Address(error.to_string())
+}
+
+fn parse(url: &str) -> Result<ConnectionInfo, ConfigError> {
+    let info = url
+        .into_connection_info()
+        .map_err(|error| invalid(&error))?;
+    let settings = info.redis_settings().clone();
+    let settings = settings
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_lib_name("fanfare-redis", env!("CARGO_PKG_VERSION"));
+    Ok(info.set_redis_settings(settings))
+}
+
+#[cfg(any(feature = "redis-cluster", feature = "sentinel"))]
+fn parse_all(urls: &[String]) -> Result<Vec<ConnectionInfo>, ConfigError> {
+    if urls.is_empty() {
+        return Err(ConfigError::Address("the list is empty".to_owned()));
+    }
+    urls.iter().map(|url| parse(url)).collect()
+}
+
+impl Connector {
+    pub(super) fn new(server: &RedisServer) -> Result<Self, ConfigError> {
+        Ok(match &server.0 {
+            Deployment::Single(url) => {
+                Self::Single(Client::open(parse(url)?).map_err(|error| invalid(&error))?)
+            }
+            #[cfg(feature = "redis-cluster")]
+            Deployment::Cluster(urls) => Self::Cluster(parse_all(urls)?),
+            #[cfg(feature = "sentinel")]
+            Deployment::Sentinel { service, sentinels } => Self::Sentinel {
+                service: service.clone(),
+                sentinels: parse_all(sentinels)?,
+            },
+        })
+    }
+
+    pub(super) async fn connect(&self, on_push: OnPush) -> RedisResult<Connection> {
+        let push = move |info| {
+            on_push(info);
+            Ok::<(), redis::aio::SendError>(())
+        };
+        // The link watches for answers that do not come: a frozen server is not a lost one.
+        let config = || {
+            AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                .set_response_timeout(None)
+        };
+        match self {
+            Self::Single(client) => {
+                let config = config().set_push_sender(push);
+                let connection = client
+                    .get_multiplexed_async_connection_with_config(&config)
+                    .await?;
+                Ok(Connection::Single(connection))
+            }
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(nodes) => {
+                let client = redis::cluster::ClusterClientBuilder::new(nodes.clone())
+                    .use_protocol(ProtocolVersion::RESP3)
+                    .connection_timeout(CONNECT_TIMEOUT)
+                    .response_timeout(super::ANSWER_TIMEOUT)
+                    .push_sender(push)
+                    .build()?;
+                Ok(Connection::Cluster(client.get_async_connection().await?))
+            }
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel { service, sentinels } => {
+                use redis::sentinel::{
+                    SentinelClient, SentinelNodeConnectionInfo, SentinelServerType,
+                };
+                let settings = sentinels.first().map(|info| info.redis_settings().clone());
+                let node = SentinelNodeConnectionInfo::default()
+                    .set_redis_connection_info(settings.unwrap_or_default());
+                let mut client = SentinelClient::build(
+                    sentinels.clone(),
+                    service.clone(),
+                    Some(node),
+                    SentinelServerType::Master,
+                )?;
+                let config = config().set_push_sender(push);
+                let connection = client.get_async_connection_with_config(&config).await?;
+                Ok(Connection::Single(connection))
+            }
+        }
+    }
+}
+
+/// An open connection. Clones share it.
+#[derive(Clone)]
+pub(super) enum Connection {
+    Single(MultiplexedConnection),
+    #[cfg(feature = "redis-cluster")]
+    Cluster(redis::cluster_async::ClusterConnection),
+}
+
+impl Connection {
+    /// Sends commands in one go, and returns their replies in order.
+    ///
+    /// # Errors
+    /// If the connection is lost. That a command is rejected is its reply.
+    pub(super) async fn send(&mut self, commands: Vec<Cmd>) -> RedisResult<Vec<Value>> {
+        match self {
+            Self::Single(connection) => {
+                let count = commands.len();
+                let mut pipeline = Pipeline::with_capacity(count);
+                for command in commands {
+                    pipeline.add_command(command);
+                }
+                connection.req_packed_commands(&pipeline, 0, count).await
+            }
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(connection) => cluster::send(connection, commands).await,
+        }
+    }
+
+    /// Changes subscriptions, all of the same kind and direction.
+    pub(super) async fn subscribe(
+        &mut self,
+        kind: ChannelKind,
+        channels: &[&Channel],
+        on: bool,
+    ) -> RedisResult<()> {
+        match self {
+            Self::Single(_) => {
+                // One confirmation each, which comes in the place of a reply.
+                let commands = channels
+                    .iter()
+                    .map(|channel| {
+                        let mut command = Cmd::new();
+                        command.arg(kind.command(on)).arg(&*channel.name);
+                        command
+                    })
+                    .collect();
+                for reply in self.send(commands).await? {
+                    if let Value::ServerError(error) = reply {
+                        return Err(error.into());
+                    }
+                }
+                Ok(())
+            }
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(connection) => cluster::subscribe(connection, kind, channels, on).await,
+        }
+    }
+
+    /// Number of subscribers of a channel, of all nodes.
+    pub(super) async fn subscribers(
+        &mut self,
+        kind: ChannelKind,
+        channel: &str,
+    ) -> RedisResult<usize> {
+        let mut command = Cmd::new();
+        command.arg("PUBSUB");
+        command.arg(match kind {
+            ChannelKind::Sharded => "SHARDNUMSUB",
+            _ => "NUMSUB",
+        });
+        command.arg(channel);
+        match self {
+            Self::Single(connection) => {
+                let reply = connection.req_packed_command(&command).await?;
+                Ok(second_number(&reply))
+            }
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(connection) => cluster::subscribers(connection, &command).await,
+        }
+    }
+}
+
+/// Reads the reply of `NUMSUB`: a channel and its number.
+fn second_number(reply: &Value) -> usize {
+    match reply {
+        Value::Array(items) => match items.get(1) {
+            Some(Value::Int(count)) => usize::try_from(*count).unwrap_or(0),
+            _ => 0,
+        },
+        // A map, where the server answers in the newer form.
+        Value::Map(pairs) => match pairs.first() {
+            Some((_, Value::Int(count))) => usize::try_from(*count).unwrap_or(0),
+            _ => 0,
+        },
+        _ => 0,
+    }
+}
+
+#[cfg(feature = "redis-cluster")]
+mod cluster {
+    use redis::aio::ConnectionLike;
+    use redis::cluster_async::ClusterConnection;
+    use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
+    use redis::{Cmd, RedisResult, Value};
+
+    use super::super::subscriptions::{Channel, ChannelKind};
+    use super::second_number;
+
+    /// Each command goes to the node of its key or channel; the commands of one node keep their order.
+    pub(super) async fn send(
+        connection: &ClusterConnection,
+        commands: Vec<Cmd>,
+    ) -> RedisResult<Vec<Value>> {
+        let sent = commands.into_iter().map(|command| {
+            let mut connection = connection.clone();
+            async move { connection.req_packed_command(&command).await }
+        });
+        futures_util::future::join_all(sent)
+            .await
+            .into_iter()
+            .collect()
+    }
+
+    pub(super) async fn subscribe(
+        connection: &mut ClusterConnection,
+        kind: ChannelKind,
+        channels: &[&Channel],
+        on: bool,
+    ) -> RedisResult<()> {
+        for channel in channels {
+            let name = &*channel.name;
+            match (kind, on) {
+                (ChannelKind::Exact, true) => connection.subscribe(name).await?,
+                (ChannelKind::Exact, false) => connection.unsubscribe(name).await?,
+                (ChannelKind::Pattern, true) => connection.psubscribe(name).await?,
+                (ChannelKind::Pattern, false) => connection.punsubscribe(name).await?,
+                (ChannelKind::Sharded, true) => connection.ssubscribe(name).await?,
+                (ChannelKind::Sharded, false) => connection.sunsubscribe(name).await?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn subscribers(
+        connection: &mut ClusterConnection,
+        command: &Cmd,
+    ) -> RedisResult<usize> {
+        let masters =
+            RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None::<ResponsePolicy>));
+        let reply = connection.route_command(command.clone(), masters).await?;
+        Ok(match reply {
+            Value::Map(replies) => replies.iter().map(|(_, reply)| second_number(reply)).sum(),
+            Value::Array(replies) => replies.iter().map(second_number).sum(),
+            _ => 0,
+        })
+    }
+}

@@ -1,0 +1,300 @@
+//! Connection to a Redis deployment: a task that publishes what is queued, keeps the subscriptions, and reconnects.
+//!
+//! Messages come and go over one connection, so that a node sees its own messages in the order in which it sent them,
+//! and reads replies and messages with one call of the system.
+
+mod backoff;
+mod connect;
+mod subscriptions;
+mod task;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare_cluster::{
+    AdapterError, Health, HealthState, PublishOutcome, PublishQueue, QueueLimits, publish_queue,
+};
+use parking_lot::Mutex;
+use redis::{Cmd, PushInfo, PushKind, Value};
+use tokio::sync::Notify;
+
+use self::connect::{Connection, Connector};
+use self::subscriptions::Subscriptions;
+pub(crate) use self::subscriptions::{Channel, ChannelKind};
+use crate::server::{ConfigError, RedisServer};
+
+/// Time without an answer after which a connection is given up.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Number of bytes that a queued command counts beside its arguments.
+const COMMAND_BYTES: usize = 128;
+
+/// Options of a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkOptions {
+    pub(crate) limits: QueueLimits,
+    /// Time without a connection for which messages still are queued.
+    pub(crate) max_outage: Duration,
+}
+
+impl Default for LinkOptions {
+    fn default() -> Self {
+        Self {
+            limits: QueueLimits::default(),
+            max_outage: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A message that the server pushed.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) kind: ChannelKind,
+    /// Pattern that matched; empty for other kinds.
+    pub(crate) pattern: Vec<u8>,
+    pub(crate) channel: Vec<u8>,
+    pub(crate) payload: Bytes,
+}
+
+/// Receives messages, on the task that reads the connection: while it works, nothing more is read.
+pub(crate) type OnMessage = Arc<dyn Fn(Message) + Send + Sync>;
+
+/// Receives the reply to a command. It is dropped without a call if the command was not sent, or the connection was lost
+/// before the reply came.
+pub(crate) type OnReply = Box<dyn FnOnce(Value) + Send>;
+
+/// A command in the queue.
+struct Outgoing {
+    command: Cmd,
+    on_reply: Option<OnReply>,
+}
+
+/// Handle of the connection, which is closed when the last one is dropped.
+#[derive(Clone)]
+pub(crate) struct Link(Arc<CloseOnDrop>);
+
+struct Shared {
+    queue: PublishQueue<Outgoing>,
+    health: HealthState,
+    /// Whether messages are queued: there is a connection, or one was lost a short time ago.
+    accepting: AtomicBool,
+    /// Whether the link has been closed.
+    closed: AtomicBool,
+    subscriptions: Mutex<Subscriptions>,
+    subscriptions_changed: Notify,
+    /// The present connection, for requests that wait for their reply.
+    connection: Mutex<Option<Connection>>,
+    /// Notified when the link is closed, for a task that has no connection.
+    closing: Notify,
+}
+
+impl Shared {
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.accepting.store(false, Ordering::Release);
+        self.queue.close();
+        self.closing.notify_one();
+    }
+}
+
+/// Closes the link when its last handle is dropped: the task has a share of its state.
+struct CloseOnDrop(Arc<Shared>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Link {
+    /// Starts the task that connects. Messages go to `on_message`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if an address is invalid, or there is no runtime.
+    pub(crate) fn start(
+        server: &RedisServer,
+        options: &LinkOptions,
+        on_message: OnMessage,
+    ) -> Result<Self, ConfigError> {
+        let connector = Connector::new(server)?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        let (queue, reader) = publish_queue(options.limits);
+        let shared = Arc::new(Shared {
+            queue,
+            health: HealthState::new(),
+            accepting: AtomicBool::new(true),
+            closed: AtomicBool::new(false),
+            subscriptions: Mutex::default(),
+            subscriptions_changed: Notify::new(),
+            connection: Mutex::new(None),
+            closing: Notify::new(),
+        });
+        let task = task::Task::new(shared.clone(), connector, reader, options, on_message);
+        runtime.spawn(task.run());
+        Ok(Self(Arc::new(CloseOnDrop(shared))))
+    }
+
+    /// Publishes a message to a channel.
+    pub(crate) fn publish(
+        &self,
+        kind: ChannelKind,
+        channel: &str,
+        payload: Vec<u8>,
+    ) -> PublishOutcome {
+        let mut command = Cmd::new();
+        command.arg(match kind {
+            ChannelKind::Sharded => "SPUBLISH",
+            _ => "PUBLISH",
+        });
+        command.arg(channel).arg(payload.as_slice());
+        self.send(command, channel.len() + payload.len())
+    }
+
+    /// Queues a command, whose arguments have this number of bytes.
+    pub(crate) fn send(&self, command: Cmd, bytes: usize) -> PublishOutcome {
+        self.push(
+            Outgoing {
+                command,
+                on_reply: None,
+            },
+            bytes,
+        )
+    }
+
+    /// Queues a command, and passes its reply on.
+    pub(crate) fn send_with_reply(
+        &self,
+        command: Cmd,
+        bytes: usize,
+        on_reply: OnReply,
+    ) -> PublishOutcome {
+        self.push(
+            Outgoing {
+                command,
+                on_reply: Some(on_reply),
+            },
+            bytes,
+        )
+    }
+
+    fn push(&self, outgoing: Outgoing, bytes: usize) -> PublishOutcome {
+        if !self.shared().accepting.load(Ordering::Acquire) {
+            return PublishOutcome::Down;
+        }
+        match self
+            .shared()
+            .queue
+            .try_push(outgoing, bytes.saturating_add(COMMAND_BYTES))
+        {
+            Ok(()) => PublishOutcome::Queued,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Subscribes to channels, or ends subscriptions; at once or when there is a connection.
+    pub(crate) fn subscribe(&self, channels: impl IntoIterator<Item = Channel>, on: bool) {
+        let mut subscriptions = self.shared().subscriptions.lock();
+        for channel in channels {
+            subscriptions.set(channel, on);
+        }
+        drop(subscriptions);
+        self.shared().subscriptions_changed.notify_one();
+    }
+
+    fn connection(&self) -> Result<Connection, AdapterError> {
+        let connection = self.shared().connection.lock().clone();
+        connection.ok_or_else(|| AdapterError::new(self.shared().health.get().to_string()))
+    }
+
+    /// Returns the number of subscribers of a channel, of all nodes of the deployment.
+    pub(crate) async fn subscribers(
+        &self,
+        kind: ChannelKind,
+        channel: &str,
+    ) -> Result<usize, AdapterError> {
+        let mut connection = self.connection()?;
+        answer(connection.subscribers(kind, channel)).await
+    }
+
+    /// Returns the state of the connection.
+    pub(crate) fn health(&self) -> &HealthState {
+        &self.shared().health
+    }
+
+    /// Waits until everything that was queued before has been answered.
+    ///
+    /// # Errors
+    /// If some of it was dropped, or its connection was lost.
+    pub(crate) async fn flush(&self) -> Result<(), AdapterError> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let mut ping = Cmd::new();
+        ping.arg("PING");
+        let on_reply = Box::new(move |_| {
+            let _ = sender.send(());
+        });
+        match self.send_with_reply(ping, 0, on_reply) {
+            PublishOutcome::Queued => {}
+            outcome => return Err(outcome.into()),
+        }
+        let lost = |_| AdapterError::new("the connection was lost");
+        receiver.await.map_err(lost)
+    }
+
+    /// Sends what is queued, then closes the connection.
+    pub(crate) async fn close(&self) {
+        let shared = self.shared();
+        shared.close();
+        let ended = |health: &Health| matches!(health, Health::Down { .. });
+        shared.health.wait_for(ended).await;
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.0.0
+    }
+}
+
+async fn answer<T>(sent: impl Future<Output = redis::RedisResult<T>>) -> Result<T, AdapterError> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, sent).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(AdapterError::new(error)),
+        Err(_) => Err(AdapterError::new(format!(
+            "no answer within {ANSWER_TIMEOUT:?}"
+        ))),
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("health", &self.shared().health.get())
+            .field("queue", &self.shared().queue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a message; `None` for confirmations and what else the server pushes.
+fn message(info: PushInfo) -> Option<Message> {
+    let kind = match info.kind {
+        PushKind::Message => ChannelKind::Exact,
+        PushKind::PMessage => ChannelKind::Pattern,
+        PushKind::SMessage => ChannelKind::Sharded,
+        _ => return None,
+    };
+    let mut parts = info.data.into_iter().map(|value| match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    });
+    let pattern = match kind {
+        ChannelKind::Pattern => parts.next()??,
+        _ => Vec::new(),
+    };
+    Some(Message {
+        kind,
+        pattern,
+        channel: parts.next()??,
+        payload: parts.next()??.into(),
+    })
+}

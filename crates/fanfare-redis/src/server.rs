@@ -1,0 +1,91 @@
+//! Redis deployments to connect to.
+
+use std::fmt;
+
+/// Redis deployment to which an adapter or emitter connects. The address of a single server converts into it.
+///
+/// Addresses have the form `redis://[user:password@]host[:port][/database]`; `rediss://` is TLS, and
+/// `redis+unix:///path` a Unix socket.
+///
+/// ```
+/// use fanfare_redis::RedisServer;
+///
+/// let one = RedisServer::single("redis://127.0.0.1:6379");
+/// assert_eq!(one, "redis://127.0.0.1:6379".into());
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisServer(pub(crate) Deployment);
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Deployment {
+    Single(String),
+    #[cfg(feature = "redis-cluster")]
+    Cluster(Vec<String>),
+    #[cfg(feature = "sentinel")]
+    Sentinel {
+        service: String,
+        sentinels: Vec<String>,
+    },
+}
+
+impl RedisServer {
+    /// Names a single server.
+    pub fn single(url: impl Into<String>) -> Self {
+        Self(Deployment::Single(url.into()))
+    }
+
+    /// Names a Redis Cluster by the addresses of some of its nodes. User and password are those of the first.
+    #[cfg(feature = "redis-cluster")]
+    pub fn cluster<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> Self {
+        Self(Deployment::Cluster(
+            urls.into_iter().map(Into::into).collect(),
+        ))
+    }
+
+    /// Names the master of a service that these sentinels watch. The master has the user, password and database of the
+    /// first address.
+    #[cfg(feature = "sentinel")]
+    pub fn sentinel<U: Into<String>>(
+        service: impl Into<String>,
+        sentinels: impl IntoIterator<Item = U>,
+    ) -> Self {
+        Self(Deployment::Sentinel {
+            service: service.into(),
+            sentinels: sentinels.into_iter().map(Into::into).collect(),
+        })
+    }
+}
+
+impl<T: Into<String>> From<T> for RedisServer {
+    fn from(url: T) -> Self {
+        Self::single(url)
+    }
+}
+
+/// Without the addresses, which may contain passwords.
+impl fmt::Debug for RedisServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Deployment::Single(_) => "RedisServer::Single",
+            #[cfg(feature = "redis-cluster")]
+            Deployment::Cluster(_) => "RedisServer::Cluster",
+            #[cfg(feature = "sentinel")]
+            Deployment::Sentinel { .. } => "RedisServer::Sentinel",
+        })
+    }
+}
+
+/// Reason for which an adapter or emitter cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// An address is not valid.
+    #[error("invalid address of a Redis server: {0}")]
+    Address(String),
+    /// An option has a value that is not allowed.
+    #[error("invalid option: {0}")]
+    Option(String),
+    /// There is no Tokio runtime: the connection is a task of it.
+    #[error("no Tokio runtime: build it within one")]
+    NoRuntime,
+}

@@ -1,0 +1,125 @@
+// Starts brokers and nodes, and drives these.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { io } from "socket.io-client";
+
+export const DEADLINE = 60_000;
+const ROOT = new URL("../../../", import.meta.url).pathname;
+const TARGET = process.env.CARGO_TARGET_DIR ?? `${ROOT}target`;
+
+export async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** Waits for a condition without a notification. */
+export async function until(what, condition) {
+  for (const end = Date.now() + DEADLINE; ; await sleep(10)) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`${what} did not happen within ${DEADLINE} ms`);
+  }
+}
+
+function program(command, args, env) {
+  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  child.output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (child.output += data));
+  child.failed = new Promise((_, reject) => child.once("error", reject));
+  child.failed.catch(() => {});
+  return child;
+}
+
+async function kill(child) {
+  if (child.exitCode !== null || child.signalCode) return;
+  child.kill("SIGKILL");
+  await once(child, "exit");
+}
+
+/** A Redis server of the test's own. */
+export async function redisServer() {
+  const [port, folder] = [await freePort(), mkdtempSync(join(tmpdir(), "fanfare-redis-"))];
+  const child = program("redis-server", ["--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", folder]);
+  await Promise.race([child.failed, until("the start of Redis", () => child.output.includes("Ready to accept"))]);
+  const stop = async () => {
+    await kill(child);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { url: `redis://127.0.0.1:${port}`, stop };
+}
+
+export class Node {
+  /** Starts a node: `kind` is `node` or `fanfare`. */
+  static async start(kind, name, { adapter, url, prefix }) {
+    const port = await freePort();
+    const env = { PORT: `${port}`, ADAPTER: adapter, BROKER_URL: url, PREFIX: prefix, NAME: name };
+    const child = kind === "node"
+      ? program(process.execPath, [new URL("node.js", import.meta.url).pathname], env)
+      : program(`${TARGET}/debug/examples/cluster_node`, [], env);
+    const node = Object.assign(new Node(), { kind, name, port, child });
+    await Promise.race([child.failed, until(`the start of ${kind}`, () => {
+      if (child.exitCode !== null) throw new Error(`${kind} ended: ${child.output}`);
+      return child.output.includes("listening");
+    })]);
+    node.control = node.client({ nsp: "/control" });
+    await once(node.control, "connect");
+    return node;
+  }
+
+  client({ nsp = "/", ...options } = {}) {
+    return io(`http://127.0.0.1:${this.port}${nsp}`, { transports: ["websocket"], forceNew: true, ...options });
+  }
+
+  /** Runs an operation on the node, and returns its answer. */
+  do(operation, how = {}, args = []) {
+    return this.control.timeout(DEADLINE).emitWithAck("do", operation, how, args);
+  }
+
+  async stop() {
+    this.control?.disconnect();
+    await kill(this.child);
+  }
+}
+
+/** A client that records its events. */
+export class Client {
+  static async join(node, options) {
+    const client = Object.assign(new Client(), { node, events: [], socket: node.client(options) });
+    client.socket.onAny((...event) => {
+      if (typeof event.at(-1) === "function") client.answer?.(event.pop());
+      client.events.push(event);
+    });
+    await until("the welcome of a client", () => client.events.some(([name]) => name === "welcome"));
+    client.events = [];
+    return client;
+  }
+
+  get id() {
+    return this.socket.id;
+  }
+}
+
+let markers = 0;
+
+/** Returns the events that each client gets by an operation of `source`, which ends with a broadcast to all. */
+export async function observed(source, clients, operation) {
+  const marker = `marker-${++markers}`;
+  const answer = await operation();
+  await source.do("emit", {}, [marker]);
+  await until(`the end of an operation of ${source.name}`, () =>
+    clients.every(({ events, socket }) => socket.disconnected || events.some(([name]) => name === marker)));
+  const seen = clients.map(({ events }) => {
+    const end = events.findIndex(([name]) => name === marker);
+    return events.splice(0, end < 0 ? events.length : end + 1).filter(([name]) => name !== marker);
+  });
+  return { answer, seen };
+}
