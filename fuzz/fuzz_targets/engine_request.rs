@@ -8,8 +8,10 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use bytes::Bytes;
+use fanfare_engine::http::Cors;
+use fanfare_engine::proxy::RemoteAddr;
 use fanfare_engine::{
-    CloseMode, CloseReason, EngineConfig, Connection, Cors, Engine, Handler, HandshakeRequest, EncodedMessage, RemoteAddr,
+    CloseMode, CloseReason, EngineConfig, Connection, Engine, Handler, HandshakeRequest, EncodedMessage,
 };
 use http::{HeaderName, HeaderValue, Request};
 use http_body_util::{BodyExt, Full};

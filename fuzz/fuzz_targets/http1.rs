@@ -4,13 +4,15 @@
 #![no_main]
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use fanfare_engine::{EngineBody, ServeBody, ServeOptions, serve_connection};
+use fanfare_engine::http::EngineBody;
+use fanfare_engine::serve;
+use fanfare_engine::serve::ServeBody;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -69,7 +71,7 @@ async fn send(mut client: DuplexStream, bytes: &[u8], cut: usize) {
 
 async fn ours(bytes: &[u8], cut: usize) -> Seen {
     let (seen, (client, server)) = (Seen::default(), duplex(1 << 16));
-    let served = serve_connection(server, None, Ours(seen.clone()), ServeOptions::default(), pending());
+    let served = serve(Ours(seen.clone())).connection(server, None);
     tokio::join!(served, send(client, bytes, cut));
     seen
 }

@@ -4,7 +4,8 @@
 
 use std::net::SocketAddr;
 
-use fanfare_engine::{ForwardedHeader, Networks, TrustedProxies, fuzzing};
+use fanfare_engine::fuzzing;
+use fanfare_engine::proxy::{ForwardedHeader, Networks, TrustedProxies};
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 

@@ -41,8 +41,7 @@ fn public(source: &str) -> BTreeSet<String> {
 fn members(of: &str) -> Option<BTreeSet<String>> {
     let files: &[&str] = match of {
         "Limits" => &["crates/fanfare-protocol/src/limits.rs"],
-        "Serve" => &["crates/fanfare/src/serve.rs"],
-        "ServeOptions" => &["crates/fanfare-engine/src/serve/options.rs"],
+        "Serve" => &["crates/fanfare-engine/src/serve/builder.rs"],
         "EngineConfig" => &["crates/fanfare-engine/src/config.rs"],
         "ConnectionStateRecovery" => &["crates/fanfare/src/recovery/mod.rs"],
         "RateLimits" => &["crates/fanfare/src/limits/rate.rs"],

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use fanfare_engine::serve::EngineServer;
 use fanfare_engine::{
-    CloseReason, Connection, EncodedMessage, Engine, EngineConfig, Handler, HandshakeRequest,
-    ServeOptions, serve,
+    CloseReason, Connection, EncodedMessage, Engine, EngineConfig, Handler, HandshakeRequest, serve,
 };
 
 struct Echo;
@@ -51,11 +51,5 @@ async fn main() -> std::io::Result<()> {
     let engine = Engine::new(Echo, config);
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("listening on {}", listener.local_addr()?);
-    serve(
-        listener,
-        engine.service(),
-        ServeOptions::default(),
-        std::future::pending(),
-    )
-    .await
+    serve(EngineServer::new(engine)).listener(listener).await
 }

@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use crate::encoded_message::MessageBuilder;
+use crate::error::SendError;
 use crate::outgoing_frames::OutgoingFrames;
 use crate::shared_segment::{Capacity, SharedSegment};
 use crate::sync::thread_local;
-use crate::{MessageBuilder, SendError};
 
 /// Maximum capacity of a scratch buffer that is kept for reuse, in bytes.
 const MAX_KEPT_BUFFER_BYTES: usize = 256 * 1024;

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::batch::{self, BatchTarget, FlushTarget};
+use crate::connection::Connection;
+use crate::encoded_message::EncodedMessage;
 use crate::encodings::Encodings;
+use crate::error::SendError;
 use crate::outgoing_frames::OutgoingFrames;
 use crate::shared_segment::{Capacity, SharedSegment};
-use crate::{Connection, EncodedMessage, SendError};
 
 /// Minimum number of recipients of a [`SharedSegment`], and maximum length of its first message: it costs two
 /// allocations and a copy.
@@ -20,7 +22,7 @@ const MAX_SEGMENT_MESSAGE_BYTES: usize = 8 * 1024;
 #[non_exhaustive]
 pub struct BroadcastOptions {
     /// Whether connections that cannot take the message at once are skipped, or may lose it later: see
-    /// [`SlowConsumer::DropVolatileFirst`](crate::SlowConsumer). Default: no.
+    /// [`SlowConsumer::DropVolatileFirst`](crate::config::SlowConsumer). Default: no.
     pub volatile: bool,
     /// Whether connections that negotiated compression get the message compressed. Default: yes.
     pub compress: bool,

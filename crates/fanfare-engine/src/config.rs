@@ -1,12 +1,15 @@
-//! The options of an [`Engine`](crate::Engine).
+//! The options of an [`Engine`](crate::engine::Engine).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_protocol::Limits;
 
+use crate::PerMessageDeflate;
+use crate::encoded_message::EncodedMessage;
+use crate::http_options::{Cookie, Cors, HttpCompression};
 use crate::relay::SessionRelay;
-use crate::{Cookie, Cors, EncodedMessage, HttpCompression, PerMessageDeflate, Transports};
+use fanfare_protocol::engine::Transports;
 
 /// Policy for a connection whose outbox is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,7 +27,7 @@ pub enum SlowConsumer {
     DropNewest,
 }
 
-/// The options of an [`Engine`](crate::Engine). The names and defaults are those of Node's server.
+/// The options of an [`Engine`](crate::engine::Engine). The names and defaults are those of Node's server.
 ///
 /// ```
 /// use std::time::Duration;

@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::{Engine, Handler};
+use crate::engine::Engine;
+use crate::handler::Handler;
 
 /// Calls a function of the application; a panic becomes the error, with its message.
 ///

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use fanfare_websocket::deflate::{self, Params, compress_shared_into};
 
+use crate::connection::Connection;
+use crate::encoded_message::EncodedMessage;
 use crate::encoded_message::{Frames, Framing};
 use crate::outgoing_frames::OutgoingFrames;
-use crate::{Connection, EncodedMessage};
 
 /// Negotiated compression of the messages to a connection, in one byte that is read without the lock.
 ///

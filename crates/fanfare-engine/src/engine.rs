@@ -15,17 +15,21 @@ use tokio::sync::Notify;
 
 use crate::batch::batch;
 use crate::clock;
+use crate::config::EngineConfig;
+use crate::connection::Connection;
 use crate::connection::EngineContext;
 use crate::deadline_queue::DeadlineQueue;
 use crate::encodings::Encodings;
+use crate::error::SendError;
 use crate::flags::Flags;
+use crate::handler::{CloseMode, Handler};
+use crate::handshake::HandshakeRequest;
 use crate::log_target;
+use crate::log_throttle::LogThrottle;
+use crate::service::EngineService;
 use crate::sid::{SESSION_ID_BYTES, Sid};
 use crate::table::Table;
-use crate::{
-    CloseMode, CloseReason, Connection, EngineConfig, EngineService, Handler, HandshakeRequest,
-    LogThrottle, Protocol, SendError, Transport,
-};
+use fanfare_protocol::engine::{CloseReason, Protocol, Transport};
 
 /// An Engine.IO server: its connections and their common state.
 pub struct Engine<H: Handler> {
@@ -134,7 +138,7 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Rejects new sessions with 503 from now on; open ones stay. For a graceful shutdown.
-    pub fn refuse_new(&self) {
+    pub fn reject_new(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 
@@ -187,7 +191,7 @@ impl<H: Handler> Engine<H> {
     ) -> Result<Arc<Connection<H::State>>, OpenError> {
         self.runtime();
         // A copy for the report, in case an open session already has the id that the application made.
-        let refused = sid.is_some().then(|| Box::new(handshake.clone()));
+        let rejected = sid.is_some().then(|| Box::new(handshake.clone()));
         let sid = match sid {
             Some(sid) => sid,
             None => match Sid::random(|random| self.seal(random)) {
@@ -211,7 +215,7 @@ impl<H: Handler> Engine<H> {
             ))
         });
         let Some(conn) = inserted else {
-            return Err(OpenError(refused, "an open session has this id"));
+            return Err(OpenError(rejected, "an open session has this id"));
         };
         let upgrades = transport == Transport::Polling
             && self.config.allow_upgrades

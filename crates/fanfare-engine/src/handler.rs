@@ -7,8 +7,10 @@ use std::sync::Arc;
 use fanfare_protocol::engine::{CloseReason, ErrorCode};
 use http::HeaderMap;
 
+use crate::connection::Connection;
+use crate::handshake::HandshakeRequest;
 use crate::log_target;
-use crate::{Connection, HandshakeRequest, HttpRejection};
+use crate::rejection::HttpRejection;
 
 /// Mode in which our side closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,7 +43,7 @@ pub struct ConnectionError<'a> {
     pub request: &'a HandshakeRequest,
 }
 
-/// Behaviour of an application for the connections and messages of an [`Engine`](crate::Engine).
+/// Behaviour of an application for the connections and messages of an [`Engine`](crate::engine::Engine).
 ///
 /// The methods are called on a worker thread of the runtime and must not block. For one connection they are called one
 /// after the other, in the order in which events arrived.
@@ -114,8 +116,8 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// Reports a request that was rejected for a reason outside Engine.IO: too long a head, too many connections.
-    fn refused(&self, refusal: HttpRejection) {
-        let _ = refusal;
+    fn rejected(&self, rejection: HttpRejection) {
+        let _ = rejection;
     }
 
     /// Reports that a WebSocket has asked to take over a polling session. Calls of other methods may be in progress.

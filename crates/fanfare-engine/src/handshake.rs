@@ -14,8 +14,8 @@ use http::{Extensions, HeaderMap, HeaderName};
 
 /// Address of the peer, as a request extension.
 ///
-/// [`serve`](crate::serve) sets it. Behind another server, insert it into the request's extensions before the request
-/// reaches the [`EngineService`](crate::EngineService); without it the address of a handshake is unknown (`None`).
+/// [`serve`](crate::serve()) sets it. Behind another server, insert it into the request's extensions before the request
+/// reaches the [`EngineService`](crate::service::EngineService); without it the address of a handshake is unknown (`None`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RemoteAddr(pub SocketAddr);
 

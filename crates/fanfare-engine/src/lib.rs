@@ -27,12 +27,12 @@ mod log_target;
 mod log_throttle;
 mod outbox;
 mod outgoing_frames;
-mod proxy;
+mod proxies;
 mod query;
 mod rejection;
 pub mod relay;
 mod scratch;
-mod serve;
+pub mod serve;
 mod service;
 mod shared_segment;
 mod sid;
@@ -44,28 +44,45 @@ pub use batch::batch;
 pub use broadcast::{BroadcastOptions, DeliveryReport, broadcast};
 pub use config::{EngineConfig, SlowConsumer};
 pub use connection::Connection;
-pub use contain::contain;
 pub use encoded_message::{EncodedMessage, MessageBuilder};
 pub use engine::Engine;
 pub use error::SendError;
 pub use fanfare_protocol::engine::{CloseReason, Protocol, Transport, Transports};
 pub use fanfare_websocket::deflate::Config as PerMessageDeflate;
-pub use handler::{AllowFuture, CloseMode, ConnectionError, GenerateIdFuture, Handler};
-pub use handshake::{HandshakeRequest, Headers, Peer, RemoteAddr, Secure};
-pub use http_options::{
-    ContentEncoding, Cookie, CookiePriority, Cors, CorsOrigin, HttpCompression, SameSite,
-};
-pub use log_throttle::LogThrottle;
-pub use proxy::{ForwardedHeader, NetworkError, Networks, TrustedProxies};
-pub use rejection::HttpRejection;
-pub use serve::{
-    ServeBody, ServeBodyError, ServeOptions, bind, serve, serve_connection, serve_handshake,
-};
-pub use service::{EngineBody, EngineFuture, EngineService};
-pub(crate) use service::{Plain, Reply};
+pub use handler::{CloseMode, Handler};
+pub use handshake::HandshakeRequest;
+pub use serve::builder::serve;
+pub use service::EngineService;
+
+/// Types of the optional methods of a [`Handler`].
+pub mod hooks {
+    pub use crate::handler::{AllowFuture, ConnectionError, GenerateIdFuture};
+    pub use crate::handshake::Headers;
+}
+
+/// HTTP: permissions of browsers on other origins, cookies, compression, bodies, and what is rejected below Engine.IO.
+pub mod http {
+    pub use crate::http_options::{
+        ContentEncoding, Cookie, CookiePriority, Cors, CorsOrigin, HttpCompression, SameSite,
+    };
+    pub use crate::rejection::HttpRejection;
+    pub use crate::service::{EngineBody, EngineFuture};
+}
+
+/// Load balancers in front of the server, and the addresses of the clients behind them.
+pub mod proxy {
+    pub use crate::handshake::{Peer, RemoteAddr, Secure};
+    pub use crate::proxies::{ForwardedHeader, NetworkError, Networks, TrustedProxies};
+}
+
+/// Diagnostics of servers above the engine: panics of an application's functions, throttled log messages.
+pub mod diagnostics {
+    pub use crate::contain::contain;
+    pub use crate::log_throttle::LogThrottle;
+}
 
 /// Decoders that are otherwise private, for the targets in `fuzz/`.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    pub use crate::proxy::fuzz_header as proxy_header;
+    pub use crate::proxies::fuzz_header as proxy_header;
 }

@@ -8,13 +8,13 @@ use parking_lot::Mutex;
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use fanfare_engine::LogThrottle;
+/// use fanfare_engine::diagnostics::LogThrottle;
 ///
-/// static REFUSED: LogThrottle = LogThrottle::every(Duration::from_secs(10));
+/// static REJECTED: LogThrottle = LogThrottle::every(Duration::from_secs(10));
 /// let now = Instant::now();
-/// assert_eq!(REFUSED.hit(now), Some(1));
-/// assert_eq!(REFUSED.hit(now), None);
-/// assert_eq!(REFUSED.hit(now + Duration::from_secs(10)), Some(2));
+/// assert_eq!(REJECTED.hit(now), Some(1));
+/// assert_eq!(REJECTED.hit(now), None);
+/// assert_eq!(REJECTED.hit(now + Duration::from_secs(10)), Some(2));
 /// ```
 #[derive(Debug)]
 pub struct LogThrottle {

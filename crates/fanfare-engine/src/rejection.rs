@@ -2,18 +2,18 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HttpRejection {
-    /// A new connection sent no complete request in time ([`ServeOptions::header_timeout`](crate::ServeOptions)).
+    /// A new connection sent no complete request in time ([`Serve::header_timeout`](crate::serve::Serve)).
     HeaderTimeout,
-    /// The client has read nothing of a response for too long ([`ServeOptions::write_timeout`](crate::ServeOptions)).
+    /// The client has read nothing of a response for too long ([`Serve::write_timeout`](crate::serve::Serve)).
     WriteTimeout,
-    /// The head of a request is too long: [`ServeOptions::max_header_bytes`](crate::ServeOptions), or, for one that opens
+    /// The head of a request is too long: [`Serve::max_header_bytes`](crate::serve::Serve), or, for one that opens
     /// a session, [`Limits::max_header_bytes`](fanfare_protocol::Limits).
     HeadTooLong,
     /// Too many connections wait for a request
-    /// ([`ServeOptions::max_idle_connections`](crate::ServeOptions)).
+    /// ([`Serve::max_idle_connections`](crate::serve::Serve)).
     IdleConnections,
     /// A load balancer's connection has no PROXY protocol header
-    /// ([`ServeOptions::proxy_protocol`](crate::ServeOptions)).
+    /// ([`Serve::proxy_protocol`](crate::serve::Serve)).
     ProxyHeader,
     /// The input is not HTTP.
     NotHttp,

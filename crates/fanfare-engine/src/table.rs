@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use parking_lot::Mutex;
 use slab::Slab;
 
-use crate::Connection;
+use crate::connection::Connection;
 use crate::sid::Sid;
 
 const SHARDS: usize = 16;

@@ -7,7 +7,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 use common::{Conn, Server};
-use fanfare_engine::{BroadcastOptions, EncodedMessage, HttpCompression, broadcast};
+use fanfare_engine::http::HttpCompression;
+use fanfare_engine::{BroadcastOptions, EncodedMessage, broadcast};
 use fanfare_testing::wire::Response;
 
 fn decoded(response: &Response) -> String {

@@ -271,7 +271,7 @@ async fn too_many_connections_are_refused() {
             .status,
         503
     );
-    server.engine.refuse_new();
+    server.engine.reject_new();
     assert_eq!(
         server
             .request("GET", "EIO=4&transport=polling", "", "")

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Ask, Conn, OnText, Server, sid_of};
-use fanfare_engine::{CloseMode, CloseReason, EncodedMessage, ServeOptions, serve_connection};
+use fanfare_engine::{CloseMode, CloseReason, EncodedMessage, serve};
 use fanfare_testing::wire::{Http, UPGRADE_HEADERS};
 use fanfare_testing::within;
 use fanfare_websocket::{OpCode, frame};
@@ -67,14 +67,7 @@ async fn an_answer_leaves_before_the_end_of_its_websocket() {
         let tcp = TcpStream::connect(server.address()).await.unwrap();
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let service = server.engine.service();
-        let options = ServeOptions::default();
-        tokio::spawn(serve_connection(
-            theirs,
-            None,
-            service,
-            options,
-            std::future::pending(),
-        ));
+        tokio::spawn(serve(service).connection(theirs, None));
         let both = async { tokio::join!(read_to_end(tcp, end), read_to_end(ours, end)) };
         let (tcp, other) = within(what, both).await;
         for got in [tcp, other] {

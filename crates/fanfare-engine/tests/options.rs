@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use common::{Ask, Server};
 use std::time::Duration;
 
+use fanfare_engine::hooks::{AllowFuture, ConnectionError, GenerateIdFuture};
+use fanfare_engine::http::{Cookie, Cors, CorsOrigin};
 use fanfare_engine::{
-    AllowFuture, CloseReason, Connection, ConnectionError, Cookie, Cors, CorsOrigin,
-    EncodedMessage, Engine, EngineConfig, GenerateIdFuture, Handler, HandshakeRequest,
-    ServeOptions, serve,
+    CloseReason, Connection, EncodedMessage, Engine, EngineConfig, Handler, HandshakeRequest, serve,
 };
 use fanfare_testing::wire::{Frame, Http, Response, UPGRADE_HEADERS, WebSocket};
 use http::{HeaderMap, HeaderValue};
@@ -76,12 +76,7 @@ async fn start(handler: Gatekeeper) -> std::net::SocketAddr {
     let engine = Engine::new(handler, config);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(
-        listener,
-        engine.service(),
-        ServeOptions::default(),
-        std::future::pending(),
-    ));
+    tokio::spawn(serve(engine.service()).listener(listener));
     address
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use fanfare_engine::{
-    CloseReason, Connection, Engine, EngineConfig, Handler, HandshakeRequest, ServeOptions, serve,
+    CloseReason, Connection, Engine, EngineConfig, Handler, HandshakeRequest, serve,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -71,8 +71,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            let options = ServeOptions::default();
-            serve(listener, engine.service(), options, std::future::pending()).await
+            serve(engine.service()).listener(listener).await
         });
         Server {
             runtime,

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Event, Server, sid_of};
-use fanfare_engine::{
-    Cookie, Cors, CorsOrigin, EncodedMessage, EngineConfig, HttpCompression, Transport,
-};
+use fanfare_engine::http::{Cookie, Cors, CorsOrigin, HttpCompression};
+use fanfare_engine::{EncodedMessage, EngineConfig, Transport};
 use fanfare_testing::wire::Http;
 
 const POLLING: &str = "/engine.io/?EIO=4&transport=polling";

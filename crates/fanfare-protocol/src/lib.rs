@@ -33,10 +33,6 @@ mod value;
 
 pub use deadline::{deadline, finite};
 pub use encoded::{EncodedEvent, EncodedValue};
-pub use engine::CloseReason;
 pub use escaped::Escaped;
-#[cfg(feature = "macros")]
-pub use fanfare_macros::{Contract, TypedEvent};
 pub use limits::Limits;
-pub use typed::{Contract, NoAck, Typed, TypedEvent};
 pub use value::Value;

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use fanfare_protocol::socket::{
     AllArgs, Args, Decoder, Packet, encode_ack, encode_connect_reply, encode_event,
 };
-use fanfare_protocol::{Limits, NoAck, Typed, TypedEvent, Value, msgpack};
+use fanfare_protocol::typed::{NoAck, Typed, TypedEvent};
+use fanfare_protocol::{Limits, Value, msgpack};
 use serde::{Deserialize, Serialize};
 
 /// System allocator that counts the calls of each thread.

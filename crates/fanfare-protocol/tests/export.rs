@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use fanfare_protocol::socket::{Args, IntoArgs, JsonArgs, Spread};
 use fanfare_protocol::typed::export::{AsyncApi, Binary, TypeScript, assert_current};
-use fanfare_protocol::{Contract, Typed, TypedEvent};
+use fanfare_protocol::typed::{Contract, Typed, TypedEvent};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;

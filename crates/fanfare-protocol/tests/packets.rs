@@ -337,7 +337,7 @@ fn attachment_counts_must_be_written_well() {
 }
 
 #[test]
-fn messages_out_of_turn_are_errors() {
+fn messages_unexpected_packet_are_errors() {
     let (mut decoder, limits) = (Decoder::new(), limits());
     assert_eq!(
         decoder.binary(b"x", &limits).unwrap_err(),

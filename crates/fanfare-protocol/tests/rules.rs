@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
+use fanfare_protocol::msgpack;
 use fanfare_protocol::socket::{Args, ArgsError};
-use fanfare_protocol::{NoAck, Typed, TypedEvent, msgpack};
+use fanfare_protocol::typed::{NoAck, Typed, TypedEvent};
 use garde::Validate;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -462,7 +462,7 @@ impl World {
                 Tail::Nothing => {}
                 Tail::Noop => packets.push(Packet::Noop),
                 Tail::Close => packets.push(Packet::Close),
-                Tail::Refused => {}
+                Tail::Rejected => {}
             }
             assert!(!packets.is_empty(), "an answer says something");
             if !self.dead {
@@ -815,7 +815,7 @@ fn a_get_that_is_lost_before_its_turn_ends_the_session_for_the_other() {
     let lost = f.session.early_get_lost();
     assert!(lost.contains(Actions::CLOSED | Actions::ANSWER));
     assert_eq!(f.session.reason(), CloseReason::TransportError);
-    assert_eq!(f.session.answer(false).unwrap().tail, Tail::Refused);
+    assert_eq!(f.session.answer(false).unwrap().tail, Tail::Rejected);
 }
 
 #[test]

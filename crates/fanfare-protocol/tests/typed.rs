@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use fanfare_protocol::socket::{Args, ArgsError, Decoder, Packet, encode_event};
 use fanfare_protocol::typed::{BetweenServers, FromClients, FromServer};
-use fanfare_protocol::{Contract, Limits, NoAck, Typed, TypedEvent, msgpack};
+use fanfare_protocol::typed::{Contract, NoAck, Typed, TypedEvent};
+use fanfare_protocol::{Limits, msgpack};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_engine::RemoteAddr;
+use fanfare_engine::proxy::RemoteAddr;
 use fanfare_engine::relay::{RelayBody, RelayUpgrade};
 use http::header::{
     CONNECTION, HOST, HeaderName, SEC_WEBSOCKET_KEY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,

@@ -59,7 +59,7 @@ impl TestServer {
     /// # }
     /// ```
     #[must_use]
-    pub fn with(io: SocketIo, options: impl FnOnce(Serve) -> Serve) -> Self {
+    pub fn with(io: SocketIo, options: impl FnOnce(Serve<SocketIo>) -> Serve<SocketIo>) -> Self {
         let serve = options(fanfare::serve(io.clone()));
         let network = Link::to(move |stream, address| serve.clone().connection(stream, address));
         Self { io, network }

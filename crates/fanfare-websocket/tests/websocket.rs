@@ -498,7 +498,7 @@ async fn the_client_learns_why_it_was_refused() {
     );
     assert!(matches!(
         server.await.unwrap(),
-        Err(AcceptError::Refused(StatusCode::FORBIDDEN))
+        Err(AcceptError::Rejected(StatusCode::FORBIDDEN))
     ));
 }
 

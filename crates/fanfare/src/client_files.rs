@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use fanfare_engine::{ContentEncoding, EngineBody, EngineConfig};
+use fanfare_engine::EngineConfig;
+use fanfare_engine::http::{ContentEncoding, EngineBody};
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use fanfare_engine::LogThrottle;
+use fanfare_engine::diagnostics::LogThrottle;
 use fanfare_protocol::Escaped;
 use parking_lot::Mutex;
 
@@ -26,7 +26,7 @@ static LOGGED: Mutex<BTreeMap<&'static str, LogThrottle>> = Mutex::new(BTreeMap:
 /// `None`, for which the caller substitutes a default.
 #[inline]
 pub(crate) fn contain<R>(hook: &'static str, f: impl FnOnce() -> R) -> Option<R> {
-    fanfare_engine::contain(f)
+    fanfare_engine::diagnostics::contain(f)
         .map_err(|panic| panicked(hook, &panic))
         .ok()
 }

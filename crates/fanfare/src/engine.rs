@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub use fanfare_engine::hooks::ConnectionError;
 pub use fanfare_engine::relay;
 use fanfare_engine::{CloseMode, Connection};
 pub use fanfare_engine::{
-    CloseReason, ConnectionError, EngineConfig, HandshakeRequest, PerMessageDeflate, Protocol,
-    Transport, Transports,
+    CloseReason, EngineConfig, HandshakeRequest, PerMessageDeflate, Protocol, Transport, Transports,
 };
 pub use fanfare_protocol::engine::ErrorCode;
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::future::Future;
 
-use fanfare_engine::{AllowFuture, ConnectionError, GenerateIdFuture, HandshakeRequest};
+use fanfare_engine::HandshakeRequest;
+use fanfare_engine::hooks::{AllowFuture, ConnectionError, GenerateIdFuture};
 use http::HeaderMap;
 
 use crate::engine::{EngineConnection, EngineConnectionEvent};

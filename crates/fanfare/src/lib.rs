@@ -127,8 +127,8 @@ pub use socket::handle::Socket;
 /// # Ok(())
 /// # }
 /// ```
-pub fn serve(io: SocketIo) -> serve::Serve {
-    serve::Serve::new(io)
+pub fn serve(io: SocketIo) -> serve::Serve<SocketIo> {
+    fanfare_engine::serve(io)
 }
 
 /// Arguments of events: what [`emit`](Socket::emit) takes.
@@ -141,14 +141,14 @@ pub mod args {
 
 /// HTTP: permissions of browsers on other origins, cookies, compression, and what is rejected below Engine.IO.
 pub mod http {
-    pub use fanfare_engine::{
+    pub use fanfare_engine::http::{
         Cookie, CookiePriority, Cors, CorsOrigin, HttpCompression, HttpRejection, SameSite,
     };
 }
 
 /// Load balancers in front of the server, and the addresses of the clients behind them.
 pub mod proxy {
-    pub use fanfare_engine::{
+    pub use fanfare_engine::proxy::{
         ForwardedHeader, NetworkError, Networks, Peer, RemoteAddr, Secure, TrustedProxies,
     };
 }

@@ -9,8 +9,10 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-pub use fanfare_engine::EngineBody;
-use fanfare_engine::{EngineFuture, EngineService, Peer, Secure, TrustedProxies};
+use fanfare_engine::EngineService;
+pub use fanfare_engine::http::EngineBody;
+use fanfare_engine::http::EngineFuture;
+use fanfare_engine::proxy::{Peer, Secure, TrustedProxies};
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -86,13 +88,13 @@ where
                     _ => None,
                 };
                 let Some(waiting) = waiting else {
-                    let answer = refusal(&self.io, cause, address);
+                    let answer = rejection(&self.io, cause, address);
                     return SocketIoFuture(State::Ready(Some(Box::new(answer))));
                 };
                 let io = self.io.clone();
                 let asking = async move {
                     let answer = waiting.ask(&io.0.admission).await;
-                    answer.map_err(|cause| Box::new(refusal(&io, cause, address)))
+                    answer.map_err(|cause| Box::new(rejection(&io, cause, address)))
                 };
                 return SocketIoFuture(State::Waiting(Box::new(Late {
                     asking: Box::pin(asking),
@@ -167,13 +169,13 @@ fn admit<B>(io: &SocketIo, request: &Request<B>) -> Result<(), (&'static str, Op
 }
 
 /// Returns the response to a handshake that is rejected.
-fn refusal(io: &SocketIo, cause: &'static str, address: Option<IpAddr>) -> Response<EngineBody> {
-    io.0.stats.refused(cause);
+fn rejection(io: &SocketIo, cause: &'static str, address: Option<IpAddr>) -> Response<EngineBody> {
+    io.0.stats.rejected(cause);
     tracing::debug!(
         target: log_target::CONNECTION,
         address = address.map(tracing::field::display),
         cause,
-        "handshake refused"
+        "handshake rejected"
     );
     let text = match cause {
         "draining" => "the server is going away",
@@ -234,7 +236,7 @@ where
                     self.0 = match (answer, late.request.take()) {
                         (Ok(()), Some(request)) => State::Engine(late.engine.call(request)),
                         (Ok(()), None) => State::Ready(None),
-                        (Err(refusal), _) => State::Ready(Some(refusal)),
+                        (Err(rejection), _) => State::Ready(Some(rejection)),
                     };
                 }
             }

@@ -131,7 +131,7 @@ impl Probe {
         WebSocket::client(io, &uri, &options)
             .await
             .map_err(|error| match error {
-                ConnectError::Refused { status, body } => NoWebSocket::Status {
+                ConnectError::Rejected { status, body } => NoWebSocket::Status {
                     status: status.as_u16(),
                     body,
                 },

@@ -11,10 +11,10 @@ use fanfare_websocket::Role;
 use fanfare_websocket::deflate::{Compressor, Params};
 
 use super::Connection;
-use crate::Transport;
 use crate::encodings::Compression;
 use crate::flags::Flags;
 use crate::outbox::{Outbox, Sink};
+use fanfare_protocol::engine::Transport;
 
 const PING: Bytes = Bytes::from_static(b"\x81\x012");
 const PONG: Bytes = Bytes::from_static(b"\x81\x013");
@@ -77,8 +77,8 @@ impl Inner {
     }
 
     /// Records a rejection by the session, in Node's words.
-    pub(crate) fn describe_rejection(&mut self, refused: SessionRejection) {
-        if refused == SessionRejection::Overlap {
+    pub(crate) fn describe_rejection(&mut self, rejection: SessionRejection) {
+        if rejection == SessionRejection::Overlap {
             self.describe("overlap from client");
         }
     }

@@ -15,18 +15,20 @@ use fanfare_websocket::deflate;
 
 use crate::batch;
 use crate::clock;
+use crate::config::EngineConfig;
 use crate::deadline_queue::DeadlineQueue;
 use crate::encoded_message::Framing;
+use crate::encoded_message::{EncodedMessage, MessageBuilder};
 use crate::encodings::{Deflate, Encodings};
+use crate::error::SendError;
 use crate::flags::Flags;
+use crate::handler::CloseMode;
+use crate::handshake::HandshakeRequest;
 use crate::outgoing_frames::OutgoingFrames;
 use crate::query::wants_base64;
 use crate::sid::Sid;
 use crate::sync::{Mutex, MutexGuard};
-use crate::{
-    CloseMode, EncodedMessage, EngineConfig, HandshakeRequest, MessageBuilder, Protocol, SendError,
-    Transport,
-};
+use fanfare_protocol::engine::{Protocol, Transport};
 
 pub(crate) use inner::{DeferredWakeups, Inner};
 
@@ -45,9 +47,9 @@ pub(crate) trait EngineContext<S>: Send + Sync + 'static {
     fn report(&self, conn: &Arc<Connection<S>>);
 }
 
-/// One connection of an [`Engine`](crate::Engine), over any transport.
+/// One connection of an [`Engine`](crate::engine::Engine), over any transport.
 ///
-/// All methods may be called from any thread; none blocks, and none calls the [`Handler`](crate::Handler).
+/// All methods may be called from any thread; none blocks, and none calls the [`Handler`](crate::handler::Handler).
 // In this order, because a broadcast reads only the beginning of each recipient.
 #[repr(C)]
 pub struct Connection<S> {
@@ -198,7 +200,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
     }
 
     /// Sends a message only if it can leave now: the socket is not blocked, or a GET waits. `false`: it was dropped.
-    /// With [`SlowConsumer::DropVolatileFirst`](crate::SlowConsumer) it may wait, and be dropped later.
+    /// With [`SlowConsumer::DropVolatileFirst`](crate::config::SlowConsumer) it may wait, and be dropped later.
     ///
     /// # Errors
     ///
@@ -299,7 +301,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
         .await
     }
 
-    /// Schedules a call of [`Handler::deadline`](crate::Handler::deadline) for this time; `None` cancels it.
+    /// Schedules a call of [`Handler::deadline`](crate::handler::Handler::deadline) for this time; `None` cancels it.
     ///
     /// It needs no separate timer; the call is late by up to a sixteenth of a second.
     pub fn set_deadline(self: &Arc<Self>, deadline: Option<Instant>) {

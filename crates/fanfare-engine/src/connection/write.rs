@@ -11,13 +11,14 @@ use super::{Connection, DeferredWakeups, Inner};
 use crate::batch::{self, BatchTarget, FlushTarget};
 use crate::config::SlowConsumer;
 use crate::encoded_message::Frames;
+use crate::error::SendError;
 use crate::flags::Flags;
 use crate::log_target;
 use crate::outbox::Sink;
 use crate::outgoing_frames::OutgoingFrames;
 use crate::shared_segment::{Capacity, SharedSegment};
 use crate::sync::MutexGuard;
-use crate::{CloseReason, SendError};
+use fanfare_protocol::engine::CloseReason;
 
 /// Maximum number of bytes that a batch holds back (corks) for one connection; beyond it they are written at once.
 const MAX_CORKED_BYTES: usize = 64 * 1024;

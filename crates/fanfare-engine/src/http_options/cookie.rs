@@ -34,7 +34,7 @@ pub enum CookiePriority {
 /// SameSite=Lax`.
 ///
 /// ```
-/// use fanfare_engine::{Cookie, SameSite};
+/// use fanfare_engine::http::{Cookie, SameSite};
 ///
 /// let cookie = Cookie::new("node").secure(true).same_site(SameSite::None);
 /// ```

@@ -47,7 +47,7 @@ impl fmt::Debug for CorsOrigin {
 /// ```
 /// use std::time::Duration;
 ///
-/// use fanfare_engine::{Cors, CorsOrigin};
+/// use fanfare_engine::http::{Cors, CorsOrigin};
 ///
 /// let cors = Cors::new()
 ///     .origin(CorsOrigin::List(vec!["https://example.org".into(), "https://www.example.org".into()]))

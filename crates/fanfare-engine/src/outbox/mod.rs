@@ -8,8 +8,8 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
-use crate::SendError;
 use crate::coalesce_buffer::{self, CoalesceBuffer};
+use crate::error::SendError;
 use crate::outgoing_frames::MAX_COALESCED_BYTES;
 use crate::shared_segment::{Capacity, Sealed, SharedSegment};
 use crate::sync::OwnedWriteHalf;

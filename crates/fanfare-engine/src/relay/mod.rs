@@ -18,7 +18,7 @@ pub use stream::{RelayStream, RelayUpgrade};
 pub type RelayFuture = Pin<Box<dyn Future<Output = Option<Response<Bytes>>> + Send>>;
 
 /// Sends the requests of a session to the server that it lives on, so that any server behind a load balancer may get
-/// any request. See [`EngineConfig::relay`](crate::EngineConfig::relay); the crate `fanfare-relay` has an
+/// any request. See [`EngineConfig::relay`](crate::config::EngineConfig::relay); the crate `fanfare-relay` has an
 /// implementation.
 ///
 /// The engine asks only about requests with an id that none of its own sessions has. A panic is contained: the request

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_order_is_refused() {
+    fn what_is_not_in_order_is_rejected() {
         for input in [
             "\r\n",
             "x\r\n",

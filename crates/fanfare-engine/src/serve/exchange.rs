@@ -13,8 +13,8 @@ use super::body::BodyFeed;
 use super::request::{Incoming, Keep};
 use super::response::Form;
 use super::sessions::{Replies, Sessions};
-use super::{Served, Taken};
-use crate::{EngineBody, Reply};
+use super::{HttpService, Taken};
+use crate::service::{EngineBody, Reply};
 
 type TakeOver = Box<dyn FnOnce(Taken) + Send>;
 
@@ -61,7 +61,7 @@ impl<F> Exchange<F>
 where
     F: Future<Output = Result<Response<EngineBody>, std::convert::Infallible>> + Unpin,
 {
-    pub(super) fn begin<S: Served<Future = F>>(
+    pub(super) fn begin<S: HttpService<Future = F>>(
         incoming: Incoming<'_, '_>,
         service: &mut S,
         sessions: Option<&dyn Sessions>,

@@ -17,13 +17,13 @@ use tower_service::Service;
 
 use super::connection::identify;
 use super::connection_registry::{CloseSignal, ConnectionSlot, IdleHandle};
-use super::{HttpStream, ServeBody, Served, Shared};
-use crate::HttpRejection;
+use super::{HttpService, HttpStream, ServeBody, Shared};
 use crate::handshake::Peer;
 use crate::log_target;
+use crate::rejection::HttpRejection;
 
 /// Serves a connection with hyper until it ends.
-pub(super) async fn serve<S: Served>(
+pub(super) async fn serve<S: HttpService>(
     shared: Arc<Shared>,
     service: S,
     stream: HttpStream,
@@ -46,14 +46,14 @@ pub(super) async fn serve<S: Served>(
         result = &mut serving => result,
         call = slot.until_called() => {
             if call == CloseSignal::Cut {
-                return shared.refused(peer, HttpRejection::IdleConnections);
+                return shared.rejected(peer, HttpRejection::IdleConnections);
             }
             serving.as_mut().graceful_shutdown();
             serving.await
         }
         () = requests.missing(shared.options.header_timeout) => {
             if !requests.asked() {
-                return shared.refused(peer, HttpRejection::HeaderTimeout);
+                return shared.rejected(peer, HttpRejection::HeaderTimeout);
             }
             // HTTP/2: the rest of a response may still be in transit.
             serving.as_mut().graceful_shutdown();
@@ -66,10 +66,10 @@ pub(super) async fn serve<S: Served>(
     let Err(error) = result else {
         return;
     };
-    match refusal(&*error) {
+    match rejection(&*error) {
         // A connection that had its requests ends without a rejection.
         Some(HttpRejection::HeaderTimeout) if requests.asked() => {}
-        Some(refusal) => shared.refused(peer, refusal),
+        Some(rejection) => shared.rejected(peer, rejection),
         None => {
             let address = peer.and_then(Peer::address).map(tracing::field::display);
             tracing::debug!(target: log_target::SERVE, address, error = %Escaped(&error), "a connection failed");
@@ -78,7 +78,7 @@ pub(super) async fn serve<S: Served>(
 }
 
 /// Returns the limit of ours that caused an error of hyper, or that the peer does not speak HTTP.
-fn refusal(error: &(dyn Error + 'static)) -> Option<HttpRejection> {
+fn rejection(error: &(dyn Error + 'static)) -> Option<HttpRejection> {
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
         if error.is_parse_too_large() {
             return Some(HttpRejection::HeadTooLong);

@@ -1,11 +1,13 @@
 //! A server for the engine: accepts connections and speaks HTTP/1.1 and HTTP/2 on them.
 //!
+//! [`serve()`](crate::serve()) prepares it, [`Serve`] has its options.
+//!
 //! HTTP/1 is parsed here, so that there is one answer to the question where a request ends. A request that arrives in
 //! one piece, as nearly all of Engine.IO's do, is read into a buffer of the thread, answered with one `write`, and
-//! costs the connection no buffer ([`connection`]). Hyper serves HTTP/2 ([`http2`]). A connection with much input
-//! yields to others ([`turn`]).
+//! costs the connection no buffer. Hyper serves HTTP/2. A connection with much input yields to others.
 
 mod body;
+pub(crate) mod builder;
 mod chunked;
 mod connection;
 mod connection_registry;
@@ -16,34 +18,32 @@ mod listen;
 mod options;
 mod request;
 mod response;
+mod served;
 mod sessions;
 mod stream;
 mod turn;
 mod wire;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fanfare_protocol::{Escaped, finite};
-use http::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tower_service::Service;
 
 use crate::handshake::Peer;
 use crate::log_target;
-use crate::proxy::read_header;
+use crate::log_throttle::LogThrottle;
+use crate::proxies::read_header;
+use crate::rejection::HttpRejection;
 use crate::scratch::SCRATCH_BYTES;
-use crate::{EngineBody, HttpRejection, LogThrottle};
 
 pub use body::{ServeBody, ServeBodyError};
+pub use builder::Serve;
 use connection::Connection;
 pub(crate) use connection::Taken;
 use connection_registry::{CloseSignal, ConnectionSlot, Group};
@@ -51,8 +51,10 @@ pub(crate) use exchange::Takeover;
 pub(crate) use http2::KeepBusy;
 use input::Input;
 pub use listen::bind;
-pub use options::ServeOptions;
+use options::{Hook, Options};
 pub(crate) use request::Head;
+pub use served::{EngineServer, HttpService, IdleConnections, OpenSessions, Served};
+use sessions::Direct;
 pub(crate) use sessions::{Replies, Sessions};
 pub(crate) use stream::{Duplex, HttpStream, Raw};
 pub(crate) use turn::Turn;
@@ -60,41 +62,19 @@ pub(crate) use turn::Turn;
 /// Minimum interval between log messages about frequent events.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Service that [`serve`] can serve.
-trait Served:
-    Service<
-        Request<ServeBody>,
-        Response = Response<EngineBody>,
-        Error = Infallible,
-        Future: Send + Unpin,
-    > + Clone
-    + Send
-    + Unpin
-    + 'static
-{
-}
-
-impl<S> Served for S
-where
-    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
-        + Clone
-        + Send
-        + Unpin
-        + 'static,
-    S::Future: Send + Unpin,
-{
-}
-
 /// State that all connections of a server share.
 #[derive(Debug)]
 struct Shared {
-    options: ServeOptions,
+    options: Options,
+    /// Sessions whose requests do not pass through the service.
+    direct: Direct,
     http2: Builder<TokioExecutor>,
     group: Arc<Group>,
 }
 
 impl Shared {
-    fn new(mut options: ServeOptions) -> Arc<Shared> {
+    fn new(mut options: Options, sessions: Option<OpenSessions>, hook: Hook) -> Arc<Shared> {
+        options.add_hook(hook);
         // Hyper adds the timeouts to the current time.
         options.header_timeout = finite(options.header_timeout);
         options.write_timeout = finite(options.write_timeout);
@@ -110,13 +90,14 @@ impl Shared {
         let group = Group::new(options.max_idle_connections);
         Arc::new(Shared {
             options,
+            direct: OpenSessions::direct(sessions),
             http2,
             group,
         })
     }
 
     fn slot(&self) -> ConnectionSlot {
-        ConnectionSlot::new(&self.options.pool.seats, &self.group)
+        ConnectionSlot::new(&self.options.pool.registry, &self.group)
     }
 
     fn longest_head(&self) -> usize {
@@ -126,16 +107,16 @@ impl Shared {
 
     /// Reports that a connection was closed, or a request rejected.
     #[cold]
-    fn refused(&self, peer: Option<Peer>, refusal: HttpRejection) {
+    fn rejected(&self, peer: Option<Peer>, rejection: HttpRejection) {
         let address = peer.and_then(Peer::address).map(tracing::field::display);
         tracing::debug!(
             target: log_target::SERVE,
             address,
-            cause = refusal.as_str(),
-            "a connection was refused"
+            cause = rejection.as_str(),
+            "a connection was closed or a request rejected"
         );
         if let (HttpRejection::IdleConnections, Some(cut)) =
-            (refusal, self.options.pool.idle_log.hit(Instant::now()))
+            (rejection, self.options.pool.idle_log.hit(Instant::now()))
         {
             let limit = self.options.max_idle_connections;
             tracing::warn!(
@@ -145,121 +126,11 @@ impl Shared {
                 "too many connections without a request: those that have waited longest are cut"
             );
         }
-        self.options.refused(refusal);
+        self.options.rejected(rejection);
     }
 }
 
-/// Serves HTTP with `service` on `listener` until `shutdown` completes; then accepts no more connections, lets requests
-/// in progress finish, and returns. It does not wait for WebSockets: the engine has to close them.
-///
-/// `service` is an [`EngineService`](crate::EngineService) or one around it; use hyper or axum for servers in which the
-/// engine is one of several services. Each request carries its [`RemoteAddr`](crate::RemoteAddr).
-///
-/// # Errors
-///
-/// None at present: an error of one connection ends that connection, and without free file descriptors the server
-/// waits.
-pub async fn serve<S>(
-    listener: TcpListener,
-    service: S,
-    options: ServeOptions,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()>
-where
-    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
-        + Clone
-        + Send
-        + Unpin
-        + 'static,
-    S::Future: Send + Unpin,
-{
-    let timeout = options.shutdown_timeout;
-    let shared = Shared::new(options);
-    let (seats, group) = (shared.options.pool.seats.clone(), shared.group.clone());
-    // In a task, because the caller may not be a worker of the runtime: each connection would involve two threads.
-    let accepting = tokio::spawn(accept(listener, service, shared));
-    let _guard = AbortOnDrop(accepting.abort_handle());
-    let mut accepting = pin!(accepting);
-    tokio::select! {
-        _ = &mut accepting => {}
-        () = shutdown => accepting.abort(),
-    }
-    let _ = accepting.await;
-    seats.stop(&group);
-    let _ = tokio::time::timeout(timeout, group.all_gone()).await;
-    Ok(())
-}
-
-/// Serves HTTP with `service` on one connection that was accepted elsewhere, until it ends. `stream` is a TCP socket, a
-/// Unix socket, TLS on top of one, or any other stream that can be read and written; `address` is the peer's, if it has
-/// one.
-///
-/// Once `shutdown` completes the connection ends as soon as no request is in progress on it, at the latest after
-/// [`ServeOptions::shutdown_timeout`]. A WebSocket leaves this future, which ends with the response to its request:
-/// from then on it is a separate task, which the engine has to close. Dropping the future closes the connection, unless
-/// it is a WebSocket already.
-///
-/// [`ServeOptions::proxy_protocol`] applies to TCP sockets only; for others read the header yourself, and pass its
-/// address.
-pub async fn serve_connection<T, S>(
-    stream: T,
-    address: impl Into<Option<SocketAddr>>,
-    service: S,
-    options: ServeOptions,
-    shutdown: impl Future<Output = ()>,
-) where
-    T: AsyncRead + AsyncWrite + Send + 'static,
-    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
-        + Clone
-        + Send
-        + Unpin
-        + 'static,
-    S::Future: Send + Unpin,
-{
-    let stream = std::future::ready(Ok(stream));
-    serve_handshake(stream, address, service, options, shutdown).await;
-}
-
-/// Serves a connection as [`serve_connection`] does, after a handshake such as TLS that yields its stream. The
-/// handshake has the same timeout as a request's head, [`ServeOptions::header_timeout`], and meanwhile the connection
-/// counts among those that wait for a request.
-pub async fn serve_handshake<T, S>(
-    handshake: impl Future<Output = io::Result<T>>,
-    address: impl Into<Option<SocketAddr>>,
-    service: S,
-    options: ServeOptions,
-    shutdown: impl Future<Output = ()>,
-) where
-    T: AsyncRead + AsyncWrite + Send + 'static,
-    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
-        + Clone
-        + Send
-        + Unpin
-        + 'static,
-    S::Future: Send + Unpin,
-{
-    let timeout = options.shutdown_timeout;
-    let shared = Shared::new(options);
-    let group = shared.group.clone();
-    let peer = address.into().map(Peer::Address);
-    let mut connection = pin!(connection(shared, service, handshake, peer));
-    tokio::select! {
-        () = &mut connection => return,
-        // The connection is polled right after.
-        () = shutdown => group.stop(),
-    }
-    let _ = tokio::time::timeout(timeout, connection).await;
-}
-
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-async fn accept<S: Served>(listener: TcpListener, service: S, shared: Arc<Shared>) {
+async fn accept<S: HttpService>(listener: TcpListener, service: S, shared: Arc<Shared>) {
     let log = LogThrottle::every(LOG_INTERVAL);
     loop {
         let (stream, address) = match listener.accept().await {
@@ -285,7 +156,7 @@ async fn accept<S: Served>(listener: TcpListener, service: S, shared: Arc<Shared
     }
 }
 
-async fn connection<T, S: Served>(
+async fn connection<T, S: HttpService>(
     shared: Arc<Shared>,
     service: S,
     handshake: impl Future<Output = io::Result<T>>,
@@ -299,7 +170,7 @@ async fn connection<T, S: Served>(
         stream = tokio::time::timeout(shared.options.header_timeout, handshake) => stream,
         call = slot.until_called() => {
             if call == CloseSignal::Cut {
-                shared.refused(peer, HttpRejection::IdleConnections);
+                shared.rejected(peer, HttpRejection::IdleConnections);
             }
             return;
         }
@@ -309,9 +180,9 @@ async fn connection<T, S: Served>(
         Ok(Err(error)) => {
             let address = peer.and_then(Peer::address).map(tracing::field::display);
             tracing::debug!(target: log_target::SERVE, address, error = %Escaped(&error), "a connection could not be made");
-            return shared.refused(peer, HttpRejection::NotHttp);
+            return shared.rejected(peer, HttpRejection::NotHttp);
         }
-        Err(_) => return shared.refused(peer, HttpRejection::HeaderTimeout),
+        Err(_) => return shared.rejected(peer, HttpRejection::HeaderTimeout),
     };
     let Some((stream, unix)) = Raw::new(stream) else {
         return;
@@ -329,7 +200,7 @@ async fn connection<T, S: Served>(
 }
 
 /// Serves a connection that begins with a PROXY protocol header.
-async fn proxied<S: Served>(mut connection: Connection<S>) {
+async fn proxied<S: HttpService>(mut connection: Connection<S>) {
     let timeout = connection.header_timeout();
     let Some((stream, peer, slot)) = connection.before() else {
         return;
@@ -338,7 +209,7 @@ async fn proxied<S: Served>(mut connection: Connection<S>) {
         read = tokio::time::timeout(timeout, read_header(stream)) => read,
         call = slot.until_called() => {
             if call == CloseSignal::Cut {
-                connection.refused(HttpRejection::IdleConnections);
+                connection.rejected(HttpRejection::IdleConnections);
             }
             return;
         }
@@ -348,9 +219,9 @@ async fn proxied<S: Served>(mut connection: Connection<S>) {
         Ok(Err(error)) => {
             let address = peer.and_then(Peer::address).map(tracing::field::display);
             tracing::debug!(target: log_target::SERVE, address, error = %Escaped(&error), "no PROXY protocol header");
-            return connection.refused(HttpRejection::ProxyHeader);
+            return connection.rejected(HttpRejection::ProxyHeader);
         }
-        Err(_) => return connection.refused(HttpRejection::HeaderTimeout),
+        Err(_) => return connection.rejected(HttpRejection::HeaderTimeout),
     }
     connection.await;
 }

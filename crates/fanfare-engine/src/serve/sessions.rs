@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::ServeBody;
 use super::request::Head;
-use crate::Reply;
+use crate::service::Reply;
 
 /// An engine, and the requests of its open sessions.
 pub(crate) trait Sessions: Send + Sync {

@@ -29,7 +29,7 @@ pub(super) fn last(status: StatusCode) -> Answer {
 }
 
 /// Returns the rejection of a request with an error code: JSON.
-pub(super) fn refusal(code: ErrorCode, message: Option<&str>) -> Answer {
+pub(super) fn rejection(code: ErrorCode, message: Option<&str>) -> Answer {
     let body = match message {
         None => Bytes::from_static(code.body().as_bytes()),
         Some(message) => Bytes::from(code.body_with(message)),
@@ -45,7 +45,7 @@ pub(super) fn refusal(code: ErrorCode, message: Option<&str>) -> Answer {
 
 /// Returns the rejection of a WebSocket: always 400, with the message as plain text; the connection ends, unless it
 /// carries other streams.
-pub(super) fn upgrade_refusal(code: ErrorCode, message: Option<&str>, how: Upgrade) -> Answer {
+pub(super) fn upgrade_rejection(code: ErrorCode, message: Option<&str>, how: Upgrade) -> Answer {
     let body = match message {
         None => Bytes::from_static(code.message().as_bytes()),
         Some(message) => Bytes::copy_from_slice(message.as_bytes()),

@@ -16,10 +16,10 @@ use super::pending_handshake::PendingHandshake;
 use super::post::Post;
 use super::relayed::Relayed;
 use super::{EngineBody, Upgrade, answer};
-use crate::Handler;
+use crate::handler::Handler;
 use crate::serve::Replies;
 
-/// The future that [`EngineService`](crate::EngineService) returns.
+/// The future that [`EngineService`](crate::service::EngineService) returns.
 pub struct EngineFuture<H: Handler, B> {
     pub(super) state: State<H, B>,
     /// CORS headers of the response.
@@ -100,12 +100,12 @@ where
         };
         let mut answer = Answer::from(reply);
         // As in Node, a rejected upgrade has none.
-        let refused = match self.upgrade {
+        let rejected = match self.upgrade {
             None => false,
             Some(Upgrade::Header) => answer.status() != StatusCode::SWITCHING_PROTOCOLS,
             Some(Upgrade::Connect) => !answer.status().is_success(),
         };
-        if !refused {
+        if !rejected {
             crate::http_options::add(answer.headers_mut(), *cors);
         }
         Poll::Ready(Reply::Whole(answer))

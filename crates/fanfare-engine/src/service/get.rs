@@ -15,15 +15,18 @@ use super::answer::{Plain, Reply};
 use super::future::State;
 use super::hold::{Hold, IfEarly, hold};
 use super::verify::is_msie;
-use super::{EngineFuture, refused};
+use super::{EngineFuture, rejected};
+use crate::config::EngineConfig;
+use crate::connection::Connection;
 use crate::connection::DeferredWakeups;
 use crate::encoded_message::Frames;
+use crate::engine::Engine;
 use crate::fields::Fields;
+use crate::handler::Handler;
 use crate::http_options::ON_THE_FLY;
+use crate::http_options::{ContentEncoding, HttpCompression};
 use crate::outbox::Entry;
-use crate::{
-    Connection, ContentEncoding, Engine, EngineConfig, Handler, HttpCompression, Protocol,
-};
+use fanfare_protocol::engine::Protocol;
 
 /// A GET that waits.
 pub(super) struct Get<H: Handler> {
@@ -65,7 +68,7 @@ impl<H: Handler> Get<H> {
     ) -> EngineFuture<H, B> {
         let held = match take(&conn, IfEarly::Wait) {
             Some(Ok(())) => None,
-            Some(Err(refusal)) => return refused(refusal).into(),
+            Some(Err(rejection)) => return rejected(rejection).into(),
             None => {
                 let conn = conn.clone();
                 Some(hold(move |if_early| take(&conn, if_early)))
@@ -87,9 +90,9 @@ impl<H: Handler> Get<H> {
         if let Some(hold) = &mut self.hold {
             let taken = ready!(hold.as_mut().poll(cx));
             self.hold = None;
-            if let Err(refusal) = taken {
+            if let Err(rejection) = taken {
                 self.answered = true;
-                return Poll::Ready(Reply::Whole(refused(refusal)));
+                return Poll::Ready(Reply::Whole(rejected(rejection)));
             }
         }
         let mut after = DeferredWakeups::default();
@@ -101,8 +104,8 @@ impl<H: Handler> Get<H> {
             return Poll::Pending;
         };
         self.answered = true;
-        if answer.tail == Tail::Refused {
-            return Poll::Ready(Reply::Whole(refused(SessionRejection::Closed)));
+        if answer.tail == Tail::Rejected {
+            return Poll::Ready(Reply::Whole(rejected(SessionRejection::Closed)));
         }
         let (body, binary) = if answer.packets {
             encode(self.conn.protocol(), inner.outbox.take(), answer.tail)
@@ -174,9 +177,9 @@ pub(crate) fn take<S: Send + Sync + 'static>(
         }
         match inner.session.get() {
             Ok(_) => (Some(Ok(())), Actions::NONE),
-            Err((refusal, actions)) => {
-                inner.describe_rejection(refusal);
-                (Some(Err(refusal)), actions)
+            Err((rejection, actions)) => {
+                inner.describe_rejection(rejection);
+                (Some(Err(rejection)), actions)
             }
         }
     })
@@ -194,7 +197,7 @@ fn compressed(encoding: ContentEncoding, body: &[u8], config: HttpCompression) -
 /// Encodes frames as a long-polling body. `true`: it is binary (Engine.IO v3 only).
 fn encode(protocol: Protocol, entries: impl Iterator<Item = Entry>, tail: Tail) -> (Bytes, bool) {
     let tail = match tail {
-        Tail::Nothing | Tail::Refused => None,
+        Tail::Nothing | Tail::Rejected => None,
         Tail::Noop => Some(b"6"),
         Tail::Close => Some(b"1"),
     };

@@ -26,11 +26,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 
+use crate::connection::Connection;
+use crate::engine::Engine;
+use crate::handler::{CloseMode, ConnectionError, Handler};
+use crate::handshake::HandshakeRequest;
+use crate::http_options::Cors;
+use crate::rejection::HttpRejection;
 use crate::serve::{KeepBusy, Takeover};
-use crate::{
-    CloseMode, CloseReason, Connection, ConnectionError, Cors, Engine, Handler, HandshakeRequest,
-    HttpRejection, Protocol, Transport, websocket,
-};
+use crate::websocket;
+use fanfare_protocol::engine::{CloseReason, Protocol, Transport};
 
 use crate::engine::OpenError;
 use crate::fields::Fields;
@@ -54,7 +58,7 @@ use verify::{RequestRejection, Target, is_msie, is_octet_stream};
 
 /// Tower service that answers Engine.IO requests.
 ///
-/// It answers what lies under [`EngineConfig::path`](crate::EngineConfig::path), and everything else with 404.
+/// It answers what lies under [`EngineConfig::path`](crate::config::EngineConfig::path), and everything else with 404.
 /// WebSocket needs a server that supports upgrades in hyper's way, as hyper's, axum's and [`serve`](crate::serve()) do.
 pub struct EngineService<H: Handler> {
     engine: Arc<Engine<H>>,
@@ -137,12 +141,12 @@ impl<H: Handler> EngineService<H> {
         let params = Params::parse(request.uri().query().unwrap_or(""));
         let origin = request.headers().first(&ORIGIN);
         match self.verify(request.method(), &params, origin, upgrade) {
-            Err(refusal) => {
-                let elsewhere = self.elsewhere(&refusal, &params, request.headers());
+            Err(rejection) => {
+                let elsewhere = self.elsewhere(&rejection, &params, request.headers());
                 match elsewhere {
                     Some(elsewhere) => self.relayed(elsewhere, request, upgrade),
                     None => self
-                        .refuse(&HandshakeRequest::new(&request), &refusal, upgrade)
+                        .reject(&HandshakeRequest::new(&request), &rejection, upgrade)
                         .into(),
                 }
             }
@@ -151,7 +155,7 @@ impl<H: Handler> EngineService<H> {
                 let handshake = HandshakeRequest::new(&request);
                 if head_len(request.uri(), request.headers()) > limit {
                     return self
-                        .refuse(&handshake, &RequestRejection::HeadTooLong, upgrade)
+                        .reject(&handshake, &RequestRejection::HeadTooLong, upgrade)
                         .into();
                 }
                 let step = match HandshakeStage::first(&self.engine, &handshake) {
@@ -159,7 +163,7 @@ impl<H: Handler> EngineService<H> {
                     Ok(None) => {
                         return self.admit(&mut request, (handshake, None), protocol, upgrade);
                     }
-                    Err(refusal) => return self.refuse(&handshake, &refusal, upgrade).into(),
+                    Err(rejection) => return self.reject(&handshake, &rejection, upgrade).into(),
                 };
                 let parts = (request, handshake);
                 let gate = PendingHandshake::new(self.clone(), step, parts, protocol, upgrade);
@@ -209,43 +213,43 @@ impl<H: Handler> EngineService<H> {
                 Get::start(&self.engine, conn, kind, true)
             }
             Err(OpenError(handshake, why)) => {
-                self.refuse_id(handshake.as_deref(), why, None).into()
+                self.reject_id(handshake.as_deref(), why, None).into()
             }
         }
     }
 
     /// Rejects a handshake for which there is no session id.
-    pub(crate) fn refuse_id(
+    pub(crate) fn reject_id(
         &self,
         request: Option<&HandshakeRequest>,
         why: &str,
         upgrade: Option<Upgrade>,
     ) -> Answer {
         self.engine
-            .warn_throttled("no session id: the handshake is refused", why);
-        let refusal = RequestRejection::NoId(why.to_owned());
-        self.refuse(
+            .warn_throttled("no session id: the handshake is rejected", why);
+        let rejection = RequestRejection::NoId(why.to_owned());
+        self.reject(
             request.unwrap_or(&HandshakeRequest::default()),
-            &refusal,
+            &rejection,
             upgrade,
         )
     }
 
     /// Reports a rejection to the handler and makes its response.
-    fn refuse(
+    fn reject(
         &self,
         request: &HandshakeRequest,
-        refusal: &RequestRejection,
+        rejection: &RequestRejection,
         upgrade: Option<Upgrade>,
     ) -> Answer {
         let mut detail = None;
-        let (code, context, message) = match refusal {
+        let (code, context, message) = match rejection {
             RequestRejection::Full => {
-                self.engine.handler.refused(HttpRejection::Connections);
+                self.engine.handler.rejected(HttpRejection::Connections);
                 return answer::empty(StatusCode::SERVICE_UNAVAILABLE);
             }
             RequestRejection::HeadTooLong => {
-                self.engine.handler.refused(HttpRejection::HeadTooLong);
+                self.engine.handler.rejected(HttpRejection::HeadTooLong);
                 return answer::empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
             }
             RequestRejection::Panicked => return answer::last(StatusCode::INTERNAL_SERVER_ERROR),
@@ -276,8 +280,8 @@ impl<H: Handler> EngineService<H> {
         self.engine
             .contain("on_connection_error", || handler.connection_error(&error));
         match upgrade {
-            Some(how) => answer::upgrade_refusal(code, message, how),
-            None => answer::refusal(code, message),
+            Some(how) => answer::upgrade_rejection(code, message, how),
+            None => answer::rejection(code, message),
         }
     }
 
@@ -304,7 +308,7 @@ impl<H: Handler> EngineService<H> {
         if takeover.is_none() && request.extensions().get::<OnUpgrade>().is_none() {
             let why = "the HTTP server does not support upgrades";
             self.engine.warn_throttled("no WebSocket", why);
-            return answer::upgrade_refusal(ErrorCode::BadRequest, None, how);
+            return answer::upgrade_rejection(ErrorCode::BadRequest, None, how);
         }
         let busy = request.extensions_mut().remove::<KeepBusy>();
         let mut answer = accept.response().map(|()| EngineBody::default());
@@ -325,7 +329,7 @@ impl<H: Handler> EngineService<H> {
                         conn,
                         wants_base64(request.uri().query().unwrap_or("")),
                     ),
-                    false => websocket::Target::Refused,
+                    false => websocket::Target::Rejected,
                 }
             }
         };
@@ -379,12 +383,12 @@ impl<H: Handler> Engine<H> {
 }
 
 /// Returns the response to a GET or POST that the session rejects.
-fn refused(refused: SessionRejection) -> Answer {
-    match refused {
-        SessionRejection::TransportMismatch => answer::refusal(ErrorCode::BadRequest, None),
+fn rejected(rejected: SessionRejection) -> Answer {
+    match rejected {
+        SessionRejection::TransportMismatch => answer::rejection(ErrorCode::BadRequest, None),
         SessionRejection::Overlap => answer::empty(StatusCode::BAD_REQUEST),
         // The session closed after it was looked up.
-        _ => answer::refusal(ErrorCode::UnknownSid, None),
+        _ => answer::rejection(ErrorCode::UnknownSid, None),
     }
 }
 

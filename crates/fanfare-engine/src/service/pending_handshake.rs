@@ -8,8 +8,11 @@ use http_body::Body;
 
 use super::future::State;
 use super::{EngineService, RequestRejection, Upgrade};
+use crate::engine::Engine;
+use crate::handler::{AllowFuture, GenerateIdFuture, Handler};
+use crate::handshake::HandshakeRequest;
 use crate::sid::Sid;
-use crate::{AllowFuture, Engine, GenerateIdFuture, Handler, HandshakeRequest, Protocol};
+use fanfare_protocol::engine::Protocol;
 
 /// Stage that a pending handshake waits for.
 pub(super) enum HandshakeStage {
@@ -84,7 +87,7 @@ impl<H: Handler, B: Body<Data = Bytes> + Send + 'static> PendingHandshake<H, B> 
                     match HandshakeStage::second(engine, handshake) {
                         Ok(Some(step)) => self.step = step,
                         Ok(None) => break Ok(None),
-                        Err(refusal) => break Err(refusal),
+                        Err(rejection) => break Err(rejection),
                     }
                 }
                 HandshakeStage::Id(id) => {
@@ -111,8 +114,8 @@ impl<H: Handler, B: Body<Data = Bytes> + Send + 'static> PendingHandshake<H, B> 
                     .admit(&mut request, parts, self.protocol, self.upgrade)
                     .state
             }
-            Err(refusal) => {
-                let answer = self.service.refuse(&handshake, &refusal, self.upgrade);
+            Err(rejection) => {
+                let answer = self.service.reject(&handshake, &rejection, self.upgrade);
                 State::Ready(Some(Box::new(answer)))
             }
         })

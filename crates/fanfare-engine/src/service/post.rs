@@ -16,12 +16,15 @@ use tokio::time::Sleep;
 use super::answer::{self, Plain, Reply};
 use super::future::State;
 use super::hold::{Hold, IfEarly, hold};
-use super::{EngineFuture, refused};
+use super::{EngineFuture, rejected};
 use crate::batch::batch;
 use crate::clock;
+use crate::connection::Connection;
+use crate::engine::Engine;
 use crate::flags::Flags;
+use crate::handler::{CloseMode, Handler};
 use crate::log_target;
-use crate::{CloseMode, CloseReason, Connection, Engine, Handler, Protocol, Transport};
+use fanfare_protocol::engine::{CloseReason, Protocol, Transport};
 
 /// Description of a close because the client disconnected in the middle of a body, in Node's words.
 const LOST: &str = "data request connection closed prematurely";
@@ -61,9 +64,9 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
                 (Err(None), inner.session.post_invalid())
             }
             Ok(()) => (Ok(()), Actions::NONE),
-            Err((refusal, actions)) => {
-                inner.describe_rejection(refusal);
-                (Err(Some(refusal)), actions)
+            Err((rejection, actions)) => {
+                inner.describe_rejection(rejection);
+                (Err(Some(rejection)), actions)
             }
         });
         match taken {
@@ -83,7 +86,7 @@ impl<H: Handler, B: Body<Data = Bytes>> Post<H, B> {
             })
             .into(),
             Err(None) => answer::empty(StatusCode::BAD_REQUEST).into(),
-            Err(Some(refusal)) => refused(refusal).into(),
+            Err(Some(rejection)) => rejected(rejection).into(),
         }
     }
 

@@ -14,10 +14,11 @@ use super::answer::Answer;
 use super::future::State;
 use super::verify::RequestRejection;
 use super::{EngineBody, EngineFuture, EngineService, Upgrade};
+use crate::handler::Handler;
+use crate::handshake::HandshakeRequest;
 use crate::query::Params;
 use crate::relay::{RelayBody, RelayFuture, RelayUpgrade, SessionRelay};
 use crate::serve::{KeepBusy, Takeover};
-use crate::{Handler, HandshakeRequest};
 
 /// Response of another server that is awaited.
 pub(super) struct Relayed<H: Handler> {
@@ -36,7 +37,7 @@ impl<H: Handler> Relayed<H> {
         Poll::Ready(match (answer, self.upgrade) {
             (None, upgrade) => {
                 let unknown = ErrorCode::UnknownSid.into();
-                (self.service.refuse(&self.request, &unknown, upgrade), false)
+                (self.service.reject(&self.request, &unknown, upgrade), false)
             }
             (Some(answer), upgrade) => {
                 let answer = answer.map(EngineBody::new);

@@ -8,8 +8,8 @@ use super::get::{Get, PollResponseFormat};
 use super::post::Post;
 use super::verify::{Target, is_msie, is_octet_stream};
 use super::{EngineFuture, EngineService, answer};
-use crate::Handler;
 use crate::fields::Fields;
+use crate::handler::Handler;
 use crate::query::{Params, may_have_sid};
 use crate::serve::{Head, Replies, ServeBody, Sessions};
 

@@ -7,10 +7,12 @@ use http::Method;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 
 use super::{EngineService, Upgrade};
+use crate::connection::Connection;
 use crate::fields::Fields;
 use crate::flags::Flags;
+use crate::handler::Handler;
 use crate::query::Params;
-use crate::{Connection, Handler, Protocol, Transport};
+use fanfare_protocol::engine::{Protocol, Transport};
 
 /// Purpose of an accepted request.
 pub(super) enum Target<H: Handler> {

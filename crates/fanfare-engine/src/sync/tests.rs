@@ -14,16 +14,20 @@ use shuttle::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::{future, thread};
 
 use super::model::{OwnedWriteHalf, Socket};
+use crate::batch::batch;
+use crate::broadcast::{BroadcastOptions, broadcast};
+use crate::config::EngineConfig;
 use crate::connection::{Connection, EngineContext};
 use crate::deadline_queue::DeadlineQueue;
+use crate::encoded_message::EncodedMessage;
+use crate::error::SendError;
 use crate::flags::Flags;
+use crate::handler::CloseMode;
+use crate::handshake::HandshakeRequest;
 use crate::outbox::Sink;
 use crate::service::{IfEarly, take_get};
 use crate::sid::Sid;
-use crate::{
-    BroadcastOptions, CloseMode, CloseReason, EncodedMessage, EngineConfig, HandshakeRequest,
-    Protocol, SendError, Transport, batch, broadcast,
-};
+use fanfare_protocol::engine::{CloseReason, Protocol, Transport};
 
 /// Number of orders that each test tries: random ones, and ones with few preemptions at the worst points.
 const TRIES: usize = 800;

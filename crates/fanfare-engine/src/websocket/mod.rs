@@ -15,12 +15,16 @@ use fanfare_websocket::deflate::Params;
 use fanfare_websocket::{Decoder, DecoderConfig, Role};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 
+use crate::connection::Connection;
 use crate::engine::OpenError;
+use crate::handler::Handler;
+use crate::handshake::HandshakeRequest;
 use crate::log_target;
 use crate::serve::{KeepBusy, Taken};
+use crate::service::EngineService;
 use crate::service::Upgrade;
 use crate::sid::Sid;
-use crate::{Connection, EngineService, Handler, HandshakeRequest, Protocol, Transport};
+use fanfare_protocol::engine::{Protocol, Transport};
 use reader::Reader;
 use stream::Stream;
 
@@ -31,7 +35,7 @@ pub(crate) enum Target<S> {
     /// The upgrade of this session; whether binary messages are to be base64 then.
     Probe(Arc<Connection<S>>, bool),
     /// None: the WebSocket is closed at once.
-    Refused,
+    Rejected,
 }
 
 /// Origin of the stream.
@@ -101,9 +105,9 @@ impl<H: Handler> Start<H> {
                     }
                     Err(OpenError(handshake, why)) => {
                         let how = Some(Upgrade::Header);
-                        self.service.refuse_id(handshake.as_deref(), why, how);
+                        self.service.reject_id(handshake.as_deref(), why, how);
                         Stage::Aside(Box::pin(async move {
-                            stream.refuse(answer.unwrap_or_default()).await;
+                            stream.reject(answer.unwrap_or_default()).await;
                             None
                         }))
                     }
@@ -116,8 +120,8 @@ impl<H: Handler> Start<H> {
                 decoder,
                 (head, early),
             ))),
-            Target::Refused => Stage::Aside(Box::pin(async move {
-                stream.refuse(head).await;
+            Target::Rejected => Stage::Aside(Box::pin(async move {
+                stream.reject(head).await;
                 None
             })),
         }

@@ -16,10 +16,12 @@ use super::reader::Reader;
 use super::stream::Stream;
 use crate::batch::batch;
 use crate::clock;
+use crate::connection::Connection;
 use crate::connection::DeferredWakeups;
+use crate::engine::Engine;
 use crate::flags::Flags;
+use crate::handler::Handler;
 use crate::log_target;
-use crate::{Connection, Engine, Handler};
 
 /// Next step of the probing WebSocket.
 enum Step {
@@ -44,7 +46,7 @@ pub(super) async fn run<H: Handler>(
         )
     });
     if attached.is_err() {
-        stream.refuse(head).await;
+        stream.reject(head).await;
         return None;
     }
     {
@@ -116,7 +118,7 @@ pub(super) async fn run<H: Handler>(
         }
     }
     drop(guard);
-    stream.refuse(Vec::new()).await;
+    stream.reject(Vec::new()).await;
     None
 }
 

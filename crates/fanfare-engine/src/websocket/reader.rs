@@ -13,12 +13,15 @@ use tokio::time::Sleep;
 
 use super::stream::{LINGER, Stream};
 use crate::batch::{self, batch};
+use crate::connection::Connection;
+use crate::engine::Engine;
 use crate::flags::Flags;
+use crate::handler::Handler;
 use crate::log_target;
 use crate::outgoing_frames::OutgoingFrames;
 use crate::scratch::{SCRATCH_BYTES, with_scratch};
 use crate::service::received;
-use crate::{Connection, Engine, Handler, Protocol, Transport};
+use fanfare_protocol::engine::{Protocol, Transport};
 
 /// Remaining size of the read buffer below which an incomplete frame grows in a separate buffer, in bytes.
 const MIN_SCRATCH_ROOM_BYTES: usize = 16 * 1024;

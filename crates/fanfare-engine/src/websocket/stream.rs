@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::Connection;
+use crate::connection::Connection;
 use crate::flags::Flags;
 use crate::outbox::Sink;
 use crate::serve::{Duplex, KeepBusy, Raw, Turn};
@@ -160,7 +160,7 @@ impl Stream {
     }
 
     /// Closes a WebSocket that is rejected, with a close frame behind `head`.
-    pub(super) async fn refuse(mut self, head: Vec<u8>) {
+    pub(super) async fn reject(mut self, head: Vec<u8>) {
         let mut out = head;
         frame::encode_into(
             &mut out,

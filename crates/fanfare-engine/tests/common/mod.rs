@@ -5,9 +5,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use fanfare_engine::serve::{EngineServer, Served};
 use fanfare_engine::{
     CloseReason, Connection, Engine, EngineConfig, Handler, HandshakeRequest, PerMessageDeflate,
-    ServeOptions, serve, serve_connection,
+    serve,
 };
 use fanfare_testing::wire::{Http, Response, WebSocket};
 use fanfare_testing::{Link, within};
@@ -112,8 +113,7 @@ impl Server {
         on_text: Option<OnText>,
     ) -> Server {
         let (engine, events) = recorded(configure, on_text, false);
-        let options = ServeOptions::new().answer_sessions_of(&engine);
-        let address = served(&engine, options).await;
+        let address = served(EngineServer::new(engine.clone())).await;
         Server {
             engine,
             network: Network::Tcp(address),
@@ -134,12 +134,8 @@ impl Server {
     fn over_memory(
         (engine, events): (Arc<Engine<Recorder>>, mpsc::UnboundedReceiver<Event>),
     ) -> Server {
-        let options = ServeOptions::new().answer_sessions_of(&engine);
-        let service = engine.service();
-        let link = Link::to(move |stream, address| {
-            let (service, options) = (service.clone(), options.clone());
-            serve_connection(stream, address, service, options, std::future::pending())
-        });
+        let serve = serve(EngineServer::new(engine.clone()));
+        let link = Link::to(move |stream, address| serve.clone().connection(stream, address));
         Server {
             engine,
             network: Network::Memory(link),
@@ -149,7 +145,7 @@ impl Server {
 
     /// Serves the engine a second time, in such a way that its service gets all requests.
     pub async fn serve_usually(&self) -> SocketAddr {
-        served(&self.engine, ServeOptions::default()).await
+        served(self.engine.service()).await
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -262,11 +258,10 @@ fn recorded(
     (Engine::new(recorder, config), events)
 }
 
-async fn served(engine: &Arc<Engine<Recorder>>, options: ServeOptions) -> SocketAddr {
+async fn served(server: impl Served) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = engine.service();
-    tokio::spawn(serve(listener, service, options, std::future::pending()));
+    tokio::spawn(serve(server).listener(listener));
     address
 }
 

@@ -159,7 +159,7 @@ impl<T: Serialize> Serialize for AllArgs<T> {
 
 const ALL_ARGS: &str = "$fanfare::AllArgs";
 
-/// Name that tells the deserializer to split the arguments into the fields of a struct: see [`Typed`](crate::Typed).
+/// Name that tells the deserializer to split the arguments into the fields of a struct: see [`Typed`](crate::typed::Typed).
 pub(crate) const TYPED: &str = "$fanfare::Typed";
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for AllArgs<T> {

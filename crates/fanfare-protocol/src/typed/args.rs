@@ -17,7 +17,7 @@ use crate::socket::{ArgWriter, BrokenRule, EncodeError, IntoArgs, TYPED, spread_
 ///
 /// ```
 /// use fanfare_protocol::socket::{Args, encode_event};
-/// use fanfare_protocol::{NoAck, Typed, TypedEvent};
+/// use fanfare_protocol::typed::{NoAck, Typed, TypedEvent};
 /// # #[derive(serde::Serialize, serde::Deserialize)]
 /// # struct Moved(f64, f64);
 /// # impl TypedEvent for Moved {

@@ -10,7 +10,7 @@ use crate::socket::RESERVED_EVENTS;
 ///
 /// ```
 /// # #[cfg(feature = "macros")] {
-/// use fanfare_protocol::{Contract, TypedEvent};
+/// use fanfare_protocol::typed::{Contract, TypedEvent};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize, TypedEvent)]
@@ -65,7 +65,7 @@ pub enum Direction {
 /// ```
 /// # #[cfg(feature = "macros")] {
 /// use fanfare_protocol::typed::{AuthVisitor, Direction, EventVisitor, VisitEvents};
-/// use fanfare_protocol::{Contract, TypedEvent};
+/// use fanfare_protocol::typed::{Contract, TypedEvent};
 ///
 /// #[derive(TypedEvent)]
 /// struct Say(String);

@@ -123,7 +123,7 @@ fn takes_control_frames_between_fragments() {
 }
 
 #[test]
-fn refuses_what_breaks_the_protocol() {
+fn rejects_what_breaks_the_protocol() {
     assert_eq!(error(&raw(0x91, b"")), ProtocolError::ReservedBits(0b001));
     assert_eq!(error(&raw(0xC1, b"")), ProtocolError::ReservedBits(0b100));
     assert_eq!(error(&raw(0xC9, b"")), ProtocolError::ReservedBits(0b100));

@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_refuses_what_it_did_not_offer() {
+    fn a_client_rejects_what_it_did_not_offer() {
         let check = |answer, config: Option<&Config>| Params::from_answer(&headers(answer), config);
         assert_eq!(check("", Some(&TAKEOVER)), Ok(None));
         assert!(check("permessage-deflate", None).is_err());

@@ -111,7 +111,7 @@ fn a_bomb_stops_at_the_limit() {
 }
 
 #[test]
-fn refuses_garbage() {
+fn rejects_garbage() {
     let mut one = Decompressor::new(&ALONE, Role::Server);
     assert_eq!(
         inflate(&mut one, b"\xff\xff\xff\xff", 100),

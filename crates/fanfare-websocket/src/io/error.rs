@@ -45,11 +45,11 @@ pub enum AcceptError {
     #[error("the request cannot be read")]
     Head(#[from] HeadError),
     /// The request is not a WebSocket handshake; it was answered.
-    #[error("the handshake was refused")]
+    #[error("the handshake was rejected")]
     Handshake(#[from] HandshakeError),
     /// The server's own check rejected the request with this status.
-    #[error("the handshake was refused with {0}")]
-    Refused(StatusCode),
+    #[error("the handshake was rejected with {0}")]
+    Rejected(StatusCode),
 }
 
 /// Reason for which a client cannot connect.
@@ -78,7 +78,7 @@ pub enum ConnectError {
     Head(#[from] HeadError),
     /// The status of the response is not 101.
     #[error("the server answered {status}: {body}")]
-    Refused {
+    Rejected {
         /// Status of the response.
         status: StatusCode,
         /// Beginning of the body, which may state the reason.

@@ -104,7 +104,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
                         HeadError::TooLong { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                         _ => StatusCode::BAD_REQUEST,
                     };
-                    refuse(&mut io, &response).await?;
+                    reject(&mut io, &response).await?;
                     return Err(error.into());
                 }
             };
@@ -115,15 +115,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
             let accept = match handshake.validate(&request) {
                 Ok(accept) => accept,
                 Err(error) => {
-                    refuse(&mut io, &error.response()).await?;
+                    reject(&mut io, &error.response()).await?;
                     return Err(error.into());
                 }
             };
             if let Err((status, body)) = check(&request) {
                 let mut response = Response::new(body);
                 *response.status_mut() = status;
-                refuse(&mut io, &response).await?;
-                return Err(AcceptError::Refused(status));
+                reject(&mut io, &response).await?;
+                return Err(AcceptError::Rejected(status));
             }
             io.write_all(&head::write_response(&accept.response(), ""))
                 .await?;
@@ -170,8 +170,8 @@ async fn client<IO: AsyncRead + AsyncWrite + Unpin>(
     let accept = match handshake.check(response.status(), response.headers()) {
         Ok(accept) => accept,
         Err(ResponseError::Status(status)) => {
-            let body = read_refusal(&mut io, response.headers(), rest).await?;
-            return Err(ConnectError::Refused { status, body });
+            let body = read_rejection(&mut io, response.headers(), rest).await?;
+            return Err(ConnectError::Rejected { status, body });
         }
         Err(error) => return Err(error.into()),
     };
@@ -182,7 +182,7 @@ async fn client<IO: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Reads the body of a rejection, as far as it arrives in time.
-async fn read_refusal<IO: AsyncRead + Unpin>(
+async fn read_rejection<IO: AsyncRead + Unpin>(
     io: &mut IO,
     headers: &HeaderMap,
     mut bytes: Vec<u8>,
@@ -250,7 +250,7 @@ async fn read_head<IO: AsyncRead + Unpin, T>(
     }
 }
 
-async fn refuse<IO: AsyncWrite + Unpin>(
+async fn reject<IO: AsyncWrite + Unpin>(
     io: &mut IO,
     response: &Response<String>,
 ) -> std::io::Result<()> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fanfare_cluster::unique_id;
-use fanfare_engine::LogThrottle;
+use fanfare_engine::diagnostics::LogThrottle;
 use fanfare_protocol::{EncodedEvent, Escaped, Limits};
 use parking_lot::Mutex;
 

@@ -326,7 +326,7 @@ impl BroadcastOperator {
         let fit = match names.check() {
             Ok(names) => !names.is_empty(),
             Err(error) => {
-                self.namespace.refused(TooManyRooms::CAUSE);
+                self.namespace.rejected(TooManyRooms::CAUSE);
                 reports::too_many_rooms(&self.namespace, error);
                 false
             }
@@ -352,7 +352,7 @@ impl BroadcastOperator {
         match rooms.and_then(|_| self.except.check()) {
             Ok(_) => Ok(()),
             Err(error) => {
-                self.namespace.refused(TooManyRooms::CAUSE);
+                self.namespace.rejected(TooManyRooms::CAUSE);
                 Err(error)
             }
         }

@@ -4,13 +4,13 @@ use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fanfare_engine::{
-    AllowFuture, CloseMode, ConnectionError, GenerateIdFuture, Handler, HandshakeRequest,
-    HttpRejection, Protocol, Transport,
-};
+use fanfare_engine::hooks::{AllowFuture, ConnectionError, GenerateIdFuture};
+use fanfare_engine::http::HttpRejection;
+use fanfare_engine::{CloseMode, Handler, HandshakeRequest, Protocol, Transport};
+use fanfare_protocol::engine::CloseReason;
 use fanfare_protocol::engine::ErrorCode;
 use fanfare_protocol::socket::{self, DecodeError, PacketType};
-use fanfare_protocol::{CloseReason, Escaped, deadline};
+use fanfare_protocol::{Escaped, deadline};
 use http::HeaderMap;
 use parking_lot::Mutex;
 
@@ -88,7 +88,7 @@ impl Handler for Dispatcher {
 
     fn connection_error(&self, error: &ConnectionError<'_>) {
         if let Some(io) = self.io.upgrade() {
-            io.stats.refused(cause(error));
+            io.stats.rejected(cause(error));
             io.hooks.connection_error(error);
         }
         tracing::debug!(
@@ -96,13 +96,13 @@ impl Handler for Dispatcher {
             code = error.code.code(),
             message = %Escaped(error.message),
             context = error.context,
-            "request refused"
+            "request rejected"
         );
     }
 
-    fn refused(&self, refusal: HttpRejection) {
+    fn rejected(&self, rejection: HttpRejection) {
         if let Some(io) = self.io.upgrade() {
-            io.stats.refused(refusal.as_str());
+            io.stats.rejected(rejection.as_str());
         }
     }
 
@@ -121,7 +121,7 @@ impl Handler for Dispatcher {
         client.websocket.store(websocket, Ordering::Relaxed);
         client.io.stats.opened(conn.protocol(), transport);
         if client.surplus {
-            client.io.stats.refused(PER_ADDRESS);
+            client.io.stats.rejected(PER_ADDRESS);
             return conn.close(CloseMode::Discard, CloseReason::ForcedClose);
         }
         tracing::debug!(
@@ -159,7 +159,7 @@ impl Handler for Dispatcher {
             match client.begun.left(client.io.epoch, limit) {
                 None => {}
                 Some(Duration::ZERO) => {
-                    client.io.stats.refused("packet_timeout");
+                    client.io.stats.rejected("packet_timeout");
                     tracing::debug!(
                         target: log_target::CONNECTION,
                         ?limit,
@@ -178,7 +178,7 @@ impl Handler for Dispatcher {
         if client.has_joined() {
             return;
         }
-        conn.state().io.stats.refused("connect_timeout");
+        conn.state().io.stats.rejected("connect_timeout");
         tracing::debug!(target: log_target::CONNECTION, "no namespace was joined within the connect timeout: closing");
         conn.state().close(conn);
     }
@@ -250,7 +250,7 @@ impl Handler for Dispatcher {
         };
         client.io.stats.closed(conn.protocol(), transport, reason);
         if conn.reading_timed_out() {
-            client.io.stats.refused("handlers");
+            client.io.stats.rejected("handlers");
         }
         let description = conn.close_description();
         let description = description.as_deref();

@@ -31,17 +31,17 @@ impl Dispatcher {
         }
         let (len, limit) = (auth.map_or(0, str::len), client.io.limits.max_auth_len);
         if len > limit {
-            client.io.stats.refused("auth_too_long");
+            client.io.stats.rejected("auth_too_long");
             let error = ConnectError::new(format!(
                 "auth is too long: {len} bytes, the limit is {limit}"
             ));
-            return refuse(conn, name, &error);
+            return reject(conn, name, &error);
         }
         let address = conn.handshake().address().map(|address| address.ip());
         let owner = Owner::of(address);
         let namespace = match client.io.enter_namespace(name, auth, owner) {
             Ok(namespace) => namespace,
-            Err(why) => return refuse_namespace(conn, name, why),
+            Err(why) => return reject_namespace(conn, name, why),
         };
         // Clients of Socket.IO v2 do not support recovery.
         let recovery = namespace.recovery.as_deref();
@@ -215,15 +215,15 @@ impl Joining {
             }
             Err(error) => {
                 let client = self.socket.connection().state();
-                client.io.stats.refused("middleware");
+                client.io.stats.rejected("middleware");
                 let namespace = Escaped(self.socket.namespace_name());
-                tracing::debug!(target: log_target::SOCKET, %namespace, error = %Escaped(&error), "connection refused");
+                tracing::debug!(target: log_target::SOCKET, %namespace, error = %Escaped(&error), "connection rejected");
                 if error.cause().is_some() {
                     // The client does not get the cause, so that it must be logged.
                     let socket = &self.socket;
                     reports::failure(&ConnectContext { socket }, &error);
                 }
-                self.refuse(&error);
+                self.reject(&error);
             }
         }
     }
@@ -232,22 +232,22 @@ impl Joining {
         let conn = self.socket.connection().clone();
         let name = self.socket.namespace_name().to_owned();
         drop(self);
-        refuse_namespace(&conn, &name, why);
+        reject_namespace(&conn, &name, why);
     }
 
     fn too_many(self, limit: usize) {
         let client = self.socket.connection().state();
-        client.io.stats.refused("too_many_namespaces");
+        client.io.stats.rejected("too_many_namespaces");
         let error = ConnectError::new(format!("too many namespaces: the limit is {limit}"));
-        self.refuse(&error);
+        self.reject(&error);
     }
 
     /// Rejects the client. It is told only after the socket has been removed.
-    fn refuse(self, error: &ConnectError) {
+    fn reject(self, error: &ConnectError) {
         let conn = self.socket.connection().clone();
         let namespace = self.socket.namespace_name().to_owned();
         drop(self);
-        refuse(&conn, &namespace, error);
+        reject(&conn, &namespace, error);
     }
 }
 
@@ -265,31 +265,31 @@ impl Drop for Joining {
     }
 }
 
-pub(super) fn refuse(conn: &Conn, namespace: &str, error: &ConnectError) {
+pub(super) fn reject(conn: &Conn, namespace: &str, error: &ConnectError) {
     if conn.protocol() == Protocol::V4 {
         return send_connect_error(conn, namespace, error);
     }
-    send_refusal(conn, namespace, |codec, buf| {
+    send_rejection(conn, namespace, |codec, buf| {
         codec.write_error(buf, namespace, error.message(), error.data());
     });
 }
 
-fn refuse_namespace(conn: &Conn, name: &str, why: NoNamespace) {
-    conn.state().io.stats.refused(why.cause());
+fn reject_namespace(conn: &Conn, name: &str, why: NoNamespace) {
+    conn.state().io.stats.rejected(why.cause());
     // An object, which clients of every version understand.
     send_connect_error(conn, name, &ConnectError::new(why.to_string()));
 }
 
 fn send_connect_error(conn: &Conn, namespace: &str, error: &ConnectError) {
-    send_refusal(conn, namespace, |codec, buf| {
+    send_rejection(conn, namespace, |codec, buf| {
         codec.write_connect_error(buf, namespace, error.message(), error.data());
     });
 }
 
-fn send_refusal(conn: &Conn, namespace: &str, write: impl FnOnce(&Codec, &mut MessageBuilder)) {
+fn send_rejection(conn: &Conn, namespace: &str, write: impl FnOnce(&Codec, &mut MessageBuilder)) {
     let result = conn.send_with(|buf| write(&conn.state().io.codec, buf));
     if result.is_err() {
         let namespace = Escaped(namespace);
-        tracing::debug!(target: log_target::SOCKET, %namespace, "the client went before it was refused");
+        tracing::debug!(target: log_target::SOCKET, %namespace, "the client went before it was rejected");
     }
 }

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 pub(crate) use dispatcher::Dispatcher;
 use fanfare_engine::{CloseMode, Connection};
+use fanfare_protocol::engine::CloseReason;
 use fanfare_protocol::socket::{DecodeError, Decoder};
-use fanfare_protocol::{CloseReason, Limits, deadline};
+use fanfare_protocol::{Limits, deadline};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 

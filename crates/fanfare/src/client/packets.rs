@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use fanfare_engine::{CloseMode, Protocol};
+use fanfare_protocol::Escaped;
+use fanfare_protocol::engine::CloseReason;
 use fanfare_protocol::socket::{DecodeError, Event, Packet, v4};
-use fanfare_protocol::{CloseReason, Escaped};
 
 use super::Conn;
 use super::dispatcher::Dispatcher;
@@ -50,7 +51,7 @@ impl Dispatcher {
     #[cold]
     pub(super) fn malformed(conn: &Conn, error: &Malformed) {
         crate::stats::malformed(error.label());
-        conn.state().io.stats.refused("malformed");
+        conn.state().io.stats.rejected("malformed");
         tracing::debug!(target: log_target::CONNECTION, error = %Escaped(error), "malformed packet: closing");
         // The sockets get the same reason as in Node, `forced close`.
         conn.close(CloseMode::Flush, CloseReason::ForcedClose);
@@ -105,7 +106,7 @@ impl Dispatcher {
     /// client is broken.
     #[cold]
     pub(super) fn unexpected_packet(conn: &Conn, namespace: &str) {
-        conn.state().io.stats.refused("out_of_turn");
+        conn.state().io.stats.rejected("unexpected_packet");
         tracing::debug!(target: log_target::CONNECTION, namespace = %Escaped(namespace), "packet out of turn: closing");
         conn.state().close(conn);
     }

@@ -3,7 +3,7 @@
 use fanfare_protocol::socket::Packet;
 
 use super::Conn;
-use super::join::refuse;
+use super::join::reject;
 use crate::ack::AckSender;
 use crate::clock;
 use crate::handler::{AckSink, ConnectError, EventError};
@@ -25,7 +25,7 @@ fn excess(conn: &Conn, verdict: Verdict) -> Option<bool> {
     let Verdict::Excess { cause, action, log } = verdict else {
         return Some(true);
     };
-    conn.state().io.stats.refused(cause);
+    conn.state().io.stats.rejected(cause);
     if log {
         let address = conn.handshake().address().map(tracing::field::display);
         tracing::warn!(target: log_target::CONNECTION, address, cause, ?action, "a client sends too much");
@@ -62,7 +62,7 @@ pub(super) fn admits(conn: &Conn, packet: &Packet<'_>, namespace: &str, admitted
                 AckSender::new(&socket, Some(id), None).fail(&EventError::new("too many events"));
             }
         }
-        Packet::Connect(_) => refuse(conn, namespace, &ConnectError::new("too many events")),
+        Packet::Connect(_) => reject(conn, namespace, &ConnectError::new("too many events")),
         _ => {}
     }
     false

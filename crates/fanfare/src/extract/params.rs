@@ -22,7 +22,7 @@ use crate::socket::Socket;
 /// }
 ///
 /// let documents = Namespace::pattern("/{team}/docs-{number}")
-///     .middleware(async |Params(_): Params<Document>| ()) // refuses `/red/docs-x`
+///     .middleware(async |Params(_): Params<Document>| ()) // rejects `/red/docs-x`
 ///     .on_connect(async |Params((team, number)): Params<(String, u32)>| println!("{number} of {team}"));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

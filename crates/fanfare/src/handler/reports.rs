@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use fanfare_engine::LogThrottle;
+use fanfare_engine::diagnostics::LogThrottle;
 use fanfare_protocol::Escaped;
 
 use crate::error::{JoinError, TooManyRooms};

@@ -13,7 +13,7 @@ use super::fair::Owner;
 use crate::clock;
 
 /// Limits on new connections. A rejected connection gets `503 Service Unavailable` with `Retry-After`, and is counted
-/// as `fanfare_refused_total` by its cause. The total is limited by
+/// as `fanfare_rejected_total` by its cause. The total is limited by
 /// [`Limits::max_connections`](crate::Limits::max_connections).
 ///
 /// ```

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_patterns_are_refused_with_the_reason() {
+    fn broken_patterns_are_rejected_with_the_reason() {
         let many: String = (0..=MAX_PARAMS).map(|n| format!("/{{p{n}}}")).collect();
         for (pattern, reason) in [
             ("/{unclosed", "`{` at byte 1 is not closed"),

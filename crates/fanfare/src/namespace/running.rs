@@ -189,9 +189,9 @@ impl NamespaceInner {
 
     /// Counts a rejection.
     #[cold]
-    pub(crate) fn refused(&self, cause: &'static str) {
+    pub(crate) fn rejected(&self, cause: &'static str) {
         if let Some(io) = self.io() {
-            io.stats.refused(cause);
+            io.stats.rejected(cause);
         }
     }
 

@@ -7,9 +7,10 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use fanfare_engine::{CloseMode, EncodedMessage};
+use fanfare_protocol::engine::CloseReason;
 use fanfare_protocol::recovery::{Log, LogLimits, Memberships, Offset};
 use fanfare_protocol::socket::EncodeError;
-use fanfare_protocol::{CloseReason, EncodedEvent, Limits, deadline};
+use fanfare_protocol::{EncodedEvent, Limits, deadline};
 use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use serde_json::Value;

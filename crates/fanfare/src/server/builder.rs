@@ -5,7 +5,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use fanfare_engine::{Engine, EngineConfig, ServeOptions, TrustedProxies};
+use fanfare_engine::proxy::TrustedProxies;
+use fanfare_engine::serve::IdleConnections;
+use fanfare_engine::{Engine, EngineConfig};
 use fanfare_protocol::Limits;
 
 use super::namespaces::Namespaces;
@@ -523,7 +525,7 @@ impl SocketIoBuilder {
                 share_of,
                 transport_ids,
                 without_address: AtomicBool::new(false),
-                serving: ServeOptions::default(),
+                idle_connections: IdleConnections::default(),
                 hooks,
                 leaving: AtomicBool::new(false),
                 closed: Latch::default(),
@@ -569,16 +571,16 @@ fn check_patterns(namespaces: &[Namespace]) -> Result<(), BuildError> {
         let Matcher::Pattern(pattern) = matcher else {
             continue;
         };
-        let refused = |reason| BuildError::InvalidPattern {
+        let rejected = |reason| BuildError::InvalidPattern {
             pattern: name.clone(),
             reason,
         };
         let pattern = pattern
             .as_ref()
-            .map_err(|error| refused(error.to_string()))?;
+            .map_err(|error| rejected(error.to_string()))?;
         if let Some((other, _)) = earlier.iter().find(|(_, other)| other.covers(pattern)) {
             let reason = format!("the earlier pattern {other:?} takes all its names");
-            return Err(refused(reason));
+            return Err(rejected(reason));
         }
         earlier.push((name, pattern));
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use fanfare_engine::{Cookie, Cors, CorsOrigin, EngineConfig, SameSite};
+use fanfare_engine::EngineConfig;
+use fanfare_engine::http::{Cookie, Cors, CorsOrigin, SameSite};
 use fanfare_protocol::Limits;
 use fanfare_protocol::socket::is_reserved_event;
 
@@ -11,7 +12,7 @@ use crate::extract::StateMap;
 use crate::namespace::{Matcher, Namespace};
 use crate::recovery::ConnectionStateRecovery;
 
-fn refused(option: &'static str, value: impl Into<String>) -> BuildError {
+fn rejected(option: &'static str, value: impl Into<String>) -> BuildError {
     BuildError::InvalidOption {
         option,
         value: value.into(),
@@ -25,14 +26,14 @@ pub(super) fn check_config(config: &EngineConfig, generates_ids: bool) -> Result
     let mut origins = config.origins.iter().flatten();
     if let Some(origin) = origins.find(|origin| !super::http::is_origin(origin)) {
         let value = format!("{origin:?} (an origin is written as https://example.org:8443)");
-        return Err(refused("origins", value));
+        return Err(rejected("origins", value));
     }
     if config.transports.is_empty() {
-        return Err(refused("transports", "none is let in"));
+        return Err(rejected("transports", "none is let in"));
     }
     if config.relay.is_some() && generates_ids {
         let value = "generate_id makes ids from which the relay cannot tell the server";
-        return Err(refused("relay", value));
+        return Err(rejected("relay", value));
     }
     for (option, duration) in [
         ("ping_interval", config.ping_interval),
@@ -54,7 +55,7 @@ pub(super) fn check_config(config: &EngineConfig, generates_ids: bool) -> Result
         && http.level > 9
     {
         let value = format!("the level {} (0 to 9 are possible)", http.level);
-        return Err(refused("http_compression", value));
+        return Err(rejected("http_compression", value));
     }
     if let Some(deflate) = &config.per_message_deflate {
         let bits = [
@@ -68,7 +69,7 @@ pub(super) fn check_config(config: &EngineConfig, generates_ids: bool) -> Result
             }
             None => return Ok(()),
         };
-        return Err(refused("per_message_deflate", value));
+        return Err(rejected("per_message_deflate", value));
     }
     Ok(())
 }
@@ -76,13 +77,13 @@ pub(super) fn check_config(config: &EngineConfig, generates_ids: bool) -> Result
 fn check_path(path: &str) -> Result<(), BuildError> {
     if !path.starts_with('/') {
         let value = format!("{path:?} does not begin with a slash, so that no request has it");
-        return Err(refused("path", value));
+        return Err(rejected("path", value));
     }
     let legal = |b: u8| b.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&b);
     if !path.bytes().all(legal) {
         let value =
             format!("{path:?} has characters that stand escaped in requests, or not at all");
-        return Err(refused("path", value));
+        return Err(rejected("path", value));
     }
     Ok(())
 }
@@ -91,7 +92,7 @@ fn check_path(path: &str) -> Result<(), BuildError> {
 pub(super) fn check_duration(option: &'static str, duration: Duration) -> Result<(), BuildError> {
     if duration < Duration::from_millis(1) {
         let value = format!("{duration:?} is less than a millisecond");
-        return Err(refused(option, value));
+        return Err(rejected(option, value));
     }
     Ok(())
 }
@@ -112,7 +113,7 @@ fn check_limits(limits: &Limits) -> Result<(), BuildError> {
         ("outbox_packets", limits.outbox_packets),
     ] {
         if limit == 0 {
-            return Err(refused(option, "0 lets nothing through"));
+            return Err(rejected(option, "0 lets nothing through"));
         }
     }
     Ok(())
@@ -120,7 +121,7 @@ fn check_limits(limits: &Limits) -> Result<(), BuildError> {
 
 fn check_cookie(cookie: &Cookie) -> Result<(), BuildError> {
     if cookie.header("sid").is_none() {
-        return Err(refused("cookie", format!("{cookie:?}")));
+        return Err(rejected("cookie", format!("{cookie:?}")));
     }
     let needs_secure = match cookie.same_site {
         Some(SameSite::None) => "SameSite=None",
@@ -131,19 +132,19 @@ fn check_cookie(cookie: &Cookie) -> Result<(), BuildError> {
         true => Ok(()),
         false => {
             let value = format!("browsers take {needs_secure} only with `secure`");
-            Err(refused("cookie", value))
+            Err(rejected("cookie", value))
         }
     }
 }
 
 fn check_cors(cors: &Cors) -> Result<(), BuildError> {
     if let Some(unsound) = cors.unsound() {
-        return Err(refused("cors", unsound));
+        return Err(rejected("cors", unsound));
     }
     if matches!(cors.origin, CorsOrigin::Any) && cors.credentials {
         let value = "browsers send no credentials to a server that lets any origin in by `*`: \
                      name the origins";
-        return Err(refused("cors", value));
+        return Err(rejected("cors", value));
     }
     let origins = match &cors.origin {
         CorsOrigin::Exact(origin) => std::slice::from_ref(origin),
@@ -155,12 +156,12 @@ fn check_cors(cors: &Cors) -> Result<(), BuildError> {
         let whole = host.is_some_and(|host| !host.is_empty() && !host.contains('/'));
         if !whole && origin != "null" {
             let value = format!("{origin:?} is no origin: those are like \"https://example.org\"");
-            return Err(refused("cors", value));
+            return Err(rejected("cors", value));
         }
     }
     if !(200..=599).contains(&cors.options_success_status) {
         let value = format!("{} is no final status", cors.options_success_status);
-        return Err(refused("cors", value));
+        return Err(rejected("cors", value));
     }
     Ok(())
 }
@@ -198,7 +199,7 @@ pub(super) fn check_namespace(
             "the event \"{start}…\" of {name:?} has {} bytes, and none with more than {limit} arrives",
             event.len()
         );
-        return Err(refused("max_event_name_len", value));
+        return Err(rejected("max_event_name_len", value));
     }
     let mut server_events = behaviour.server_event_names();
     if let Some(event) =

@@ -67,7 +67,7 @@ impl SocketIo {
         let end = Instant::from_std(after(start.into_std(), deadline));
         self.0.leaving.store(true, Ordering::Release);
         let engine = self.engine();
-        engine.refuse_new();
+        engine.reject_new();
         let mut connections = Vec::with_capacity(engine.connections());
         engine.for_each(|conn| connections.push(conn.clone()));
         tracing::debug!(target: log_target::DRAIN, connections = connections.len(), ?deadline, "draining");

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use fanfare_engine::{Engine, Peer, Protocol, ServeOptions, TrustedProxies};
+use fanfare_engine::proxy::{Peer, TrustedProxies};
+use fanfare_engine::serve::IdleConnections;
+use fanfare_engine::{Engine, Protocol};
 use fanfare_protocol::Limits;
 use fanfare_protocol::socket::IntoArgs;
 use http::Extensions;
@@ -69,8 +71,8 @@ pub(crate) struct IoInner {
     pub(crate) transport_ids: bool,
     /// Whether a missing address of a peer has been logged.
     pub(crate) without_address: AtomicBool,
-    /// Options with the counters that connections served one by one share.
-    pub(crate) serving: ServeOptions,
+    /// Connections that wait for a request, however they are served.
+    pub(crate) idle_connections: IdleConnections,
     pub(crate) hooks: Hooks,
     /// Whether [`SocketIo::drain`] or [`SocketIo::close`] was called.
     pub(crate) leaving: AtomicBool,

@@ -5,10 +5,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_engine::{
-    ConnectionError, Cookie, Cors, CorsOrigin, EncodedMessage, HandshakeRequest, HttpCompression,
-    Peer, PerMessageDeflate, Transports,
-};
+use fanfare_engine::hooks::ConnectionError;
+use fanfare_engine::http::{Cookie, Cors, CorsOrigin, HttpCompression};
+use fanfare_engine::proxy::Peer;
+use fanfare_engine::{EncodedMessage, HandshakeRequest, PerMessageDeflate, Transports};
 use http::{Extensions, HeaderMap};
 
 use super::SocketIoBuilder;

@@ -44,7 +44,7 @@ impl Socket {
         let joined = names.and_then(|names| self.join_all(names));
         if let Err(error) = &joined {
             tracing::debug!(target: log_target::SOCKET, socket = %self.0.id, error = %Escaped(error), "rooms not joined");
-            self.io_inner().stats.refused(error.cause());
+            self.io_inner().stats.rejected(error.cause());
         }
         joined
     }

@@ -276,7 +276,7 @@ async fn guarded(
     for middleware in &socket.0.namespace.behaviour.packet_middlewares {
         if let Err(error) = middleware.call(&cx).await {
             let (event, text) = (Escaped(&event), Escaped(&error));
-            tracing::debug!(target: log_target::EVENT, socket = %socket.id(), %event, error = %text, "event refused");
+            tracing::debug!(target: log_target::EVENT, socket = %socket.id(), %event, error = %text, "event rejected");
             if error.cause().is_some() {
                 reports::failure(&cx, &error); // the error reaches no one else
             }

@@ -76,7 +76,7 @@ pub(crate) struct ServerStats {
     connections: [[AtomicI64; 2]; 2],
     opened: AtomicU64,
     closed: AtomicU64,
-    refused: AtomicU64,
+    rejected: AtomicU64,
     panics: AtomicU64,
     namespaces: RwLock<HashMap<Arc<str>, Arc<NamespaceStats>>>,
     other: Arc<NamespaceStats>,
@@ -91,7 +91,7 @@ impl Default for ServerStats {
             connections: Default::default(),
             opened: AtomicU64::new(0),
             closed: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             namespaces: RwLock::default(),
             other: NamespaceStats::new("other"),
@@ -164,9 +164,9 @@ impl ServerStats {
     }
 
     /// Counts a rejection, or the disconnection of a peer, for a cause from a fixed list.
-    pub(crate) fn refused(&self, cause: &'static str) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        counter!("fanfare_refused_total", "cause" => cause).increment(1);
+    pub(crate) fn rejected(&self, cause: &'static str) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        counter!("fanfare_rejected_total", "cause" => cause).increment(1);
     }
 
     /// Counts a panic of a function of the application that was already counted by its kind.
@@ -198,7 +198,7 @@ impl ServerStats {
             websocket: at(1),
             opened: self.opened.load(Ordering::Relaxed),
             closed: self.closed.load(Ordering::Relaxed),
-            refused: self.refused.load(Ordering::Relaxed),
+            rejected: self.rejected.load(Ordering::Relaxed),
             panics: self.panics.load(Ordering::Relaxed),
             events_in: sum(EVENTS_IN),
             events_out: sum(EVENTS_OUT),
@@ -221,7 +221,7 @@ pub struct Stats {
     /// Number of connections closed.
     pub closed: u64,
     /// Number of requests, packets and connections rejected, for any cause.
-    pub refused: u64,
+    pub rejected: u64,
     /// Number of panics of handlers and hooks.
     pub panics: u64,
     /// Number of events received.

@@ -152,7 +152,7 @@ fn describe() {
         "fanfare_recoveries_total",
         "Connections that wanted to be recovered"
     );
-    describe_counter!("fanfare_refused_total", "What was refused, by cause");
+    describe_counter!("fanfare_rejected_total", "What was rejected, by cause");
     describe_counter!(
         "fanfare_malformed_packets_total",
         "Packets that were none, by kind"

@@ -51,9 +51,10 @@ pub use fanfare_macros::{ContractOfServer as Contract, TypedEventOfServer as Typ
 pub use fanfare_protocol::typed::check_rules;
 #[cfg(feature = "export")]
 pub use fanfare_protocol::typed::export;
+pub use fanfare_protocol::typed::traits::{Contract, TypedEvent};
 pub use fanfare_protocol::typed::{
-    Answer, Arguments, At, AuthVisitor, BetweenServers, Contract, Direction, EventVisitor,
-    FromClients, FromServer, NoAck, TakesEvent, Typed, TypedEvent, Untyped, VisitEvents,
+    Answer, Arguments, At, AuthVisitor, BetweenServers, Direction, EventVisitor, FromClients,
+    FromServer, NoAck, TakesEvent, Typed, Untyped, VisitEvents,
 };
 #[doc(hidden)]
 pub use fanfare_protocol::typed::{ArgsError, ProbeNothing, ProbeRules, RuleProbe, distinct};

@@ -187,7 +187,7 @@ impl<C> TypedNamespace<C> {
     /// As [`NamespaceHandle::server_side_emit_with_ack`].
     pub fn server_side_emit_with_ack<E>(&self, event: &E) -> ServerSideAckFuture<E::Ack>
     where
-        E: BetweenServers<C, Ack: Answer + Send + 'static> + Serialize,
+        E: BetweenServers<C, Ack: Answer> + Serialize,
     {
         self.inner.server_side_emit_event_with_ack(event)
     }

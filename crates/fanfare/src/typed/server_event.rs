@@ -121,7 +121,7 @@ impl NamespaceHandle {
     /// As [`server_side_emit_with_ack`](Self::server_side_emit_with_ack).
     pub fn server_side_emit_event_with_ack<E>(&self, event: &E) -> ServerSideAckFuture<E::Ack>
     where
-        E: TypedEvent<Ack: Answer + Send + 'static> + Serialize,
+        E: TypedEvent<Ack: Answer> + Serialize,
     {
         // The answer is one value, even if it is a tuple.
         let answers = self.server_side_emit_with_ack::<(E::Ack,)>(E::NAME, Typed(event));

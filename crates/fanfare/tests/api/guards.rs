@@ -54,7 +54,7 @@ async fn too_many_connections_of_one_address_are_refused() {
     until("it is counted", || server.io.stats().closed == 1).await;
     let answer = get(&server, NEW_SESSION, "").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert_eq!(server.io.stats().refused, 1);
+    assert_eq!(server.io.stats().rejected, 1);
 }
 
 /// Reloads a page: the new connection may arrive before the old one has ended.
@@ -164,7 +164,7 @@ async fn events_beyond_the_rate_are_dropped_and_the_sender_learns_it() {
     // Each dropped event would have taken one second more.
     assert!((8..=18).contains(&dropped), "{dropped}");
     assert_eq!(server.io.stats().events_in, 20 - dropped);
-    assert_eq!(server.io.stats().refused, dropped);
+    assert_eq!(server.io.stats().rejected, dropped);
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn a_flood_ends_the_connection_or_is_only_noted() {
         peer.send(&format!(r#"2{id}["echo"]"#)).await;
         peer.expect(&format!("3{id}[]")).await;
     }
-    assert!(server.io.stats().refused > 0);
+    assert!(server.io.stats().rejected > 0);
 }
 
 #[tokio::test]

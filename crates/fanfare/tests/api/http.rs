@@ -98,7 +98,7 @@ async fn requests_are_decided_on_and_refusals_are_told() {
         .map(|(code, text, context)| (*code, text.as_str(), *context))
         .collect();
     assert_eq!(told, expected);
-    assert_eq!(server.io.stats().refused, 4);
+    assert_eq!(server.io.stats().rejected, 4);
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ async fn a_flood_of_connections_is_one_line() {
     for _ in 0..50 {
         idle.push(tokio::net::TcpStream::connect(addr).await.unwrap());
     }
-    until("they are cut", || io.stats().refused == 45).await;
+    until("they are cut", || io.stats().rejected == 45).await;
     let log = log.0.lock().unwrap();
     let warnings: Vec<_> = log.iter().filter(|line| line.0 <= Level::WARN).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");

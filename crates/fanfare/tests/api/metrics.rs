@@ -146,5 +146,5 @@ async fn what_is_malformed_is_counted_by_kind() {
         let key = format!("fanfare_malformed_packets_total{{kind={kind}}}");
         assert_eq!(sums.get(&key), 1.0, "{packet}: {:?}", sums.all());
     }
-    assert_eq!(sums.get("fanfare_refused_total{cause=malformed}"), 5.0);
+    assert_eq!(sums.get("fanfare_rejected_total{cause=malformed}"), 5.0);
 }

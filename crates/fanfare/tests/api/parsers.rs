@@ -137,5 +137,5 @@ async fn conversation(builder: fanfare::SocketIoBuilder) {
     // A message that the encoding does not allow ends the connection.
     peer.send("0").await;
     assert_eq!(peer.until_closed().await, []);
-    assert_eq!(server.io.stats().refused, 2);
+    assert_eq!(server.io.stats().rejected, 2);
 }

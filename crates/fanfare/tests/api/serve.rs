@@ -337,7 +337,7 @@ async fn a_handshake_has_a_deadline_and_is_counted() {
     let handshake = acceptor.accept(theirs);
     let serving = tokio::spawn(serve.clone().handshake(handshake, None));
     within("the end", serving).await.unwrap();
-    assert_eq!(io.stats().refused, 1);
+    assert_eq!(io.stats().rejected, 1);
 
     // Most of the silent connections are closed, and those that send a request are not.
     let serve = serve
@@ -353,7 +353,7 @@ async fn a_handshake_has_a_deadline_and_is_counted() {
         };
         silent.push(ours);
     }
-    until("most are cut", || io.stats().refused == 91).await;
+    until("most are cut", || io.stats().rejected == 91).await;
     let (ours, theirs) = duplex(1 << 14);
     tokio::spawn(serve.handshake(acceptor.accept(theirs), None));
     let name = ServerName::try_from("localhost").unwrap();

@@ -245,7 +245,7 @@ async fn handlers_that_never_end_cost_the_connection() {
     let frames = text_frame(r#"42["wait"]"#).repeat(1000);
     write_until_cut(&mut flood, &frames).await;
     assert_eq!(reasons.recv().await, Some(DisconnectReason::ForcedClose));
-    assert_eq!(sums.get("fanfare_refused_total{cause=handlers}"), 1.0);
+    assert_eq!(sums.get("fanfare_rejected_total{cause=handlers}"), 1.0);
     server.io.publish_metrics();
     let running = sums.get("fanfare_handlers_running{}");
     assert!((700.0..1000.0).contains(&running), "{running}");
@@ -271,7 +271,7 @@ async fn events_whose_middlewares_wait_are_bounded_as_well() {
     // Long ones: their bytes are counted as they are kept and as they may be deserialized.
     let frame = text_frame(&format!(r#"42["wait","{}"]"#, "x".repeat(60_000)));
     write_until_cut(&mut flood, &frame).await;
-    assert_eq!(sums.get("fanfare_refused_total{cause=handlers}"), 1.0);
+    assert_eq!(sums.get("fanfare_rejected_total{cause=handlers}"), 1.0);
     server.io.publish_metrics();
     let running = sums.get("fanfare_handlers_running{}");
     assert!((8.0..10.0).contains(&running), "{running}");

@@ -22,7 +22,7 @@ async fn open_session(stream: &mut TcpStream) -> String {
 
 async fn serve(
     builder: SocketIoBuilder,
-    options: impl FnOnce(Serve) -> Serve,
+    options: impl FnOnce(Serve<SocketIo>) -> Serve<SocketIo>,
 ) -> (SocketIo, SocketAddr) {
     let io = builder.build().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -85,7 +85,7 @@ async fn connections_without_a_request_do_not_keep_others_out() {
     }
     assert_served(&mut peer).await;
     Peer::open(addr).await.join("/").await;
-    let cut = "fanfare_refused_total{cause=idle_connections}";
+    let cut = "fanfare_rejected_total{cause=idle_connections}";
     // Including those that arrived last, before their first request.
     until("all but the last are cut", || sums.get(cut) >= 180.0).await;
     // Approximately the oldest, and none that is not idle.
@@ -96,14 +96,14 @@ async fn connections_without_a_request_do_not_keep_others_out() {
     let mut posting = TcpStream::connect(addr).await.unwrap();
     posting.write_all(post.as_bytes()).await.unwrap();
     assert!(answer(&mut polling).await.1.starts_with("40{\"sid\""));
-    assert_eq!(io.stats().refused, sums.get(cut) as u64);
+    assert_eq!(io.stats().rejected, sums.get(cut) as u64);
 }
 
 #[tokio::test]
 async fn what_is_refused_below_the_engine_is_counted_by_its_cause() {
     let sums = Sums::default();
     let _local = metrics::set_default_local_recorder(&sums);
-    let count = |cause: &str| sums.get(&format!("fanfare_refused_total{{cause={cause}}}"));
+    let count = |cause: &str| sums.get(&format!("fanfare_rejected_total{{cause={cause}}}"));
     let (_io, addr) = impatient(SocketIo::builder().namespace(echo())).await;
     let get = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n";
     let long = |len| format!("{get}X: {}\r\n\r\n", "y".repeat(len));
@@ -165,7 +165,7 @@ async fn an_http_2_connection_without_a_request_does_not_stay() {
     let answer = within("an answer", sender.send_request(request)).await;
     assert_eq!(answer.unwrap().status(), 200);
     within("the end", connection).await.unwrap().unwrap();
-    assert_eq!((io.stats().opened, io.stats().refused), (1, 0));
+    assert_eq!((io.stats().opened, io.stats().rejected), (1, 0));
 }
 
 #[tokio::test]
@@ -250,7 +250,7 @@ async fn one_that_does_not_read_the_answer_to_its_get() {
     // More than the buffers of the system hold. An outbox accepts one message of any length.
     assert_eq!(io.emit("big", "x".repeat(32 << 20)).unwrap().full, 0);
     drip_until_cut(&mut stream).await;
-    until("it is counted", || io.stats().refused == 1).await;
+    until("it is counted", || io.stats().rejected == 1).await;
 }
 
 #[tokio::test]

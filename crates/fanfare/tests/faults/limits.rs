@@ -20,7 +20,7 @@ async fn auth_that_is_too_long() {
     peer.send(&auth(64 * 1024 + 1)).await;
     peer.expect(r#"4{"message":"auth is too long: 65537 bytes, the limit is 65536"}"#)
         .await;
-    assert_eq!(sums.get("fanfare_refused_total{cause=auth_too_long}"), 1.0);
+    assert_eq!(sums.get("fanfare_rejected_total{cause=auth_too_long}"), 1.0);
     peer.send(&auth(64 * 1024)).await;
     assert!(peer.text().await.starts_with(r#"0{"sid""#));
     assert_served(&mut peer).await;
@@ -45,7 +45,7 @@ async fn too_many_dynamic_namespaces() {
     b.send("0/n-3,").await;
     b.expect(r#"4/n-3,{"message":"too many namespaces"}"#).await;
     assert_eq!(
-        sums.get("fanfare_refused_total{cause=too_many_namespaces}"),
+        sums.get("fanfare_rejected_total{cause=too_many_namespaces}"),
         1.0
     );
     a.send("1/n-1,").await;
@@ -104,7 +104,7 @@ async fn rooms_are_bounded_in_number_and_length() {
     .await;
     peer.send(&format!(r#"21["join","{}"]"#, &long[1..])).await;
     peer.expect("31[1,null]").await;
-    assert_eq!(sums.get("fanfare_refused_total{cause=room_too_long}"), 1.0);
+    assert_eq!(sums.get("fanfare_rejected_total{cause=room_too_long}"), 1.0);
     for n in 2..15 {
         peer.send(&format!(r#"21["join","{n}"]"#)).await;
         let error = match n {
@@ -116,7 +116,10 @@ async fn rooms_are_bounded_in_number_and_length() {
     // It is already in this one.
     peer.send(r#"21["join","10"]"#).await;
     peer.expect("31[10,null]").await;
-    assert_eq!(sums.get("fanfare_refused_total{cause=too_many_rooms}"), 4.0);
+    assert_eq!(
+        sums.get("fanfare_rejected_total{cause=too_many_rooms}"),
+        4.0
+    );
     assert_eq!(server.io.of("/").rooms().len(), 10);
 }
 
@@ -215,7 +218,10 @@ async fn those_that_cannot_join_in_bulk_are_counted() {
     let (_a, _b) = (server.joined().await, server.joined().await);
     server.io.of("/").sockets()[0].join("one").unwrap();
     server.io.sockets_join("two");
-    assert_eq!(sums.get("fanfare_refused_total{cause=too_many_rooms}"), 1.0);
+    assert_eq!(
+        sums.get("fanfare_rejected_total{cause=too_many_rooms}"),
+        1.0
+    );
     assert_eq!(server.io.to("two").sockets().len(), 1);
 }
 
@@ -264,7 +270,7 @@ async fn the_rooms_of_one_call_are_bounded() {
     main.sockets_leave(over);
     assert!(main.to(over).sockets().is_empty());
     assert_eq!(socket.rooms().len(), 3);
-    let cause = "fanfare_refused_total{cause=too_many_rooms_per_call}";
+    let cause = "fanfare_rejected_total{cause=too_many_rooms_per_call}";
     assert_eq!(sums.get(cause), 9.0);
     assert_eq!(
         main.to(fits).except("x").emit("e", ()).unwrap().recipients,

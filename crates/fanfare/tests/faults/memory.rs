@@ -34,7 +34,7 @@ fn server() {
             .on("stats", async |io: SocketIo| {
                 let stats = io.stats();
 
-                Ack((io.clients_count(), stats.closed, stats.refused))
+                Ack((io.clients_count(), stats.closed, stats.rejected))
             });
         let io = SocketIo::builder()
             .namespace(namespace)

@@ -68,7 +68,7 @@ async fn each_ends_only_the_connection_that_sent_it() {
         peer.send(packet).await;
         assert_eq!(peer.until_closed().await, [], "{packet:.60}");
         until("it is counted", || {
-            server.io.stats().refused == n as u64 + 1
+            server.io.stats().rejected == n as u64 + 1
         })
         .await;
     }
@@ -114,7 +114,7 @@ async fn msgpack_that_lies_about_its_lengths() {
         let mut peer = server.peer().await;
         peer.send_binary(packet).await;
         assert_eq!(peer.until_closed().await, [], "{packet:.60x?}");
-        let refused = "fanfare_refused_total{cause=malformed}";
+        let refused = "fanfare_rejected_total{cause=malformed}";
         until("it is counted", || sums.get(refused) == (n + 1) as f64).await;
     }
 }
@@ -144,7 +144,7 @@ async fn lying_attachment_counts() {
         assert_eq!(answer, "37[]", "{num}");
     }
     assert_served(&mut other).await;
-    assert_eq!(server.io.stats().refused, 2);
+    assert_eq!(server.io.stats().rejected, 2);
 }
 
 #[tokio::test]

@@ -20,10 +20,12 @@ use super::exchange::{Exchange, Takeover};
 use super::request::{self, Incoming, Parsed, Room};
 use super::response::Form;
 use super::wire::{Fed, Looked, Wire};
-use super::{HttpStream, Input, Raw, ServeBody, Served, Shared, Turn, http2, response};
+use super::{HttpService, HttpStream, Input, Raw, ServeBody, Shared, Turn, http2, response};
 use crate::handshake::Peer;
+use crate::handshake::Secure;
+use crate::rejection::HttpRejection;
 use crate::scratch::with_scratch;
-use crate::{EngineBody, HttpRejection, Reply, Secure};
+use crate::service::{EngineBody, Reply};
 
 /// Maximum number of requests that are accepted before the response to the first one.
 const MAX_PIPELINED_REQUESTS: usize = 4;
@@ -100,7 +102,7 @@ enum End {
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-impl<S: Served> Connection<S> {
+impl<S: HttpService> Connection<S> {
     pub(super) fn new(
         shared: Arc<Shared>,
         service: S,
@@ -137,8 +139,8 @@ impl<S: Served> Connection<S> {
         }
     }
 
-    pub(super) fn refused(&self, refusal: HttpRejection) {
-        self.shared.refused(self.peer, refusal);
+    pub(super) fn rejected(&self, rejection: HttpRejection) {
+        self.shared.rejected(self.peer, rejection);
     }
 
     /// Reads until there is a request, or something that is none.
@@ -181,7 +183,7 @@ impl<S: Served> Connection<S> {
                     }
                     // A connection that had its requests ends without a rejection.
                     if !wire.asked || wire.looked == Looked::Incomplete {
-                        self.refused(HttpRejection::HeaderTimeout);
+                        self.rejected(HttpRejection::HeaderTimeout);
                     }
                     return self.over();
                 }
@@ -263,7 +265,7 @@ impl<S: Served> Connection<S> {
     /// Has a request handled, if it is in order.
     fn exchange(&mut self, incoming: Incoming<'_, '_>) -> Option<Exchange<S::Future>> {
         let (peer, secure) = (self.peer, self.shared.options.secure);
-        let sessions = self.shared.options.direct.0.as_deref();
+        let sessions = self.shared.direct.0.as_deref();
         Exchange::begin(incoming, &mut self.service, sessions, |extensions| {
             identify(extensions, peer, secure);
         })
@@ -373,14 +375,14 @@ impl<S: Served> Connection<S> {
     /// Too many wait for a request, and this one has waited longest.
     #[cold]
     fn cut(&mut self) -> Poll<()> {
-        self.refused(HttpRejection::IdleConnections);
+        self.rejected(HttpRejection::IdleConnections);
         self.becomes(State::Over)
     }
 
     /// Rejects input that is not a request, and ends the connection.
     #[cold]
     fn bad(&mut self, status: StatusCode) -> Poll<()> {
-        self.refused(match status {
+        self.rejected(match status {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => HttpRejection::HeadTooLong,
             _ => HttpRejection::NotHttp,
         });
@@ -445,7 +447,7 @@ impl<F> State<F> {
     }
 }
 
-impl<S: Served> Future for Connection<S> {
+impl<S: HttpService> Future for Connection<S> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

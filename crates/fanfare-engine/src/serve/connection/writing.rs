@@ -8,14 +8,15 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 
 use super::{CONTINUE, Connection, End, MAX_COPIED_BODY_BYTES, MAX_DISCARDED_BODY_BYTES, State};
+use crate::rejection::HttpRejection;
 use crate::serve::body::BodyFeed;
 use crate::serve::response::{self, Form};
 use crate::serve::stream::poll_stalled;
 use crate::serve::wire::Looked;
-use crate::serve::{Raw, Served, Turn};
-use crate::{HttpRejection, Reply};
+use crate::serve::{HttpService, Raw, Turn};
+use crate::service::Reply;
 
-impl<S: Served> Connection<S> {
+impl<S: HttpService> Connection<S> {
     /// Writes as much of a response as possible at once.
     pub(super) fn write(
         &mut self,
@@ -151,7 +152,7 @@ impl<S: Served> Connection<S> {
                         let patience = self.shared.options.write_timeout;
                         let tcp = wire.stream.tcp();
                         ready!(poll_stalled(stalled, tcp, patience, cx));
-                        self.refused(HttpRejection::WriteTimeout);
+                        self.rejected(HttpRejection::WriteTimeout);
                         self.becomes(State::Over)
                     }
                 }

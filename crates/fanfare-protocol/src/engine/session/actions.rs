@@ -153,7 +153,7 @@ pub enum Tail {
     /// A `close` packet.
     Close,
     /// No packet: the request is rejected because the session has ended.
-    Refused,
+    Rejected,
 }
 
 /// Reason for which a request of a session is rejected.

@@ -306,7 +306,7 @@ impl Session {
         }
         let actions = self.end(CloseReason::TransportError);
         if !actions.is_empty() {
-            self.tail = Tail::Refused;
+            self.tail = Tail::Rejected;
         }
         actions
     }

@@ -25,7 +25,7 @@ const REJECTION: &str = "rejection";
 /// ```
 /// # #[cfg(feature = "macros")] {
 /// use fanfare_protocol::typed::export::AsyncApi;
-/// use fanfare_protocol::{Contract, TypedEvent};
+/// use fanfare_protocol::typed::{Contract, TypedEvent};
 ///
 /// #[derive(serde::Deserialize, schemars::JsonSchema, TypedEvent)]
 /// #[event(ack = u64)]

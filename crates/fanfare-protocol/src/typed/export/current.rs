@@ -14,7 +14,7 @@ const UPDATE: &str = "FANFARE_UPDATE_CONTRACTS";
 ///
 /// ```no_run
 /// # #[cfg(feature = "macros")] {
-/// # use fanfare_protocol::Contract;
+/// # use fanfare_protocol::typed::Contract;
 /// use fanfare_protocol::typed::export::{TypeScript, assert_current};
 ///
 /// # #[derive(Contract)]

@@ -7,7 +7,7 @@
 //! ```
 //! # #[cfg(feature = "macros")] {
 //! use fanfare_protocol::typed::export::TypeScript;
-//! use fanfare_protocol::{Contract, TypedEvent};
+//! use fanfare_protocol::typed::{Contract, TypedEvent};
 //! use schemars::JsonSchema;
 //! use serde::{Deserialize, Serialize};
 //!

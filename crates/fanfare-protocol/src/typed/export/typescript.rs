@@ -52,7 +52,7 @@ const SENT_BINARY: &str = "ArrayBuffer | ArrayBufferView";
 /// ```
 /// # #[cfg(feature = "macros")] {
 /// use fanfare_protocol::typed::export::{Binary, TypeScript};
-/// use fanfare_protocol::{Contract, TypedEvent};
+/// use fanfare_protocol::typed::{Contract, TypedEvent};
 ///
 /// #[derive(serde::Serialize, schemars::JsonSchema, TypedEvent)]
 /// struct Picture(#[schemars(with = "Binary")] bytes::Bytes);

@@ -15,12 +15,12 @@ pub(crate) use protocol::read_header;
 /// A list of networks, such as those of trusted proxies.
 ///
 /// ```
-/// use fanfare_engine::Networks;
+/// use fanfare_engine::proxy::Networks;
 ///
 /// let proxies: Networks = "10.0.0.0/8, 192.0.2.7, 2001:db8::/32".parse()?;
 /// assert!(proxies.contains("10.1.2.3".parse().unwrap()));
 /// assert!(!proxies.contains("192.0.2.8".parse().unwrap()));
-/// # Ok::<(), fanfare_engine::NetworkError>(())
+/// # Ok::<(), fanfare_engine::proxy::NetworkError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks(Vec<Network>);

@@ -1,0 +1,173 @@
+//! Servers that can be served, and the services that answer their requests.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, pending, ready};
+use std::sync::Arc;
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::options::Pool;
+use super::sessions::{Direct, Sessions};
+use super::{LOG_INTERVAL, ServeBody};
+use crate::engine::Engine;
+use crate::handler::Handler;
+use crate::log_throttle::LogThrottle;
+use crate::rejection::HttpRejection;
+use crate::service::{EngineBody, EngineService};
+
+/// A service that answers the requests of [`Serve`](super::Serve). Implemented for all that fit.
+pub trait HttpService:
+    Service<
+        Request<ServeBody>,
+        Response = Response<EngineBody>,
+        Error = Infallible,
+        Future: Send + Unpin,
+    > + Clone
+    + Send
+    + Unpin
+    + 'static
+{
+}
+
+impl<S> HttpService for S
+where
+    S: Service<Request<ServeBody>, Response = Response<EngineBody>, Error = Infallible>
+        + Clone
+        + Send
+        + Unpin
+        + 'static,
+    S::Future: Send + Unpin,
+{
+}
+
+/// A server that [`Serve`](super::Serve) can serve: its service, when it closes, and what it wants to know.
+///
+/// All services implement it, as servers that never close. [`EngineServer`] is an engine without layers around it.
+pub trait Served: Clone + Send + Sync + 'static {
+    /// Service that answers requests.
+    type Service: HttpService;
+
+    /// Returns the service.
+    fn service(&self) -> Self::Service;
+
+    /// Waits until the server is closed. Then no more connections are accepted, and those without a request in progress
+    /// end. WebSockets do not: the engine has to close them. Default: never.
+    fn closed(&self) -> impl Future<Output = ()> + Send {
+        pending()
+    }
+
+    /// Waits, after the last connection, for work that has to be done before [`Serve`](super::Serve) returns. Default:
+    /// none.
+    fn ended(&self) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
+
+    /// Returns the group in which connections that wait for a request are counted. Default: one for each
+    /// [`serve`](crate::serve()) and its clones.
+    fn connections(&self) -> IdleConnections {
+        IdleConnections::default()
+    }
+
+    /// Returns the sessions whose requests over HTTP/1 are passed to their engine at once, without an `http::Request`
+    /// being made of them: they take a third fewer instructions. The service gets all other requests: handshakes,
+    /// upgrades, what is rejected, and HTTP/2. Default: none.
+    ///
+    /// This is for services that would pass these requests to the same engine unchanged. A layer that logs or alters
+    /// each request does not see them.
+    fn sessions(&self) -> Option<OpenSessions> {
+        None
+    }
+
+    /// Learns that a connection was closed, or a request rejected, because of the options. Must not block.
+    fn rejected(&self, rejection: HttpRejection) {
+        let _ = rejection;
+    }
+}
+
+impl<S: HttpService + Sync> Served for S {
+    type Service = S;
+
+    fn service(&self) -> S {
+        self.clone()
+    }
+}
+
+/// Group of connections that wait for a request. Clones are the same group.
+#[derive(Clone, Debug)]
+pub struct IdleConnections(pub(super) Arc<Pool>);
+
+impl Default for IdleConnections {
+    fn default() -> Self {
+        Self(Arc::new(Pool {
+            registry: Arc::default(),
+            idle_log: LogThrottle::every(LOG_INTERVAL),
+        }))
+    }
+}
+
+/// Open sessions of an engine, whose requests it answers without its service.
+#[derive(Clone)]
+pub struct OpenSessions(Arc<dyn Sessions>);
+
+impl OpenSessions {
+    /// Returns the open sessions of an engine.
+    pub fn of<H: Handler>(engine: &Arc<Engine<H>>) -> Self {
+        Self(Arc::new(engine.service()))
+    }
+
+    pub(super) fn direct(sessions: Option<Self>) -> Direct {
+        Direct(sessions.map(|OpenSessions(sessions)| sessions))
+    }
+}
+
+impl fmt::Debug for OpenSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenSessions").finish_non_exhaustive()
+    }
+}
+
+/// An engine that is served without layers around it, so that it answers the requests of its open sessions at once
+/// ([`Served::sessions`]). Never closes by itself.
+///
+/// ```no_run
+/// use fanfare_engine::serve::EngineServer;
+/// use fanfare_engine::{Engine, Handler};
+///
+/// # async fn f<H: Handler>(engine: std::sync::Arc<Engine<H>>) -> std::io::Result<()> {
+/// fanfare_engine::serve(EngineServer::new(engine)).bind("127.0.0.1:3000").await
+/// # }
+/// ```
+pub struct EngineServer<H: Handler>(Arc<Engine<H>>);
+
+impl<H: Handler> EngineServer<H> {
+    /// Returns the server of an engine.
+    pub fn new(engine: Arc<Engine<H>>) -> Self {
+        Self(engine)
+    }
+}
+
+impl<H: Handler> Clone for EngineServer<H> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<H: Handler> fmt::Debug for EngineServer<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("EngineServer").finish_non_exhaustive()
+    }
+}
+
+impl<H: Handler> Served for EngineServer<H> {
+    type Service = EngineService<H>;
+
+    fn service(&self) -> EngineService<H> {
+        self.0.service()
+    }
+
+    fn sessions(&self) -> Option<OpenSessions> {
+        Some(OpenSessions::of(&self.0))
+    }
+}
