@@ -14,13 +14,14 @@ use crate::summary::Outcome;
 use crate::{root, target};
 
 /// Library crates whose API is listed. (That of `fanfare-macros` is its documentation: macros have no signatures.)
-const CRATES: [&str; 11] = [
+const CRATES: [&str; 12] = [
     "fanfare",
     "fanfare-client",
     "fanfare-cluster",
     "fanfare-core",
     "fanfare-engine",
     "fanfare-nats",
+    "fanfare-postgres",
     "fanfare-protocol",
     "fanfare-redis",
     "fanfare-relay",

@@ -1,0 +1,42 @@
+//! PostgreSQL adapter for clusters of Socket.IO servers, compatible with `@socket.io/postgres-adapter` 0.5 and older.
+//!
+//! ```no_run
+//! use fanfare::SocketIo;
+//! use fanfare_postgres::PostgresAdapter;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let adapter = PostgresAdapter::builder("postgres://app:secret@127.0.0.1/app").build()?;
+//! let io = SocketIo::builder().adapter(adapter.clone()).build()?;
+//! adapter.ready().await;
+//! io.emit("news", "to the clients of all nodes")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Messages are notifications (`LISTEN`, `NOTIFY`) on a channel per namespace. Those that contain binary values or have
+//! 8,000 bytes or more go through a table, which the adapter creates. A node has two connections, which have to reach the
+//! server itself or a pooler in session mode, not a replica.
+//!
+//! | fault | effect |
+//! |---|---|
+//! | PostgreSQL is not reached when the server starts | the server works alone, and tries again |
+//! | a connection is lost | messages wait, at most [`max_outage`](PostgresAdapterBuilder::max_outage); then the caller of `emit` is told that they are dropped. What others send meanwhile is lost |
+//! | PostgreSQL takes less than is sent | the queue is [bounded](PostgresAdapterBuilder::queue), and the caller of `emit` is told |
+//! | PostgreSQL does not answer for 4 s | the connections are replaced |
+//! | PostgreSQL rejects a statement | the message is lost, which is logged |
+//!
+//! There is no log, so that clients are recovered on the node that they were connected to.
+
+#![forbid(unsafe_code)]
+
+mod adapter;
+mod error;
+mod log_target;
+mod node;
+mod outgoing;
+mod task;
+mod tls;
+
+pub use adapter::{PostgresAdapter, PostgresAdapterBuilder};
+pub use error::ConfigError;

@@ -1,0 +1,362 @@
+//! Task that keeps the connections: one listens, the other sends.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fanfare_cluster::{Health, QueueReader};
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+use tokio_postgres::{AsyncMessage, Client, Notification};
+
+use crate::log_target;
+use crate::node::Node;
+use crate::outgoing::{Outgoing, Statement, statements};
+
+/// Time for one attempt to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// First and longest time between two attempts; a random part of up to a half is taken off.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
+/// Interval in which both connections are checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Time in which the server has to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
+/// Interval in which heartbeats are considered.
+const TICK: Duration = Duration::from_millis(50);
+/// Maximum number of messages that are sent before the server has answered.
+const BATCH: usize = 1024;
+/// Maximum number of rows that are read at the same time.
+const ROWS: usize = 32;
+/// Longest row that is read, in bytes.
+const MAX_ROW_BYTES: i32 = 64 << 20;
+
+/// Reason for which there is no connection.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("{}", describe(.0))]
+    Server(#[from] tokio_postgres::Error),
+    #[error("PostgreSQL closed the connection")]
+    Closed,
+    #[error("PostgreSQL did not answer for {0:?}")]
+    Silent(Duration),
+}
+
+/// Returns an error with its causes.
+fn describe(error: &tokio_postgres::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+/// Says that the task has ended.
+struct Ended(Arc<Node>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.ended();
+    }
+}
+
+/// Connects, again and again, until the adapter is closed.
+pub(crate) async fn run(node: Arc<Node>, mut queue: QueueReader<Outgoing>) {
+    let _ended = Ended(node.clone());
+    let mut backoff = BACKOFF.0;
+    let mut give_up = Instant::now() + node.options.max_outage;
+    while !node.is_closed() {
+        let connected = within_outage(&node, &mut queue, give_up, connect(&node)).await;
+        let lost = match connected {
+            Err(lost) => lost,
+            Ok(connections) => {
+                let served = serve(&node, &mut queue, connections).await;
+                if node.health.get().is_ready() {
+                    backoff = BACKOFF.0;
+                    give_up = Instant::now() + node.options.max_outage;
+                }
+                node.disconnected();
+                match served {
+                    Ok(()) => return,
+                    Err(lost) => lost,
+                }
+            }
+        };
+        if node.health.down(Instant::now(), &lost) {
+            tracing::warn!(target: log_target::CLUSTER, error = %lost, "not connected to PostgreSQL, trying again");
+        } else {
+            tracing::debug!(target: log_target::CLUSTER, error = %lost, "not connected to PostgreSQL, trying again");
+        }
+        let pause = async {
+            tokio::time::sleep(with_jitter(backoff)).await;
+            Ok(())
+        };
+        let _ = within_outage(&node, &mut queue, give_up, pause).await;
+        backoff = (backoff * 2).min(BACKOFF.1);
+    }
+}
+
+/// Waits for a step of connecting. When there has been no connection for too long, what is queued is dropped.
+async fn within_outage<T>(
+    node: &Node,
+    queue: &mut QueueReader<Outgoing>,
+    give_up: Instant,
+    step: impl Future<Output = Result<T, Lost>>,
+) -> Result<T, Lost> {
+    let mut step = pin!(tokio::time::timeout(CONNECT_TIMEOUT, step));
+    tokio::select! {
+        biased;
+        done = &mut step => return done.unwrap_or(Err(Lost::Silent(CONNECT_TIMEOUT))),
+        () = tokio::time::sleep_until(give_up.into()) => {}
+    }
+    if node.give_up() {
+        let dropped = queue.clear();
+        let outage = node.options.max_outage;
+        tracing::warn!(target: log_target::CLUSTER, ?outage, dropped, "no connection to PostgreSQL for long: messages are dropped");
+    }
+    step.await.unwrap_or(Err(Lost::Silent(CONNECT_TIMEOUT)))
+}
+
+type Connection = tokio_postgres::Connection<
+    tokio_postgres::Socket,
+    <crate::tls::Connector as tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>>::Stream,
+>;
+
+/// The connection that sends, and the one that listens.
+struct Connections {
+    sender: (Client, Connection),
+    listener: (Client, Connection),
+}
+
+async fn connect(node: &Node) -> Result<Connections, Lost> {
+    Ok(Connections {
+        sender: node.server.connect(node.tls.0.clone()).await?,
+        listener: node.server.connect(node.tls.0.clone()).await?,
+    })
+}
+
+/// Uses the connections until one is lost, or all is sent that was queued when the adapter was closed.
+async fn serve(
+    node: &Node,
+    queue: &mut QueueReader<Outgoing>,
+    connections: Connections,
+) -> Result<(), Lost> {
+    let Connections {
+        sender: (sender, sending),
+        listener: (listener, mut listening),
+    } = connections;
+    let notifications = stream::poll_fn(move |context| listening.poll_message(context));
+    let receive = async {
+        // Rows are read ahead, and messages are handled in their order.
+        let messages = notifications.map(async |message| match message? {
+            AsyncMessage::Notification(notification) => {
+                message_of(node, &sender, notification).await
+            }
+            _ => Ok(None),
+        });
+        let mut messages = pin!(messages.buffered(ROWS));
+        while let Some(message) = messages.next().await {
+            match message {
+                Ok(Some((channel, payload))) => node.receive(&channel, &payload),
+                Ok(None) => {}
+                Err(lost) => return lost,
+            }
+        }
+        Lost::Closed
+    };
+    tokio::select! {
+        ended = sending => Err(ended.map_or_else(Lost::from, |()| Lost::Closed)),
+        lost = receive => Err(lost),
+        sent = send(node, queue, &sender, &listener) => sent,
+    }
+}
+
+/// Returns the message of a notification, which may be in a row.
+async fn message_of(
+    node: &Node,
+    client: &Client,
+    notification: Notification,
+) -> Result<Option<(String, Bytes)>, Lost> {
+    let channel = notification.channel().to_owned();
+    let payload = Bytes::copy_from_slice(notification.payload().as_bytes());
+    let Some(id) = node.row_of(&channel, &payload) else {
+        return Ok(Some((channel, payload)));
+    };
+    let table = &node.options.table;
+    let query =
+        format!("SELECT payload FROM {table} WHERE id = $1 AND octet_length(payload) <= $2");
+    let row = client.query_opt(&query, &[&id, &MAX_ROW_BYTES]).await;
+    let Some(row) = accepted(row.map_err(Lost::from))?.flatten() else {
+        tracing::warn!(target: log_target::CLUSTER, id, "a message is gone, or too long");
+        return Ok(None);
+    };
+    let payload: Vec<u8> = row.try_get(0)?;
+    Ok(Some((channel, payload.into())))
+}
+
+async fn send(
+    node: &Node,
+    queue: &mut QueueReader<Outgoing>,
+    sender: &Client,
+    listener: &Client,
+) -> Result<(), Lost> {
+    // Notifications are not kept, so that there is nothing to make durable.
+    in_time(sender.batch_execute("SET synchronous_commit = off")).await?;
+    let table = &node.options.table;
+    if node.options.create_table {
+        let create = format!(
+            "CREATE TABLE IF NOT EXISTS {table} \
+             (id bigserial UNIQUE, created_at timestamptz DEFAULT NOW(), payload bytea)"
+        );
+        if let Err(error) = sender.batch_execute(&create).await {
+            // Another node may create it at the same time, or this one may not be allowed to and does not have to.
+            tracing::debug!(target: log_target::CLUSTER, error = %describe(&error), "the table was not created");
+        }
+    }
+    listen(node, listener, true).await?;
+    node.connected();
+    node.health.set(Health::Up);
+    tracing::info!(target: log_target::CLUSTER, "connected to PostgreSQL");
+    let mut sender_sql = Sql::prepare(sender, table).await?;
+    let clean =
+        format!("DELETE FROM {table} WHERE created_at < NOW() - make_interval(secs => $1::float8)");
+    let mut ticks = tokio::time::interval(TICK);
+    let mut checks = tokio::time::interval(CHECK_INTERVAL);
+    let cleanup = node.options.cleanup_interval;
+    let mut cleanups = tokio::time::interval_at(tokio::time::Instant::now() + cleanup, cleanup);
+    for interval in [&mut ticks, &mut checks, &mut cleanups] {
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    }
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            count = queue.next_batch(&mut batch, BATCH) => {
+                if count == 0 {
+                    return Ok(());
+                }
+                sender_sql.publish(sender, batch.drain(..)).await?;
+            }
+            () = node.changed.notified() => listen(node, listener, false).await?,
+            _ = ticks.tick() => node.handle_timeouts(),
+            _ = checks.tick() => {
+                let both = async {
+                    tokio::try_join!(sender.simple_query(""), listener.simple_query(""))
+                };
+                in_time(both).await?;
+            }
+            _ = cleanups.tick() => {
+                let age = cleanup.as_secs_f64();
+                if let Err(error) = sender.execute(&clean, &[&age]).await {
+                    let error = describe(&error);
+                    tracing::warn!(target: log_target::CLUSTER, %error, "old messages are not deleted");
+                }
+            }
+        }
+    }
+}
+
+/// Prepared statements of a connection.
+struct Sql {
+    notify: tokio_postgres::Statement,
+    /// Statement for long messages, prepared when the first is sent: the table may not exist.
+    insert: Option<tokio_postgres::Statement>,
+    insert_text: String,
+}
+
+impl Sql {
+    async fn prepare(client: &Client, table: &str) -> Result<Self, Lost> {
+        let notify = "SELECT pg_notify(channel, payload) \
+             FROM unnest($1::text[], $2::text[]) AS message(channel, payload)";
+        let insert_text = format!(
+            "WITH row AS (INSERT INTO {table} (payload) VALUES ($3) RETURNING id) \
+             SELECT pg_notify($1::text, $2::text || id || '\"}}') FROM row"
+        );
+        Ok(Self {
+            notify: in_time(client.prepare(notify)).await?,
+            insert: None,
+            insert_text,
+        })
+    }
+
+    /// Sends messages. All statements are on their way before the first is answered. A statement that the server rejects
+    /// is logged.
+    async fn publish(
+        &mut self,
+        client: &Client,
+        messages: impl IntoIterator<Item = Outgoing>,
+    ) -> Result<(), Lost> {
+        let statements = statements(messages);
+        let is_insert = |statement: &Statement| matches!(statement, Statement::Insert(..));
+        if self.insert.is_none() && statements.iter().any(is_insert) {
+            let prepared = in_time(client.prepare(&self.insert_text)).await;
+            self.insert = accepted(prepared)?;
+        }
+        let sent = statements
+            .into_iter()
+            .map(async |statement| match statement {
+                Statement::Notify(channels, texts) => {
+                    client.execute(&self.notify, &[&channels, &texts]).await
+                }
+                Statement::Insert(channel, head, data) => match &self.insert {
+                    Some(insert) => client.execute(insert, &[&channel, &head, &data]).await,
+                    None => Ok(0),
+                },
+            });
+        for sent in in_time(async { Ok(join_all(sent).await) }).await? {
+            accepted(sent.map_err(Lost::from))?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns what the server answered; `None`, and a log message, if it rejected the statement.
+fn accepted<T>(answer: Result<T, Lost>) -> Result<Option<T>, Lost> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Lost::Server(error)) if error.as_db_error().is_some() && !error.is_closed() => {
+            let error = describe(&error);
+            tracing::error!(target: log_target::CLUSTER, %error, "PostgreSQL rejects a statement: a message is lost");
+            Ok(None)
+        }
+        Err(lost) => Err(lost),
+    }
+}
+
+/// Listens to channels, and introduces this node there.
+async fn listen(node: &Node, client: &Client, all: bool) -> Result<(), Lost> {
+    let changes = node.take_changes(all);
+    let mut sql = String::new();
+    for (channel, opened) in &changes {
+        let verb = if *opened { "LISTEN" } else { "UNLISTEN" };
+        let name = channel.replace('"', "\"\"");
+        sql.push_str(&format!("{verb} \"{name}\";"));
+    }
+    in_time(client.batch_execute(&sql)).await?;
+    if all {
+        node.connected();
+    }
+    node.introduce(&changes);
+    Ok(())
+}
+
+async fn in_time<T>(
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Lost> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Lost::Silent(ANSWER_TIMEOUT)),
+    }
+}
+
+/// Takes a random part of up to a half off a time, so that nodes do not all come at once.
+fn with_jitter(time: Duration) -> Duration {
+    let mut random = [0; 2];
+    let part = match getrandom::fill(&mut random) {
+        Ok(()) => u32::from(u16::from_le_bytes(random)),
+        Err(_) => 0,
+    };
+    time - time / 2 * part / u32::from(u16::MAX)
+}
