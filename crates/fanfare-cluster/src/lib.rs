@@ -8,6 +8,7 @@
 //! - [`publish_queue`]: what waits to be sent to a broker, bounded.
 //! - [`Membership`]: the nodes that are there, by their heartbeats.
 //! - [`Subscriptions`]: the rooms that this node wants to hear of.
+//! - [`DuplicateFilter`]: messages that a broker delivers twice.
 //! - [`Emitter`]: the operations of a program that only emits.
 //! - [`HealthState`]: whether the broker can be reached.
 
@@ -15,6 +16,7 @@
 
 pub mod dialect;
 
+mod duplicates;
 mod emitter;
 mod health;
 mod id;
@@ -26,6 +28,7 @@ mod outcome;
 mod queue;
 mod socket_data;
 
+pub use duplicates::DuplicateFilter;
 pub use emitter::{BoxFuture, Emitter, EmitterError, EmitterTransport};
 pub use health::{Health, HealthState};
 pub use id::{EMITTER_ID, unique_id};

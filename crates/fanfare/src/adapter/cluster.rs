@@ -7,6 +7,7 @@ use std::time::Duration;
 use fanfare_protocol::socket::is_reserved_event;
 use fanfare_protocol::{EncodedEvent, EncodedValue, Escaped};
 
+use super::traffic::Kind;
 use super::{
     Broadcast, ClusterAnswer, ClusterInner, ClusterMessage, ClusterOptions, ClusterResponse,
     LogPosition, NodeInfo, ServerEvent, socket_data,
@@ -69,7 +70,9 @@ impl ClusterHandle {
         let Some(cluster) = self.cluster() else {
             return;
         };
-        match (message.into(), self.namespace(namespace)) {
+        let message = message.into();
+        cluster.traffic().received(Kind::of(&message));
+        match (message, self.namespace(namespace)) {
             (ClusterMessage::Broadcast(message), found) => match (message.request_id, found) {
                 (None, Some(found)) => deliver(&found, &message.event, message.options, None),
                 (Some(request_id), Some(found)) => {
@@ -111,6 +114,9 @@ impl ClusterHandle {
     ///
     /// Must be called within the runtime of the server.
     pub fn receive_logged(&self, namespace: &str, broadcast: Broadcast, position: &LogPosition) {
+        if let Some(cluster) = self.cluster() {
+            cluster.traffic().received(Kind::Broadcast);
+        }
         if let Some(found) = self.namespace(namespace) {
             deliver(&found, &broadcast.event, broadcast.options, Some(position));
         }
@@ -130,8 +136,11 @@ impl ClusterHandle {
     /// the classic Redis adapter, are counted: then [`Peers::Count`](super::Peers::Count) says how many there must be,
     /// and the adapter passes each on once.
     pub fn receive_response(&self, from: Option<&str>, response: ClusterResponse) {
-        let cluster = self.cluster();
-        if let Some(pending) = cluster.and_then(|cluster| cluster.find(&response.request_id)) {
+        let Some(cluster) = self.cluster() else {
+            return;
+        };
+        cluster.traffic().received(Kind::Answer);
+        if let Some(pending) = cluster.find(&response.request_id) {
             pending.receive(from, response.answer);
         }
     }

@@ -12,6 +12,7 @@ mod server_event;
 mod session;
 mod socket_data;
 mod status;
+mod traffic;
 
 use std::pin::Pin;
 
@@ -37,6 +38,7 @@ pub use server_event::{ServerEvent, ServerSideEmitError};
 pub use session::{SessionData, SessionStore};
 pub(crate) use socket_data::socket_data;
 pub use status::Cluster;
+pub(crate) use traffic::describe as describe_metrics;
 
 /// Boxed future, as object-safe traits need it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

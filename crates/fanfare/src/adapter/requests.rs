@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::contained::Contained;
 use super::log::PendingCount;
 use super::pending::{Pending, SocketBudget};
+use super::traffic::{self, Kind, Traffic};
 use super::{
     Adapter, AdapterError, Broadcast, ClusterAnswer, ClusterMessage, ClusterResponse, Interest,
     PendingDelivery, PublishOutcome, SessionData,
@@ -36,6 +37,7 @@ pub(crate) struct ClusterInner {
     has_sessions: bool,
     requests: Mutex<HashMap<String, Arc<Pending>>>,
     sockets: Arc<SocketBudget>,
+    traffic: Traffic,
     throttle: LogThrottle,
 }
 
@@ -49,6 +51,7 @@ impl ClusterInner {
             adapter,
             requests: Mutex::default(),
             sockets: SocketBudget::new(limits.fetch_sockets_bytes),
+            traffic: Traffic::default(),
             throttle: LogThrottle::every(LOG_INTERVAL),
         })
     }
@@ -61,6 +64,15 @@ impl ClusterInner {
     /// Whether connections are recovered through the adapter.
     pub(crate) fn recovers(&self) -> bool {
         self.has_log() && self.has_sessions
+    }
+
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Returns the number of requests that wait for answers.
+    pub(super) fn pending_requests(&self) -> usize {
+        self.requests.lock().len()
     }
 
     pub(super) fn find(&self, request: &str) -> Option<Arc<Pending>> {
@@ -78,8 +90,10 @@ impl ClusterInner {
         namespace: &str,
         message: impl Into<ClusterMessage>,
     ) -> PublishOutcome {
-        let outcome = self.adapter.publish(namespace, message.into());
-        self.checked(namespace, outcome, "not sent to the other nodes")
+        let message = message.into();
+        let kind = Kind::of(&message);
+        let outcome = self.adapter.publish(namespace, message);
+        self.checked(namespace, outcome, kind, "not sent to the other nodes")
     }
 
     /// Appends a broadcast to the log, and delivers it when its position is known.
@@ -102,13 +116,18 @@ impl ClusterInner {
                 self.adapter.append(&namespace.name, broadcast, pending)
             }
         };
-        self.checked(&namespace.name, outcome, "not appended to the log")
+        self.checked(
+            &namespace.name,
+            outcome,
+            Kind::Broadcast,
+            "not appended to the log",
+        )
     }
 
     /// Stores the session of a client that lost its connection.
     pub(crate) fn store(&self, namespace: &str, session: SessionData, lifetime: Duration) {
         let outcome = self.adapter.store(namespace, session, lifetime);
-        self.checked(namespace, outcome, "session not stored");
+        self.checked(namespace, outcome, Kind::Session, "session not stored");
     }
 
     pub(super) fn answer(
@@ -120,12 +139,19 @@ impl ClusterInner {
     ) {
         let response = ClusterResponse::new(request_id, answer);
         let outcome = self.adapter.respond(namespace, to, response);
-        self.checked(namespace, outcome, "answer not sent");
+        self.checked(namespace, outcome, Kind::Answer, "answer not sent");
     }
 
-    fn checked(&self, namespace: &str, outcome: PublishOutcome, what: &str) -> PublishOutcome {
-        if !outcome.is_queued() {
-            self.failed(namespace, outcome, what);
+    fn checked(
+        &self,
+        namespace: &str,
+        outcome: PublishOutcome,
+        kind: Kind,
+        what: &str,
+    ) -> PublishOutcome {
+        match outcome.is_queued() {
+            true => self.traffic.sent(kind),
+            false => self.failed(namespace, outcome, what),
         }
         outcome
     }
@@ -212,5 +238,8 @@ impl RemoteRequest {
 impl Drop for RemoteRequest {
     fn drop(&mut self) {
         self.cluster.requests.lock().remove(&self.id);
+        if self.pending.missing() > 0 {
+            traffic::incomplete();
+        }
     }
 }

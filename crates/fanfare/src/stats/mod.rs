@@ -18,7 +18,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::disconnect_reason::DisconnectReason;
 use crate::extract::Rejection;
 use crate::recovery::RecoveryOutcome;
-use counter::Sharded;
+pub(crate) use counter::Sharded;
 use publish::Published;
 pub(crate) use publish::run;
 

@@ -44,6 +44,9 @@ impl IoInner {
         let handlers = self.running.count();
         gauge!("fanfare_handlers_running").increment(handlers as f64 - published.handlers as f64);
         published.handlers = handlers;
+        if let Some(cluster) = &self.settings.cluster {
+            cluster.publish_metrics();
+        }
         let Some(engine) = self.engine() else { return };
         // Samples one part of the connections each time, because visiting all of many connections would be expensive.
         let depth = histogram!("fanfare_outbox_bytes");
@@ -96,6 +99,7 @@ fn advance(published: &mut u64, now: u64) -> u64 {
 }
 
 fn describe() {
+    crate::adapter::describe_metrics();
     describe_gauge!("fanfare_connections", "Open connections");
     describe_gauge!("fanfare_sockets", "Sockets connected to a namespace");
     describe_gauge!(

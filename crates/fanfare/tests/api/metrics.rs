@@ -1,7 +1,10 @@
 //! Metrics of the server.
 
+use std::sync::atomic::Ordering;
+
 use fanfare::{Ack, Namespace, Socket, SocketIo};
 
+use crate::bus::{Bus, State};
 use crate::recorder::Sums;
 use crate::support::{Server, until};
 
@@ -147,4 +150,41 @@ async fn what_is_malformed_is_counted_by_kind() {
         assert_eq!(sums.get(&key), 1.0, "{packet}: {:?}", sums.all());
     }
     assert_eq!(sums.get("fanfare_rejected_total{cause=malformed}"), 5.0);
+}
+
+#[tokio::test]
+async fn messages_between_servers_are_counted_by_kind() {
+    let sums = Sums::default();
+    let _local = metrics::set_default_local_recorder(&sums);
+    let bus = Bus::default();
+    let builder = SocketIo::builder().namespace(Namespace::new("/"));
+    let (one, state) = bus.start("one", builder, State::default()).await;
+    let two = bus.node("two", Namespace::new("/")).await;
+    one.io.emit("a", ()).unwrap();
+    one.io.sockets_join("r");
+    assert_eq!(one.io.fetch_sockets().await.unwrap().len(), 0);
+    one.io.publish_metrics();
+    two.io.publish_metrics();
+    let sent = |kind: &str| {
+        sums.get(&format!(
+            "fanfare_cluster_messages_sent_total{{kind={kind}}}"
+        ))
+    };
+    let received = |kind: &str| {
+        sums.get(&format!(
+            "fanfare_cluster_messages_received_total{{kind={kind}}}"
+        ))
+    };
+    for kind in ["broadcast", "join", "fetch", "answer"] {
+        assert_eq!((sent(kind), received(kind)), (1.0, 1.0), "{kind}");
+    }
+    assert_eq!(sums.get("fanfare_cluster_health{state=up}"), 2.0);
+    assert_eq!(sums.get("fanfare_cluster_requests_pending{}"), 0.0);
+
+    state.broken.store(true, Ordering::Relaxed);
+    assert!(one.io.fetch_sockets().await.is_err());
+    one.io.publish_metrics();
+    assert_eq!(sums.get("fanfare_cluster_health{state=up}"), 1.0);
+    assert_eq!(sums.get("fanfare_cluster_health{state=down}"), 1.0);
+    assert_eq!(sums.get("fanfare_cluster_requests_incomplete_total{}"), 1.0);
 }
