@@ -130,7 +130,7 @@ impl Connector {
 fn upgrade_failure(error: fanfare_websocket::ConnectError) -> ConnectError {
     use std::error::Error;
     ConnectError::Failed(match error {
-        fanfare_websocket::ConnectError::Refused { status, body } => {
+        fanfare_websocket::ConnectError::Rejected { status, body } => {
             format!("the upgrade is answered {} {body}", status.as_u16())
         }
         error => match error.source() {
