@@ -11,8 +11,10 @@ use fanfare_cluster::Health;
 
 use crate::classic::ClassicAdapter;
 use crate::link::Link;
+use crate::sharded::ShardedAdapter;
 
-/// Connects the servers of a cluster through Redis, made by [`Classic`](crate::Classic).
+/// Connects the servers of a cluster through Redis, made by [`Classic`](crate::Classic) or
+/// [`Sharded`](crate::Sharded).
 ///
 /// It is given to [`SocketIoBuilder::adapter`](fanfare::SocketIoBuilder::adapter); a clone shares the connection, and
 /// tells its state.
@@ -39,6 +41,7 @@ pub struct RedisAdapter {
 #[derive(Clone)]
 pub(crate) enum Engine {
     Classic(Arc<ClassicAdapter>),
+    Sharded(Arc<ShardedAdapter>),
 }
 
 impl RedisAdapter {
@@ -49,12 +52,14 @@ impl RedisAdapter {
     fn adapter(&self) -> &dyn Adapter {
         match &self.engine {
             Engine::Classic(classic) => &**classic,
+            Engine::Sharded(sharded) => &**sharded,
         }
     }
 
     fn link(&self) -> Option<&Link> {
         match &self.engine {
             Engine::Classic(classic) => classic.link(),
+            Engine::Sharded(sharded) => sharded.link(),
         }
     }
 
@@ -129,6 +134,7 @@ impl fmt::Debug for RedisAdapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.engine {
             Engine::Classic(_) => "classic",
+            Engine::Sharded(_) => "sharded",
         };
         f.debug_struct("RedisAdapter")
             .field("kind", &kind)

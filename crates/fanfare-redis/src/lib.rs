@@ -3,6 +3,7 @@
 //! | class | for | compatible with |
 //! |---|---|---|
 //! | [`Classic`] | the common case, also with Node.js in the cluster | `createAdapter` of `@socket.io/redis-adapter` 8, `@socket.io/redis-emitter` 5 |
+//! | [`Sharded`] | large clusters, Redis Cluster: a node gets only what its clients' rooms need | `createShardedAdapter` of `@socket.io/redis-adapter` 8 |
 //!
 //! ```
 //! use fanfare::SocketIo;
@@ -29,11 +30,15 @@ mod link;
 mod log_target;
 mod options;
 mod server;
+mod sharded;
+#[cfg(feature = "adapter")]
+mod space;
 
 #[cfg(feature = "adapter")]
 pub use self::adapter::RedisAdapter;
 pub use self::classic::Classic;
 pub use self::server::{ConfigError, RedisServer};
+pub use self::sharded::{Sharded, SubscriptionMode};
 pub use fanfare_cluster::{Emitter, EmitterError, Health, PublishOutcome, QueueLimits};
 
 #[cfg(doctest)]

@@ -1,5 +1,8 @@
 //! Options that adapters and emitters share.
 
+/// Prefix of channels that Node's adapters have unless told otherwise.
+pub(crate) const DEFAULT_PREFIX: &str = "socket.io";
+
 /// Defines the methods of a builder that set the options of its connection.
 macro_rules! link_options {
     () => {

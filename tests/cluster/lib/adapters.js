@@ -1,7 +1,10 @@
 // Node's adapters, with a prefix of their own.
 export async function redis(url) {
-  const { createClient } = await import("redis");
-  const client = createClient({ url });
+  const { createClient, createCluster } = await import("redis");
+  // Several addresses, with commas between them, are those of a Redis Cluster.
+  const client = url.includes(",")
+    ? createCluster({ rootNodes: url.split(",").map((url) => ({ url })) })
+    : createClient({ url });
   client.on("error", () => {});
   await client.connect();
   return client;
@@ -16,7 +19,15 @@ const adapters = {
     const { createAdapter } = await import("@socket.io/redis-adapter");
     return createAdapter(await redis(url), await redis(url), { key, publishOnSpecificResponseChannel: true });
   },
+  "redis-sharded": (url, prefix) => sharded(url, prefix, "dynamic"),
+  "redis-sharded-static": (url, prefix) => sharded(url, prefix, "static"),
+  "redis-sharded-private": (url, prefix) => sharded(url, prefix, "dynamic-private"),
 };
+
+async function sharded(url, channelPrefix, subscriptionMode) {
+  const { createShardedAdapter } = await import("@socket.io/redis-adapter");
+  return createShardedAdapter(await redis(url), await redis(url), { channelPrefix, subscriptionMode });
+}
 
 export function adapterOf(name, url, prefix) {
   return adapters[name](url, prefix);

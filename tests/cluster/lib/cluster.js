@@ -46,15 +46,35 @@ async function kill(child) {
 }
 
 /** A Redis server of the test's own. */
-export async function redisServer() {
+export async function redisServer(...options) {
   const [port, folder] = [await freePort(), mkdtempSync(join(tmpdir(), "fanfare-redis-"))];
-  const child = program("redis-server", ["--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", folder]);
+  const args = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", folder, ...options];
+  const child = program("redis-server", args);
   await Promise.race([child.failed, until("the start of Redis", () => child.output.includes("Ready to accept"))]);
   const stop = async () => {
     await kill(child);
     rmSync(folder, { recursive: true, force: true });
   };
   return { url: `redis://127.0.0.1:${port}`, stop };
+}
+
+/** A Redis Cluster of three. */
+export async function redisCluster() {
+  // The port of the bus between the nodes is 10000 higher unless told otherwise.
+  const start = async () => redisServer("--cluster-enabled", "yes", "--cluster-port", await freePort());
+  const nodes = [await start(), await start(), await start()];
+  const hosts = nodes.map(({ url }) => url.replace("redis://", ""));
+  const create = program("redis-cli", ["--cluster", "create", ...hosts, "--cluster-yes"]);
+  await once(create, "exit");
+  for (const host of hosts) {
+    await until("the cluster is up", async () => {
+      const info = program("redis-cli", ["-p", host.split(":")[1], "cluster", "info"]);
+      await once(info, "exit");
+      return info.output.includes("cluster_state:ok");
+    });
+  }
+  const stop = () => Promise.all(nodes.map((node) => node.stop()));
+  return { url: nodes.map(({ url }) => url).join(","), stop };
 }
 
 export class Node {

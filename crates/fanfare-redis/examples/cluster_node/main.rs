@@ -5,18 +5,36 @@ mod control;
 
 use std::error::Error;
 
-use fanfare_redis::{Classic, Emitter, RedisAdapter};
+use fanfare_redis::{Classic, Emitter, RedisAdapter, RedisServer, Sharded, SubscriptionMode};
 use tokio::net::TcpListener;
+
+/// Several addresses, with commas between them, are those of a Redis Cluster.
+fn server(urls: &str) -> RedisServer {
+    match urls.contains(',') {
+        true => RedisServer::cluster(urls.split(',')),
+        false => RedisServer::single(urls),
+    }
+}
 
 type Connections = (RedisAdapter, Emitter);
 
 fn connect(kind: &str, url: &str, prefix: &str) -> Result<Connections, Box<dyn Error>> {
-    let classic = Classic::new(url).key(prefix);
+    let classic = Classic::new(server(url)).key(prefix);
     Ok(match kind {
         "redis" => (classic.clone().adapter()?, classic.emitter()?),
         "redis-specific" => {
             let specific = classic.publish_on_specific_response_channel(true);
             (specific.clone().adapter()?, specific.emitter()?)
+        }
+        "redis-sharded" | "redis-sharded-static" | "redis-sharded-private" => {
+            let mode = match kind {
+                "redis-sharded" => SubscriptionMode::Dynamic,
+                "redis-sharded-static" => SubscriptionMode::Static,
+                _ => SubscriptionMode::DynamicPrivate,
+            };
+            let sharded = Sharded::new(server(url)).channel_prefix(prefix);
+            let sharded = sharded.subscription_mode(mode);
+            (sharded.clone().adapter()?, sharded.emitter()?)
         }
         other => return Err(format!("no adapter {other}").into()),
     })

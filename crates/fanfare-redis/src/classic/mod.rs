@@ -21,9 +21,6 @@ use self::emitter::ClassicEmitter;
 use crate::link::LinkOptions;
 use crate::server::{ConfigError, RedisServer};
 
-/// Prefix of all channels that Node's adapter and emitter have unless told otherwise.
-const DEFAULT_KEY: &str = "socket.io";
-
 /// Classic publish and subscribe: Node's `createAdapter` of `@socket.io/redis-adapter` 8, and its emitter
 /// `@socket.io/redis-emitter` 5.
 ///
@@ -59,7 +56,7 @@ impl Classic {
     pub fn new(server: impl Into<RedisServer>) -> Self {
         Self {
             server: server.into(),
-            key: DEFAULT_KEY.to_owned(),
+            key: crate::options::DEFAULT_PREFIX.to_owned(),
             #[cfg(feature = "adapter")]
             specific: false,
             link: LinkOptions::default(),

@@ -220,27 +220,59 @@ fn second_number(reply: &Value) -> usize {
 
 #[cfg(feature = "redis-cluster")]
 mod cluster {
+    use std::collections::HashMap;
+
     use redis::aio::ConnectionLike;
     use redis::cluster_async::ClusterConnection;
     use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
-    use redis::{Cmd, RedisResult, Value};
+    use redis::{Arg, Cmd, Pipeline, RedisResult, Value};
 
     use super::super::subscriptions::{Channel, ChannelKind};
     use super::second_number;
 
-    /// Each command goes to the node of its key or channel; the commands of one node keep their order.
+    /// Returns the key or channel by which a command finds its node; empty if any node takes it.
+    fn key_of(command: &Cmd) -> Vec<u8> {
+        let mut args = command.args_iter().map(|arg| match arg {
+            Arg::Simple(bytes) => bytes.to_vec(),
+            _ => Vec::new(),
+        });
+        let name = args.next().unwrap_or_default();
+        match &*name {
+            b"PUBLISH" | b"PING" => Vec::new(),
+            _ => args.next().unwrap_or_default(),
+        }
+    }
+
+    /// Commands with the same key or channel keep their order; others go at the same time, to the nodes of theirs.
     pub(super) async fn send(
         connection: &ClusterConnection,
         commands: Vec<Cmd>,
     ) -> RedisResult<Vec<Value>> {
-        let sent = commands.into_iter().map(|command| {
+        let mut groups: HashMap<Vec<u8>, (Pipeline, Vec<usize>)> = HashMap::new();
+        let count = commands.len();
+        for (index, command) in commands.into_iter().enumerate() {
+            let (pipeline, indices) = groups.entry(key_of(&command)).or_default();
+            pipeline.add_command(command);
+            indices.push(index);
+        }
+        let sent = groups.into_values().map(|(pipeline, indices)| {
             let mut connection = connection.clone();
-            async move { connection.req_packed_command(&command).await }
+            async move {
+                let count = indices.len();
+                let replies = connection.req_packed_commands(&pipeline, 0, count).await?;
+                Ok::<_, redis::RedisError>((indices, replies))
+            }
         });
-        futures_util::future::join_all(sent)
-            .await
-            .into_iter()
-            .collect()
+        let mut all = vec![Value::Nil; count];
+        for group in futures_util::future::join_all(sent).await {
+            let (indices, replies) = group?;
+            for (index, reply) in indices.into_iter().zip(replies) {
+                if let Some(slot) = all.get_mut(index) {
+                    *slot = reply;
+                }
+            }
+        }
+        Ok(all)
     }
 
     pub(super) async fn subscribe(

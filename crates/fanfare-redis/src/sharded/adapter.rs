@@ -1,0 +1,97 @@
+//! The adapter of sharded publish and subscribe.
+
+use std::sync::Arc;
+
+use fanfare::adapter::{
+    Adapter, AdapterError, BoxFuture, ClusterHandle, ClusterMessage, ClusterResponse, Interest,
+    Peers, PublishOutcome, RoomChange,
+};
+use fanfare_cluster::dialect::AdapterMessage;
+
+use super::{Sharded, SubscriptionMode, channel_of};
+use crate::link::{Channel, ChannelKind, Link};
+use crate::server::ConfigError;
+use crate::space::Spaces;
+
+/// State of the adapter.
+pub(crate) struct ShardedAdapter {
+    mode: SubscriptionMode,
+    spaces: Arc<Spaces>,
+}
+
+impl ShardedAdapter {
+    pub(super) fn start(options: Sharded) -> Result<Self, ConfigError> {
+        let spaces = Spaces::new(options.prefix, ChannelKind::Sharded);
+        let link = Link::start(&options.server, &options.link, spaces.on_message())?;
+        spaces.set_link(link);
+        Ok(Self {
+            mode: options.mode,
+            spaces,
+        })
+    }
+
+    pub(crate) fn link(&self) -> Option<&Link> {
+        self.spaces.link()
+    }
+}
+
+fn encode(message: &AdapterMessage, uid: &str, namespace: &str) -> Vec<u8> {
+    message.encode(uid, Some(namespace)).into_bytes()
+}
+
+impl Adapter for ShardedAdapter {
+    fn start(&self, cluster: ClusterHandle) {
+        self.spaces.set_cluster(cluster);
+    }
+
+    fn namespace_opened(&self, namespace: &str) {
+        self.spaces.open(namespace);
+    }
+
+    fn namespace_closed(&self, namespace: &str) {
+        self.spaces.close(namespace);
+    }
+
+    fn interest(&self) -> Interest {
+        match self.mode {
+            SubscriptionMode::Static => Interest::None,
+            SubscriptionMode::Dynamic => Interest::Rooms,
+            SubscriptionMode::DynamicPrivate => Interest::RoomsAndSockets,
+        }
+    }
+
+    fn rooms_changed(&self, namespace: &str, changes: &[RoomChange]) {
+        let (Some(link), space) = (self.link(), self.spaces.get(namespace)) else {
+            return;
+        };
+        for change in changes {
+            let name = format!("{}{}#", space.channel, change.room);
+            let channel = Channel::new(ChannelKind::Sharded, name);
+            link.subscribe([channel], change.opened);
+        }
+    }
+
+    fn publish(&self, namespace: &str, message: ClusterMessage) -> PublishOutcome {
+        let space = self.spaces.get(namespace);
+        let channel = channel_of(self.mode, &space.channel, &message);
+        let message = AdapterMessage::from(message);
+        self.spaces
+            .send(&channel, encode(&message, &self.spaces.uid, namespace))
+    }
+
+    fn respond(&self, namespace: &str, to: &str, response: ClusterResponse) -> PublishOutcome {
+        self.spaces.respond(namespace, to, response, encode)
+    }
+
+    fn peers<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Peers, AdapterError>> {
+        Box::pin(self.spaces.peers(namespace))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Some(link) = self.link() {
+                link.close().await;
+            }
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! Sharded publish and subscribe: the wire of `createShardedAdapter` of `@socket.io/redis-adapter`.
+
+#[cfg(feature = "adapter")]
+mod adapter;
+mod emitter;
+
+use fanfare_cluster::{ClusterMessage, Emitter};
+
+#[cfg(feature = "adapter")]
+pub(crate) use self::adapter::ShardedAdapter;
+use self::emitter::ShardedEmitter;
+use crate::link::LinkOptions;
+use crate::server::{ConfigError, RedisServer};
+
+/// Length of the id of a socket, by which Node tells such rooms from others.
+const SOCKET_ID_CHARS: usize = 20;
+
+/// Rooms that have a channel of their own, Node's `subscriptionMode`. All nodes and emitters of a cluster have the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubscriptionMode {
+    /// None: every node gets every message of the namespaces that it has.
+    Static,
+    /// Rooms that sockets join, but not those of the sockets' ids (by their length of 20 characters). A node gets what is
+    /// sent to one such room only if it has clients in it.
+    #[default]
+    Dynamic,
+    /// All rooms, with those of the sockets' ids: for events to single sockets of other nodes, at the price of a
+    /// subscription for each client.
+    DynamicPrivate,
+}
+
+impl SubscriptionMode {
+    /// Whether a room has a channel.
+    fn has_channel(self, room: &str) -> bool {
+        match self {
+            Self::Static => false,
+            // JavaScript counts UTF-16 units.
+            Self::Dynamic => room.encode_utf16().count() != SOCKET_ID_CHARS,
+            Self::DynamicPrivate => true,
+        }
+    }
+
+    /// Returns the room by whose channel a message is sent, if it is.
+    fn room(self, message: &ClusterMessage) -> Option<&str> {
+        let ClusterMessage::Broadcast(message) = message else {
+            return None;
+        };
+        match &*message.options.rooms {
+            [room] if message.request_id.is_none() && self.has_channel(room) => Some(room),
+            _ => None,
+        }
+    }
+}
+
+/// Returns the channel of a message.
+fn channel_of(mode: SubscriptionMode, channel: &str, message: &ClusterMessage) -> String {
+    match mode.room(message) {
+        Some(room) => format!("{channel}{room}#"),
+        None => channel.to_owned(),
+    }
+}
+
+/// Sharded publish and subscribe of Redis 7 or newer: Node's `createShardedAdapter` of `@socket.io/redis-adapter` 8.
+///
+/// With Redis Cluster, the channels are spread over its nodes. A message to one room reaches only the servers that have
+/// clients in it.
+///
+/// ```
+/// use fanfare::SocketIo;
+/// use fanfare_redis::{Sharded, SubscriptionMode};
+///
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let _entered = runtime.enter();
+/// let redis = Sharded::new("redis://127.0.0.1:6379").subscription_mode(SubscriptionMode::Dynamic);
+/// let io = SocketIo::builder().adapter(redis.adapter()?).build()?;
+/// # drop(io);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Sharded {
+    server: RedisServer,
+    prefix: String,
+    mode: SubscriptionMode,
+    link: LinkOptions,
+}
+
+impl Sharded {
+    /// Names the Redis to connect to.
+    pub fn new(server: impl Into<RedisServer>) -> Self {
+        Self {
+            server: server.into(),
+            prefix: crate::options::DEFAULT_PREFIX.to_owned(),
+            mode: SubscriptionMode::default(),
+            link: LinkOptions::default(),
+        }
+    }
+
+    /// Sets the prefix of all channels, Node's `channelPrefix`. Default: `socket.io`. All nodes of a cluster have the same.
+    pub fn channel_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Sets which rooms have a channel of their own. Default: [`SubscriptionMode::Dynamic`].
+    pub fn subscription_mode(mut self, mode: SubscriptionMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    crate::options::link_options!();
+
+    /// Makes the adapter of a server, which starts to connect in the background: as long as there is no connection the
+    /// server works alone.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: an address is invalid, or this is called outside of a Tokio runtime.
+    #[cfg(feature = "adapter")]
+    pub fn adapter(self) -> Result<crate::RedisAdapter, ConfigError> {
+        let sharded = ShardedAdapter::start(self)?;
+        Ok(crate::RedisAdapter::new(crate::adapter::Engine::Sharded(
+            sharded.into(),
+        )))
+    }
+
+    /// Makes an emitter, which starts to connect in the background and queues meanwhile. Node has none for this wire; its
+    /// servers take the messages of this one.
+    ///
+    /// # Errors
+    /// As [`adapter`](Self::adapter).
+    pub fn emitter(self) -> Result<Emitter, ConfigError> {
+        Ok(Emitter::new(ShardedEmitter::start(self)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_cluster::{Broadcast, ClusterOptions, SocketsJoin};
+    use fanfare_protocol::EncodedEvent;
+
+    use super::*;
+
+    fn to(rooms: &[&str]) -> Broadcast {
+        let rooms = rooms.iter().map(|room| (*room).to_owned()).collect();
+        let event = EncodedEvent::new("e", &()).unwrap();
+        Broadcast::new(event, ClusterOptions::new(rooms))
+    }
+
+    #[test]
+    fn broadcasts_to_one_room_have_its_channel_by_the_mode() {
+        use SubscriptionMode::{Dynamic, DynamicPrivate, Static};
+        let id = "abcdefghij0123456789";
+        for (mode, room, own) in [
+            (Static, "r", false),
+            (Dynamic, "r", true),
+            (Dynamic, id, false),
+            (Dynamic, "🎺🎺🎺🎺🎺🎺🎺🎺🎺🎺", false),
+            (DynamicPrivate, id, true),
+        ] {
+            let channel = channel_of(mode, "p#/#", &to(&[room]).into());
+            let expected = if own {
+                format!("p#/#{room}#")
+            } else {
+                "p#/#".into()
+            };
+            assert_eq!(channel, expected, "{mode:?} {room}");
+        }
+        let message = |message: Broadcast| channel_of(DynamicPrivate, "p#/#", &message.into());
+        assert_eq!(message(to(&["a", "b"])), "p#/#");
+        assert_eq!(message(to(&[])), "p#/#");
+        assert_eq!(message(to(&["a"]).request_id("1")), "p#/#");
+        let join = SocketsJoin::new(ClusterOptions::new(vec!["a".into()]), vec![]);
+        assert_eq!(channel_of(DynamicPrivate, "p#/#", &join.into()), "p#/#");
+    }
+}

@@ -1,0 +1,168 @@
+//! Namespaces of a node that speaks the dialect of Node's `ClusterAdapter`: a channel for all nodes, and one for the
+//! answers to this one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use fanfare::adapter::{AdapterError, ClusterHandle, ClusterResponse, Peers, PublishOutcome};
+use fanfare_cluster::dialect::{AdapterMessage, Envelope};
+use fanfare_cluster::{EMITTER_ID, unique_id};
+use parking_lot::RwLock;
+
+use crate::link::{Channel, ChannelKind, Link, Message, OnMessage};
+
+/// A namespace of this node.
+#[derive(Debug)]
+pub(crate) struct Space {
+    pub(crate) name: Arc<str>,
+    /// Channel of all nodes; prefix of all others of the namespace.
+    pub(crate) channel: Arc<str>,
+    /// Channel of the answers to this node.
+    private: Arc<str>,
+}
+
+/// This node, and its namespaces.
+pub(crate) struct Spaces {
+    pub(crate) uid: String,
+    prefix: String,
+    kind: ChannelKind,
+    /// Set before anything else happens.
+    link: OnceLock<Link>,
+    cluster: OnceLock<ClusterHandle>,
+    spaces: RwLock<HashMap<Arc<str>, Arc<Space>>>,
+}
+
+impl Spaces {
+    pub(crate) fn new(prefix: String, kind: ChannelKind) -> Arc<Self> {
+        Arc::new(Self {
+            uid: unique_id(),
+            prefix,
+            kind,
+            link: OnceLock::new(),
+            cluster: OnceLock::new(),
+            spaces: RwLock::default(),
+        })
+    }
+
+    /// Returns the function that receives the messages of the link.
+    pub(crate) fn on_message(self: &Arc<Self>) -> OnMessage {
+        let this = Arc::downgrade(self);
+        Arc::new(move |message| {
+            if let Some(spaces) = this.upgrade() {
+                let _ = spaces.receive(&message);
+            }
+        })
+    }
+
+    pub(crate) fn set_link(&self, link: Link) {
+        let _ = self.link.set(link);
+    }
+
+    pub(crate) fn link(&self) -> Option<&Link> {
+        self.link.get()
+    }
+
+    pub(crate) fn set_cluster(&self, cluster: ClusterHandle) {
+        let _ = self.cluster.set(cluster);
+    }
+
+    pub(crate) fn cluster(&self) -> Option<&ClusterHandle> {
+        self.cluster.get()
+    }
+
+    /// Returns a namespace, or one that is not open here.
+    pub(crate) fn get(&self, namespace: &str) -> Arc<Space> {
+        let open = self.find(namespace);
+        open.unwrap_or_else(|| Arc::new(self.space(namespace)))
+    }
+
+    pub(crate) fn find(&self, namespace: &str) -> Option<Arc<Space>> {
+        self.spaces.read().get(namespace).cloned()
+    }
+
+    fn space(&self, namespace: &str) -> Space {
+        let channel = format!("{}#{namespace}#", self.prefix);
+        Space {
+            name: namespace.into(),
+            private: format!("{channel}{}#", self.uid).into(),
+            channel: channel.into(),
+        }
+    }
+
+    fn subscribe(&self, space: &Space, on: bool) {
+        let channels = [&space.channel, &space.private];
+        let channels = channels.map(|channel| Channel::new(self.kind, channel.clone()));
+        if let Some(link) = self.link() {
+            link.subscribe(channels, on);
+        }
+    }
+
+    pub(crate) fn open(&self, namespace: &str) {
+        let space = Arc::new(self.space(namespace));
+        self.spaces.write().insert(namespace.into(), space.clone());
+        self.subscribe(&space, true);
+    }
+
+    pub(crate) fn close(&self, namespace: &str) -> Option<Arc<Space>> {
+        let space = self.spaces.write().remove(namespace)?;
+        self.subscribe(&space, false);
+        Some(space)
+    }
+
+    pub(crate) fn send(&self, channel: &str, payload: Vec<u8>) -> PublishOutcome {
+        match self.link() {
+            Some(link) => link.publish(self.kind, channel, payload),
+            None => PublishOutcome::Down,
+        }
+    }
+
+    /// Encodes an answer with `encode`, and sends it to the node that asked.
+    pub(crate) fn respond(
+        &self,
+        namespace: &str,
+        to: &str,
+        response: ClusterResponse,
+        encode: impl FnOnce(&AdapterMessage, &str, &str) -> Vec<u8>,
+    ) -> PublishOutcome {
+        let space = self.get(namespace);
+        let message = AdapterMessage::from(response);
+        let channel = format!("{}{to}#", space.channel);
+        self.send(&channel, encode(&message, &self.uid, namespace))
+    }
+
+    /// Counts the other nodes by their subscriptions.
+    pub(crate) async fn peers(&self, namespace: &str) -> Result<Peers, AdapterError> {
+        let Some(link) = self.link() else {
+            return Err(PublishOutcome::Down.into());
+        };
+        let channel = self.get(namespace).channel.clone();
+        let nodes = link.subscribers(self.kind, &channel).await?;
+        Ok(Peers::Count(nodes.saturating_sub(1)))
+    }
+
+    /// Handles a message. What cannot be read is ignored, as Node does.
+    fn receive(&self, message: &Message) -> Option<()> {
+        let cluster = self.cluster()?;
+        let envelope = Envelope::read(&message.payload).ok()?;
+        if envelope.uid() == self.uid {
+            return None;
+        }
+        let space = self.find(envelope.namespace()?)?;
+        let channel = std::str::from_utf8(&message.channel).ok()?;
+        if !channel.starts_with(&*space.channel) {
+            return None;
+        }
+        match envelope.decode().ok()? {
+            AdapterMessage::Message(message) => {
+                cluster.receive(&space.name, envelope.uid(), message);
+            }
+            AdapterMessage::Response(response)
+                if channel == &*space.private && envelope.uid() != EMITTER_ID =>
+            {
+                cluster.receive_response(Some(envelope.uid()), response);
+            }
+            _ => {}
+        }
+        Some(())
+    }
+}
