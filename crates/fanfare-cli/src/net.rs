@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use fanfare_client::net::{DialError, HttpError};
 use fanfare_client::options::Tls;
+use fanfare_protocol::engine::{PacketType, v3};
 use http::header::{CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue};
 use http::{Method, Request};
 
@@ -119,4 +120,12 @@ pub(crate) fn add_cookies(headers: &mut HeaderMap, cookies: &str) {
     if let (false, Ok(value)) = (cookies.is_empty(), HeaderValue::from_str(cookies)) {
         headers.append(COOKIE, value);
     }
+}
+
+/// Returns whether the response to a handshake is one of Engine.IO 3: `97:0{"sid":…`, a payload whose packets begin with their
+/// length.
+pub(crate) fn is_of_old_server(response: &HttpResponse) -> bool {
+    let text = response.text();
+    let first = v3::decode_text_payload(&text).next();
+    matches!(first, Some(Ok(packet)) if packet.kind == PacketType::Open)
 }

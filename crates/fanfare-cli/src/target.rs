@@ -1,7 +1,5 @@
 //! Server to connect to: the options that `connect`, `emit`, `listen`, `bench` and `doctor` share.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use fanfare_client::net::{self, Address};
 use http::Uri;
@@ -103,9 +101,7 @@ impl Server {
         let path = net::endpoint(&self.path)
             .map_err(|error| Failure::usage("the endpoint has no such path").because(error))?;
         let mut headers = self.header_map()?;
-        if let Some(credentials) = &address.credentials
-            && let Ok(value) = format!("Basic {}", STANDARD.encode(credentials)).parse()
-        {
+        if let Some(value) = address.authorization() {
             headers.entry(AUTHORIZATION).or_insert(value);
         }
         Ok(Target {

@@ -169,10 +169,7 @@ pub(super) fn read(response: HttpResponse) -> Answer {
             cookies,
         }));
     }
-    if text
-        .split_once(":0{")
-        .is_some_and(|(length, _)| !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit()))
-    {
+    if net::is_of_old_server(&response) {
         return Answer::Old;
     }
     #[derive(serde::Deserialize)]

@@ -34,10 +34,7 @@ pub(super) async fn is_old(target: Target, options: SessionOptions) -> bool {
     let Some(response) = handshake(&target, &options).await else {
         return false;
     };
-    // `97:0{"sid":…`: a payload of Engine.IO 3 begins with its length.
-    let text = response.text();
-    text.split_once(":0{")
-        .is_some_and(|(length, _)| length.parse::<u32>().is_ok())
+    net::is_of_old_server(&response)
 }
 
 /// Requests a session of the newer protocol; `None` without a response.

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use fanfare_protocol::engine::Protocol;
 pub use fanfare_websocket::deflate::Config as PerMessageDeflate;
 use http::header::{AUTHORIZATION, COOKIE, HOST, USER_AGENT};
@@ -125,10 +123,7 @@ impl Connector {
                 "fanfare-client/",
                 env!("CARGO_PKG_VERSION")
             )));
-        if let Some(credentials) = &self.address.credentials
-            && let Ok(value) =
-                HeaderValue::from_str(&format!("Basic {}", BASE64.encode(credentials)))
-        {
+        if let Some(value) = self.address.authorization() {
             headers.entry(AUTHORIZATION).or_insert(value);
         }
         if let Some(jar) = &self.cookies

@@ -1,7 +1,6 @@
 //! HTTP proxies, by `CONNECT`.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use http::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::dialer::tcp;
@@ -57,9 +56,13 @@ impl Proxy {
             host.to_owned()
         };
         let mut request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
-        if let Some(credentials) = &self.address.credentials {
-            let credentials = BASE64.encode(credentials);
-            request.push_str(&format!("Proxy-Authorization: Basic {credentials}\r\n"));
+        if let Some(Ok(value)) = self
+            .address
+            .authorization()
+            .as_ref()
+            .map(HeaderValue::to_str)
+        {
+            request.push_str(&format!("Proxy-Authorization: {value}\r\n"));
         }
         request.push_str("\r\n");
         io.write_all(request.as_bytes()).await?;

@@ -1,5 +1,9 @@
 //! URLs of servers.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::HeaderValue;
+
 use super::idn::to_ascii;
 
 /// Reason for which a URL cannot be used.
@@ -121,6 +125,13 @@ impl Address {
             (true, 443) | (false, 80) => host,
             (_, port) => format!("{host}:{port}"),
         }
+    }
+
+    /// Returns the value of the header `Authorization` (Basic, RFC 7617); `None` if the URL has no credentials.
+    #[must_use]
+    pub fn authorization(&self) -> Option<HeaderValue> {
+        let credentials = BASE64.encode(self.credentials.as_ref()?);
+        HeaderValue::from_str(&format!("Basic {credentials}")).ok()
     }
 
     /// Returns scheme, host and port: `https://example.com`.

@@ -433,6 +433,29 @@ fn a_server_that_joins_nothing_is_given_up() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn any_input_is_survived_in_bounded_memory(inputs in proptest::collection::vec(
+        (0..4_u8, "([0-9]{0,3}:?(4?[0-6]|b4|2|3|6)[/a-z,\\[\\]\"€]{0,8}){0,4}"), 0..8,
+    )) {
+        let mut d = match inputs.len() % 2 {
+            0 => open(&["/", "/a"]).0,
+            _ => poll(polling_only()).0,
+        };
+        for (kind, text) in inputs {
+            let Some(connection) = d.manager.current_connection() else { break };
+            let bytes = Bytes::from(text);
+            match kind {
+                0 => d.input(connection, Input::Get(Ok(bytes))),
+                1 => d.input(connection, Input::Text(bytes)),
+                2 => d.input(connection, Input::Binary(bytes)),
+                _ => d.advance(secs(20)),
+            }
+            proptest::prop_assert!(d.manager.pending_bytes() < 4096);
+        }
+    }
+}
+
 #[test]
 fn a_lost_connection_is_opened_again_and_sends_what_was_kept() {
     let (mut d, ids) = open(&["/"]);
