@@ -21,15 +21,19 @@ const RESERVED_ROOMS: usize = 16;
 fn map<'a>(
     reader: &mut Reader<'a>,
     name: &'static str,
-    mut member: impl FnMut(&str, &mut Reader<'a>) -> Read<()>,
+    mut member: impl FnMut(&[u8], &mut Reader<'a>) -> Read<()>,
 ) -> Read<()> {
     let Head::Map(len) = reader.head()? else {
         return Err(DialectError::Member(name));
     };
     for _ in 0..len {
-        let key = reader.head()?;
-        let key = key.name().ok_or_else(|| reader.error())?;
-        member(&key, reader)?;
+        let key = match reader.head()? {
+            Head::Text(key) => key,
+            // Names that are numbers are none of those that are expected.
+            Head::Unsigned(_) | Head::Signed(_) | Head::Float(_) => b"",
+            _ => return Err(reader.error().into()),
+        };
+        member(key, reader)?;
     }
     Ok(())
 }
@@ -87,11 +91,11 @@ pub(super) fn envelope(payload: &Bytes) -> Read<Envelope<'_>> {
     let (mut namespace, mut attachment, mut data) = (None, None, None);
     map(&mut reader, "message", |name, reader| {
         match name {
-            "type" => kind = unsigned(reader, "type")?,
-            "uid" => uid = text(reader, "uid")?,
-            "nsp" => namespace = text(reader, "nsp")?,
-            "attachmentId" => attachment = text(reader, "attachmentId")?,
-            "data" => data = value(reader)?,
+            b"type" => kind = unsigned(reader, "type")?,
+            b"uid" => uid = text(reader, "uid")?,
+            b"nsp" => namespace = text(reader, "nsp")?,
+            b"attachmentId" => attachment = text(reader, "attachmentId")?,
+            b"data" => data = value(reader)?,
             _ => reader.skip(1)?,
         }
         Ok(())
@@ -114,13 +118,13 @@ pub(super) fn members<'a>(data: &Bytes) -> Read<Members<'a>> {
     let raw = |range: Range<usize>| Raw::Msgpack(data.slice(range));
     map(&mut reader, "data", |name, reader| {
         match name {
-            "packet" => members.packet = value(reader)?.map(raw),
-            "opts" => members.options = Some(read_options(reader)?),
-            "rooms" => members.rooms = Some(rooms(reader, "rooms")?),
-            "requestId" => members.request_id = text(reader, "requestId")?.map(Cow::into_owned),
-            "close" => members.close = truthy(reader)?.unwrap_or_default(),
-            "sockets" => members.sockets = value(reader)?.map(raw),
-            "clientCount" => members.client_count = unsigned(reader, "clientCount")?,
+            b"packet" => members.packet = value(reader)?.map(raw),
+            b"opts" => members.options = Some(read_options(reader)?),
+            b"rooms" => members.rooms = Some(rooms(reader, "rooms")?),
+            b"requestId" => members.request_id = text(reader, "requestId")?.map(Cow::into_owned),
+            b"close" => members.close = truthy(reader)?.unwrap_or_default(),
+            b"sockets" => members.sockets = value(reader)?.map(raw),
+            b"clientCount" => members.client_count = unsigned(reader, "clientCount")?,
             _ => reader.skip(1)?,
         }
         Ok(())
@@ -151,9 +155,9 @@ pub fn read_packet(message: &Bytes, reader: &mut Reader<'_>) -> Result<EventPack
     let (mut kind, mut event, mut namespace) = (None, None, None);
     map(reader, "packet", |name, reader| {
         match name {
-            "type" => kind = unsigned(reader, "packet.type")?,
-            "nsp" => namespace = text(reader, "packet.nsp")?.map(Cow::into_owned),
-            "data" => event = value(reader)?,
+            b"type" => kind = unsigned(reader, "packet.type")?,
+            b"nsp" => namespace = text(reader, "packet.nsp")?.map(Cow::into_owned),
+            b"data" => event = value(reader)?,
             _ => reader.skip(1)?,
         }
         Ok(())
@@ -178,15 +182,15 @@ pub fn read_options(reader: &mut Reader<'_>) -> Result<ClusterOptions, DialectEr
     let mut options = ClusterOptions::default();
     map(reader, "opts", |name, reader| {
         match name {
-            "rooms" => options.rooms = rooms(reader, "opts.rooms")?,
-            "except" => options.except = rooms(reader, "opts.except")?,
-            "flags" if matches!(reader.clone().head()?, Head::Map(_)) => {
+            b"rooms" => options.rooms = rooms(reader, "opts.rooms")?,
+            b"except" => options.except = rooms(reader, "opts.except")?,
+            b"flags" if matches!(reader.clone().head()?, Head::Map(_)) => {
                 map(reader, "opts.flags", |name, reader| {
                     let flags = &mut options.flags;
                     match name {
-                        "volatile" => flags.volatile = truthy(reader)?.unwrap_or_default(),
-                        "compress" => flags.compress = truthy(reader)?,
-                        "timeout" => {
+                        b"volatile" => flags.volatile = truthy(reader)?.unwrap_or_default(),
+                        b"compress" => flags.compress = truthy(reader)?,
+                        b"timeout" => {
                             let timeout = match scalar(reader, "opts.flags.timeout")? {
                                 Some(Head::Unsigned(number)) => Some(number as f64),
                                 Some(Head::Signed(number)) => Some(number as f64),
