@@ -1,5 +1,6 @@
 //! Acknowledgements: the future of one that the server sends, and the sender of one that it expects.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,23 +8,44 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use fanfare_core::{AckSink, EventError};
-use fanfare_protocol::socket::{ArgsError, IntoArgs};
+use fanfare_protocol::socket::{ArgsBuf, ArgsError, IntoArgs};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use crate::core::{AckResult, Core};
 use crate::error::{AckError, EmitError};
-use crate::protocol::{AckKey, EmitOptions, IncomingEvent, Payload, SocketId};
-use crate::socket::Socket;
+use crate::protocol::{self, AckKey, IncomingEvent, Parser, Payload, SocketId};
 
-/// Future of an event's acknowledgement, see [`Socket::emit_with_ack`].
+/// Acknowledgement that arrived, or the reason for which none will.
+pub(crate) type AckResult = Result<ArgsBuf, protocol::AckError>;
+
+/// Emitter of the event of an [`AckFuture`], which keeps the connection open meanwhile.
+pub(crate) trait AckSource: Send + Sync {
+    /// Withdraws an event whose acknowledgement is no longer awaited.
+    fn cancel(&self, key: AckKey);
+}
+
+/// Connection over which an [`AckSender`] answers.
+pub(crate) trait AckConnection: Send + Sync {
+    /// Encoding of packets.
+    fn parser(&self) -> Parser;
+
+    /// Sends an acknowledgement, unless the connection of its event, which `epoch` counts, has ended.
+    fn send_ack(
+        self: Arc<Self>,
+        socket: SocketId,
+        epoch: u64,
+        id: u64,
+        payload: &Payload,
+    ) -> Result<(), EmitError>;
+}
+
+/// Future of an event's acknowledgement, see [`Socket::emit_with_ack`](crate::Socket::emit_with_ack).
 ///
 /// The event has already been emitted when this exists. Dropping it stops the waiting, and withdraws the event if it is
 /// still buffered.
-#[derive(Debug)]
 #[must_use = "the answer arrives only if this is awaited"]
 pub struct AckFuture<R> {
-    socket: Socket,
+    source: Arc<dyn AckSource>,
     state: State,
     /// Checks the rules of an answer.
     check: fn(&R) -> Result<(), ArgsError>,
@@ -37,28 +59,18 @@ enum State {
 }
 
 impl<R> AckFuture<R> {
+    /// Creates the future of an event that has been emitted, or not; `None` if its acknowledgement will not come.
     pub(crate) fn new(
-        socket: Socket,
-        payload: Result<Payload, EmitError>,
-        options: EmitOptions,
+        source: Arc<dyn AckSource>,
+        emitted: Result<Option<(AckKey, oneshot::Receiver<AckResult>)>, EmitError>,
     ) -> Self {
-        let emitted = payload.and_then(|payload| {
-            let (tx, rx) = oneshot::channel();
-            let id = socket.id_in_manager();
-            socket.core().with(|state, now| {
-                let key = state.emit(now, id, payload, options)?;
-                if let Some(key) = key {
-                    state.acks.insert(key, tx);
-                }
-                Ok(key.map(|key| State::Waiting(key, rx)))
-            })
-        });
         let state = match emitted {
-            Ok(waiting) => waiting.unwrap_or(State::Done),
+            Ok(Some((key, answer))) => State::Waiting(key, answer),
+            Ok(None) => State::Done,
             Err(error) => State::Failed(error),
         };
         Self {
-            socket,
+            source,
             state,
             check: |_| Ok(()),
         }
@@ -100,19 +112,21 @@ impl<R: DeserializeOwned> Future for AckFuture<R> {
 impl<R> Drop for AckFuture<R> {
     fn drop(&mut self) {
         if let State::Waiting(key, _) = self.state {
-            let id = self.socket.id_in_manager();
-            self.socket.core().with(|state, now| {
-                if state.acks.remove(&key).is_some() {
-                    state.manager.cancel_ack(now, id, key);
-                }
-            });
+            self.source.cancel(key);
         }
     }
 }
 
-#[derive(Debug)]
+impl<R> fmt::Debug for AckFuture<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AckFuture")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
 struct AckTarget {
-    core: Weak<Core>,
+    connection: Weak<dyn AckConnection>,
     socket: SocketId,
     epoch: u64,
     id: u64,
@@ -120,15 +134,19 @@ struct AckTarget {
 }
 
 /// Sender of an acknowledgement. Only the first [`send`](Self::send) of all clones counts.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AckSender {
     target: Option<Arc<AckTarget>>,
 }
 
 impl AckSender {
-    pub(crate) fn new(core: &Arc<Core>, socket: SocketId, event: &IncomingEvent) -> Self {
+    pub(crate) fn new(
+        connection: Weak<dyn AckConnection>,
+        socket: SocketId,
+        event: &IncomingEvent,
+    ) -> Self {
         let target = event.ack.map(|id| AckTarget {
-            core: Arc::downgrade(core),
+            connection,
             socket,
             epoch: event.epoch,
             id,
@@ -156,18 +174,22 @@ impl AckSender {
         let Some(target) = &self.target else {
             return Ok(());
         };
-        let Some(core) = target.core.upgrade() else {
+        let Some(connection) = target.connection.upgrade() else {
             return Ok(());
         };
-        let payload = Payload::ack(core.parser, &args)?;
+        let payload = Payload::ack(connection.parser(), &args)?;
         if !target.used.swap(true, Ordering::AcqRel) {
-            core.with(|state, now| {
-                state
-                    .manager
-                    .ack(now, target.socket, target.epoch, target.id, &payload)
-            })?;
+            connection.send_ack(target.socket, target.epoch, target.id, &payload)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for AckSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AckSender")
+            .field("id", &self.target.as_ref().map(|target| target.id))
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,10 +2,31 @@
 
 use fanfare_protocol::socket::ArgsError;
 
-use crate::io::url::UrlError;
 use crate::protocol;
 
 pub use crate::protocol::{ConnectError, EmitError, TransportError};
+
+/// Reason for which a URL cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// The text is not a URL.
+    #[error("invalid URL {url:?}: {message}")]
+    Invalid {
+        /// URL as given.
+        url: String,
+        /// Description of the fault.
+        message: String,
+    },
+    /// The scheme is not `http`, `https`, `ws` or `wss`.
+    #[error("unsupported scheme {scheme:?} in {url:?}: use http, https, ws or wss")]
+    Scheme {
+        /// URL as given.
+        url: String,
+        /// Scheme of the URL.
+        scheme: String,
+    },
+}
 
 /// Reason for which a client cannot be built from its options.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

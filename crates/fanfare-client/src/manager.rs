@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use crate::Transport;
 use crate::core::Core;
-use crate::options::{ManagerBuilder, SocketBuilder};
-use crate::protocol::ManagerEvent;
-use crate::queue::{Bounds, Item, Receiver, queue};
+use crate::event::ManagerEvents;
+use crate::queue::{Bounds, queue};
 
 /// Maximum number of queued pings and packets for a slow observer, and of their bytes.
 const MAX_QUEUED_EVENTS: Bounds = Bounds {
@@ -52,20 +51,6 @@ impl Manager {
         }
     }
 
-    /// Returns a builder of a connection to `url`.
-    pub fn builder(url: impl AsRef<str>) -> ManagerBuilder {
-        ManagerBuilder::new(url.as_ref())
-    }
-
-    /// Returns a builder of a socket for a namespace over this connection.
-    pub fn socket(&self, namespace: impl Into<String>) -> SocketBuilder {
-        SocketBuilder {
-            parent: self.clone(),
-            namespace: namespace.into(),
-            socket: Default::default(),
-        }
-    }
-
     /// Returns the transport of the open connection; `None` if there is none.
     #[must_use]
     pub fn transport(&self) -> Option<Transport> {
@@ -99,44 +84,5 @@ impl Manager {
         let core = self.inner.core.clone();
         core.with(|state, now| state.manager.close(now));
         async move { core.wait_until(|state| state.is_flushed()).await }
-    }
-}
-
-/// Stream of a connection's events: see [`Manager::events`].
-#[derive(Debug)]
-#[must_use = "events are lost when the stream is dropped"]
-pub struct ManagerEvents {
-    receiver: Receiver<ManagerEvent>,
-}
-
-impl Item for ManagerEvent {
-    fn weight(&self) -> Option<usize> {
-        match self {
-            Self::Ping => Some(0),
-            Self::Packet { namespace, .. } => Some(namespace.len()),
-            _ => None,
-        }
-    }
-
-    fn lagged(missed: u64) -> Self {
-        Self::Lagged(missed)
-    }
-}
-
-impl ManagerEvents {
-    /// Waits for the next event; returns `None` when the manager is gone. Cancellation-safe.
-    pub async fn next(&mut self) -> Option<ManagerEvent> {
-        self.receiver.next().await
-    }
-}
-
-impl futures_core::Stream for ManagerEvents {
-    type Item = ManagerEvent;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<ManagerEvent>> {
-        self.receiver.poll_next(cx)
     }
 }

@@ -4,34 +4,34 @@
 //! the state machine briefly and carries out the resulting actions. Handlers run elsewhere, so they cannot delay a
 //! heartbeat. One small task per manager waits for its timeouts.
 
+mod auth;
 mod opening;
+mod sent;
 mod shared;
+mod state;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
-pub(crate) use shared::{AuthSource, Shared};
+pub(crate) use auth::AuthSource;
+use sent::SentEvents;
+pub(crate) use shared::Shared;
+use state::State;
 
+use crate::ack::{AckConnection, AckSender};
 use crate::clock;
 use crate::event::{Event, SocketEvent};
 use crate::io::connector::{Connector, Requested};
-use crate::io::polling::SharedPolling;
 use crate::io::websocket::{self, Command};
 use crate::log_target;
 use crate::protocol::{
-    self, AckKey, Action, ConnectionId, EmitError, EmitOptions, Input, Manager, ManagerEvent,
-    Parser, Payload, SocketId,
+    self, Action, ConnectionId, EmitError, Input, Manager, ManagerEvent, Parser, Payload, SocketId,
 };
-use crate::queue::Sender;
-use crate::socket::{OutgoingNotifications, tell};
-
-pub(crate) type AckResult = Result<fanfare_protocol::socket::ArgsBuf, protocol::AckError>;
 
 /// Core of one manager.
 #[derive(Debug)]
@@ -46,33 +46,6 @@ pub(crate) struct Core {
     changed: Notify,
 }
 
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) manager: Manager,
-    pub(crate) acks: HashMap<AckKey, oneshot::Sender<AckResult>>,
-    pub(crate) sockets: HashMap<SocketId, Arc<Shared>>,
-    observers: Vec<Sender<ManagerEvent>>,
-    connections: HashMap<ConnectionId, Connection>,
-    notifications: OutgoingNotifications,
-    /// Time at which the timer task will wake.
-    armed: Option<Instant>,
-    /// Whether all handles were dropped.
-    shutdown: bool,
-    /// Whether the runtime has ended, or everything is closed, so that no more events follow.
-    gone: bool,
-}
-
-/// I/O resources of one connection of the state machine.
-#[derive(Debug, Default)]
-struct Connection {
-    polling: SharedPolling,
-    get: Option<AbortHandle>,
-    post: Option<AbortHandle>,
-    websocket: Option<(mpsc::UnboundedSender<Command>, AbortHandle)>,
-    /// WebSockets that finish their closing handshake.
-    closing: Vec<AbortHandle>,
-}
-
 impl Core {
     pub(crate) fn start(
         manager: Manager,
@@ -81,17 +54,7 @@ impl Core {
         runtime: Handle,
     ) -> Arc<Self> {
         let core = Arc::new(Self {
-            state: Mutex::new(State {
-                manager,
-                acks: HashMap::new(),
-                sockets: HashMap::new(),
-                observers: Vec::new(),
-                connections: HashMap::new(),
-                notifications: OutgoingNotifications::default(),
-                armed: None,
-                shutdown: false,
-                gone: false,
-            }),
+            state: Mutex::new(State::new(manager)),
             connector: Arc::new(connector),
             runtime,
             parser,
@@ -108,23 +71,23 @@ impl Core {
         let mut state = self.state.lock();
         let result = f(&mut state, clock::now());
         self.pump(&mut state);
-        let tell = state.notifications.begin();
+        let report = state.sent.begin();
         drop(state);
-        if tell {
-            self.tell();
+        if report {
+            self.report_sent();
         }
         result
     }
 
     /// Calls the outgoing listeners.
     #[cold]
-    fn tell(&self) {
+    fn report_sent(&self) {
         loop {
-            let next = self.state.lock().notifications.next();
+            let next = self.state.lock().sent.next();
             let Some((socket, payload)) = next else {
                 return;
             };
-            tell(&socket, &payload);
+            socket.sent(&payload);
         }
     }
 
@@ -414,10 +377,12 @@ impl Core {
                         SocketEvent::Disconnect { reason, details }
                     }
                     protocol::SocketEvent::Event(event) => {
-                        SocketEvent::Event(Event::new(self, id, event))
+                        let core: Arc<dyn AckConnection> = self.clone();
+                        let ack = AckSender::new(Arc::downgrade(&core), id, &event);
+                        SocketEvent::Event(Event::new(event, ack))
                     }
                     protocol::SocketEvent::Outgoing(payload) => {
-                        return state.notifications.push(shared.clone(), payload);
+                        return state.sent.push(shared.clone(), payload);
                     }
                     _ => return,
                 };
@@ -447,6 +412,23 @@ impl Core {
     }
 }
 
+impl AckConnection for Core {
+    fn parser(&self) -> Parser {
+        self.parser
+    }
+
+    fn send_ack(
+        self: Arc<Self>,
+        socket: SocketId,
+        epoch: u64,
+        id: u64,
+        payload: &Payload,
+    ) -> Result<(), EmitError> {
+        self.with(|state, now| state.manager.ack(now, socket, epoch, id, payload))
+            .map(drop)
+    }
+}
+
 /// Task of a manager. It is dropped when the runtime ends, and notifies all waiters.
 struct Running(Arc<Core>);
 
@@ -459,38 +441,5 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.stop();
-    }
-}
-
-impl State {
-    /// Whether no more events follow.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.gone
-    }
-
-    pub(crate) fn observe(&mut self, observer: Sender<ManagerEvent>) {
-        if !self.gone {
-            self.observers.push(observer);
-        }
-    }
-
-    pub(crate) fn emit(
-        &mut self,
-        now: Instant,
-        id: SocketId,
-        payload: Payload,
-        options: EmitOptions,
-    ) -> Result<Option<AckKey>, EmitError> {
-        if self.gone {
-            return Err(EmitError::Closed);
-        }
-        let (_, key) = self.manager.emit(now, id, payload, options)?;
-        Ok(key)
-    }
-
-    /// Whether all packets are sent and all closing connections are closed.
-    pub(crate) fn is_flushed(&self) -> bool {
-        self.gone
-            || self.manager.is_flushed() && (!self.manager.is_idle() || self.connections.is_empty())
     }
 }

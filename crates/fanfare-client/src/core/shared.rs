@@ -1,54 +1,19 @@
 //! State of one socket on the side of the state machine: its listeners and its status.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock, Weak};
+use std::fmt;
+use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::AuthSource;
 use crate::error::{ConnectError, StartError};
 use crate::event::SocketEvent;
-use crate::protocol::AuthError;
+use crate::protocol::Payload;
 use crate::queue::Sender;
-use crate::socket::{Inner, Socket};
 
-pub(crate) type AuthFuture = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
-
-/// Source of the `auth` payload, as JSON text.
-#[derive(Clone, Default)]
-pub(crate) enum AuthSource {
-    #[default]
-    None,
-    Value(String),
-    Callback(Arc<dyn Fn() -> AuthFuture + Send + Sync>),
-}
-
-impl AuthSource {
-    /// Returns the payload; an error if the callback fails or panics.
-    pub(crate) async fn payload(self) -> Result<Option<String>, AuthError> {
-        match self {
-            Self::None => Ok(None),
-            Self::Value(json) => Ok(Some(json)),
-            // In a task of its own, so that a panic becomes an ordinary error.
-            Self::Callback(callback) => match tokio::spawn(async move { callback().await }).await {
-                Ok(auth) => auth.map(Some).map_err(AuthError),
-                Err(error) => Err(AuthError(error.to_string())),
-            },
-        }
-    }
-}
-
-impl std::fmt::Debug for AuthSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The value is a secret, so it is not shown.
-        f.write_str(match self {
-            Self::None => "None",
-            Self::Value(_) => "Value(..)",
-            Self::Callback(_) => "Callback(..)",
-        })
-    }
-}
+/// Function that is called with each event that was sent.
+type OnSent = Box<dyn Fn(&Payload) + Send + Sync>;
 
 /// Connection status of a socket, for callers that wait for it.
 #[derive(Debug)]
@@ -130,14 +95,12 @@ impl Listener {
 }
 
 /// State of one socket, shared with the driver.
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) auth: Mutex<AuthSource>,
     progress: Mutex<Progress>,
     /// Recipients of events; `None` when no more events follow.
     listeners: Mutex<Option<Vec<Listener>>>,
-    /// Handle of the socket, for listeners that are called from here.
-    pub(crate) owner: OnceLock<Weak<Inner>>,
+    on_sent: OnceLock<OnSent>,
 }
 
 impl Shared {
@@ -149,13 +112,21 @@ impl Shared {
                 waiters: Vec::new(),
             }),
             listeners: Mutex::new(Some(Vec::new())),
-            owner: OnceLock::new(),
+            on_sent: OnceLock::new(),
         }
     }
 
-    /// Returns the socket, as long as a handle exists.
-    pub(crate) fn owner(&self) -> Option<Socket> {
-        self.owner.get()?.upgrade().map(Socket::from_inner)
+    /// Sets the function that is called with each event that was sent, once.
+    pub(crate) fn on_sent(&self, call: impl Fn(&Payload) + Send + Sync + 'static) {
+        // The socket does this when it is created.
+        let _ = self.on_sent.set(Box::new(call));
+    }
+
+    /// Reports an event that was sent.
+    pub(super) fn sent(&self, payload: &Payload) {
+        if let Some(call) = self.on_sent.get() {
+            call(payload);
+        }
     }
 
     /// Delivers events from now on: all, or those of one name.
@@ -243,5 +214,13 @@ impl Shared {
         self.progress
             .lock()
             .set(Status::Disconnected { active: false });
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use fanfare_core::Data;
 use serde::de::DeserializeOwned;
 
 use super::{FromContext, OptionalFromContext, Rejection};
-use crate::handler::{EventContext, OnEvent};
+use crate::socket::kinds::{EventContext, OnEvent};
 
 impl<T: DeserializeOwned> FromContext<OnEvent> for Data<T> {
     const TAKES_DATA: bool = true;

@@ -4,54 +4,21 @@ mod data;
 #[cfg(feature = "validation")]
 mod valid;
 
-use std::sync::Arc;
-
 #[cfg(feature = "validation")]
 pub use fanfare_core::Valid;
 pub use fanfare_core::{Attachments, EventName, FromContext, OptionalFromContext, Rejection};
 use fanfare_core::{HandlerKind, HasSocket};
 
 use crate::ack::AckSender;
-use crate::error::{ConnectError, TransportError};
+use crate::error::ConnectError;
 use crate::event::Event;
-use crate::handler::{
+pub use crate::event::lifecycle::{Connected, Disconnected};
+use crate::protocol::DisconnectReason;
+use crate::socket::Socket;
+use crate::socket::kinds::{
     ConnectContext, ConnectErrorContext, DisconnectContext, EventContext, OnConnect,
     OnConnectError, OnDisconnect, OnEvent,
 };
-use crate::protocol::DisconnectReason;
-use crate::socket::Socket;
-
-/// Connection of the socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Connected {
-    /// Id of the socket.
-    pub id: Arc<str>,
-    /// Whether the server restored the session, so that no event was missed.
-    pub recovered: bool,
-}
-
-/// Disconnection of the socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Disconnected {
-    /// Reason for the disconnection.
-    pub reason: DisconnectReason,
-    /// Underlying cause, if known.
-    pub details: Option<TransportError>,
-}
-
-impl Connected {
-    pub(crate) fn new(id: Arc<str>, recovered: bool) -> Self {
-        Self { id, recovered }
-    }
-}
-
-impl Disconnected {
-    pub(crate) fn new(reason: DisconnectReason, details: Option<TransportError>) -> Self {
-        Self { reason, details }
-    }
-}
 
 /// `None` if the server does not expect an acknowledgement.
 impl OptionalFromContext<OnEvent> for AckSender {

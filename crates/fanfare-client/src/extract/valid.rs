@@ -5,7 +5,7 @@ use garde::Validate;
 use serde::de::DeserializeOwned;
 
 use super::{FromContext, OptionalFromContext, Rejection};
-use crate::handler::{EventContext, OnEvent};
+use crate::socket::kinds::{EventContext, OnEvent};
 
 impl<T: DeserializeOwned + Validate<Context: Default>> FromContext<OnEvent> for Valid<T> {
     const TAKES_DATA: bool = true;

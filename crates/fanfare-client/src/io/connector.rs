@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 
 use super::cookies::CookieJar;
 use super::dialer::Dialer;
+use super::stream::DialError;
 use super::url::{Address, encode};
 use crate::Transport;
-use crate::net::DialError;
 use crate::protocol::TransportError;
 
 /// Common parts of the requests of one transport.

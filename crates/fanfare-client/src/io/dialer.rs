@@ -8,12 +8,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::proxy::Proxy;
+use super::stream::{DialError, Stream};
 use super::tls::{Tls, TlsConnector};
+#[cfg(feature = "rustls")]
+use super::trust::TlsReport;
+use super::url::Address;
 use super::{BoxedIo, StreamSource};
 use crate::error::TlsError;
-#[cfg(feature = "rustls")]
-use crate::net::TlsReport;
-use crate::net::{Address, DialError, Stream};
 
 /// Opener of connections to one server.
 ///

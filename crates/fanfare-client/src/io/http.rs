@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use super::Io;
 use super::cookies::CookieJar;
-use crate::net::{DialError, Dialer};
+use super::dialer::Dialer;
+use super::stream::DialError;
 
 /// Maximum length of the head of a response, in bytes; it has at most 100 headers.
 const MAX_HEAD_BYTES: usize = 64 * 1024;

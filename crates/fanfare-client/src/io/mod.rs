@@ -8,6 +8,7 @@ pub(crate) mod http;
 mod idn;
 pub(crate) mod polling;
 pub(crate) mod proxy;
+pub(crate) mod stream;
 pub(crate) mod tls;
 #[cfg(feature = "rustls")]
 pub(crate) mod trust;

@@ -5,28 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::HeaderValue;
 
 use super::idn::to_ascii;
-
-/// Reason for which a URL cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum UrlError {
-    /// The text is not a URL.
-    #[error("invalid URL {url:?}: {message}")]
-    Invalid {
-        /// URL as given.
-        url: String,
-        /// Description of the fault.
-        message: String,
-    },
-    /// The scheme is not `http`, `https`, `ws` or `wss`.
-    #[error("unsupported scheme {scheme:?} in {url:?}: use http, https, ws or wss")]
-    Scheme {
-        /// URL as given.
-        url: String,
-        /// Scheme of the URL.
-        scheme: String,
-    },
-}
+use crate::error::UrlError;
 
 /// Address of a server, and namespace and query of its URL.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,24 +4,23 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::Duration;
 
+use fanfare_core::{EventError, Handler, IntoAck, IntoOutcome};
 use fanfare_protocol::engine::Protocol;
 use serde::Serialize;
 
 use super::manager::{ManagerOptions, manager_options};
-use super::socket::{SocketOptions, auth_callback, auth_json, socket_options};
+use super::socket::socket_options;
 use super::transport::{TransportOptions, check_namespace, transport_options};
 use crate::Transport;
 use crate::core::AuthSource;
 use crate::error::{BuildError, StartError};
-use crate::handler::{
-    EventError, Handler, IntoAck, IntoOutcome, OnConnect, OnConnectError, OnDisconnect, OnEvent,
-    erase, erase_event,
-};
 use crate::io::connector::PerMessageDeflate;
 use crate::io::tls::Tls;
 use crate::protocol::{BufferLimits, BufferPolicy, Parser};
 use crate::queue::Bounds;
-use crate::socket::Socket;
+use crate::socket::erased::{erase, erase_event};
+use crate::socket::kinds::{OnConnect, OnConnectError, OnDisconnect, OnEvent};
+use crate::socket::{Socket, SocketOptions};
 
 /// Builder of a connection and its socket, returned by [`connect`](crate::connect).
 ///

@@ -16,11 +16,11 @@ use crate::error::BuildError;
 use crate::io::StreamSource;
 use crate::io::connector::{Connector, PerMessageDeflate};
 use crate::io::cookies::CookieJar;
+use crate::io::dialer::Dialer;
 use crate::io::proxy::Proxy;
 use crate::io::tls::Tls;
 use crate::io::url::{Address, encode};
 use crate::manager::Manager;
-use crate::net::Dialer;
 use crate::protocol::{self, Config, Parser};
 
 /// Options of a connection.
@@ -327,6 +327,13 @@ macro_rules! manager_options {
     };
 }
 pub(super) use manager_options;
+
+impl Manager {
+    /// Returns a builder of a connection to `url`.
+    pub fn builder(url: impl AsRef<str>) -> ManagerBuilder {
+        ManagerBuilder::new(url.as_ref())
+    }
+}
 
 /// Builder of a [`Manager`].
 #[derive(Debug, Clone)]

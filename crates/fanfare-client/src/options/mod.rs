@@ -8,13 +8,11 @@ mod transport;
 pub(crate) use client::ClientBuilder;
 pub use manager::ManagerBuilder;
 pub use socket::SocketBuilder;
-pub(crate) use socket::{SocketOptions, auth_callback, auth_json};
 pub use transport::TransportOptions;
 pub(crate) use transport::{check_namespace, endpoint};
 
-pub use crate::error::TlsError;
+pub use crate::error::{TlsError, UrlError};
 pub use crate::io::connector::PerMessageDeflate;
 pub use crate::io::tls::Tls;
-pub use crate::io::url::UrlError;
 pub use crate::protocol::{AuthError, BufferLimits, BufferPolicy, Parser};
 pub use fanfare_protocol::engine::Protocol;

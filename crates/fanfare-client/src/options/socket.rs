@@ -2,74 +2,20 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
+use fanfare_core::{EventError, Handler, IntoAck, IntoOutcome};
 use serde::Serialize;
 
 use super::transport::check_namespace;
 use crate::core::AuthSource;
 use crate::error::{BuildError, StartError};
-use crate::handler::{
-    EventError, Handler, Handlers, IntoAck, IntoOutcome, OnConnect, OnConnectError, OnDisconnect,
-    OnEvent, erase, erase_event,
-};
 use crate::manager::Manager;
-use crate::protocol::{BufferLimits, BufferPolicy, SocketConfig};
+use crate::protocol::{BufferLimits, BufferPolicy};
 use crate::queue::Bounds;
-use crate::socket::Socket;
-
-/// Options of a socket.
-#[derive(Debug)]
-pub(crate) struct SocketOptions {
-    pub(crate) config: SocketConfig,
-    pub(crate) auth: Result<AuthSource, String>,
-    pub(crate) handlers: Handlers,
-    pub(crate) inbound: Bounds,
-    pub(crate) fail_fast: bool,
-}
-
-impl Default for SocketOptions {
-    fn default() -> Self {
-        Self {
-            config: SocketConfig::default(),
-            auth: Ok(AuthSource::None),
-            handlers: Handlers::default(),
-            inbound: Bounds {
-                count: 16_384,
-                bytes: 64 << 20,
-            },
-            fail_fast: false,
-        }
-    }
-}
-
-/// Serializes an `auth` value as JSON text.
-pub(crate) fn auth_json(value: &(impl Serialize + ?Sized)) -> Result<String, String> {
-    let json = serde_json::to_string(value).map_err(|error| error.to_string())?;
-    if json.starts_with('{') {
-        Ok(json)
-    } else {
-        Err(format!("must be a map or struct, not {json}"))
-    }
-}
-
-/// Wraps a callback as source of `auth` values.
-pub(crate) fn auth_callback<F, Fut, T, E>(callback: F) -> AuthSource
-where
-    F: Fn() -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<T, E>> + Send + 'static,
-    T: Serialize,
-    E: std::fmt::Display,
-{
-    AuthSource::Callback(Arc::new(move || {
-        let future = callback();
-        Box::pin(async move {
-            let value = future.await.map_err(|error| error.to_string())?;
-            auth_json(&value)
-        })
-    }))
-}
+use crate::socket::erased::{erase, erase_event};
+use crate::socket::kinds::{OnConnect, OnConnectError, OnDisconnect, OnEvent};
+use crate::socket::{Socket, SocketOptions};
 
 macro_rules! socket_options {
     () => {
@@ -80,7 +26,7 @@ macro_rules! socket_options {
         ///     .auth(serde_json::json!({ "token": "secret" }));
         /// ```
         pub fn auth(mut self, auth: impl Serialize) -> Self {
-            self.socket.auth = auth_json(&auth).map(AuthSource::Value);
+            self.socket.auth = AuthSource::value(&auth);
             self
         }
 
@@ -107,7 +53,7 @@ macro_rules! socket_options {
             T: Serialize,
             E: std::fmt::Display,
         {
-            self.socket.auth = Ok(auth_callback(callback));
+            self.socket.auth = Ok(AuthSource::callback(callback));
             self
         }
 
@@ -364,6 +310,17 @@ macro_rules! socket_options {
     };
 }
 pub(super) use socket_options;
+
+impl Manager {
+    /// Returns a builder of a socket for a namespace over this connection.
+    pub fn socket(&self, namespace: impl Into<String>) -> SocketBuilder {
+        SocketBuilder {
+            parent: self.clone(),
+            namespace: namespace.into(),
+            socket: Default::default(),
+        }
+    }
+}
 
 /// Builder of a [`Socket`] of a [`Manager`].
 ///

@@ -66,6 +66,6 @@ impl SocketEmitter {
     ) -> AckFuture<R> {
         let payload = Payload::event(self.socket.core().parser, event.as_ref(), &args);
         let options = self.options.ack(self.options.timeout);
-        AckFuture::new(self.socket.clone(), payload, options)
+        self.socket.emit_for_ack(payload, options)
     }
 }

@@ -1,6 +1,5 @@
 //! Listeners for outgoing events.
 
-use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -8,10 +7,9 @@ use bytes::Bytes;
 use fanfare_protocol::socket::{Args, ArgsBuf, ArgsError};
 use serde::de::DeserializeOwned;
 
-use crate::core::Shared;
+use super::{Inner, Socket};
 use crate::log_target;
 use crate::protocol::Payload;
-use crate::socket::Socket;
 
 /// Event that is sent to the server, as passed to [`on_any_outgoing`](Socket::on_any_outgoing).
 #[derive(Debug, Clone)]
@@ -57,50 +55,21 @@ impl OutgoingEvent {
 
 pub(crate) type OutgoingListener = Arc<dyn Fn(&Socket, &OutgoingEvent) + Send + Sync>;
 
-/// Queue of events that were handed to the connection and not yet passed to the listeners. Listeners run without the
-/// lock of the state machine, so that they may emit. One thread at a time empties the whole queue, so that listeners
-/// get the events in the order of sending.
-#[derive(Debug, Default)]
-pub(crate) struct OutgoingNotifications {
-    events: VecDeque<(Arc<Shared>, Payload)>,
-    /// Whether a thread is calling the listeners.
-    telling: bool,
-}
-
-impl OutgoingNotifications {
-    pub(crate) fn push(&mut self, socket: Arc<Shared>, payload: Payload) {
-        self.events.push_back((socket, payload));
-    }
-
-    /// Whether the caller must call the listeners, until [`next`](Self::next) returns nothing more.
-    pub(crate) fn begin(&mut self) -> bool {
-        !self.events.is_empty() && !std::mem::replace(&mut self.telling, true)
-    }
-
-    pub(crate) fn next(&mut self) -> Option<(Arc<Shared>, Payload)> {
-        let next = self.events.pop_front();
-        self.telling = next.is_some();
-        next
-    }
-}
-
-/// Calls the listeners of a socket.
-pub(crate) fn tell(socket: &Shared, payload: &Payload) {
-    // Without a socket there are no listeners.
-    let Some(socket) = socket.owner() else {
-        return;
-    };
-    let listeners = socket.outgoing_listeners();
-    if listeners.is_empty() {
-        return;
-    }
-    let Some((name, args)) = payload.decode() else {
-        return tracing::debug!(target: log_target::HANDLER, "nested too deep for those who listen to what is sent");
-    };
-    let event = OutgoingEvent { name, args };
-    for listener in listeners {
-        if std::panic::catch_unwind(AssertUnwindSafe(|| listener(&socket, &event))).is_err() {
-            tracing::error!(target: log_target::HANDLER, event = event.name(), "listener panicked");
+impl Inner {
+    /// Calls the listeners of outgoing events.
+    pub(super) fn sent(self: Arc<Self>, payload: &Payload) {
+        let listeners = self.handlers.outgoing();
+        if listeners.is_empty() {
+            return;
+        }
+        let Some((name, args)) = payload.decode() else {
+            return tracing::debug!(target: log_target::HANDLER, "event not shown to outgoing listeners: nested too deep");
+        };
+        let (socket, event) = (Socket::from_inner(self), OutgoingEvent { name, args });
+        for listener in listeners {
+            if std::panic::catch_unwind(AssertUnwindSafe(|| listener(&socket, &event))).is_err() {
+                tracing::error!(target: log_target::HANDLER, event = event.name(), "listener panicked");
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanfare_core::EventError;
 use fanfare_protocol::typed::{Answer, FromClients, FromServer, TakesEvent, Typed, TypedEvent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,8 +15,8 @@ use crate::error::{BuildError, EmitError, StartError};
 use crate::event::EventStream;
 use crate::extract::{FromContext, Rejection};
 use crate::handler::{
-    Acknowledges, EventContext, EventError, Handler, IntoOutcome, OnConnect, OnConnectError,
-    OnDisconnect, OnEvent,
+    Acknowledges, EventContext, Handler, IntoOutcome, OnConnect, OnConnectError, OnDisconnect,
+    OnEvent,
 };
 use crate::manager::Manager;
 use crate::socket::{ListenerId, Socket, SocketEmitter};

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use fanfare_core::ListenerId;
 use fanfare_engine::{Connection, Protocol, Transport};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use super::early_events::EarlyEvents;
 use super::early_rooms::EarlyRooms;
 use super::extensions::Extensions;
-use super::listeners::{ListenerId, Listeners};
+use super::listeners::Listeners;
 use super::membership::LeftRooms;
 use super::outgoing::OutgoingHandler;
 use crate::ack::PendingAcks;

@@ -135,7 +135,7 @@ impl Socket {
 
     fn add_outgoing(&self, listener: OutgoingHandler, first: bool) -> ListenerId {
         let extra = self.extra();
-        let id = self.add_listener(Listeners::reserve);
+        let id = ListenerId::new();
         let mut list = extra.outgoing.lock();
         let at = if first { 0 } else { list.len() };
         list.insert(at, (id, listener));

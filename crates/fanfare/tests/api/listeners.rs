@@ -224,3 +224,49 @@ async fn listeners_are_told_and_taken_off_one_by_one() {
         peer.expect(&format!(r#"2["{name}"]"#)).await;
     }
 }
+
+#[tokio::test]
+async fn a_listener_of_one_socket_is_none_of_another() {
+    let server = Server::with(Namespace::new("/")).await;
+    let (a, b) = (server.joined().await, server.joined().await);
+    let [first, second] = [&a, &b].map(|peer| server.io.of("/").socket(peer.sid()).unwrap());
+    let (mine, other) = (first.on("x", async || {}), second.on("x", async || {}));
+    assert!(!first.off(other));
+    assert!(first.off(mine));
+}
+
+/// Removes all handlers of a socket when it is dropped.
+struct RemovesAll(Socket);
+
+impl Drop for RemovesAll {
+    fn drop(&mut self) {
+        self.0.off_any();
+    }
+}
+
+#[tokio::test]
+async fn dropping_a_handler_may_remove_others() {
+    let server = Server::with(Namespace::new("/")).await;
+    let peer = server.joined().await;
+    let socket = server.io.of("/").socket(peer.sid()).unwrap();
+    let add = || {
+        let removes = RemovesAll(socket.clone());
+        socket.on("x", move || {
+            let _ = &removes;
+            async {}
+        })
+    };
+    let (done, ended) = tokio::sync::oneshot::channel();
+    let (id, _) = (add(), add());
+    let other = socket.clone();
+    // In a thread of its own: if the handler is dropped under the lock, this waits for ever.
+    std::thread::spawn(move || {
+        let _ = done.send((other.off(id), other.off_event("x")));
+    });
+    let Ok(removed) = tokio::time::timeout(crate::support::DEADLINE, ended).await else {
+        // Dropping the server would wait for the lock, too.
+        eprintln!("a handler was dropped under the lock");
+        std::process::abort();
+    };
+    assert_eq!(removed, Ok((true, 1)));
+}

@@ -8,8 +8,8 @@ use std::task::Poll;
 
 use fanfare_core::{AckSink, EventError, Handler, HandlerKind, IntoAck, IntoOutcome, PendingAck};
 
-use super::{EventContext, OnEvent};
-use crate::socket::Socket;
+use super::Socket;
+use super::kinds::{EventContext, OnEvent};
 
 /// Failure of a handler, which has been answered already.
 #[derive(Debug)]

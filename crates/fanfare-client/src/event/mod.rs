@@ -1,5 +1,7 @@
 //! Events of the server and of the connection, and streams of them.
 
+pub(crate) mod lifecycle;
+
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,12 +13,10 @@ use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
 use crate::ack::AckSender;
-use crate::core::Core;
 use crate::error::ConnectError;
 pub use crate::error::{ListenError, TransportError};
-pub use crate::manager::ManagerEvents;
 pub use crate::protocol::ManagerEvent;
-use crate::protocol::{self, DisconnectReason, SocketId};
+use crate::protocol::{self, DisconnectReason};
 use crate::queue::{Item, Receiver};
 
 /// Event that the server emitted. Cheap to clone.
@@ -27,8 +27,7 @@ pub struct Event {
 }
 
 impl Event {
-    pub(crate) fn new(core: &Arc<Core>, socket: SocketId, event: protocol::IncomingEvent) -> Self {
-        let ack = AckSender::new(core, socket, &event);
+    pub(crate) fn new(event: protocol::IncomingEvent, ack: AckSender) -> Self {
         Self {
             inner: Arc::new(event),
             ack,
@@ -173,5 +172,41 @@ impl<T: DeserializeOwned> Stream for EventStream<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll(cx)
+    }
+}
+
+/// Stream of a connection's events: see [`Manager::events`](crate::Manager::events).
+#[derive(Debug)]
+#[must_use = "events are lost when the stream is dropped"]
+pub struct ManagerEvents {
+    pub(crate) receiver: Receiver<ManagerEvent>,
+}
+
+impl Item for ManagerEvent {
+    fn weight(&self) -> Option<usize> {
+        match self {
+            Self::Ping => Some(0),
+            Self::Packet { namespace, .. } => Some(namespace.len()),
+            _ => None,
+        }
+    }
+
+    fn lagged(missed: u64) -> Self {
+        Self::Lagged(missed)
+    }
+}
+
+impl ManagerEvents {
+    /// Waits for the next event; returns `None` when the manager is gone. Cancellation-safe.
+    pub async fn next(&mut self) -> Option<ManagerEvent> {
+        self.receiver.next().await
+    }
+}
+
+impl Stream for ManagerEvents {
+    type Item = ManagerEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ManagerEvent>> {
+        self.receiver.poll_next(cx)
     }
 }

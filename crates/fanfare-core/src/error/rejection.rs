@@ -2,7 +2,7 @@
 
 use fanfare_protocol::socket::ArgsError;
 
-use crate::{EventError, INTERNAL};
+use super::{EventError, INTERNAL};
 
 /// Reason for which an extractor could not make its value.
 ///

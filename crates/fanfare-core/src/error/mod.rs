@@ -1,5 +1,7 @@
 //! Errors of handlers and middlewares, with a part for the peer and a part for the log.
 
+mod rejection;
+
 use std::any::Any;
 use std::error::Error;
 use std::fmt::{self, Write};
@@ -7,7 +9,7 @@ use std::fmt::{self, Write};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Rejection;
+pub use rejection::Rejection;
 
 /// Message that the peer gets for an error whose text is private.
 pub const INTERNAL: &str = "internal error";

@@ -1,0 +1,143 @@
+//! Check that the modules of a crate do not depend on each other in a circle. A module is a file or folder right below
+//! `src`, with all that is in it; files of one folder may refer to each other. Tests do not count.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use common::{root, rust_files};
+
+/// Crates that are checked.
+const CRATES: [&str; 4] = [
+    "fanfare-client",
+    "fanfare-core",
+    "fanfare-testing",
+    "fanfare-websocket",
+];
+
+type Edges = BTreeMap<String, BTreeSet<String>>;
+
+/// Returns the code of a file: without comments, and up to its tests.
+fn code(source: &str) -> String {
+    let lines = source.lines();
+    let lines = lines.take_while(|line| line.trim() != "#[cfg(test)]" || line.starts_with(' '));
+    let code = lines.map(|line| line.split("//").next().unwrap_or_default());
+    code.collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the identifier at the beginning of a text.
+fn ident(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// Returns the first name of each path behind a prefix, such as `crate::`, with or without braces.
+fn names<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices(prefix) {
+        let rest = &code[at + prefix.len()..];
+        if !rest.starts_with('{') {
+            found.push(ident(rest));
+            continue;
+        }
+        let (mut depth, mut begins) = (0, false);
+        for (at, c) in rest.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                c if begins && depth == 1 && !c.is_whitespace() => found.push(ident(&rest[at..])),
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+            begins = c == '{' || c == ',' || (begins && c.is_whitespace());
+        }
+    }
+    found
+}
+
+/// Returns the dependencies between the modules below `src`; names that the root exports count for their module.
+fn edges(src: &Path) -> Edges {
+    let root = code(&fs::read_to_string(src.join("lib.rs")).unwrap());
+    let of_path = |path: &Path| {
+        let module = path.strip_prefix(src).unwrap().iter().next().unwrap();
+        module.to_str().unwrap().trim_end_matches(".rs").to_owned()
+    };
+    let mut files = Vec::new();
+    rust_files(src, &mut files);
+    let is_test = |path: &Path| {
+        path.iter()
+            .any(|part| part == "tests" || part == "tests.rs")
+    };
+    files.retain(|path| !is_test(path) && path != &src.join("lib.rs"));
+    let mut edges: Edges = files
+        .iter()
+        .map(|path| (of_path(path), BTreeSet::new()))
+        .collect();
+    let mut exports = BTreeMap::new();
+    for statement in root
+        .split(';')
+        .filter(|statement| statement.contains("pub use "))
+    {
+        let path = statement.split("pub use ").nth(1).unwrap_or_default();
+        let path = path.trim_start_matches("crate::");
+        let module = ident(path);
+        if edges.contains_key(module) {
+            let words = path[module.len()..].split(|c: char| !c.is_alphanumeric() && c != '_');
+            exports.extend(words.map(|name| (name, module)));
+        }
+    }
+    for path in &files {
+        let (from, code) = (of_path(path), code(&fs::read_to_string(path).unwrap()));
+        for name in names(&code, "crate::") {
+            let to = exports.get(name).copied().unwrap_or(name);
+            if to != from && edges.contains_key(to) {
+                edges.get_mut(&from).unwrap().insert(to.to_owned());
+            }
+        }
+    }
+    edges
+}
+
+/// Returns the modules that depend on themselves by way of others.
+fn in_cycles(edges: &Edges) -> Vec<String> {
+    let reaches = |from: &str| {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+        while let Some(module) = next.pop() {
+            for to in edges.get(module).into_iter().flatten() {
+                if seen.insert(to.as_str()) {
+                    next.push(to);
+                }
+            }
+        }
+        seen.contains(from)
+    };
+    let modules = edges.keys().filter(|module| reaches(module));
+    modules
+        .map(|module| format!("{module} -> {:?}", edges[module]))
+        .collect()
+}
+
+#[test]
+fn paths_and_cycles_are_found() {
+    let code = code(
+        "use crate::{a, b::{c, d}};\nfn f() { crate::e::g() } // crate::h\n#[cfg(test)]\nuse crate::i;",
+    );
+    assert_eq!(names(&code, "crate::"), ["a", "b", "e"]);
+    let edge = |from: &str, to: &str| (from.to_owned(), BTreeSet::from([to.to_owned()]));
+    let edges = Edges::from([edge("a", "b"), edge("b", "c"), edge("c", "b")]);
+    assert_eq!(in_cycles(&edges).len(), 2);
+}
+
+#[test]
+fn modules_do_not_depend_on_each_other_in_a_circle() {
+    for name in CRATES {
+        let src = root().join("crates").join(name).join("src");
+        let found = in_cycles(&edges(&src));
+        assert!(found.is_empty(), "{name}:\n{}", found.join("\n"));
+    }
+}
