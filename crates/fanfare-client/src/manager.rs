@@ -72,7 +72,7 @@ impl Manager {
     /// Returns a stream of the connection's events from now on: opened, upgraded, closed, reconnecting, …
     ///
     /// For a slow observer, the queue keeps 1024 pings and packets, and the newest 1024 events of other kinds;
-    /// [`ManagerEvent::Lagged`] takes the place of dropped events.
+    /// [`ManagerEvent::Lagged`](crate::event::ManagerEvent::Lagged) takes the place of dropped events.
     pub fn events(&self) -> ManagerEvents {
         let (sender, receiver) = queue(MAX_QUEUED_EVENTS);
         self.inner.core.with(|state, _| state.observe(sender));

@@ -27,8 +27,8 @@ use crate::queue::{Bounds, queue};
 /// runs. A handler that captures its own socket keeps it, and the connection, alive for ever: the socket holds its
 /// handlers.
 ///
-/// When the runtime in which the socket was built has ended, [`emit`](Self::emit) returns [`EmitError::Closed`],
-/// streams end, and `disconnect` returns at once.
+/// When the runtime in which the socket was built has ended, [`emit`](Self::emit) returns
+/// [`EmitError::Closed`](crate::EmitError::Closed), streams end, and `disconnect` returns at once.
 #[derive(Debug, Clone)]
 #[must_use = "the socket is disconnected when its last handle is dropped"]
 pub struct Socket {
