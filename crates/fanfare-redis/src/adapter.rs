@@ -12,9 +12,10 @@ use fanfare_cluster::Health;
 use crate::classic::ClassicAdapter;
 use crate::link::Link;
 use crate::sharded::ShardedAdapter;
+use crate::streams::StreamsAdapter;
 
-/// Connects the servers of a cluster through Redis, made by [`Classic`](crate::Classic) or
-/// [`Sharded`](crate::Sharded).
+/// Connects the servers of a cluster through Redis, made by [`Classic`](crate::Classic),
+/// [`Sharded`](crate::Sharded) or [`Streams`](crate::Streams).
 ///
 /// It is given to [`SocketIoBuilder::adapter`](fanfare::SocketIoBuilder::adapter); a clone shares the connection, and
 /// tells its state.
@@ -42,6 +43,7 @@ pub struct RedisAdapter {
 pub(crate) enum Engine {
     Classic(Arc<ClassicAdapter>),
     Sharded(Arc<ShardedAdapter>),
+    Streams(Arc<StreamsAdapter>),
 }
 
 impl RedisAdapter {
@@ -53,6 +55,7 @@ impl RedisAdapter {
         match &self.engine {
             Engine::Classic(classic) => &**classic,
             Engine::Sharded(sharded) => &**sharded,
+            Engine::Streams(streams) => &**streams,
         }
     }
 
@@ -60,6 +63,7 @@ impl RedisAdapter {
         match &self.engine {
             Engine::Classic(classic) => classic.link(),
             Engine::Sharded(sharded) => sharded.link(),
+            Engine::Streams(streams) => streams.link(),
         }
     }
 
@@ -75,6 +79,9 @@ impl RedisAdapter {
             link.health().ready().await;
             // Answered after the subscriptions that were asked for before.
             let _ = link.flush().await;
+        }
+        if let Engine::Streams(streams) = &self.engine {
+            streams.ready().await;
         }
     }
 }
@@ -135,6 +142,7 @@ impl fmt::Debug for RedisAdapter {
         let kind = match &self.engine {
             Engine::Classic(_) => "classic",
             Engine::Sharded(_) => "sharded",
+            Engine::Streams(_) => "streams",
         };
         f.debug_struct("RedisAdapter")
             .field("kind", &kind)

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`Classic`] | the common case, also with Node.js in the cluster | `createAdapter` of `@socket.io/redis-adapter` 8, `@socket.io/redis-emitter` 5 |
 //! | [`Sharded`] | large clusters, Redis Cluster: a node gets only what its clients' rooms need | `createShardedAdapter` of `@socket.io/redis-adapter` 8 |
+//! | [`Streams`] | recovery of connections on any server | `@socket.io/redis-streams-adapter` 0.3 |
 //!
 //! ```
 //! use fanfare::SocketIo;
@@ -33,12 +34,14 @@ mod server;
 mod sharded;
 #[cfg(feature = "adapter")]
 mod space;
+mod streams;
 
 #[cfg(feature = "adapter")]
 pub use self::adapter::RedisAdapter;
 pub use self::classic::Classic;
 pub use self::server::{ConfigError, RedisServer};
 pub use self::sharded::{Sharded, SubscriptionMode};
+pub use self::streams::Streams;
 pub use fanfare_cluster::{Emitter, EmitterError, Health, PublishOutcome, QueueLimits};
 
 #[cfg(doctest)]

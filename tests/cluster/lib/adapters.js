@@ -22,7 +22,15 @@ const adapters = {
   "redis-sharded": (url, prefix) => sharded(url, prefix, "dynamic"),
   "redis-sharded-static": (url, prefix) => sharded(url, prefix, "static"),
   "redis-sharded-private": (url, prefix) => sharded(url, prefix, "dynamic-private"),
+  "redis-streams": (url, prefix) => streams(url, prefix, 1),
+  "redis-streams-4": (url, prefix) => streams(url, prefix, 4),
 };
+
+async function streams(url, prefix, streamCount) {
+  const { createAdapter } = await import("@socket.io/redis-streams-adapter");
+  const options = { streamName: prefix, streamCount, channelPrefix: prefix, sessionKeyPrefix: `${prefix}:session:` };
+  return createAdapter(await redis(url), options);
+}
 
 async function sharded(url, channelPrefix, subscriptionMode) {
   const { createShardedAdapter } = await import("@socket.io/redis-adapter");

@@ -114,13 +114,39 @@ export class Node {
 export class Client {
   static async join(node, options) {
     const client = Object.assign(new Client(), { node, events: [], socket: node.client(options) });
-    client.socket.onAny((...event) => {
-      if (typeof event.at(-1) === "function") client.answer?.(event.pop());
-      client.events.push(event);
-    });
+    client.record();
     await until("the welcome of a client", () => client.events.some(([name]) => name === "welcome"));
     client.events = [];
     return client;
+  }
+
+  record() {
+    this.socket.onAny((...event) => {
+      if (typeof event.at(-1) === "function") this.answer?.(event.pop());
+      // With recovery, the position of the event.
+      if (this.pid && /^\d+-\d+$/.test(event.at(-1))) event.pop();
+      this.events.push(event);
+    });
+  }
+
+  /** The private id, and the position of the last event, by which a client asks for recovery. */
+  get pid() {
+    return this.socket._pid;
+  }
+
+  get offset() {
+    return this.socket._lastOffset;
+  }
+
+  /** Connects to another node, as a client does whose load balancer sends it there. */
+  move(node, options, { pid, offset }) {
+    this.node = node;
+    this.socket = Object.assign(node.client(options), { _pid: pid, _lastOffset: offset });
+    this.record();
+  }
+
+  legs() {
+    return this.events.filter(([name]) => name === "leg");
   }
 
   get id() {

@@ -5,7 +5,10 @@ mod control;
 
 use std::error::Error;
 
-use fanfare_redis::{Classic, Emitter, RedisAdapter, RedisServer, Sharded, SubscriptionMode};
+use fanfare::recovery::ConnectionStateRecovery;
+use fanfare_redis::{
+    Classic, Emitter, RedisAdapter, RedisServer, Sharded, Streams, SubscriptionMode,
+};
 use tokio::net::TcpListener;
 
 /// Several addresses, with commas between them, are those of a Redis Cluster.
@@ -36,6 +39,14 @@ fn connect(kind: &str, url: &str, prefix: &str) -> Result<Connections, Box<dyn E
             let sharded = sharded.subscription_mode(mode);
             (sharded.clone().adapter()?, sharded.emitter()?)
         }
+        "redis-streams" | "redis-streams-4" => {
+            let streams = Streams::new(server(url))
+                .stream_name(prefix)
+                .stream_count(if kind == "redis-streams" { 1 } else { 4 })
+                .channel_prefix(prefix)
+                .session_key_prefix(format!("{prefix}:session:"));
+            (streams.clone().adapter()?, streams.emitter()?)
+        }
         other => return Err(format!("no adapter {other}").into()),
     })
 }
@@ -45,7 +56,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let variable = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
     let url = variable("BROKER_URL")?;
     let (adapter, emitter) = connect(&variable("ADAPTER")?, &url, &variable("PREFIX")?)?;
-    let io = control::node(&variable("NAME")?, adapter.clone(), Some(emitter)).build()?;
+    let mut server = control::node(&variable("NAME")?, adapter.clone(), Some(emitter));
+    if variable("ADAPTER")?.contains("streams") {
+        server = server.connection_state_recovery(ConnectionStateRecovery::default());
+    }
+    let io = server.build()?;
     adapter.ready().await;
     let port: u16 = variable("PORT")?.parse()?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_cluster::{
-    AdapterError, Health, HealthState, PublishOutcome, PublishQueue, QueueLimits, publish_queue,
+    AdapterError, Health, HealthState, PublishOutcome, PublishQueue, PushError, QueueLimits,
+    publish_queue,
 };
 use parking_lot::Mutex;
 use redis::{Cmd, PushInfo, PushKind, Value};
@@ -62,14 +63,55 @@ pub(crate) struct Message {
 /// Receives messages, on the task that reads the connection: while it works, nothing more is read.
 pub(crate) type OnMessage = Arc<dyn Fn(Message) + Send + Sync>;
 
-/// Receives the reply to a command. It is dropped without a call if the command was not sent, or the connection was lost
-/// before the reply came.
-pub(crate) type OnReply = Box<dyn FnOnce(Value) + Send>;
+/// Receives the reply to a command. It is dropped without a call if the command was dropped from the queue, or the
+/// connection was lost before the reply came.
+pub(crate) trait OnReply: Send {
+    /// Receives the reply, which may be an error.
+    fn reply(self: Box<Self>, value: Value);
+
+    /// Called in place of that if the command was not queued.
+    fn not_sent(self: Box<Self>, outcome: PublishOutcome) {
+        let _ = outcome;
+    }
+}
+
+impl<F: FnOnce(Value) + Send> OnReply for F {
+    fn reply(self: Box<Self>, value: Value) {
+        self(value);
+    }
+}
 
 /// A command in the queue.
 struct Outgoing {
     command: Cmd,
-    on_reply: Option<OnReply>,
+    on_reply: Option<Box<dyn OnReply>>,
+}
+
+/// Opens connections for commands that block, which are not for the link.
+#[derive(Clone)]
+pub(crate) struct Dialer(Arc<Connector>);
+
+impl Dialer {
+    pub(crate) fn new(server: &RedisServer) -> Result<Self, ConfigError> {
+        Ok(Self(Arc::new(Connector::new(server)?)))
+    }
+
+    pub(crate) async fn connect(&self) -> redis::RedisResult<Dialed> {
+        let connected = tokio::time::timeout(ANSWER_TIMEOUT, self.0.connect(Arc::new(drop))).await;
+        let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+        Ok(Dialed(connected.map_err(late)??))
+    }
+}
+
+/// A connection of one user.
+pub(crate) struct Dialed(Connection);
+
+impl Dialed {
+    /// Sends a command, and returns its reply, which may be an error.
+    pub(crate) async fn request(&mut self, command: Cmd) -> redis::RedisResult<Value> {
+        let replies = self.0.send(vec![command]).await?;
+        Ok(replies.into_iter().next().unwrap_or(Value::Nil))
+    }
 }
 
 /// Handle of the connection, which is closed when the last one is dropped.
@@ -169,7 +211,7 @@ impl Link {
         &self,
         command: Cmd,
         bytes: usize,
-        on_reply: OnReply,
+        on_reply: Box<dyn OnReply>,
     ) -> PublishOutcome {
         self.push(
             Outgoing {
@@ -181,16 +223,15 @@ impl Link {
     }
 
     fn push(&self, outgoing: Outgoing, bytes: usize) -> PublishOutcome {
-        if !self.shared().accepting.load(Ordering::Acquire) {
-            return PublishOutcome::Down;
+        let shared = self.shared();
+        if !shared.accepting.load(Ordering::Acquire) {
+            return not_sent(outgoing, PublishOutcome::Down);
         }
-        match self
-            .shared()
-            .queue
-            .try_push(outgoing, bytes.saturating_add(COMMAND_BYTES))
-        {
+        let bytes = bytes.saturating_add(COMMAND_BYTES);
+        match shared.queue.try_push(outgoing, bytes) {
             Ok(()) => PublishOutcome::Queued,
-            Err(error) => error.into(),
+            Err(PushError::Closed(outgoing)) => not_sent(outgoing, PublishOutcome::Down),
+            Err(error) => not_sent(error.into_inner(), PublishOutcome::Full),
         }
     }
 
@@ -219,9 +260,32 @@ impl Link {
         answer(connection.subscribers(kind, channel)).await
     }
 
+    /// Sends commands past the queue, and returns their replies.
+    pub(crate) async fn request(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, AdapterError> {
+        let mut connection = self.connection()?;
+        answer(connection.send(commands)).await
+    }
+
     /// Returns the state of the connection.
     pub(crate) fn health(&self) -> &HealthState {
         &self.shared().health
+    }
+
+    /// Queues a command, and waits for its reply.
+    ///
+    /// # Errors
+    /// If it is not sent, or the connection is lost.
+    pub(crate) async fn reply(&self, command: Cmd) -> Result<Value, AdapterError> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let on_reply = Box::new(move |value| {
+            let _ = sender.send(value);
+        });
+        match self.send_with_reply(command, 0, on_reply) {
+            PublishOutcome::Queued => {}
+            outcome => return Err(outcome.into()),
+        }
+        let lost = |_| AdapterError::new("the connection was lost");
+        receiver.await.map_err(lost)
     }
 
     /// Waits until everything that was queued before has been answered.
@@ -229,18 +293,19 @@ impl Link {
     /// # Errors
     /// If some of it was dropped, or its connection was lost.
     pub(crate) async fn flush(&self) -> Result<(), AdapterError> {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
         let mut ping = Cmd::new();
         ping.arg("PING");
-        let on_reply = Box::new(move |_| {
-            let _ = sender.send(());
-        });
-        match self.send_with_reply(ping, 0, on_reply) {
-            PublishOutcome::Queued => {}
-            outcome => return Err(outcome.into()),
-        }
-        let lost = |_| AdapterError::new("the connection was lost");
-        receiver.await.map_err(lost)
+        self.reply(ping).await.map(drop)
+    }
+
+    /// Whether the link has been closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared().closed.load(Ordering::Acquire)
+    }
+
+    /// Closes the link, and does not wait until what is queued has been sent.
+    pub(crate) fn shut(&self) {
+        self.shared().close();
     }
 
     /// Sends what is queued, then closes the connection.
@@ -254,6 +319,13 @@ impl Link {
     fn shared(&self) -> &Shared {
         &self.0.0
     }
+}
+
+fn not_sent(outgoing: Outgoing, outcome: PublishOutcome) -> PublishOutcome {
+    if let Some(on_reply) = outgoing.on_reply {
+        on_reply.not_sent(outcome);
+    }
+    outcome
 }
 
 async fn answer<T>(sent: impl Future<Output = redis::RedisResult<T>>) -> Result<T, AdapterError> {

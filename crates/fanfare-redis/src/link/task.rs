@@ -278,7 +278,7 @@ async fn publish(
     batch: &mut Vec<Outgoing>,
 ) -> RedisResult<Option<String>> {
     let mut commands = Vec::with_capacity(batch.len());
-    let mut waiting: Vec<Option<OnReply>> = Vec::with_capacity(batch.len());
+    let mut waiting: Vec<Option<Box<dyn OnReply>>> = Vec::with_capacity(batch.len());
     for Outgoing { command, on_reply } in batch.drain(..) {
         commands.push(command);
         waiting.push(on_reply);
@@ -290,7 +290,7 @@ async fn publish(
             rejected.get_or_insert_with(|| error.to_string());
         }
         if let Some(on_reply) = on_reply {
-            on_reply(reply);
+            on_reply.reply(reply);
         }
     }
     Ok(rejected)
