@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Body, Config, EmitError, Packet};
+use super::{Body, Config, EmitError, Packet, Parser};
 use crate::engine::Protocol;
 use crate::socket::{
     Ack, ArgsBuf, Assembled, ConnectErrorBody, Decoder as PacketDecoder, EncodeError, Event,
@@ -13,17 +13,6 @@ use crate::socket::{
     encode_event, v4,
 };
 use crate::{Limits, msgpack};
-
-/// Encoding of packets, which must be the same on both sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Parser {
-    /// JSON text with binary attachments, the default of every server.
-    #[default]
-    Json,
-    /// MessagePack: the npm package `socket.io-msgpack-parser`.
-    Msgpack,
-}
 
 /// Encoded event or acknowledgement without its header, so that it can be kept and sent again under another id.
 #[derive(Debug, Clone, PartialEq, Eq)]

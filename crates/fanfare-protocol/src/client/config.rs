@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Backoff, Parser, Transport};
+use super::{Backoff, Transport};
 use crate::Limits;
 use crate::engine::Protocol;
 
@@ -172,4 +172,15 @@ pub enum BufferPolicy {
     DropOldest,
     /// The new event is dropped and `emit` returns [`Emitted::Dropped`](super::Emitted::Dropped).
     DropNewest,
+}
+
+/// Encoding of packets, which must be the same on both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Parser {
+    /// JSON text with binary attachments, the default of every server.
+    #[default]
+    Json,
+    /// MessagePack: the npm package `socket.io-msgpack-parser`.
+    Msgpack,
 }

@@ -16,3 +16,15 @@ impl Serials {
         Serial(self.0)
     }
 }
+
+/// One attempt at a connection over one first transport. Inputs of an older one are ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub(super) Serial);
+
+/// Key of a pending acknowledgement, constant over the attempts of the `retries` queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AckKey(pub(super) Serial);
+
+/// Id of a socket of a manager, for one namespace. It is never reused within the manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub(super) Serial);

@@ -20,10 +20,13 @@
 mod backoff;
 mod codec;
 mod config;
+mod emit;
 mod engine;
+mod error;
 mod event;
 mod id;
 mod manager;
+mod packet;
 mod socket;
 mod sockets;
 
@@ -31,15 +34,14 @@ mod sockets;
 mod tests;
 
 pub use backoff::Backoff;
-pub use codec::{Parser, Payload};
-pub use config::{BufferLimits, BufferPolicy, Config, SocketConfig};
+pub use codec::Payload;
+pub use config::{BufferLimits, BufferPolicy, Config, Parser, SocketConfig};
+pub use emit::{EmitOptions, Emitted};
 pub use engine::max_payload;
-pub use event::{
-    AckError, AckKey, Action, AuthError, Body, ConnectError, ConnectionId, DisconnectReason,
-    EmitError, EmitOptions, Emitted, Event, IncomingEvent, Input, ManagerEvent, Packet,
-    SocketEvent, TransportError,
-};
+pub use error::{AckError, AuthError, ConnectError, DisconnectReason, EmitError, TransportError};
+pub use event::{Action, Event, IncomingEvent, Input, ManagerEvent, SocketEvent};
+pub use id::{AckKey, ConnectionId, SocketId};
 pub use manager::Manager;
-pub use sockets::SocketId;
+pub use packet::{Body, Packet};
 
 use crate::engine::Transport;

@@ -6,12 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::SocketConfig;
-use super::id::{Serial, Serials};
+use super::id::{Serials, SocketId};
 use super::socket::Socket;
-
-/// Id of a socket of a manager, for one namespace. It is never reused within the manager.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SocketId(Serial);
 
 #[derive(Debug)]
 struct Entry {
