@@ -1,0 +1,240 @@
+//! Bad days of Redis: the servers go on with their own clients, say what is the matter, and recover by themselves.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod support;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use fanfare::adapter::PublishOutcome;
+use fanfare::{Namespace, SocketIo};
+use fanfare_redis::{Classic, Health, QueueLimits, RedisAdapter, Sharded, Streams};
+use fanfare_testing::{Received, TestServer, until, within};
+use support::Redis;
+use tokio::sync::mpsc;
+
+/// A server with a client.
+struct Node {
+    server: TestServer,
+    adapter: RedisAdapter,
+    texts: mpsc::UnboundedReceiver<String>,
+    /// Events that the client has got.
+    seen: HashSet<String>,
+    emitted: usize,
+}
+
+impl Node {
+    async fn start(adapter: RedisAdapter) -> Self {
+        let io = SocketIo::builder()
+            .namespace(Namespace::new("/"))
+            .adapter(adapter.clone());
+        let server = TestServer::start(io.build().unwrap());
+        let mut peer = server.peer().await;
+        peer.join("/").await;
+        let (sender, texts) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Received::Text(text) = peer.next().await {
+                let _ = sender.send(text);
+            }
+        });
+        Self {
+            server,
+            adapter,
+            texts,
+            seen: HashSet::new(),
+            emitted: 0,
+        }
+    }
+
+    fn io(&self) -> &SocketIo {
+        self.server.io()
+    }
+
+    fn receive(&mut self, text: String) {
+        assert!(self.seen.insert(text.clone()), "twice: {text}");
+    }
+
+    /// Emits an event that no other has been, and returns it and what became of it.
+    fn emit(&mut self, to: &str) -> (String, PublishOutcome) {
+        self.emitted += 1;
+        let event = format!("{to}-{}-{:p}", self.emitted, &raw const *self);
+        let report = self.io().emit(&event, ()).unwrap();
+        (format!(r#"2["{event}"]"#), report.cluster.unwrap())
+    }
+
+    /// Waits until the client has got an event.
+    async fn gets(&mut self, event: &str) {
+        within(event, async {
+            while !self.seen.contains(event) {
+                let text = self.texts.recv().await.unwrap();
+                self.receive(text);
+            }
+        })
+        .await;
+    }
+
+    /// Emits until the client of another node gets one of the events; the own client gets each.
+    async fn reaches(&mut self, other: &mut Self) {
+        let deadline = async {
+            let mut sent = HashSet::new();
+            loop {
+                let (event, _) = self.emit("resumed");
+                self.gets(&event).await;
+                sent.insert(event);
+                let next = tokio::time::timeout(Duration::from_millis(50), other.texts.recv());
+                if let Ok(Some(text)) = next.await {
+                    let arrived = sent.contains(&text);
+                    other.receive(text);
+                    if arrived {
+                        break;
+                    }
+                }
+            }
+        };
+        within("an event on the other node", deadline).await;
+    }
+
+    async fn health(&self, what: &str, wanted: impl Fn(&Health) -> bool) {
+        until(what, || wanted(&self.adapter.health())).await;
+    }
+}
+
+async fn both_ways(a: &mut Node, b: &mut Node) {
+    a.reaches(b).await;
+    b.reaches(a).await;
+}
+
+async fn two(make: impl Fn() -> RedisAdapter) -> (Node, Node) {
+    let (mut a, mut b) = (Node::start(make()).await, Node::start(make()).await);
+    both_ways(&mut a, &mut b).await;
+    (a, b)
+}
+
+type Make = fn(&str) -> RedisAdapter;
+
+/// Each engine, with queues that are empty again soon.
+const ENGINES: [(&str, Make); 3] = [
+    ("classic", |url| Classic::new(url).adapter().unwrap()),
+    ("sharded", |url| Sharded::new(url).adapter().unwrap()),
+    ("streams", |url| Streams::new(url).adapter().unwrap()),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_refused_at_the_start_joins_later() {
+    for (engine, make) in ENGINES {
+        let Some(mut redis) = Redis::start().await else {
+            return;
+        };
+        redis.kill();
+        let url = redis.url();
+        let (mut a, mut b) = (Node::start(make(&url)).await, Node::start(make(&url)).await);
+        let refused = |health: &Health| matches!(health, Health::Down { .. });
+        a.health(engine, refused).await;
+        redis.run().await;
+        both_ways(&mut a, &mut b).await;
+        assert!(a.adapter.health().is_ready());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_cut_come_back_with_their_subscriptions() {
+    for (_, make) in ENGINES {
+        let Some(redis) = Redis::start().await else {
+            return;
+        };
+        let (mut a, mut b) = two(|| make(&redis.url())).await;
+        for _ in 0..3 {
+            redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+            redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+            both_ways(&mut a, &mut b).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_with_empty_state_is_survived() {
+    for (engine, make) in ENGINES {
+        let Some(mut redis) = Redis::start().await else {
+            return;
+        };
+        let (mut a, mut b) = two(|| make(&redis.url())).await;
+        redis.kill();
+        let down = |health: &Health| matches!(health, Health::Down { .. });
+        a.health(engine, down).await;
+        b.health(engine, down).await;
+        redis.run().await;
+        both_ways(&mut a, &mut b).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_server_delays_and_is_said_to_be_slow() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    let url = redis.url();
+    let queue = QueueLimits::default().max_messages(10);
+    let (mut a, mut b) = two(|| Classic::new(&*url).queue(queue).adapter().unwrap()).await;
+    redis.signal("STOP");
+    let mut queued = Vec::new();
+    // One batch may be on the way, beside the ten that wait.
+    let full = loop {
+        let (event, outcome) = a.emit("frozen");
+        a.gets(&event).await;
+        match outcome {
+            PublishOutcome::Queued => queued.push(event),
+            outcome => break outcome,
+        }
+    };
+    assert_eq!(full, PublishOutcome::Full);
+    let slow = |health: &Health| matches!(health, Health::Degraded { .. });
+    a.health("the state says so", slow).await;
+    redis.signal("CONT");
+    for event in &queued {
+        b.gets(event).await;
+    }
+    both_ways(&mut a, &mut b).await;
+    assert_eq!(a.adapter.health(), Health::Up);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_while_without_redis_emit_says_that_it_is_down() {
+    let Some(mut redis) = Redis::start().await else {
+        return;
+    };
+    let url = redis.url();
+    let outage = Duration::from_millis(100);
+    let (mut a, mut b) = two(|| Classic::new(&*url).max_outage(outage).adapter().unwrap()).await;
+    redis.kill();
+    within("the outcome Down", async {
+        loop {
+            let (event, outcome) = a.emit("down");
+            a.gets(&event).await;
+            if outcome == PublishOutcome::Down {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    redis.run().await;
+    both_ways(&mut a, &mut b).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_that_is_full_is_said_and_survived() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    let (mut a, mut b) = two(|| Streams::new(redis.url()).adapter().unwrap()).await;
+    redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let (event, _) = a.emit("full");
+    a.gets(&event).await;
+    let rejected = |health: &Health| matches!(health, Health::Degraded { reason, .. } if reason.contains("OOM"));
+    a.health("the state names the reason", rejected).await;
+    redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    both_ways(&mut a, &mut b).await;
+    a.health("the state is up", |health| *health == Health::Up)
+        .await;
+    assert!(!b.seen.contains(&event), "it was not in the stream");
+}
