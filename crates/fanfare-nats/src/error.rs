@@ -13,4 +13,7 @@ pub enum ConfigError {
     /// The certificates are invalid.
     #[error("the root certificates are invalid: {0}")]
     Certificates(String),
+    /// An emitter needs a Tokio runtime.
+    #[error("an emitter is made within a Tokio runtime")]
+    NoRuntime,
 }

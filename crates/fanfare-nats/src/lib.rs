@@ -3,14 +3,14 @@
 //!
 //! ```no_run
 //! use fanfare::SocketIo;
-//! use fanfare_nats::{JetStream, NatsAdapter};
+//! use fanfare_nats::{JetStream, Nats};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let adapter = NatsAdapter::builder("nats://127.0.0.1:4222")
+//! let adapter = Nats::new("nats://127.0.0.1:4222")
 //!     .prefix("shop")
 //!     .jetstream(JetStream::new()) // for recovery on any node; otherwise not needed
-//!     .build()?;
+//!     .adapter()?;
 //! let io = SocketIo::builder().adapter(adapter.clone()).build()?;
 //! adapter.ready().await;
 //! io.emit("news", "to the clients of all nodes")?;
@@ -24,8 +24,8 @@
 //! | fault | effect |
 //! |---|---|
 //! | NATS is not reached when the server starts | the server works alone, and tries again |
-//! | the connection is lost | messages wait for it, at most [`max_outage`](NatsAdapterBuilder::max_outage); then the caller of `emit` is told that they are dropped |
-//! | NATS takes less than is sent | the queue is [bounded](NatsAdapterBuilder::queue), and the caller of `emit` is told |
+//! | the connection is lost | messages wait for it, at most [`max_outage`](Nats::max_outage); then the caller of `emit` is told that they are dropped |
+//! | NATS takes less than is sent | the queue is [bounded](Nats::queue), and the caller of `emit` is told |
 //! | NATS does not answer for 4 s | the connection is replaced |
 //! | the connection comes back | all subscriptions come back with it; with JetStream also the events that this node has not received |
 //! | JetStream has lost its data | positions begin anew, and clients from before are not recovered |
@@ -34,12 +34,17 @@
 //! can send events.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "adapter"),
+    allow(dead_code, reason = "an emitter sends and does not receive")
+)]
 
 #[cfg(feature = "adapter")]
 mod adapter;
+mod config;
 mod connection;
+mod emitter;
 mod error;
-#[cfg(feature = "adapter")]
 mod jetstream;
 mod log_target;
 #[cfg(feature = "adapter")]
@@ -47,12 +52,14 @@ mod members;
 mod options;
 mod parts;
 mod protocol;
+mod publisher;
 mod subject;
 #[cfg(feature = "tls")]
 mod tls;
 
 #[cfg(feature = "adapter")]
-pub use adapter::{NatsAdapter, NatsAdapterBuilder};
+pub use adapter::NatsAdapter;
+pub use config::Nats;
 pub use error::ConfigError;
-#[cfg(feature = "adapter")]
+pub use fanfare_cluster::{Emitter, EmitterError};
 pub use jetstream::JetStream;

@@ -169,63 +169,6 @@ pub(crate) async fn encrypt(
     Err(io::Error::new(io::ErrorKind::Unsupported, error))
 }
 
-/// Defines the methods of a builder that set the options of its connection.
-macro_rules! connection_options {
-    () => {
-        /// Sets the name of the cluster: only nodes and emitters of one prefix hear each other. Default: `default`.
-        pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-            self.prefix = prefix.into();
-            self
-        }
-
-        /// Sets the user and the password for all servers whose addresses have none.
-        pub fn user_and_password(
-            mut self,
-            user: impl Into<String>,
-            password: impl Into<String>,
-        ) -> Self {
-            self.connection.credentials = Some($crate::options::Credentials {
-                user: Some(user.into()),
-                password: Some(password.into()),
-                token: None,
-            });
-            self
-        }
-
-        /// Sets the token for all servers whose addresses have no credentials.
-        pub fn token(mut self, token: impl Into<String>) -> Self {
-            self.connection.credentials = Some($crate::options::Credentials {
-                token: Some(token.into()),
-                ..Default::default()
-            });
-            self
-        }
-
-        /// Sets the limits of the messages that wait to be sent. Default: 65,536 messages, 16 MiB. What exceeds them is
-        /// dropped, and the caller of `emit` is told.
-        pub fn queue(mut self, limits: fanfare_cluster::QueueLimits) -> Self {
-            self.connection.queue = limits;
-            self
-        }
-
-        /// Sets the time without a connection for which messages are queued, to be sent when it is back. Default: 5 s.
-        /// Afterwards they are dropped until there is a connection again, and the caller of `emit` is told.
-        pub fn max_outage(mut self, time: std::time::Duration) -> Self {
-            self.connection.max_outage = time;
-            self
-        }
-
-        /// Trusts these certificate authorities, in PEM, in place of those of the system.
-        #[cfg(feature = "tls")]
-        pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-            self.connection.roots = $crate::tls::Roots::Pem(pem.into());
-            self
-        }
-    };
-}
-
-pub(crate) use connection_options;
-
 impl ConnectionOptions {
     pub(crate) fn new() -> Self {
         Self {

@@ -12,7 +12,7 @@ async fn every_operation_works_across_nodes() {
     let Some(nats) = Nats::start().await else {
         return;
     };
-    let connect = async || nats.builder().prefix("every").build().unwrap();
+    let connect = async || nats.builder().prefix("every").adapter().unwrap();
     fanfare_testing::cluster::exercise(connect).await;
 }
 
@@ -23,7 +23,7 @@ async fn every_operation_works_with_a_log() {
     };
     fanfare_testing::cluster::exercise(async || {
         let builder = nats.builder().jetstream(JetStream::new());
-        builder.build().unwrap()
+        builder.adapter().unwrap()
     })
     .await;
 }
@@ -142,4 +142,52 @@ async fn rubbish_is_ignored() {
         two.adapter.health().label() == "degraded"
     })
     .await;
+}
+
+/// An emitter reaches the clients of all nodes, with a log and without, and is told whether it did.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emitter_drives_the_cluster() {
+    let Some(mut nats) = Nats::start().await else {
+        return;
+    };
+    for logged in [false, true] {
+        let options = || {
+            let options = nats
+                .builder()
+                .prefix(if logged { "logged" } else { "plain" });
+            let options = options.max_outage(std::time::Duration::from_millis(100));
+            match logged {
+                true => options.jetstream(JetStream::new()),
+                false => options,
+            }
+        };
+        let (mut one, mut two) = (Node::start(options()).await, Node::start(options()).await);
+        one.sees(2).await;
+        one.adapter.ready().await;
+        two.adapter.ready().await;
+        let emitter = options().emitter().unwrap();
+        emitter.to("room").emit("number", 1).unwrap();
+        emitter.emit("number", 2).unwrap();
+        emitter.of("other").emit("number", 3).unwrap();
+        emitter
+            .to("room")
+            .except(one.client.sid())
+            .emit("number", 4)
+            .unwrap();
+        emitter.to(one.client.sid()).sockets_join("new").unwrap();
+        emitter.to("new").to("room").emit("number", 5).unwrap();
+        within("the flush", emitter.flush()).await.unwrap();
+        for (node, numbers) in [(&mut one, &[1, 2, 5][..]), (&mut two, &[1, 2, 4, 5])] {
+            for number in numbers {
+                assert_eq!(node.number().await, *number);
+            }
+        }
+        let found = one.server.io().to("new").fetch_sockets().await.unwrap();
+        assert_eq!(found.len(), 1);
+        if logged {
+            nats.kill();
+            until("the failure", || emitter.emit("number", 6).is_err()).await;
+            assert!(within("the flush", emitter.flush()).await.is_err());
+        }
+    }
 }

@@ -13,4 +13,7 @@ pub enum ConfigError {
     /// TLS cannot be used.
     #[error("TLS cannot be used: {0}")]
     Tls(String),
+    /// An emitter needs a Tokio runtime.
+    #[error("an emitter is made within a Tokio runtime")]
+    NoRuntime,
 }

@@ -2,11 +2,11 @@
 //!
 //! ```no_run
 //! use fanfare::SocketIo;
-//! use fanfare_postgres::PostgresAdapter;
+//! use fanfare_postgres::Postgres;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let adapter = PostgresAdapter::builder("postgres://app:secret@127.0.0.1/app").build()?;
+//! let adapter = Postgres::new("postgres://app:secret@127.0.0.1/app").adapter()?;
 //! let io = SocketIo::builder().adapter(adapter.clone()).build()?;
 //! adapter.ready().await;
 //! io.emit("news", "to the clients of all nodes")?;
@@ -21,8 +21,8 @@
 //! | fault | effect |
 //! |---|---|
 //! | PostgreSQL is not reached when the server starts | the server works alone, and tries again |
-//! | a connection is lost | messages wait, at most [`max_outage`](PostgresAdapterBuilder::max_outage); then the caller of `emit` is told that they are dropped. What others send meanwhile is lost |
-//! | PostgreSQL takes less than is sent | the queue is [bounded](PostgresAdapterBuilder::queue), and the caller of `emit` is told |
+//! | a connection is lost | messages wait, at most [`max_outage`](Postgres::max_outage); then the caller of `emit` is told that they are dropped. What others send meanwhile is lost |
+//! | PostgreSQL takes less than is sent | the queue is [bounded](Postgres::queue), and the caller of `emit` is told |
 //! | PostgreSQL does not answer for 4 s | the connections are replaced |
 //! | PostgreSQL rejects a statement | the message is lost, which is logged |
 //!
@@ -31,6 +31,8 @@
 #![forbid(unsafe_code)]
 
 mod adapter;
+mod config;
+mod emitter;
 mod error;
 mod log_target;
 mod node;
@@ -38,5 +40,7 @@ mod outgoing;
 mod task;
 mod tls;
 
-pub use adapter::{PostgresAdapter, PostgresAdapterBuilder};
+pub use adapter::PostgresAdapter;
+pub use config::Postgres;
 pub use error::ConfigError;
+pub use fanfare_cluster::{Emitter, EmitterError};

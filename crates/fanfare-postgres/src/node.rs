@@ -10,16 +10,16 @@ use bytes::Bytes;
 use fanfare::adapter::{AdapterError, ClusterHandle, ClusterMessage, Peers, PublishOutcome};
 use fanfare_cluster::dialect::{AdapterMessage, Envelope};
 use fanfare_cluster::{
-    Health, HealthState, Membership, MembershipEvent, MembershipOptions, PublishQueue, QueueReader,
-    publish_queue, unique_id,
+    EMITTER_ID, Health, HealthState, Membership, MembershipEvent, MembershipOptions, PublishQueue,
+    QueueReader, publish_queue, unique_id,
 };
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio_postgres::Config;
 
-use crate::adapter::PostgresAdapterBuilder;
+use crate::config::Postgres;
 use crate::log_target;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Item, Outgoing};
 use crate::task;
 use crate::tls::Tls;
 
@@ -33,15 +33,19 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// State of an adapter.
 pub(crate) struct Node {
     this: Weak<Self>,
-    pub(crate) options: PostgresAdapterBuilder,
+    pub(crate) options: Postgres,
     pub(crate) server: Config,
     pub(crate) tls: Tls,
-    queue: PublishQueue<Outgoing>,
-    reader: Mutex<Option<QueueReader<Outgoing>>>,
+    /// Whether it serves no namespaces, and sends as an emitter.
+    pub(crate) emits_only: bool,
+    queue: PublishQueue<Item>,
+    reader: Mutex<Option<QueueReader<Item>>>,
     pub(crate) health: HealthState,
     /// Whether messages are queued: there is a connection, or it has not been missing for long.
     accepts: AtomicBool,
     connected: AtomicBool,
+    /// Whether messages are lost, or may be, since this was asked the last time.
+    lost: AtomicBool,
     cluster: OnceLock<ClusterHandle>,
     state: Mutex<State>,
     /// Notified when channels change.
@@ -70,18 +74,20 @@ struct Namespace {
 }
 
 impl Node {
-    pub(crate) fn new(options: PostgresAdapterBuilder, server: Config, tls: Tls) -> Arc<Self> {
+    pub(crate) fn new(options: Postgres, server: Config, tls: Tls, emits_only: bool) -> Arc<Self> {
         let (queue, reader) = publish_queue(options.queue);
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             options,
             server,
             tls,
+            emits_only,
             queue,
             reader: Mutex::new(Some(reader)),
             health: HealthState::new(),
             accepts: AtomicBool::new(true),
             connected: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             cluster: OnceLock::new(),
             state: Mutex::default(),
             changed: Notify::new(),
@@ -103,7 +109,7 @@ impl Node {
 
     pub(crate) fn start(&self, cluster: ClusterHandle) {
         let first = self.cluster.set(cluster).is_ok();
-        let reader = self.reader.lock().take();
+        let reader = self.take_reader();
         let (Some(reader), true, Some(this)) = (reader, first, self.this.upgrade()) else {
             tracing::error!(target: log_target::CLUSTER, "an adapter is for one server: the second works alone");
             return;
@@ -118,17 +124,28 @@ impl Node {
         }
     }
 
-    pub(crate) fn namespace_opened(&self, namespace: &str) {
+    /// Returns the channel of a namespace, unless it has too many bytes.
+    fn channel(&self, namespace: &str) -> Option<Arc<str>> {
         let channel = format!("{}#{namespace}", self.options.channel_prefix);
+        let valid = channel.len() <= MAX_CHANNEL_BYTES && !channel.contains('\0');
+        valid.then(|| channel.into())
+    }
+
+    pub(crate) fn take_reader(&self) -> Option<QueueReader<Item>> {
+        self.reader.lock().take()
+    }
+
+    pub(crate) fn namespace_opened(&self, namespace: &str) {
         let mut state = self.state.lock();
-        if channel.len() > MAX_CHANNEL_BYTES || channel.contains('\0') {
+        let Some(channel) = self.channel(namespace) else {
+            let channel = format!("{}#{namespace}", self.options.channel_prefix);
             let limitation =
                 format!("the channel {channel:?} is longer than {MAX_CHANNEL_BYTES} bytes");
             tracing::error!(target: log_target::CLUSTER, "a namespace is not shared: {limitation}");
             state.limitation = Some(limitation);
             return;
-        }
-        let (channel, uid) = (Arc::<str>::from(channel), unique_id());
+        };
+        let uid = unique_id();
         let members = MembershipOptions::default()
             .heartbeat_interval(Some(self.options.heartbeat_interval))
             .heartbeat_timeout(self.options.heartbeat_timeout);
@@ -289,10 +306,15 @@ impl Node {
         if !self.accepts.load(Ordering::Acquire) {
             return PublishOutcome::Down;
         }
-        let names = {
-            let state = self.state.lock();
-            let found = state.namespaces.get(namespace);
-            found.map(|found| (found.channel.clone(), found.uid.clone()))
+        let names = match self.emits_only {
+            true => self
+                .channel(namespace)
+                .map(|channel| (channel, EMITTER_ID.into())),
+            false => {
+                let state = self.state.lock();
+                let found = state.namespaces.get(namespace);
+                found.map(|found| (found.channel.clone(), found.uid.clone()))
+            }
         };
         let Some((channel, uid)) = names else {
             return PublishOutcome::Down;
@@ -300,10 +322,35 @@ impl Node {
         let threshold = self.options.threshold;
         let message = Outgoing::new(channel, message, &uid, namespace, threshold);
         let bytes = message.len();
-        match self.queue.try_push(message, bytes) {
+        match self.queue.try_push(Item::Message(message), bytes) {
             Ok(()) => PublishOutcome::Queued,
             Err(error) => error.into(),
         }
+    }
+
+    /// Waits until the server has accepted all that was sent before. Fails if some of it may be lost.
+    pub(crate) async fn flush(&self) -> Result<(), AdapterError> {
+        let (tx, rx) = oneshot::channel();
+        let queued =
+            self.accepts.load(Ordering::Acquire) && self.queue.try_push(Item::Flush(tx), 1).is_ok();
+        let accepted = queued && rx.await.is_ok();
+        match self.lost.swap(false, Ordering::Relaxed) || !accepted {
+            true => Err(AdapterError::new(
+                "messages are lost: PostgreSQL was out of reach, or rejected them",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Records that messages are, or may be, lost.
+    pub(crate) fn lose(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the task when all is sent that is queued.
+    pub(crate) fn stop(&self) {
+        self.queue.close();
+        self.changed.notify_one();
     }
 
     pub(crate) async fn peers(&self, namespace: &str) -> Result<Peers, AdapterError> {
@@ -335,8 +382,7 @@ impl Node {
         let ended = self.ended.notified();
         tokio::pin!(ended);
         ended.as_mut().enable();
-        self.queue.close();
-        self.changed.notify_one();
+        self.stop();
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, ended).await;
     }
 

@@ -4,11 +4,20 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use fanfare_cluster::dialect::{AdapterMessage, Encoded};
+use tokio::sync::oneshot;
 
 /// Length of a notification, in bytes, from which PostgreSQL rejects it.
 pub(crate) const MAX_NOTIFICATION_BYTES: usize = 8000;
 /// Maximum number of messages of one statement.
 const MAX_BATCH: usize = 256;
+
+/// Content of the queue.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Message(Outgoing),
+    /// Told when the server has accepted what was queued before.
+    Flush(oneshot::Sender<()>),
+}
 
 /// Message in the form in which it is sent.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use tokio_postgres::{AsyncMessage, Client, Notification};
 
 use crate::log_target;
 use crate::node::Node;
-use crate::outgoing::{Outgoing, Statement, statements};
+use crate::outgoing::{Item, Statement, statements};
 
 /// Time for one attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,7 +65,7 @@ impl Drop for Ended {
 }
 
 /// Connects, again and again, until the adapter is closed.
-pub(crate) async fn run(node: Arc<Node>, mut queue: QueueReader<Outgoing>) {
+pub(crate) async fn run(node: Arc<Node>, mut queue: QueueReader<Item>) {
     let _ended = Ended(node.clone());
     let mut backoff = BACKOFF.0;
     let mut give_up = Instant::now() + node.options.max_outage;
@@ -102,7 +103,7 @@ pub(crate) async fn run(node: Arc<Node>, mut queue: QueueReader<Outgoing>) {
 /// Waits for a step of connecting. When there has been no connection for too long, what is queued is dropped.
 async fn within_outage<T>(
     node: &Node,
-    queue: &mut QueueReader<Outgoing>,
+    queue: &mut QueueReader<Item>,
     give_up: Instant,
     step: impl Future<Output = Result<T, Lost>>,
 ) -> Result<T, Lost> {
@@ -114,6 +115,9 @@ async fn within_outage<T>(
     }
     if node.give_up() {
         let dropped = queue.clear();
+        if dropped > 0 {
+            node.lose();
+        }
         let outage = node.options.max_outage;
         tracing::warn!(target: log_target::CLUSTER, ?outage, dropped, "no connection to PostgreSQL for long: messages are dropped");
     }
@@ -128,27 +132,35 @@ type Connection = tokio_postgres::Connection<
 /// The connection that sends, and the one that listens.
 struct Connections {
     sender: (Client, Connection),
-    listener: (Client, Connection),
+    /// `None` for an emitter.
+    listener: Option<(Client, Connection)>,
 }
 
 async fn connect(node: &Node) -> Result<Connections, Lost> {
     Ok(Connections {
         sender: node.server.connect(node.tls.0.clone()).await?,
-        listener: node.server.connect(node.tls.0.clone()).await?,
+        listener: match node.emits_only {
+            true => None,
+            false => Some(node.server.connect(node.tls.0.clone()).await?),
+        },
     })
 }
 
 /// Uses the connections until one is lost, or all is sent that was queued when the adapter was closed.
 async fn serve(
     node: &Node,
-    queue: &mut QueueReader<Outgoing>,
+    queue: &mut QueueReader<Item>,
     connections: Connections,
 ) -> Result<(), Lost> {
     let Connections {
         sender: (sender, sending),
-        listener: (listener, mut listening),
+        listener,
     } = connections;
-    let notifications = stream::poll_fn(move |context| listening.poll_message(context));
+    let (listener, mut listening) = listener.unzip();
+    let notifications = stream::poll_fn(move |context| match &mut listening {
+        Some(listening) => listening.poll_message(context),
+        None => Poll::Pending,
+    });
     let receive = async {
         // Rows are read ahead, and messages are handled in their order.
         let messages = notifications.map(async |message| match message? {
@@ -170,7 +182,7 @@ async fn serve(
     tokio::select! {
         ended = sending => Err(ended.map_or_else(Lost::from, |()| Lost::Closed)),
         lost = receive => Err(lost),
-        sent = send(node, queue, &sender, &listener) => sent,
+        sent = send(node, queue, &sender, listener.as_ref()) => sent,
     }
 }
 
@@ -199,9 +211,9 @@ async fn message_of(
 
 async fn send(
     node: &Node,
-    queue: &mut QueueReader<Outgoing>,
+    queue: &mut QueueReader<Item>,
     sender: &Client,
-    listener: &Client,
+    listener: Option<&Client>,
 ) -> Result<(), Lost> {
     // Notifications are not kept, so that there is nothing to make durable.
     in_time(sender.batch_execute("SET synchronous_commit = off")).await?;
@@ -216,7 +228,9 @@ async fn send(
             tracing::debug!(target: log_target::CLUSTER, error = %describe(&error), "the table was not created");
         }
     }
-    listen(node, listener, true).await?;
+    if let Some(listener) = listener {
+        listen(node, listener, true).await?;
+    }
     node.connected();
     node.health.set(Health::Up);
     tracing::info!(target: log_target::CLUSTER, "connected to PostgreSQL");
@@ -237,13 +251,21 @@ async fn send(
                 if count == 0 {
                     return Ok(());
                 }
-                sender_sql.publish(sender, batch.drain(..)).await?;
+                let sent = sender_sql.publish(sender, batch.drain(..)).await;
+                if !matches!(sent, Ok(true)) {
+                    node.lose();
+                }
+                sent?;
             }
-            () = node.changed.notified() => listen(node, listener, false).await?,
+            () = node.changed.notified() => {
+                if let Some(listener) = listener {
+                    listen(node, listener, false).await?;
+                }
+            }
             _ = ticks.tick() => node.handle_timeouts(),
             _ = checks.tick() => {
                 let both = async {
-                    tokio::try_join!(sender.simple_query(""), listener.simple_query(""))
+                    tokio::try_join!(sender.simple_query(""), listener.unwrap_or(sender).simple_query(""))
                 };
                 in_time(both).await?;
             }
@@ -282,13 +304,22 @@ impl Sql {
     }
 
     /// Sends messages. All statements are on their way before the first is answered. A statement that the server rejects
-    /// is logged.
+    /// is logged; returns whether all were accepted.
     async fn publish(
         &mut self,
         client: &Client,
-        messages: impl IntoIterator<Item = Outgoing>,
-    ) -> Result<(), Lost> {
+        items: impl IntoIterator<Item = Item>,
+    ) -> Result<bool, Lost> {
+        let mut flushes = Vec::new();
+        let messages = items.into_iter().filter_map(|item| match item {
+            Item::Message(message) => Some(message),
+            Item::Flush(waiting) => {
+                flushes.push(waiting);
+                None
+            }
+        });
         let statements = statements(messages);
+        let mut all = true;
         let is_insert = |statement: &Statement| matches!(statement, Statement::Insert(..));
         if self.insert.is_none() && statements.iter().any(is_insert) {
             let prepared = in_time(client.prepare(&self.insert_text)).await;
@@ -306,9 +337,14 @@ impl Sql {
                 },
             });
         for sent in in_time(async { Ok(join_all(sent).await) }).await? {
-            accepted(sent.map_err(Lost::from))?;
+            all &= accepted(sent.map_err(Lost::from))?.is_some_and(|rows| rows > 0);
         }
-        Ok(())
+        if all {
+            for waiting in flushes {
+                let _ = waiting.send(());
+            }
+        }
+        Ok(all)
     }
 }
 

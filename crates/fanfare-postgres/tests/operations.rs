@@ -14,7 +14,7 @@ async fn every_operation_works_across_nodes() {
     let Some(postgres) = Postgres::start().await else {
         return;
     };
-    let connect = async || postgres.builder().build().unwrap();
+    let connect = async || postgres.builder().adapter().unwrap();
     fanfare_testing::cluster::exercise(connect).await;
 }
 
@@ -104,4 +104,39 @@ async fn a_channel_that_is_too_long_is_named() {
     let fits = Node::start(postgres.builder().channel_prefix("x".repeat(61))).await;
     fits.adapter.ready().await;
     assert_eq!(fits.adapter.health().label(), "up");
+}
+
+/// An emitter reaches the clients of all nodes, and is told whether it did.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emitter_drives_the_cluster() {
+    let Some(mut postgres) = Postgres::start().await else {
+        return;
+    };
+    let options = || postgres.builder().max_outage(Duration::from_millis(100));
+    let (mut one, mut two) = (Node::start(options()).await, Node::start(options()).await);
+    one.sees(2).await;
+    two.adapter.ready().await;
+    let emitter = options().emitter().unwrap();
+    emitter.to("room").emit("number", 1).unwrap();
+    let long = "x".repeat(10_000);
+    emitter.to("room").emit("number", (2, &long)).unwrap();
+    emitter.of("other").emit("number", 3).unwrap();
+    emitter
+        .to("room")
+        .except(one.client.sid())
+        .emit("number", 4)
+        .unwrap();
+    emitter.to(one.client.sid()).sockets_join("new").unwrap();
+    emitter.to("new").to("room").emit("number", 5).unwrap();
+    within("the flush", emitter.flush()).await.unwrap();
+    for (node, numbers) in [(&mut one, &[1, 2, 5][..]), (&mut two, &[1, 2, 4, 5])] {
+        for number in numbers {
+            assert_eq!(node.number().await, *number);
+        }
+    }
+    let found = one.server.io().to("new").fetch_sockets().await.unwrap();
+    assert_eq!(found.len(), 1);
+    postgres.kill();
+    until("the failure", || emitter.emit("number", 6).is_err()).await;
+    assert!(within("the flush", emitter.flush()).await.is_err());
 }

@@ -4,7 +4,6 @@ mod node;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fanfare::adapter::{
     Adapter, AdapterError, BoxFuture, ClusterHandle, ClusterMessage, ClusterResponse, EventLog,
@@ -13,9 +12,7 @@ use fanfare::adapter::{
 use fanfare_cluster::Health;
 use node::Node;
 
-use crate::error::ConfigError;
-use crate::jetstream::JetStream;
-use crate::options::{ConnectionOptions, ServerAddress, connection_options};
+use crate::config::Nats;
 
 /// Connects the servers of a cluster through NATS, see [the crate](crate).
 ///
@@ -24,11 +21,11 @@ use crate::options::{ConnectionOptions, ServerAddress, connection_options};
 ///
 /// ```
 /// use fanfare::SocketIo;
-/// use fanfare_nats::NatsAdapter;
+/// use fanfare_nats::Nats;
 ///
 /// # let runtime = tokio::runtime::Runtime::new()?;
 /// # let _entered = runtime.enter();
-/// let adapter = NatsAdapter::builder("nats://127.0.0.1:4222").prefix("shop").build()?;
+/// let adapter = Nats::new("nats://127.0.0.1:4222").prefix("shop").adapter()?;
 /// let io = SocketIo::builder().adapter(adapter.clone()).build()?;
 /// // Without NATS the server works alone.
 /// println!("NATS is {}", adapter.health());
@@ -39,11 +36,8 @@ use crate::options::{ConnectionOptions, ServerAddress, connection_options};
 pub struct NatsAdapter(Arc<Node>);
 
 impl NatsAdapter {
-    /// Begins an adapter for these servers of one NATS: `nats://host:port` or `tls://host:port`, several separated by
-    /// commas. An address may contain a user and a password, or a token. The others of a NATS cluster are found through
-    /// those that are named.
-    pub fn builder(servers: impl Into<String>) -> NatsAdapterBuilder {
-        NatsAdapterBuilder::new(servers.into())
+    pub(crate) fn new(options: Nats) -> Self {
+        Self(Node::new(options))
     }
 
     /// Returns the id of this node, new in each process.
@@ -118,79 +112,5 @@ impl Adapter for NatsAdapter {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.0.close())
-    }
-}
-
-/// Options of a [`NatsAdapter`].
-#[derive(Debug, Clone)]
-#[must_use = "it does nothing before `build`"]
-pub struct NatsAdapterBuilder {
-    servers: String,
-    pub(crate) prefix: String,
-    pub(crate) connection: ConnectionOptions,
-    pub(crate) name: Option<String>,
-    pub(crate) address: Option<String>,
-    pub(crate) heartbeat_interval: Duration,
-    pub(crate) heartbeat_timeout: Duration,
-    pub(crate) jetstream: Option<JetStream>,
-}
-
-impl NatsAdapterBuilder {
-    fn new(servers: String) -> Self {
-        Self {
-            servers,
-            prefix: "default".to_owned(),
-            connection: ConnectionOptions::new(),
-            name: None,
-            address: None,
-            heartbeat_interval: Duration::from_secs(2),
-            heartbeat_timeout: Duration::from_secs(6),
-            jetstream: None,
-        }
-    }
-
-    connection_options!();
-
-    /// Sets the name of this node, for people.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// Sets the address at which the other nodes reach this one.
-    pub fn address(mut self, address: impl Into<String>) -> Self {
-        self.address = Some(address.into());
-        self
-    }
-
-    /// Sets the interval in which nodes say that they are there. Default: 2 s.
-    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
-        self.heartbeat_interval = interval.max(Duration::from_millis(10));
-        self
-    }
-
-    /// Sets the time after which a node that is not heard is no longer waited for. Default: 6 s. It should be three times
-    /// the interval.
-    pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
-        self.heartbeat_timeout = timeout;
-        self
-    }
-
-    /// Keeps events and sessions in JetStream, so that all nodes deliver events in one order, and clients are
-    /// [recovered](fanfare::recovery) by any node.
-    pub fn jetstream(mut self, options: JetStream) -> Self {
-        self.jetstream = Some(options);
-        self
-    }
-
-    /// Creates the adapter. It connects when its server is built.
-    ///
-    /// # Errors
-    /// [`ConfigError`] if an address or a certificate is invalid.
-    pub fn build(mut self) -> Result<NatsAdapter, ConfigError> {
-        self.connection.servers = ServerAddress::list(&self.servers)?;
-        #[cfg(feature = "tls")]
-        self.connection.roots.check()?;
-        Ok(NatsAdapter(Node::new(self)))
     }
 }

@@ -12,32 +12,29 @@ use fanfare_cluster::dialect::{AdapterMessage, Envelope};
 use fanfare_cluster::{EMITTER_ID, Health, unique_id};
 use parking_lot::Mutex;
 
-use super::NatsAdapterBuilder;
+use crate::config::Nats;
 use crate::connection::{Connection, Driver, Handler};
 use crate::jetstream::{Log, Sessions};
 use crate::log_target;
 use crate::members::{Heard, Heartbeat, MAX_NODES, Members};
-use crate::parts::{self, PART, Parts};
+use crate::parts::{PART, Parts};
 use crate::protocol::Incoming;
+use crate::publisher::Publisher;
 use crate::subject::Subjects;
 
 /// Time after the connection in which the other nodes say that they are there.
 const INTRODUCTION: Duration = Duration::from_millis(250);
 /// Time for what is queued to leave when the server closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Limit within which all is sent as one message. A server's own is higher by default.
-const MAX_PART_BYTES: usize = 1 << 20;
 
 /// State of an adapter.
 pub(crate) struct Node {
     this: Weak<Self>,
-    id: String,
+    publisher: Publisher,
     name: Option<String>,
     address: Option<String>,
     interval: Duration,
     timeout: Duration,
-    subjects: Subjects,
-    connection: Connection,
     driver: Mutex<Option<Driver>>,
     cluster: OnceLock<ClusterHandle>,
     members: Mutex<Membership>,
@@ -56,7 +53,7 @@ struct Membership {
 }
 
 impl Node {
-    pub(super) fn new(options: NatsAdapterBuilder) -> Arc<Self> {
+    pub(super) fn new(options: Nats) -> Arc<Self> {
         let id = unique_id();
         let mut connection = options.connection;
         connection.name = options
@@ -64,7 +61,8 @@ impl Node {
             .clone()
             .unwrap_or_else(|| format!("fanfare {id}"));
         let (connection, driver) = Connection::new(connection);
-        let subjects = Subjects::new(&options.prefix);
+        let publisher = Publisher::new(connection.clone(), &options.prefix, &id);
+        let subjects = publisher.subjects();
         let jetstream = options.jetstream;
         let log = jetstream.clone().map(|jetstream| {
             Log::new(
@@ -93,32 +91,38 @@ impl Node {
             cluster: OnceLock::new(),
             members: Mutex::default(),
             parts: Mutex::default(),
-            id,
-            subjects,
-            connection,
+            publisher,
             log,
             sessions,
         })
     }
 
     pub(super) fn id(&self) -> &str {
-        &self.id
+        self.publisher.id()
+    }
+
+    fn subjects(&self) -> &Subjects {
+        self.publisher.subjects()
+    }
+
+    fn connection(&self) -> &Connection {
+        self.publisher.connection()
     }
 
     pub(super) fn health(&self) -> Health {
-        let health = self.connection.health().get();
+        let health = self.connection().health().get();
         if health != Health::Up {
             return health;
         }
         if self.members.lock().collided {
-            return Health::degraded(format_args!("another node has the id {}", self.id));
+            return Health::degraded(format_args!("another node has the id {}", self.id()));
         }
         let failure = self.log.as_ref().and_then(Log::failure);
         failure.map_or(health, Health::degraded)
     }
 
     pub(super) async fn ready(&self) {
-        self.connection.health().ready().await;
+        self.connection().health().ready().await;
         if let Some(log) = &self.log {
             log.ready().await;
         }
@@ -141,13 +145,14 @@ impl Node {
         };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             let error = "the server was built outside of a Tokio runtime";
-            self.connection.health().down(Instant::now(), error);
+            self.connection().health().down(Instant::now(), error);
             tracing::error!(target: log_target::CLUSTER, "not connected to NATS: {error}");
             return;
         };
-        self.connection.subscribe(&self.subjects.heartbeats());
-        self.connection.subscribe(&self.subjects.requests());
-        self.connection.subscribe(&self.subjects.node(&self.id));
+        self.connection().subscribe(&self.subjects().heartbeats());
+        self.connection().subscribe(&self.subjects().requests());
+        self.connection()
+            .subscribe(&self.subjects().node(self.id()));
         if let Some(log) = &self.log {
             log.start(cluster);
         }
@@ -174,10 +179,10 @@ impl Node {
     /// Says that this node is there, and strikes off those that are not.
     fn tick(&self) {
         let now = Instant::now();
-        if !self.connection.is_up() {
+        if !self.connection().is_up() {
             return;
         }
-        self.heartbeat(&self.subjects.heartbeats(), |_| {});
+        self.heartbeat(&self.subjects().heartbeats(), |_| {});
         let gone = self.members.lock().members.expire(now, self.timeout);
         for node in gone {
             tracing::warn!(target: log_target::CLUSTER, %node, "a node is no longer heard");
@@ -198,57 +203,40 @@ impl Node {
         let Some(cluster) = self.cluster.get() else {
             return;
         };
-        let mut node = cluster.describe(&self.id);
+        let mut node = cluster.describe(self.id());
         node.name.clone_from(&self.name);
         node.address.clone_from(&self.address);
         let mut heartbeat = Heartbeat::new(node);
         change(&mut heartbeat);
         if let Ok(payload) = serde_json::to_vec(&heartbeat) {
-            self.connection.publish(subject, None, &[], &payload);
+            self.connection().publish(subject, None, &[], &payload);
         }
     }
 
     pub(super) fn namespace_opened(&self, namespace: &str) {
-        self.connection.subscribe(&self.subjects.all(namespace));
+        self.connection().subscribe(&self.subjects().all(namespace));
         if let Some(log) = &self.log {
             log.namespace_opened(namespace);
         }
     }
 
     pub(super) fn namespace_closed(&self, namespace: &str) {
-        self.connection.unsubscribe(&self.subjects.all(namespace));
+        self.connection()
+            .unsubscribe(&self.subjects().all(namespace));
     }
 
     pub(super) fn rooms_changed(&self, namespace: &str, changes: &[RoomChange]) {
         for change in changes {
-            let subject = self.subjects.room(namespace, &change.room);
+            let subject = self.subjects().room(namespace, &change.room);
             match change.opened {
-                true => self.connection.subscribe(&subject),
-                false => self.connection.unsubscribe(&subject),
+                true => self.connection().subscribe(&subject),
+                false => self.connection().unsubscribe(&subject),
             }
         }
     }
 
     pub(super) fn publish(&self, namespace: &str, message: ClusterMessage) -> PublishOutcome {
-        let rooms = match &message {
-            ClusterMessage::Broadcast(message) if message.request_id.is_none() => {
-                Some(&message.options.rooms)
-            }
-            ClusterMessage::SocketsJoin(message) => Some(&message.options.rooms),
-            ClusterMessage::SocketsLeave(message) => Some(&message.options.rooms),
-            ClusterMessage::DisconnectSockets(message) => Some(&message.options.rooms),
-            ClusterMessage::ServerSideEmit(message) if message.request_id.is_none() => {
-                Some(const { &Vec::new() })
-            }
-            // What each node has to answer, also one that has nothing of the namespace.
-            _ => None,
-        };
-        let subject = match rooms {
-            Some(rooms) => self.subjects.recipients(namespace, rooms),
-            None => self.subjects.requests(),
-        };
-        let message = AdapterMessage::from(message).encode(&self.id, Some(namespace));
-        self.send(&subject, message.as_bytes())
+        self.publisher.publish(namespace, message)
     }
 
     pub(super) fn respond(
@@ -257,36 +245,15 @@ impl Node {
         to: &str,
         response: ClusterResponse,
     ) -> PublishOutcome {
-        let message = AdapterMessage::from(response).encode(&self.id, Some(namespace));
-        self.send(&self.subjects.node(to), message.as_bytes())
-    }
-
-    /// Sends a message, in parts if it is too long for one.
-    fn send(&self, subject: &str, payload: &[u8]) -> PublishOutcome {
-        if payload.len() > parts::MAX_MESSAGE_BYTES {
-            let bytes = payload.len();
-            tracing::error!(target: log_target::CLUSTER, bytes, "a message is too long for the cluster");
-            return PublishOutcome::Full;
-        }
-        let limit = self.connection.max_payload().min(MAX_PART_BYTES);
-        match parts::divide(payload, limit) {
-            None => self.connection.publish(subject, None, &[], payload),
-            Some(mut parts) => parts
-                .find_map(|(header, part)| {
-                    let outcome = self
-                        .connection
-                        .publish(subject, None, &[(PART, &header)], part);
-                    (!outcome.is_queued()).then_some(outcome)
-                })
-                .unwrap_or(PublishOutcome::Queued),
-        }
+        let subject = self.subjects().node(to);
+        self.publisher.send(&subject, namespace, &response.into())
     }
 
     pub(super) async fn peers(&self) -> Result<Peers, AdapterError> {
         let connected = self.members.lock().connected;
-        let (Some(connected), true) = (connected, self.connection.is_up()) else {
+        let (Some(connected), true) = (connected, self.connection().is_up()) else {
             return Err(AdapterError::new(
-                self.connection.health().get().to_string(),
+                self.connection().health().get().to_string(),
             ));
         };
         // Those that are there need a moment to say so.
@@ -295,13 +262,13 @@ impl Node {
     }
 
     pub(super) async fn close(&self) {
-        self.heartbeat(&self.subjects.heartbeats(), |heartbeat| {
+        self.heartbeat(&self.subjects().heartbeats(), |heartbeat| {
             heartbeat.leaves = true;
         });
         if let Some(log) = &self.log {
             log.close().await;
         }
-        self.connection.close(CLOSE_TIMEOUT).await;
+        self.connection().close(CLOSE_TIMEOUT).await;
     }
 
     fn hear(&self, payload: &[u8]) {
@@ -311,7 +278,7 @@ impl Node {
         };
         let (id, hello) = (heartbeat.id.clone(), heartbeat.hello);
         let mut membership = self.members.lock();
-        if id == self.id {
+        if id == self.id() {
             if !std::mem::replace(&mut membership.collided, true) {
                 tracing::error!(target: log_target::CLUSTER, %id, "another node has the id of this one");
             }
@@ -333,7 +300,7 @@ impl Node {
             Heard::Known => {}
         }
         if hello && heard != Heard::Left {
-            self.heartbeat(&self.subjects.node(&id), |_| {});
+            self.heartbeat(&self.subjects().node(&id), |_| {});
         }
     }
 
@@ -351,7 +318,7 @@ impl Node {
                 return;
             }
         };
-        if envelope.uid() == self.id {
+        if envelope.uid() == self.id() {
             return;
         }
         self.deliver(&envelope);
@@ -396,7 +363,7 @@ impl Handler for Node {
             membership.connected = Some(now);
             membership.members.refresh(now);
         }
-        self.heartbeat(&self.subjects.heartbeats(), |heartbeat| {
+        self.heartbeat(&self.subjects().heartbeats(), |heartbeat| {
             heartbeat.hello = true;
         });
         if let Some(log) = &self.log {
@@ -424,7 +391,7 @@ impl Handler for Node {
     }
 
     fn message(&self, message: Incoming) {
-        match self.subjects.kind(&message.subject) {
+        match self.subjects().kind(&message.subject) {
             Some("heartbeat") => return self.hear(&message.payload),
             // Heartbeats for a node that has just connected come to its own subject.
             Some("node") if message.payload.starts_with(b"{\"id\":") => {
@@ -457,8 +424,8 @@ impl Handler for Node {
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
-            .field("id", &self.id)
-            .field("connection", &self.connection)
+            .field("id", &self.id())
+            .field("connection", self.connection())
             .finish_non_exhaustive()
     }
 }

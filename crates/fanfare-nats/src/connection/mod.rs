@@ -7,7 +7,7 @@ mod dial;
 mod subscriptions;
 mod task;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 pub(crate) use dial::Io;
-use fanfare_cluster::{HealthState, PublishOutcome, PublishQueue, publish_queue};
+use fanfare_cluster::{AdapterError, HealthState, PublishOutcome, PublishQueue, publish_queue};
 use parking_lot::Mutex;
 use subscriptions::Subscriptions;
 pub(crate) use task::Driver;
@@ -52,6 +52,8 @@ struct Frame {
     bytes: Bytes,
     /// Number of the connection on which alone it may be sent.
     connection: Option<u64>,
+    /// Told when the server has processed the message, which is a ping then.
+    flush: Option<oneshot::Sender<()>>,
 }
 
 struct Shared {
@@ -73,8 +75,20 @@ struct Shared {
     inbox: String,
     requests: Mutex<HashMap<u64, oneshot::Sender<Incoming>>>,
     next_request: AtomicU64,
+    /// Number of pings that were sent and of answers, and those who wait for an answer.
+    pings: Mutex<Pings>,
+    /// Whether messages were dropped, or may be lost, since this was asked the last time.
+    lost: AtomicBool,
     /// Notified when the task ends.
     ended: Notify,
+}
+
+/// Pings of a connection.
+#[derive(Default)]
+struct Pings {
+    sent: u64,
+    answered: u64,
+    waiting: VecDeque<(u64, oneshot::Sender<()>)>,
 }
 
 /// Reason for which a request has no reply.
@@ -113,6 +127,8 @@ impl Connection {
             inbox,
             requests: Mutex::default(),
             next_request: AtomicU64::new(0),
+            pings: Mutex::default(),
+            lost: AtomicBool::new(false),
             ended: Notify::new(),
         });
         (Self(shared.clone()), Driver::new(shared, reader))
@@ -144,6 +160,7 @@ impl Connection {
             true => self.push(Frame {
                 bytes: protocol::publish(subject, reply, headers, payload),
                 connection: None,
+                flush: None,
             }),
             false => PublishOutcome::Down,
         }
@@ -151,8 +168,11 @@ impl Connection {
 
     /// Queues a message in the form of the protocol, which is sent only on the connection of this number.
     pub(crate) fn publish_on(&self, number: u64, bytes: Bytes) -> PublishOutcome {
-        let connection = Some(number);
-        self.push(Frame { bytes, connection })
+        self.push(Frame {
+            bytes,
+            connection: Some(number),
+            flush: None,
+        })
     }
 
     fn push(&self, frame: Frame) -> PublishOutcome {
@@ -231,13 +251,39 @@ impl Connection {
         }
     }
 
+    /// Waits until the server has processed all that was published before. Fails if some of it may be lost.
+    pub(crate) async fn flush(&self) -> Result<(), AdapterError> {
+        let (tx, rx) = oneshot::channel();
+        let ping = Frame {
+            bytes: Bytes::from_static(b"PING\r\n"),
+            connection: None,
+            flush: Some(tx),
+        };
+        let outcome = match self.accepts() {
+            true => self.push(ping),
+            false => PublishOutcome::Down,
+        };
+        let answered = outcome.is_queued() && rx.await.is_ok();
+        match self.0.lost.swap(false, Ordering::Relaxed) || !answered {
+            true => Err(AdapterError::new(
+                "messages are lost, as NATS was out of reach",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Closes the connection when the messages that are queued have been sent.
+    pub(crate) fn stop(&self) {
+        self.0.queue.close();
+        self.0.changed.notify_one();
+    }
+
     /// Sends what is queued, and closes the connection; waits for that at most this long.
     pub(crate) async fn close(&self, timeout: Duration) {
         let ended = self.0.ended.notified();
         tokio::pin!(ended);
         ended.as_mut().enable();
-        self.0.queue.close();
-        self.0.changed.notify_one();
+        self.stop();
         let _ = tokio::time::timeout(timeout, ended).await;
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use fanfare_cluster::{Health, QueueReader};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::oneshot;
 
 use super::dial::{Dialed, Io, Lost, dial};
 use super::{Frame, Handler, Shared};
@@ -69,6 +70,12 @@ impl Driver {
                     let ended = self.serve(&address, dialed, &*handler, &was_up).await;
                     shared.up.store(false, Ordering::Release);
                     shared.requests.lock().clear();
+                    let unanswered = std::mem::take(&mut *shared.pings.lock());
+                    if ended.is_err() && was_up.load(Ordering::Relaxed) {
+                        // The server may not have got what was written last.
+                        shared.lost.store(true, Ordering::Relaxed);
+                    }
+                    drop(unanswered);
                     if was_up.load(Ordering::Relaxed) {
                         (attempt, backoff) = (0, BACKOFF.0);
                         give_up = Instant::now() + shared.options.max_outage;
@@ -131,6 +138,7 @@ impl Driver {
             }
             self.shared.accepts.store(false, Ordering::Release);
             let dropped = self.queue.clear();
+            self.shared.lost.fetch_or(dropped > 0, Ordering::Relaxed);
             let outage = self.shared.options.max_outage;
             tracing::warn!(target: log_target::CLUSTER, ?outage, dropped, "no connection to NATS for long: messages are dropped");
             handler.gave_up();
@@ -236,7 +244,10 @@ impl Reader<'_> {
                 shared.changed.notify_one();
             }
             // The first answer also says that the server has processed the subscriptions.
-            Operation::Pong => up(),
+            Operation::Pong => {
+                up();
+                shared.answered();
+            }
             Operation::Info(info) if info.ldm => return Err(Lost::Stopping),
             Operation::Info(_) | Operation::Ok => {}
             Operation::Error(error) if error.starts_with("Permissions Violation") => {
@@ -249,6 +260,32 @@ impl Reader<'_> {
     }
 }
 
+impl Shared {
+    /// Appends a ping, whose answer is told.
+    fn ping(&self, out: &mut Vec<u8>, waiting: Option<oneshot::Sender<()>>) {
+        let mut pings = self.pings.lock();
+        pings.sent += 1;
+        let number = pings.sent;
+        pings
+            .waiting
+            .extend(waiting.map(|waiting| (number, waiting)));
+        out.extend_from_slice(b"PING\r\n");
+    }
+
+    /// Takes note of the answer to a ping: they come in order.
+    fn answered(&self) {
+        let mut pings = self.pings.lock();
+        pings.answered += 1;
+        while let Some((number, waiting)) = pings.waiting.pop_front() {
+            if number > pings.answered {
+                pings.waiting.push_front((number, waiting));
+                return;
+            }
+            let _ = waiting.send(());
+        }
+    }
+}
+
 async fn write(
     shared: &Shared,
     queue: &mut QueueReader<Frame>,
@@ -257,7 +294,7 @@ async fn write(
 ) -> Result<(), Lost> {
     let (mut out, mut batch) = (Vec::new(), Vec::new());
     shared.subscriptions.lock().write_all(&mut out);
-    out.extend_from_slice(b"PING\r\n");
+    shared.ping(&mut out, None);
     let mut pings = tokio::time::interval(PING_INTERVAL);
     pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     pings.tick().await;
@@ -274,7 +311,7 @@ async fn write(
                 if silent >= MAX_SILENT_INTERVALS {
                     return Err(Lost::Silent(PING_INTERVAL * silent));
                 }
-                out.extend_from_slice(b"PING\r\n");
+                shared.ping(&mut out, None);
             }
             count = queue.next_batch(&mut batch, BATCH) => closed = count == 0,
         }
@@ -284,7 +321,16 @@ async fn write(
             out.extend_from_slice(b"PONG\r\n");
         }
         let number = shared.number.load(Ordering::Acquire);
-        for Frame { bytes, connection } in batch.drain(..) {
+        for frame in batch.drain(..) {
+            let Frame {
+                bytes,
+                connection,
+                flush,
+            } = frame;
+            if let Some(waiting) = flush {
+                shared.ping(&mut out, Some(waiting));
+                continue;
+            }
             if connection.is_some_and(|only| only != number) {
                 continue;
             }

@@ -1,14 +1,21 @@
 //! Events and sessions in JetStream.
 
+#[cfg(feature = "adapter")]
 mod api;
+#[cfg(feature = "adapter")]
 mod log;
+#[cfg(feature = "adapter")]
 mod pending;
+#[cfg(feature = "adapter")]
 mod replay;
+#[cfg(feature = "adapter")]
 mod sessions;
 
 use std::time::Duration;
 
+#[cfg(feature = "adapter")]
 pub(crate) use log::Log;
+#[cfg(feature = "adapter")]
 pub(crate) use sessions::Sessions;
 
 /// Options of the streams in which a cluster keeps its events and the sessions of clients that may come back.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fanfare::adapter::PublishOutcome;
 use fanfare::{Ack, Namespace, SocketIo, SocketIoBuilder};
-use fanfare_nats::{NatsAdapter, NatsAdapterBuilder};
+use fanfare_nats::{Nats as Options, NatsAdapter};
 use fanfare_testing::{Peer, TestServer, within};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -93,8 +93,8 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn builder(&self) -> NatsAdapterBuilder {
-        NatsAdapter::builder(self.url())
+    pub(crate) fn builder(&self) -> Options {
+        Options::new(self.url())
     }
 
     async fn ask(&self, path: &str) -> Value {
@@ -152,12 +152,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) async fn start(adapter: NatsAdapterBuilder) -> Self {
+    pub(crate) async fn start(adapter: Options) -> Self {
         Self::with(adapter, SocketIo::builder()).await
     }
 
-    pub(crate) async fn with(adapter: NatsAdapterBuilder, builder: SocketIoBuilder) -> Self {
-        let adapter = adapter.build().unwrap();
+    pub(crate) async fn with(adapter: Options, builder: SocketIoBuilder) -> Self {
+        let adapter = adapter.adapter().unwrap();
         let namespace = Namespace::new("/").on("echo", async || Ack(()));
         let builder = builder.namespace(namespace).adapter(adapter.clone());
         let server = TestServer::start(builder.build().unwrap());

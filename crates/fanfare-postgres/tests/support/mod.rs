@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fanfare::adapter::PublishOutcome;
 use fanfare::{Ack, Namespace, SocketIo};
-use fanfare_postgres::{PostgresAdapter, PostgresAdapterBuilder};
+use fanfare_postgres::{Postgres as Options, PostgresAdapter};
 use fanfare_testing::{Peer, TestServer, within};
 use serde_json::Value;
 
@@ -143,8 +143,8 @@ impl Postgres {
         )
     }
 
-    pub(crate) fn builder(&self) -> PostgresAdapterBuilder {
-        PostgresAdapter::builder(self.url())
+    pub(crate) fn builder(&self) -> Options {
+        Options::new(self.url())
     }
 
     /// Opens a connection for statements of the test.
@@ -180,8 +180,8 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) async fn start(adapter: PostgresAdapterBuilder) -> Self {
-        let adapter = adapter.build().unwrap();
+    pub(crate) async fn start(adapter: Options) -> Self {
+        let adapter = adapter.adapter().unwrap();
         let namespace = Namespace::new("/").on("echo", async || Ack(()));
         let builder = SocketIo::builder()
             .namespace(namespace)
