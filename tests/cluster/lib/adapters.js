@@ -11,6 +11,15 @@ export async function redis(url) {
 }
 
 const adapters = {
+  async postgres(url, channelPrefix) {
+    const { default: pg } = await import("pg");
+    const { createAdapter } = await import("@socket.io/postgres-adapter");
+    const pool = new pg.Pool({ connectionString: url, max: 2 });
+    pool.on("error", () => {});
+    const columns = "id bigserial UNIQUE, created_at timestamptz DEFAULT NOW(), payload bytea";
+    await pool.query(`CREATE TABLE IF NOT EXISTS socket_io_attachments (${columns})`).catch(() => {});
+    return createAdapter(pool, { channelPrefix });
+  },
   async redis(url, key) {
     const { createAdapter } = await import("@socket.io/redis-adapter");
     return createAdapter(await redis(url), await redis(url), { key });

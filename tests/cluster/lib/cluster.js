@@ -1,7 +1,7 @@
 // Starts brokers and nodes, and drives these.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -77,6 +77,29 @@ export async function redisCluster() {
   return { url: nodes.map(({ url }) => url).join(","), stop };
 }
 
+/** A PostgreSQL server of the test's own; its programs want to run as an ordinary user. */
+export async function postgresServer() {
+  const programs = readdirSync("/usr/lib/postgresql").map((version) => `/usr/lib/postgresql/${version}/bin`).at(-1);
+  const [port, folder] = [await freePort(), mkdtempSync(join(tmpdir(), "fanfare-postgres-"))];
+  const root = process.getuid() === 0;
+  if (root) spawnSync("chown", ["postgres", folder]);
+  const run = (name, args) => root
+    ? ["setpriv", ["--reuid=postgres", "--regid=postgres", "--clear-groups", `${programs}/${name}`, ...args]]
+    : [`${programs}/${name}`, args];
+  const data = join(folder, "data");
+  spawnSync(...run("initdb", ["-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"]), { cwd: folder });
+  const child = program(...run("postgres", ["-D", data, "-h", "127.0.0.1", "-p", port, "-k", "", "-F"]));
+  await Promise.race([child.failed, until("the start of PostgreSQL", () => child.output.includes("ready to accept"))]);
+  const stop = async () => {
+    if (child.exitCode === null) {
+      child.kill("SIGQUIT");
+      await once(child, "exit");
+    }
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { url: `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`, stop };
+}
+
 export class Node {
   /** Starts a node: `kind` is `node` or `fanfare`. */
   static async start(kind, name, { adapter, url, prefix }) {
@@ -84,7 +107,7 @@ export class Node {
     const env = { PORT: `${port}`, ADAPTER: adapter, BROKER_URL: url, PREFIX: prefix, NAME: name };
     const child = kind === "node"
       ? program(process.execPath, [new URL("node.js", import.meta.url).pathname], env)
-      : program(`${TARGET}/debug/examples/cluster_node`, [], env);
+      : program(`${TARGET}/debug/examples/cluster_node${adapter === "postgres" ? "_postgres" : ""}`, [], env);
     const node = Object.assign(new Node(), { kind, name, port, child });
     await Promise.race([child.failed, until(`the start of ${kind}`, () => {
       if (child.exitCode !== null) throw new Error(`${kind} ended: ${child.output}`);

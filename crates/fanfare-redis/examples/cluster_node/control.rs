@@ -9,7 +9,7 @@ use fanfare::{
     Ack, AllArgs, BroadcastOperator, Data, EventError, Namespace, Socket, SocketIo,
     SocketIoBuilder, Value,
 };
-use fanfare_redis::Emitter;
+use fanfare_cluster::Emitter;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -183,7 +183,7 @@ fn emit(
     operation: &str,
     how: &How,
     args: Vec<Value>,
-) -> Result<(), fanfare_redis::EmitterError> {
+) -> Result<(), fanfare_cluster::EmitterError> {
     let mut emitter = emitter.of(how.namespace());
     for room in &how.to {
         emitter = emitter.to(room);
