@@ -10,12 +10,45 @@ use std::path::Path;
 
 use common::{root, rust_files};
 
-/// Crates that are checked.
-const CRATES: [&str; 4] = [
-    "fanfare-client",
-    "fanfare-core",
-    "fanfare-testing",
-    "fanfare-websocket",
+/// Crates that are checked, with the modules whose cycles decision 206 defends.
+const CRATES: [(&str, &[&str]); 7] = [
+    (
+        "fanfare",
+        &[
+            "ack",
+            "adapter",
+            "broadcast",
+            "client",
+            "engine",
+            "handler",
+            "hooks",
+            "namespace",
+            "recovery",
+            "server",
+            "socket",
+        ],
+    ),
+    ("fanfare-client", &[]),
+    ("fanfare-core", &[]),
+    (
+        "fanfare-engine",
+        &[
+            "config",
+            "connection",
+            "contain",
+            "encodings",
+            "engine",
+            "handler",
+            "relay",
+            "serve",
+            "service",
+            "table",
+            "websocket",
+        ],
+    ),
+    ("fanfare-protocol", &["msgpack", "socket"]),
+    ("fanfare-testing", &[]),
+    ("fanfare-websocket", &[]),
 ];
 
 type Edges = BTreeMap<String, BTreeSet<String>>;
@@ -104,7 +137,7 @@ fn edges(src: &Path) -> Edges {
 }
 
 /// Returns the modules that depend on themselves by way of others.
-fn in_cycles(edges: &Edges) -> Vec<String> {
+fn in_cycles(edges: &Edges) -> Vec<&str> {
     let reaches = |from: &str| {
         let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
         while let Some(module) = next.pop() {
@@ -117,9 +150,7 @@ fn in_cycles(edges: &Edges) -> Vec<String> {
         seen.contains(from)
     };
     let modules = edges.keys().filter(|module| reaches(module));
-    modules
-        .map(|module| format!("{module} -> {:?}", edges[module]))
-        .collect()
+    modules.map(String::as_str).collect()
 }
 
 #[test]
@@ -133,11 +164,17 @@ fn paths_and_cycles_are_found() {
     assert_eq!(in_cycles(&edges).len(), 2);
 }
 
+/// A module that joins a defended cycle fails the test, and one that has left it, so that the list stays true.
 #[test]
 fn modules_do_not_depend_on_each_other_in_a_circle() {
-    for name in CRATES {
+    for (name, defended) in CRATES {
         let src = root().join("crates").join(name).join("src");
-        let found = in_cycles(&edges(&src));
-        assert!(found.is_empty(), "{name}:\n{}", found.join("\n"));
+        let edges = edges(&src);
+        let found = in_cycles(&edges);
+        let described: Vec<String> = found
+            .iter()
+            .map(|&module| format!("{module} -> {:?}", edges[module]))
+            .collect();
+        assert_eq!(found, defended, "{name}:\n{}", described.join("\n"));
     }
 }

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use fanfare_engine::diagnostics::LogThrottle;
 use fanfare_protocol::Escaped;
+use metrics::counter;
 use parking_lot::Mutex;
 
 use crate::log_target;
-use crate::server::IoInner;
 
 /// Interval in which panics of one hook are logged once; the rest goes to the level `debug`.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -44,9 +44,10 @@ pub(crate) async fn contain_future<'a, T>(
     .await
 }
 
+/// Counts and logs a panic of a hook.
 #[cold]
-fn panicked(hook: &'static str, panic: &str) {
-    crate::stats::hook_panicked(hook);
+pub(crate) fn panicked(hook: &'static str, panic: &str) {
+    counter!("fanfare_hook_panics_total", "hook" => hook).increment(1);
     let panic = Escaped(panic);
     let mut logged = LOGGED.lock();
     let log = logged
@@ -57,23 +58,5 @@ fn panicked(hook: &'static str, panic: &str) {
             tracing::error!(target: log_target::HOOK, hook, %panic, times, "a hook panicked");
         }
         None => tracing::debug!(target: log_target::HOOK, hook, %panic, "a hook panicked"),
-    }
-}
-
-impl IoInner {
-    /// Does the same as [`contain`](contain()), and counts the panic in the server's statistics.
-    #[inline]
-    pub(crate) fn contain<R>(&self, hook: &'static str, f: impl FnOnce() -> R) -> Option<R> {
-        let result = contain(hook, f);
-        if result.is_none() {
-            self.stats.count_panic();
-        }
-        result
-    }
-
-    /// Counts a panic that the engine has contained.
-    pub(crate) fn panicked(&self, hook: &'static str, panic: &str) {
-        panicked(hook, panic);
-        self.stats.count_panic();
     }
 }

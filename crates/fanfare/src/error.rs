@@ -1,9 +1,8 @@
 //! Errors of sending, of joining rooms and of building a server.
 
+use fanfare_cluster::PublishOutcome;
 use fanfare_engine::SendError;
 use fanfare_protocol::socket::EncodeError;
-
-use crate::adapter::PublishOutcome;
 
 /// Reason for which an event was not sent.
 #[derive(Debug, thiserror::Error)]

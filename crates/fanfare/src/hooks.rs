@@ -8,7 +8,7 @@ use fanfare_engine::hooks::{AllowFuture, ConnectionError, GenerateIdFuture};
 use http::HeaderMap;
 
 use crate::engine::{EngineConnection, EngineConnectionEvent};
-use crate::server::IoInner;
+use crate::stats::ServerStats;
 
 type AllowRequest = dyn Fn(&HandshakeRequest) -> AllowFuture + Send + Sync;
 type GenerateId = dyn Fn(&HandshakeRequest) -> GenerateIdFuture + Send + Sync;
@@ -100,19 +100,21 @@ impl Hooks {
     /// Calls the hooks for response headers; returns `false` if one of them has panicked.
     pub(crate) fn headers(
         &self,
-        io: &IoInner,
+        stats: &ServerStats,
         headers: &mut HeaderMap,
         request: &HandshakeRequest,
         initial: bool,
     ) -> bool {
         let mut made = true;
         if let (true, Some(hook)) = (initial, &self.initial_headers) {
-            made &= io
+            made &= stats
                 .contain("initial_headers", || hook(headers, request))
                 .is_some();
         }
         if let (true, Some(hook)) = (made, &self.headers) {
-            made &= io.contain("headers", || hook(headers, request)).is_some();
+            made &= stats
+                .contain("headers", || hook(headers, request))
+                .is_some();
         }
         made
     }

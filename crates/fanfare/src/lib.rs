@@ -91,6 +91,7 @@ pub mod serve;
 pub mod server;
 pub mod service;
 pub mod socket;
+mod states;
 mod stats;
 mod type_map;
 pub mod typed;
@@ -100,7 +101,6 @@ pub use broadcast::operator::BroadcastOperator;
 pub use disconnect_reason::DisconnectReason;
 pub use error::{BuildError, EmitError, JoinError};
 pub use extract::extension::Extension;
-pub use extract::handshake::Handshake;
 pub use extract::params::Params;
 pub use extract::state::State;
 pub use fanfare_core::{Ack, ConnectError, Data, EventError};
@@ -115,6 +115,7 @@ pub use server::builder::SocketIoBuilder;
 pub use server::handle::SocketIo;
 pub use socket::extensions::Extensions;
 pub use socket::handle::Socket;
+pub use socket::handshake::Handshake;
 
 /// Serves Socket.IO alone, without a framework: `serve(io).bind("0.0.0.0:3000").await`.
 ///

@@ -25,6 +25,28 @@ use crate::limits::PER_ADDRESS;
 use crate::log_target;
 use crate::server::SocketIo;
 
+/// Ways to mount the server.
+impl SocketIo {
+    /// Returns the server as a [`tower_service::Service`] for hyper, axum and other frameworks made of such services.
+    ///
+    /// ```no_run
+    /// # async fn f(io: fanfare::SocketIo) -> std::io::Result<()> {
+    /// let app = axum::Router::new().fallback_service(io.service());
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// axum::serve(listener, app).await
+    /// # }
+    /// ```
+    pub fn service(&self) -> SocketIoService {
+        SocketIoService::new(self.clone())
+    }
+
+    /// Returns the server as a [`tower_layer::Layer`]: it answers requests under its path, and passes all others to the
+    /// inner service.
+    pub fn layer(&self) -> SocketIoLayer {
+        SocketIoLayer::new(self.clone())
+    }
+}
+
 /// The server as a service, see [`SocketIo::service`]. Requests outside its path are answered with 404.
 #[derive(Debug, Clone)]
 pub struct SocketIoService {

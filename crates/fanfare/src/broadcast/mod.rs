@@ -4,6 +4,7 @@ mod cluster;
 mod deliver;
 mod names;
 pub(crate) mod operator;
+mod output;
 
 pub(crate) use names::RoomList;
 pub use names::RoomNames;

@@ -72,7 +72,7 @@ impl Handler for Dispatcher {
 
     fn headers(&self, request: &HandshakeRequest, headers: &mut HeaderMap, initial: bool) -> bool {
         let io = self.io.upgrade();
-        io.is_none_or(|io| io.hooks.headers(&io, headers, request, initial))
+        io.is_none_or(|io| io.hooks.headers(&io.stats, headers, request, initial))
     }
 
     fn adds_headers(&self, initial: bool) -> bool {

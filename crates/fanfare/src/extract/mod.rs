@@ -3,7 +3,7 @@
 mod data;
 mod event;
 pub(crate) mod extension;
-pub(crate) mod handshake;
+mod handshake;
 pub(crate) mod params;
 pub(crate) mod state;
 #[cfg(feature = "validation")]
@@ -13,8 +13,6 @@ pub use event::Event;
 #[cfg(feature = "validation")]
 pub use fanfare_core::Valid;
 pub use fanfare_core::{Attachments, EventName, FromContext, OptionalFromContext, Rejection};
-pub(crate) use handshake::Handshake;
-pub(crate) use state::StateMap;
 
 use crate::ack::AckSender;
 use crate::disconnect_reason::DisconnectReason;

@@ -1,10 +1,8 @@
-use std::any::{TypeId, type_name};
-use std::fmt;
+use std::any::type_name;
 
 use super::{FromContext, OptionalFromContext, Rejection};
 use crate::handler::{HandlerKind, HasSocket, Requirements};
 use crate::socket::Socket;
-use crate::type_map::TypeMap;
 
 /// A clone of a value that was given to [`SocketIoBuilder::state`](crate::SocketIoBuilder::state).
 ///
@@ -47,31 +45,5 @@ impl<M: HandlerKind<Socket = Socket>, S: Clone + Send + Sync + 'static> Optional
     fn optional_from_context(cx: &M::Context<'_>) -> Result<Option<Self>, Rejection> {
         let states = &cx.socket().io_inner().states;
         Ok(states.get().cloned().map(Self))
-    }
-}
-
-/// The states, one of each type.
-#[derive(Default)]
-pub(crate) struct StateMap(TypeMap);
-
-impl StateMap {
-    pub(crate) fn insert<S: Send + Sync + 'static>(&mut self, state: S) {
-        self.0.insert(TypeId::of::<S>(), Box::new(state));
-    }
-
-    pub(crate) fn get<S: 'static>(&self) -> Option<&S> {
-        self.0.get(&TypeId::of::<S>())?.downcast_ref()
-    }
-
-    pub(crate) fn has(&self, id: TypeId) -> bool {
-        self.0.contains_key(&id)
-    }
-}
-
-impl fmt::Debug for StateMap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StateMap")
-            .field("len", &self.0.len())
-            .finish()
     }
 }

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use fanfare_core::Rejection;
 use fanfare_protocol::Escaped;
 use tracing::Instrument;
 
@@ -17,7 +18,6 @@ use super::{
 };
 use crate::ack::{AckSender, Answered};
 use crate::client::Client;
-use crate::extract::Rejection;
 use crate::log_target;
 use crate::socket::Socket;
 

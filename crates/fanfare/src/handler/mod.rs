@@ -2,7 +2,6 @@
 
 mod context;
 mod erased;
-mod output;
 pub(crate) mod reports;
 
 pub use context::{

@@ -4,11 +4,11 @@ use std::any::Any;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
+use fanfare_core::Rejection;
 use fanfare_engine::diagnostics::LogThrottle;
 use fanfare_protocol::Escaped;
 
 use crate::error::{JoinError, TooManyRooms};
-use crate::extract::Rejection;
 use crate::handler::HasSocket;
 use crate::id::SocketId;
 use crate::log_target;

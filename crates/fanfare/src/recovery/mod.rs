@@ -22,7 +22,11 @@ pub(crate) use store::{Attempt, Keep, Lost, Recovery};
 
 /// Counts the outcome of a recovery, and logs a failure.
 fn report(socket: &Socket, outcome: RecoveryOutcome) {
-    crate::stats::recovery(outcome);
+    match outcome {
+        RecoveryOutcome::NotAttempted => {}
+        RecoveryOutcome::Recovered { .. } => crate::stats::recovery("recovered"),
+        RecoveryOutcome::Failed(failure) => crate::stats::recovery(failure.label()),
+    }
     if let RecoveryOutcome::Failed(failure) = outcome {
         tracing::info!(target: log_target::RECOVERY, socket = %socket.id(), namespace = %Escaped(socket.namespace_name()), %failure, "connection not recovered");
     }

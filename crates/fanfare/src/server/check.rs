@@ -8,9 +8,9 @@ use fanfare_protocol::Limits;
 use fanfare_protocol::socket::is_reserved_event;
 
 use crate::error::BuildError;
-use crate::extract::StateMap;
 use crate::namespace::{Matcher, Namespace};
 use crate::recovery::ConnectionStateRecovery;
+use crate::states::StateMap;
 
 fn rejected(option: &'static str, value: impl Into<String>) -> BuildError {
     BuildError::InvalidOption {

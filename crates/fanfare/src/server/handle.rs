@@ -22,12 +22,11 @@ use crate::client::Dispatcher;
 use crate::client_files::Bundles;
 use crate::codec::Codec;
 use crate::error::EmitError;
-use crate::extract::StateMap;
 use crate::hooks::Hooks;
 use crate::limits::{AdmissionControl, RateLimits};
 use crate::namespace::{NamespaceHandle, NamespaceInner, ParentNamespace, Settings, with_slash};
-use crate::service::SocketIoService;
 use crate::socket::Socket;
+use crate::states::StateMap;
 use crate::stats::{ServerStats, Stats};
 
 /// A Socket.IO server. Cheap to clone; clones are the same server.
@@ -109,7 +108,7 @@ impl IoInner {
     /// Starts the background tasks; must be called on the runtime.
     pub(crate) fn start(&self) {
         if self.stats.start_publishing() {
-            tokio::spawn(crate::stats::run(self.this.clone()));
+            tokio::spawn(super::observe::run(self.this.clone()));
         }
     }
 }
@@ -130,25 +129,6 @@ impl SocketIo {
             reason = "the builder sets it before anybody sees the value"
         )]
         self.0.engine.get().expect("a built server has an engine")
-    }
-
-    /// Returns the server as a [`tower_service::Service`] for hyper, axum and other frameworks made of such services.
-    ///
-    /// ```no_run
-    /// # async fn f(io: fanfare::SocketIo) -> std::io::Result<()> {
-    /// let app = axum::Router::new().fallback_service(io.service());
-    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    /// axum::serve(listener, app).await
-    /// # }
-    /// ```
-    pub fn service(&self) -> SocketIoService {
-        SocketIoService::new(self.clone())
-    }
-
-    /// Returns the server as a [`tower_layer::Layer`]: it answers requests under its path, and passes all others to the
-    /// inner service.
-    pub fn layer(&self) -> crate::service::SocketIoLayer {
-        crate::service::SocketIoLayer::new(self.clone())
     }
 
     /// Returns a namespace; it is created if it does not exist. The leading `/` may be omitted.

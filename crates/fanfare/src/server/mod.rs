@@ -1,11 +1,13 @@
 //! The server: what its builder takes and what a [`SocketIo`] reports.
 
+mod build;
 pub(crate) mod builder;
 mod check;
 mod drain;
 pub(crate) mod handle;
 mod http;
 mod namespaces;
+mod observe;
 mod pace;
 mod rebalance;
 mod task_tracker;

@@ -11,16 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use fanfare_core::Rejection;
 use fanfare_engine::{CloseReason, Protocol, Transport};
 use metrics::{counter, histogram};
 use parking_lot::{Mutex, RwLock};
 
+use crate::contain::contain;
 use crate::disconnect_reason::DisconnectReason;
-use crate::extract::Rejection;
-use crate::recovery::RecoveryOutcome;
 pub(crate) use counter::Sharded;
 use publish::Published;
-pub(crate) use publish::run;
 
 /// Maximum number of namespaces that are counted separately; the rest is counted together, as `other`.
 const MAX_NAMESPACES: usize = 64;
@@ -81,7 +80,7 @@ pub(crate) struct ServerStats {
     namespaces: RwLock<HashMap<Arc<str>, Arc<NamespaceStats>>>,
     other: Arc<NamespaceStats>,
     publishing: AtomicBool,
-    published: Mutex<Published>,
+    pub(crate) published: Mutex<Published>,
 }
 
 impl Default for ServerStats {
@@ -174,6 +173,16 @@ impl ServerStats {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Calls a function of the application as [`contain`](contain()) does, and counts a panic of it in these statistics.
+    #[inline]
+    pub(crate) fn contain<R>(&self, hook: &'static str, f: impl FnOnce() -> R) -> Option<R> {
+        let result = contain(hook, f);
+        if result.is_none() {
+            self.count_panic();
+        }
+        result
+    }
+
     pub(crate) fn panicked(&self) {
         self.count_panic();
         counter!("fanfare_handler_panics_total").increment(1);
@@ -242,22 +251,13 @@ pub(crate) fn rejected(rejection: &Rejection) {
     counter!("fanfare_events_rejected_total", "reason" => rejection.label()).increment(1);
 }
 
-/// Counts a panic of a function of the application that is not a handler.
-pub(crate) fn hook_panicked(hook: &'static str) {
-    counter!("fanfare_hook_panics_total", "hook" => hook).increment(1);
-}
-
 /// Counts an error that a handler returned.
 pub(crate) fn failed() {
     counter!("fanfare_handler_errors_total").increment(1);
 }
 
-pub(crate) fn recovery(outcome: RecoveryOutcome) {
-    let label = match outcome {
-        RecoveryOutcome::NotAttempted => return,
-        RecoveryOutcome::Recovered { .. } => "recovered",
-        RecoveryOutcome::Failed(failure) => failure.label(),
-    };
+/// Counts a client that wanted to be recovered.
+pub(crate) fn recovery(label: &'static str) {
     counter!("fanfare_recoveries_total", "outcome" => label).increment(1);
 }
 

@@ -2,63 +2,27 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Once, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Once};
 
 use fanfare_engine::{Protocol, Transport};
-use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 
 use super::{BYTES_OUT, EVENTS_IN, EVENTS_OUT, NamespaceStats, ServerStats, index, protocol_label};
-use crate::server::IoInner;
-
-const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Values that have been published. Differences are passed to the facade, so that several servers of one process add
 /// up.
 #[derive(Debug, Default)]
-pub(super) struct Published {
+pub(crate) struct Published {
     bytes_in: u64,
     connections: [[i64; 2]; 2],
     namespaces: HashMap<Arc<str>, ([u64; 3], i64)>,
-    handlers: usize,
+    pub(crate) handlers: usize,
     /// Part of the connections that is sampled next.
-    part: usize,
-}
-
-/// Publishes once a second for as long as the server lives.
-pub(crate) async fn run(io: Weak<IoInner>) {
-    loop {
-        tokio::time::sleep(PUBLISH_INTERVAL).await;
-        let Some(io) = io.upgrade() else { return };
-        io.publish();
-    }
-}
-
-impl IoInner {
-    /// Publishes the changes since the last time.
-    pub(crate) fn publish(&self) {
-        let mut published = self.stats.published.lock();
-        self.stats.publish(&mut published);
-        let handlers = self.running.count();
-        gauge!("fanfare_handlers_running").increment(handlers as f64 - published.handlers as f64);
-        published.handlers = handlers;
-        if let Some(cluster) = &self.settings.cluster {
-            cluster.publish_metrics();
-        }
-        let Some(engine) = self.engine() else { return };
-        // Samples one part of the connections each time, because visiting all of many connections would be expensive.
-        let depth = histogram!("fanfare_outbox_bytes");
-        let more = engine.for_each_of(published.part, |conn| {
-            depth.record(conn.pending_bytes() as f64);
-        });
-        published.part = if more { published.part + 1 } else { 0 };
-    }
+    pub(crate) part: usize,
 }
 
 impl ServerStats {
-    fn publish(&self, published: &mut Published) {
+    pub(crate) fn publish(&self, published: &mut Published) {
         static DESCRIBED: Once = Once::new();
         DESCRIBED.call_once(describe);
         counter!("fanfare_received_bytes_total")
@@ -99,7 +63,6 @@ fn advance(published: &mut u64, now: u64) -> u64 {
 }
 
 fn describe() {
-    crate::adapter::describe_metrics();
     describe_gauge!("fanfare_connections", "Open connections");
     describe_gauge!("fanfare_sockets", "Sockets connected to a namespace");
     describe_gauge!(

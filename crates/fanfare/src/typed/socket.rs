@@ -15,13 +15,13 @@ use crate::ack::AckFuture;
 use crate::broadcast::RoomNames;
 use crate::engine::EngineConnection;
 use crate::error::{EmitError, JoinError};
-use crate::extract::{FromContext, Handshake, Rejection};
+use crate::extract::{FromContext, Rejection};
 use crate::handler::{Acknowledges, Handler, HandlerKind, HasSocket, OnEvent, Requirements};
 use crate::id::SocketId;
 use crate::namespace::NamespaceParams;
 use crate::recovery::RecoveryOutcome;
 use crate::server::SocketIo;
-use crate::socket::{Extensions, ListenerId, Socket};
+use crate::socket::{Extensions, Handshake, ListenerId, Socket};
 
 /// A [`Socket`] that sends and receives the events of the contract `C`, and no others. [`untyped`](Self::untyped)
 /// returns the socket itself.

@@ -2,8 +2,8 @@
 
 use fanfare_protocol::typed::NoAck;
 
-use super::{AckSink, Acknowledges, Discardable, EventError, IntoAck};
-use crate::broadcast::BroadcastReport;
+use super::BroadcastReport;
+use crate::handler::{AckSink, Acknowledges, Discardable, EventError, IntoAck};
 
 impl Discardable for BroadcastReport {}
 impl Acknowledges<NoAck> for BroadcastReport {}
