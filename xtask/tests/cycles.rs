@@ -1,5 +1,6 @@
 //! Check that the modules of a crate do not depend on each other in a circle. A module is a file or folder right below
-//! `src`, with all that is in it; files of one folder may refer to each other. Tests do not count.
+//! `src`, with all that is in it; files of one folder may refer to each other. Tests do not count. The state machine of the
+//! client, a folder of the protocol crate, is checked in the same way.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod common;
@@ -51,12 +52,16 @@ const CRATES: [(&str, &[&str]); 7] = [
     ("fanfare-websocket", &[]),
 ];
 
+/// Folder in the protocol crate that is checked as a crate is.
+const CLIENT_MACHINE: &str = "fanfare-protocol/src/client";
+
 type Edges = BTreeMap<String, BTreeSet<String>>;
 
 /// Returns the code of a file: without comments, and up to its tests.
 fn code(source: &str) -> String {
-    let lines = source.lines();
-    let lines = lines.take_while(|line| line.trim() != "#[cfg(test)]" || line.starts_with(' '));
+    // Tests of a file are its last part; `mod tests;` has a file of its own.
+    let code = source.split("\n#[cfg(test)]\nmod tests {").next();
+    let lines = code.unwrap_or_default().lines();
     let code = lines.map(|line| line.split("//").next().unwrap_or_default());
     code.collect::<Vec<_>>().join("\n")
 }
@@ -93,9 +98,11 @@ fn names<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
     found
 }
 
-/// Returns the dependencies between the modules below `src`; names that the root exports count for their module.
-fn edges(src: &Path) -> Edges {
-    let root = code(&fs::read_to_string(src.join("lib.rs")).unwrap());
+/// Returns the dependencies between the modules below `src`, whose root is the file `main`. Names that the root exports
+/// count for their module. Paths to modules begin with `prefix`; in files right below `src`, and in the `mod.rs` of its folders, also with `super::`, if the root
+/// is not that of the crate.
+fn edges(src: &Path, main: &str, prefix: &str) -> Edges {
+    let root = code(&fs::read_to_string(src.join(main)).unwrap());
     let of_path = |path: &Path| {
         let module = path.strip_prefix(src).unwrap().iter().next().unwrap();
         module.to_str().unwrap().trim_end_matches(".rs").to_owned()
@@ -106,7 +113,7 @@ fn edges(src: &Path) -> Edges {
         path.iter()
             .any(|part| part == "tests" || part == "tests.rs")
     };
-    files.retain(|path| !is_test(path) && path != &src.join("lib.rs"));
+    files.retain(|path| !is_test(path) && path != &src.join(main));
     let mut edges: Edges = files
         .iter()
         .map(|path| (of_path(path), BTreeSet::new()))
@@ -126,7 +133,12 @@ fn edges(src: &Path) -> Edges {
     }
     for path in &files {
         let (from, code) = (of_path(path), code(&fs::read_to_string(path).unwrap()));
-        for name in names(&code, "crate::") {
+        let mut found = names(&code, prefix);
+        let of_root = path.parent() == Some(src) || path.ends_with(format!("{from}/mod.rs"));
+        if prefix != "crate::" && of_root {
+            found.extend(names(&code, "super::"));
+        }
+        for name in found {
             let to = exports.get(name).copied().unwrap_or(name);
             if to != from && edges.contains_key(to) {
                 edges.get_mut(&from).unwrap().insert(to.to_owned());
@@ -156,7 +168,7 @@ fn in_cycles(edges: &Edges) -> Vec<&str> {
 #[test]
 fn paths_and_cycles_are_found() {
     let code = code(
-        "use crate::{a, b::{c, d}};\nfn f() { crate::e::g() } // crate::h\n#[cfg(test)]\nuse crate::i;",
+        "use crate::{a, b::{c, d}};\nfn f() { crate::e::g() } // crate::h\n#[cfg(test)]\nmod tests {\nuse crate::i;}",
     );
     assert_eq!(names(&code, "crate::"), ["a", "b", "e"]);
     let edge = |from: &str, to: &str| (from.to_owned(), BTreeSet::from([to.to_owned()]));
@@ -169,7 +181,7 @@ fn paths_and_cycles_are_found() {
 fn modules_do_not_depend_on_each_other_in_a_circle() {
     for (name, defended) in CRATES {
         let src = root().join("crates").join(name).join("src");
-        let edges = edges(&src);
+        let edges = edges(&src, "lib.rs", "crate::");
         let found = in_cycles(&edges);
         let described: Vec<String> = found
             .iter()
@@ -177,4 +189,9 @@ fn modules_do_not_depend_on_each_other_in_a_circle() {
             .collect();
         assert_eq!(found, defended, "{name}:\n{}", described.join("\n"));
     }
+    let src = root().join("crates").join(CLIENT_MACHINE);
+    let edges = edges(&src, "mod.rs", "crate::client::");
+    assert!(edges["manager"].contains("engine"), "paths are found");
+    let found = in_cycles(&edges);
+    assert!(found.is_empty(), "{CLIENT_MACHINE}: {found:?}");
 }
