@@ -234,6 +234,8 @@ async fn serving_one_connection_ends_as_serve_does() {
 }
 
 /// Events of a connection arrive one after the other: its end when the handler of the event before it is done.
+///
+/// Without the `reported().await` in `SocketIo::close`, `close` returns at once and the test fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn close_returns_when_all_ends_have_been_told() {
     let (begins, mut begun) = tokio::sync::mpsc::unbounded_channel();
