@@ -12,6 +12,7 @@ mod frontend;
 mod fuzz;
 mod guards;
 mod lean;
+mod peers;
 mod prepare;
 mod steps;
 mod summary;

@@ -43,7 +43,7 @@ pub(crate) fn start(later: &[&Step]) -> Option<JoinHandle<()>> {
 /// Returns the separate builds of a step.
 fn builds(step: &str) -> Vec<Command> {
     match step {
-        "rust_socketio" => vec![steps::rust_socketio_tests(&["--no-run"])],
+        "rust_socketio" => vec![peers::rust_socketio_tests(&["--no-run"])],
         "guards" => vec![callgrind::build_command(guards::BENCH)],
         "costs" => vec![callgrind::build_command(costs::BENCH)],
         "benches" => vec![

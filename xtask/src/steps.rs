@@ -3,20 +3,16 @@
 //! All cargo calls use the same profile, features and package selection (`CODE`), so that nothing is built twice: the
 //! steps `interop`, `differential` and `browser` start the tests, examples and binaries of the `unit` step.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::command::{cargo, command, succeeds, tee};
+use crate::command::{cargo, command, tee};
 use crate::summary::{Outcome, Report};
-use crate::{frontend, fuzz, root, target, tools};
+use crate::{frontend, fuzz, peers, root, target, tools};
 
 /// Packages and features of every cargo call.
 const CODE: [&str; 2] = ["--workspace", "--all-features"];
-
-/// Exit code of scripts that lack a tool on this machine.
-const NOT_HERE: i32 = 77;
 
 /// Step of the tests.
 #[derive(Debug)]
@@ -94,33 +90,37 @@ pub(crate) const STEPS: &[Step] = &[
     waiting(
         "interop",
         "official JavaScript clients against our server",
-        interop,
+        peers::interop,
     ),
     waiting(
         "python",
         "Python's socketio client against our server",
-        python,
+        peers::python,
     ),
     step(
         "rust_socketio",
         "the client crate rust_socketio against our server",
-        rust_socketio,
+        peers::rust_socketio,
     ),
     waiting(
         "differential",
         "the same scripts against Node's socket.io and ours",
-        differential,
+        peers::differential,
     ),
     waiting(
         "cluster",
         "servers of Node.js and ours in one cluster, with official adapters and emitters",
-        cluster,
+        peers::cluster,
     ),
-    waiting("browser", "the demo in Chromium, with Playwright", browser),
+    waiting(
+        "browser",
+        "the demo in Chromium, with Playwright",
+        peers::browser,
+    ),
     waiting(
         "autobahn",
         "WebSocket conformance, with the Autobahn fuzzing client",
-        autobahn,
+        peers::autobahn,
     ),
     step(
         "guards",
@@ -146,12 +146,15 @@ pub(crate) const STEPS: &[Step] = &[
     extra(
         "reference",
         "the interop and differential tests with Node as the server under test",
-        reference,
+        peers::reference,
     ),
 ];
 
 /// Runs commands one after the other until one fails.
-fn all(report: &mut Report, commands: impl IntoIterator<Item = Command>) -> Result<Outcome> {
+pub(crate) fn all(
+    report: &mut Report,
+    commands: impl IntoIterator<Item = Command>,
+) -> Result<Outcome> {
     for command in commands {
         let line = crate::command::display(&command);
         let (ok, output) = tee(command)?;
@@ -163,11 +166,11 @@ fn all(report: &mut Report, commands: impl IntoIterator<Item = Command>) -> Resu
     Ok(Outcome::Passed)
 }
 
-fn skipped(why: impl Into<String>) -> Result<Outcome> {
+pub(crate) fn skipped(why: impl Into<String>) -> Result<Outcome> {
     Ok(Outcome::Skipped(why.into()))
 }
 
-fn code(first: &[&'static str], rest: &[&'static str]) -> Command {
+pub(crate) fn code(first: &[&'static str], rest: &[&'static str]) -> Command {
     cargo(&[first, &CODE, rest].concat())
 }
 
@@ -189,7 +192,7 @@ fn web(_: &mut Report) -> Result<Outcome> {
 }
 
 fn contract(report: &mut Report) -> Result<Outcome> {
-    let folder = match node_tests("contract")? {
+    let folder = match peers::node_tests("contract")? {
         Ok(folder) => folder,
         Err(outcome) => return Ok(outcome),
     };
@@ -212,6 +215,23 @@ fn doc(report: &mut Report) -> Result<Outcome> {
     all(report, [doc])
 }
 
+/// Installs the programs whose servers the tests start: a proxy and brokers.
+fn install_servers(report: &mut Report) {
+    for (name, package) in [
+        ("nginx", "nginx-light"),
+        ("openssl", "openssl"),
+        ("redis-server", "redis-server"),
+        ("nats-server", "nats-server"),
+        ("psql", "postgresql"),
+    ] {
+        if let Err(why) = tools::program(name, package) {
+            let line = format!("the tests that need it were skipped: {why}");
+            println!("{line}");
+            report.add(line);
+        }
+    }
+}
+
 fn unit(report: &mut Report) -> Result<Outcome> {
     // The tests of the client and of the command line run against real Node servers.
     for krate in ["fanfare-client", "fanfare-cli"] {
@@ -220,14 +240,7 @@ fn unit(report: &mut Report) -> Result<Outcome> {
             frontend::install(&servers)?;
         }
     }
-    // They also run behind a real proxy.
-    for (name, package) in [("nginx", "nginx-light"), ("openssl", "openssl")] {
-        if let Err(why) = tools::program(name, package) {
-            let line = format!("some tests of the command line were skipped: {why}");
-            println!("{line}");
-            report.add(line);
-        }
-    }
+    install_servers(report);
     let tests = if tools::cargo_has("nextest") {
         tools::with_tools(code(
             &["nextest", "run"],
@@ -250,204 +263,6 @@ fn unit(report: &mut Report) -> Result<Outcome> {
 
 fn doctest(report: &mut Report) -> Result<Outcome> {
     all(report, [code(&["test", "--doc"], &["--no-fail-fast"])])
-}
-
-/// Builds the examples and binaries, which is quick after `unit`.
-fn binaries() -> Result<bool> {
-    Ok(tee(code(&["build"], &["--bins", "--examples"]))?.0)
-}
-
-fn fixture() -> Result<Option<Outcome>> {
-    if !root()
-        .join("crates/fanfare/examples/interop_server/main.rs")
-        .is_file()
-    {
-        return Ok(Some(Outcome::Skipped(
-            "crates/fanfare/examples/interop_server/main.rs is not there yet".to_owned(),
-        )));
-    }
-    Ok((!binaries()?).then(|| Outcome::Failed("the fixture server does not build".to_owned())))
-}
-
-/// Installs and returns a folder of Node tests.
-fn node_tests(name: &str) -> Result<std::result::Result<PathBuf, Outcome>> {
-    let folder = root().join("tests").join(name);
-    if !folder.join("package.json").is_file() {
-        return Ok(Err(Outcome::Skipped(format!(
-            "tests/{name} is not there yet"
-        ))));
-    }
-    if let Err(why) = tools::node() {
-        return Ok(Err(Outcome::Skipped(why)));
-    }
-    frontend::install(&folder)?;
-    Ok(Ok(folder))
-}
-
-/// Runs the Node tests of a folder against `server`.
-fn scripts(report: &mut Report, name: &str, server: &str) -> Result<Outcome> {
-    let folder = match node_tests(name)? {
-        Ok(folder) => folder,
-        Err(outcome) => return Ok(outcome),
-    };
-    let mut run = command(&folder, "node", &["run.js"]);
-    run.env("FIXTURE", server).env("CARGO_TARGET_DIR", target());
-    all(report, [run])
-}
-
-fn interop(report: &mut Report) -> Result<Outcome> {
-    if let Some(outcome) = fixture()? {
-        return Ok(outcome);
-    }
-    scripts(report, "interop", "rust")
-}
-
-fn differential(report: &mut Report) -> Result<Outcome> {
-    if let Some(outcome) = fixture()? {
-        return Ok(outcome);
-    }
-    scripts(report, "differential", "rust")
-}
-
-fn cluster(report: &mut Report) -> Result<Outcome> {
-    if !succeeds(command(root(), "redis-server", &["--version"])) {
-        return skipped("redis-server is missing (Debian: `apt-get install redis-server`)");
-    }
-    if let Some(outcome) = fixture()? {
-        return Ok(outcome);
-    }
-    scripts(report, "cluster", "rust")
-}
-
-fn reference(report: &mut Report) -> Result<Outcome> {
-    match scripts(report, "interop", "node")? {
-        Outcome::Passed => scripts(report, "differential", "node"),
-        other => Ok(other),
-    }
-}
-
-fn python(report: &mut Report) -> Result<Outcome> {
-    if let Some(outcome) = fixture()? {
-        return Ok(outcome);
-    }
-    let folder = root().join("tests/interop/python");
-    let venv = target().join("python-interop");
-    let python = venv.join("bin/python");
-    if !succeeds(command(
-        root(),
-        &python.to_string_lossy(),
-        &["-c", "import socketio, aiohttp, requests, websocket"],
-    )) {
-        let path = venv.to_string_lossy();
-        if !succeeds(command(
-            root(),
-            "python3",
-            &["-m", "venv", "--clear", &path],
-        )) {
-            return skipped(
-                "python3 with its venv module is missing (Debian: `apt-get install python3-venv`)",
-            );
-        }
-        let install = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--requirement",
-            "requirements.txt",
-        ];
-        if !tee(command(&folder, &python.to_string_lossy(), &install))?.0 {
-            return Ok(Outcome::Failed(
-                "cannot install tests/interop/python/requirements.txt".to_owned(),
-            ));
-        }
-    }
-    let mut run = command(
-        &folder,
-        &python.to_string_lossy(),
-        &["-m", "unittest", "-v"],
-    );
-    run.env("CARGO_TARGET_DIR", target());
-    all(report, [run])
-}
-
-fn rust_socketio(report: &mut Report) -> Result<Outcome> {
-    if let Some(outcome) = fixture()? {
-        return Ok(outcome);
-    }
-    // A separate workspace, so that its dependencies stay out of ours; a separate build folder for the same reason.
-    if !root()
-        .join("tests/interop/rust_socketio")
-        .join("Cargo.toml")
-        .is_file()
-    {
-        return skipped("tests/interop/rust_socketio is not there yet");
-    }
-    if let Err(why) = tools::openssl() {
-        return skipped(why);
-    }
-    all(report, [rust_socketio_tests(&[])])
-}
-
-/// Returns the command that tests that client.
-pub(crate) fn rust_socketio_tests(options: &[&str]) -> Command {
-    let mut run = cargo(&[&["test", "--locked"], options].concat());
-    run.current_dir(root().join("tests/interop/rust_socketio"))
-        .env("CARGO_TARGET_DIR", target().join("rust_socketio"))
-        .env(
-            "FIXTURE_BIN",
-            target().join("debug/examples/interop_server"),
-        );
-    run
-}
-
-fn browser(report: &mut Report) -> Result<Outcome> {
-    let folder = match node_tests("browser")? {
-        Ok(folder) => folder,
-        Err(outcome) => return Ok(outcome),
-    };
-    let chromium = match tools::chromium() {
-        Ok(path) => path,
-        Err(why) => return skipped(why),
-    };
-    if !binaries()? {
-        return Ok(Outcome::Failed("the binary does not build".to_owned()));
-    }
-    let mut run = command(&folder, "npm", &["test", "--silent"]);
-    run.env("FANFARE_CHROMIUM", chromium)
-        .env("CARGO_TARGET_DIR", target());
-    all(report, [run])
-}
-
-fn autobahn(report: &mut Report) -> Result<Outcome> {
-    let script = root().join("tests/autobahn/run.sh");
-    if !script.is_file() {
-        return skipped("tests/autobahn/run.sh is not there yet");
-    }
-    if !binaries()? {
-        return Ok(Outcome::Failed(
-            "the example servers do not build".to_owned(),
-        ));
-    }
-    let mut run = command(root(), "bash", &[&script.to_string_lossy()]);
-    run.env(
-        "WEBSOCKET_ECHO",
-        target().join("debug/examples/websocket_echo"),
-    );
-    let (status, output) = crate::command::run(run)?;
-    report.read(&output);
-    Ok(match status.code() {
-        Some(0) => Outcome::Passed,
-        // The script names the tool that is missing, and how to install it.
-        Some(NOT_HERE) => {
-            let why: Vec<&str> = output
-                .lines()
-                .filter_map(|line| line.strip_prefix("autobahn: "))
-                .collect();
-            Outcome::Skipped(why.join(" "))
-        }
-        _ => Outcome::Failed("tests/autobahn/run.sh failed".to_owned()),
-    })
 }
 
 /// Returns a Cargo command for the benchmark harness, which has separate dependencies and a separate target folder;
@@ -483,7 +298,7 @@ fn benches(report: &mut Report) -> Result<Outcome> {
     if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
         return skipped("a server and a load generator need two cores");
     }
-    if !binaries()? {
+    if !peers::binaries()? {
         return Ok(Outcome::Failed("the server does not build".to_owned()));
     }
     let server = target().join("debug/examples/bench_server");
