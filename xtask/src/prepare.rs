@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use crate::command::{Command, succeeds};
 use crate::steps::{self, Step};
-use crate::{callgrind, costs, fuzz, guards, tools};
+use crate::{callgrind, costs, fuzz, guards, peers, tools};
 
 /// Starts the builds of these steps, in their order. The thread ends when all are done.
 pub(crate) fn start(later: &[&Step]) -> Option<JoinHandle<()>> {

@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fanfare_protocol::deadline;
+
 /// Configuration of [`Subscriptions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -169,7 +171,7 @@ impl Subscriptions {
             }
             return;
         }
-        let until = now + self.options.linger;
+        let until = deadline(now, self.options.linger);
         room.lingers_until = Some(until);
         self.lingering_rooms += 1;
         self.lingering.push_back((until, key));

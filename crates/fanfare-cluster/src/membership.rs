@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use fanfare_protocol::deadline;
+
 use crate::dialect::AdapterMessage;
 use crate::{EMITTER_ID, NodeInfo, Peers};
 
@@ -280,7 +282,7 @@ impl Membership {
             .insert(node.to_owned(), Record { seen: now, info });
         self.events
             .push_back(MembershipEvent::Joined(node.to_owned()));
-        self.check_at.get_or_insert(now + CHECK_INTERVAL);
+        self.check_at.get_or_insert(deadline(now, CHECK_INTERVAL));
     }
 
     /// Adds what a known node says about itself.
@@ -344,7 +346,7 @@ impl Membership {
             }
             alive
         });
-        self.check_at = (!self.nodes.is_empty()).then_some(now + CHECK_INTERVAL);
+        self.check_at = (!self.nodes.is_empty()).then_some(deadline(now, CHECK_INTERVAL));
     }
 }
 

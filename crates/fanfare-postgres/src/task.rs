@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare_cluster::{Health, QueueReader};
+use fanfare_protocol::{deadline, finite};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use tokio_postgres::{AsyncMessage, Client, Notification};
@@ -68,7 +69,7 @@ impl Drop for Ended {
 pub(crate) async fn run(node: Arc<Node>, mut queue: QueueReader<Item>) {
     let _ended = Ended(node.clone());
     let mut backoff = BACKOFF.0;
-    let mut give_up = Instant::now() + node.options.max_outage;
+    let mut give_up = deadline(Instant::now(), node.options.max_outage);
     while !node.is_closed() {
         let connected = within_outage(&node, &mut queue, give_up, connect(&node)).await;
         let lost = match connected {
@@ -77,7 +78,7 @@ pub(crate) async fn run(node: Arc<Node>, mut queue: QueueReader<Item>) {
                 let served = serve(&node, &mut queue, connections).await;
                 if node.health.get().is_ready() {
                     backoff = BACKOFF.0;
-                    give_up = Instant::now() + node.options.max_outage;
+                    give_up = deadline(Instant::now(), node.options.max_outage);
                 }
                 node.disconnected();
                 match served {
@@ -240,7 +241,8 @@ async fn send(
     let mut ticks = tokio::time::interval(TICK);
     let mut checks = tokio::time::interval(CHECK_INTERVAL);
     let cleanup = node.options.cleanup_interval;
-    let mut cleanups = tokio::time::interval_at(tokio::time::Instant::now() + cleanup, cleanup);
+    let mut cleanups =
+        tokio::time::interval_at(deadline(Instant::now(), cleanup).into(), finite(cleanup));
     for interval in [&mut ticks, &mut checks, &mut cleanups] {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use fanfare_cluster::{Health, QueueReader};
+use fanfare_protocol::deadline;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::oneshot;
 
@@ -55,7 +56,7 @@ impl Driver {
         let shared = self.shared.clone();
         let _ended = Ended(shared.clone());
         let (mut attempt, mut backoff) = (0_usize, BACKOFF.0);
-        let mut give_up = Instant::now() + shared.options.max_outage;
+        let mut give_up = deadline(Instant::now(), shared.options.max_outage);
         while !shared.queue.is_closed() {
             let Some((address, count)) = self.address(attempt) else {
                 return;
@@ -78,7 +79,7 @@ impl Driver {
                     drop(unanswered);
                     if was_up.load(Ordering::Relaxed) {
                         (attempt, backoff) = (0, BACKOFF.0);
-                        give_up = Instant::now() + shared.options.max_outage;
+                        give_up = deadline(Instant::now(), shared.options.max_outage);
                         handler.disconnected();
                     }
                     match ended {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fanfare_cluster::{Health, QueueReader};
-use fanfare_protocol::Escaped;
+use fanfare_protocol::{Escaped, deadline as after};
 use redis::{Cmd, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
@@ -111,7 +111,7 @@ impl Task {
 
     /// Time until which messages are queued without a connection.
     fn until(&self) -> Instant {
-        self.lost_at + self.max_outage
+        after(self.lost_at, self.max_outage)
     }
 
     fn up(&self, connection: &Connection) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use fanfare_protocol::deadline as after;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
@@ -38,7 +39,7 @@ impl<R: Send + 'static> ServerSideAckFuture<R> {
 
 impl<R: DeserializeOwned + Send + 'static> ServerSideAckFuture<R> {
     pub(crate) fn new(namespace: Arc<NamespaceInner>, request: RemoteRequest) -> Self {
-        let deadline = Instant::now() + ANSWER_TIMEOUT;
+        let deadline = Instant::from_std(after(Instant::now().into_std(), ANSWER_TIMEOUT));
         Self::of(async move {
             let finished = tokio::time::timeout_at(deadline, request.finished()).await;
             let missing = request.pending.missing_peers();
