@@ -1,4 +1,4 @@
-//! Kinds of handlers, and what each has at hand.
+//! Kinds of handlers, and the context of each.
 
 /// Kind of a handler: the occasion on which it runs, for example an event or a connection.
 ///

@@ -43,7 +43,8 @@ pub(crate) trait BatchTarget: FlushTarget + Sized + 'static {
     /// Writes at once if nothing waits, otherwise queues.
     fn write(self: &Arc<Self>, source: OutgoingFrames<'_>, packets: u32) -> Result<(), SendError>;
 
-    /// Queues for the batch with this id. `Ok(true)`: it has to flush the connection, which it did not know yet.
+    /// Queues frames for the batch with this id. `Ok(true)`: the batch has to flush the connection, and did not know it
+    /// yet.
     fn queue_in_batch(
         self: &Arc<Self>,
         source: OutgoingFrames<'_>,

@@ -12,9 +12,9 @@ use crate::error::SendError;
 use crate::outgoing_frames::OutgoingFrames;
 use crate::shared_segment::{Capacity, SharedSegment};
 
-/// Minimum number of recipients of a [`SharedSegment`], and maximum length of its first message: it costs two
-/// allocations and a copy.
+/// Minimum number of recipients of a [`SharedSegment`], which costs two allocations and a copy.
 const MIN_SEGMENT_RECIPIENTS: usize = 8;
+/// Maximum length of the first message of a [`SharedSegment`], in bytes.
 const MAX_SEGMENT_MESSAGE_BYTES: usize = 8 * 1024;
 
 /// Options of a broadcast.

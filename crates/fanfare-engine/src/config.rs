@@ -41,8 +41,8 @@ pub enum SlowConsumer {
 pub struct EngineConfig {
     /// Path under which requests are answered. A trailing slash does not matter. Default `/socket.io/`.
     pub path: String,
-    /// Whether the path ends in a slash (`addTrailingSlash`). Without it, `/socket.io?EIO=4…` is answered, for clients
-    /// with the same option. Default: yes.
+    /// Whether the path ends in a slash (`addTrailingSlash`). Without it, `/socket.io?EIO=4…` is answered as well, for
+    /// clients with the same option. Default: yes.
     pub add_trailing_slash: bool,
     /// Interval between the server's pings. Default 25 s.
     pub ping_interval: Duration,
@@ -59,7 +59,8 @@ pub struct EngineConfig {
     /// Permissions of browsers on other origins. Default: none.
     pub cors: Option<Cors>,
     /// The only origins whose pages are accepted, over any transport. Requests with another `Origin` are rejected with
-    /// `Forbidden`; those without one do not come from a browser and are accepted. Default: all, as in Node.
+    /// `Forbidden`; those without one do not come from a page of another origin, and are accepted. Default: all, as in
+    /// Node.
     pub origins: Option<Vec<String>>,
     /// Cookie that carries the session id. Default: none.
     pub cookie: Option<Cookie>,

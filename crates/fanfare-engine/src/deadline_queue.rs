@@ -34,8 +34,8 @@ struct Slots {
 }
 
 impl DeadlineQueue {
-    /// Creates a queue. `shortest`: the shortest interval that will be scheduled; entries that may be late are so by at
-    /// most 1/32 of it.
+    /// Creates a queue. `shortest`: the shortest interval that will be scheduled. Entries that may be late are late by at
+    /// most 1/32 of it, limited to the range from 2 ms to 60 ms.
     pub(crate) fn new(shortest: Duration) -> DeadlineQueue {
         let coarse = (shortest / 32).clamp(Duration::from_millis(2), Duration::from_millis(60));
         DeadlineQueue {

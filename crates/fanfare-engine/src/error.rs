@@ -9,7 +9,9 @@ pub enum SendError {
     Full {
         /// Number of bytes that wait to be written to this connection.
         pending: usize,
-        /// Limit that was reached, in bytes (see [`Limits::outbox_bytes`](fanfare_protocol::Limits::outbox_bytes)).
+        /// Limit in bytes (see [`Limits::outbox_bytes`](fanfare_protocol::Limits::outbox_bytes)). An outbox is also
+        /// full when it holds [`Limits::outbox_packets`](fanfare_protocol::Limits) packets; then fewer bytes may be
+        /// pending.
         limit: usize,
     },
     /// The connection is closing or closed.

@@ -51,7 +51,7 @@ pub struct ConnectionError<'a> {
 /// They should not panic. If one does, [`panicked`](Self::panicked) is called, the request is answered with 500, and
 /// its session ends; other connections are not affected.
 pub trait Handler: Send + Sync + 'static {
-    /// Application state of each connection; it lies inside [`Connection`].
+    /// Application state of each connection, stored inside [`Connection`].
     type State: Send + Sync + 'static;
 
     /// Creates the state of a new connection.

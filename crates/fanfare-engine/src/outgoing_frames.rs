@@ -35,7 +35,7 @@ impl OutgoingFrames<'_> {
         self.as_slice().len()
     }
 
-    /// Maximum length up to which such frames are collected in one buffer, in bytes.
+    /// Maximum length of these frames up to which they are copied into a coalesce buffer, in bytes.
     #[inline]
     pub(crate) fn collected(&self) -> usize {
         match self {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use crate::handshake::percent_decode;
 
-/// `EIO`, `transport`, `sid`, `b64`, `j`. Of several with one name the last counts, as in Node.
+/// Parameters `EIO`, `transport`, `sid`, `b64` and `j` of a query. Of several with one name the last counts, as in
+/// Node.
 #[derive(Debug, Default)]
 pub(crate) struct Params<'a> {
     pub(crate) eio4: bool,
@@ -24,11 +25,11 @@ impl<'a> Params<'a> {
                 pair.as_bytes().first(),
                 Some(b's' | b't' | b'E' | b'b' | b'j')
             ) {
-                continue; // the application's
+                continue; // a parameter of the application
             }
-            // Comparing with each is quicker than to look for the end of the name.
+            // Comparing with each name is quicker than searching for the end of the name.
             if let Some(value) = pair.strip_prefix("sid=") {
-                // Node takes an empty one for none.
+                // Node treats an empty id as absent.
                 params.sid = (!value.is_empty()).then(|| decode(value));
             } else if let Some(value) = pair.strip_prefix("transport=") {
                 params.transport = Some(decode(value));
@@ -45,7 +46,7 @@ impl<'a> Params<'a> {
         params
     }
 
-    /// Takes a parameter without a value.
+    /// Reads a parameter without a value.
     fn take_bare(&mut self, name: &str) {
         match name {
             "sid" => self.sid = None,
@@ -58,7 +59,7 @@ impl<'a> Params<'a> {
     }
 }
 
-/// The parameters of a query with their values, not decoded.
+/// Returns the parameters of a query with their values, not decoded.
 fn pairs(query: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(query);
     std::iter::from_fn(move || {
@@ -72,7 +73,7 @@ fn pairs(query: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a query may name a session; `false` is certain, and much quicker to find out than by parsing.
+/// Whether a query may name a session. `false` is certain, and much cheaper than parsing.
 pub(crate) fn may_have_sid(query: &str) -> bool {
     memchr::memmem::find(query.as_bytes(), b"sid=").is_some()
 }

@@ -96,8 +96,8 @@ fn derive(library: TokenStream, item: TokenStream) -> Result<TokenStream> {
     })
 }
 
-/// Implements `VisitEvents`. Its bounds are on the visitor, so that a contract compiles if its types do not meet them, such as
-/// types without a JSON Schema.
+/// Implements `VisitEvents`. Its bounds are on the visitor, so that a contract compiles even if its types do not meet
+/// them, for example without a JSON Schema.
 fn visit(
     library: &TokenStream,
     contract: &Ident,

@@ -1,7 +1,7 @@
 //! Encoding of frames (RFC 6455, section 5.2), and iteration over our own frames.
 //!
 //! A server's frames are not masked, so one encoded frame can be shared by every connection: [`prepare`] makes such a
-//! frame. [`begin`] and [`finish`] put a frame around a payload that is serialised straight into the output.
+//! frame. [`begin`] and [`finish`] put a frame around a payload that is serialized straight into the output.
 
 use std::ops::Range;
 

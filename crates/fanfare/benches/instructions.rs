@@ -56,7 +56,7 @@ fn broadcast(times: usize) -> usize {
     times * RECIPIENTS
 }
 
-/// Sends the same to a room of ten among a hundred others.
+/// Sends messages to a room of ten sockets, each of which is in a hundred other rooms.
 fn room_emit(times: usize) -> usize {
     let mut fixture = Fixture::new(10);
     let room = fixture.io.of("/").sockets();
@@ -99,7 +99,7 @@ fn ack_out(times: usize) -> usize {
     times * 4 * TOGETHER
 }
 
-/// The same of as many clients, whose events come one by one.
+/// Sends events that the handler acknowledges, one from each of several clients.
 fn alone(times: usize) -> usize {
     let mut fixture = Fixture::new(TOGETHER);
     let bytes = text_frames([format!("4210[\"echo\",\"{TEXT}\"]")]);
@@ -111,7 +111,7 @@ fn alone(times: usize) -> usize {
     times * 4 * TOGETHER
 }
 
-/// Events that arrive together, each of which the handler sends on to everybody.
+/// Sends events together, each of which the handler broadcasts to all clients.
 fn fan_out(times: usize) -> usize {
     let mut fixture = Fixture::new(RECIPIENTS);
     let packet = format!("42[\"broadcast\",\"{TEXT}\"]");
@@ -125,7 +125,7 @@ fn fan_out(times: usize) -> usize {
     times * TOGETHER * RECIPIENTS
 }
 
-/// An event to one socket, from outside of a handler.
+/// Sends events to one socket, from outside of a handler.
 fn emit_to_one(times: usize) -> usize {
     let mut fixture = Fixture::new(1);
     let socket = fixture.socket();
@@ -147,7 +147,7 @@ fn join_and_leave(times: usize) -> usize {
     times * 20
 }
 
-/// GETs that find a packet, of as many clients.
+/// Sends GETs from several clients, each of which finds a packet.
 fn poll_get(times: usize) -> usize {
     let fixture = Fixture::new(0);
     let mut clients = fixture.polling(TOGETHER);
@@ -161,7 +161,7 @@ fn poll_get(times: usize) -> usize {
     times * 4 * TOGETHER
 }
 
-/// POSTs with one event each.
+/// Sends POSTs with one event each.
 fn poll_post(times: usize) -> usize {
     let fixture = Fixture::new(0);
     let mut clients = fixture.polling(TOGETHER);
@@ -174,7 +174,7 @@ fn poll_post(times: usize) -> usize {
     times * 4 * TOGETHER
 }
 
-/// GETs that wait until the event of a POST is acknowledged.
+/// Sends GETs that wait until the event of a POST is acknowledged.
 fn poll_echo(times: usize) -> usize {
     let fixture = Fixture::new(0);
     let mut clients = fixture.polling(TOGETHER);
@@ -190,7 +190,7 @@ fn poll_echo(times: usize) -> usize {
     times * 4 * TOGETHER
 }
 
-/// Broadcasts of a server in a cluster: to one client, and as JSON to the adapter.
+/// Broadcasts from a server in a cluster: to one client, and as JSON to the adapter.
 fn cluster_emit(times: usize) -> usize {
     let peer = Arc::new(Peer::default());
     let mut fixture = Fixture::with(1, |builder| builder.adapter(ToPeer(peer.clone())));
@@ -204,7 +204,7 @@ fn cluster_emit(times: usize) -> usize {
     times * 20
 }
 
-/// Broadcasts of another server, which arrive as JSON, for one client.
+/// Receives broadcasts of another server, as JSON, for one client.
 fn cluster_receive(times: usize) -> usize {
     let peer = Arc::new(Peer::default());
     let mut fixture = Fixture::with(1, |builder| builder.adapter(ToPeer(peer.clone())));

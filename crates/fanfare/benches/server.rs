@@ -101,7 +101,7 @@ fn events(c: &mut Criterion) {
     group.finish();
 }
 
-/// A client on long-polling: a GET that finds a packet, and a POST with an event.
+/// Measures a client on long-polling: a GET that finds a packet, and a POST with an event.
 fn polling(c: &mut Criterion) {
     let mut group = c.benchmark_group("polling");
     let fixture = Fixture::new(0);

@@ -21,14 +21,16 @@ pub enum DisconnectReason {
     PingTimeout,
     /// The connection was closed (network loss, closed tab, …).
     TransportClose,
-    /// The connection failed (I/O error, protocol violation, message over `max_payload`, …).
+    /// The connection failed (I/O error, protocol violation, message over `max_payload`, full outbox of a slow
+    /// consumer, …).
     TransportError,
     /// The client sent something that is not an Engine.IO packet.
     ParseError,
-    /// The client sent something that is not a Socket.IO packet.
+    /// The client sent something that is not a Socket.IO packet, its events' handlers did not complete in time, or the
+    /// application closed the connection ([`Socket::conn`](crate::Socket::conn)).
     ForcedClose,
-    /// The server closed the whole connection: an unexpected packet, no namespace within `connect_timeout`, or a slow
-    /// consumer whose outbox is full.
+    /// The server closed the whole connection: an unexpected packet, no namespace within `connect_timeout`, an
+    /// incomplete packet after `packet_timeout`, or an exceeded [rate limit](crate::limits::RateLimits).
     ForcedServerClose,
 }
 

@@ -11,7 +11,8 @@ pub enum EmitError {
     /// The arguments cannot be serialized, or the name is reserved.
     #[error(transparent)]
     NotSerializable(#[from] EncodeError),
-    /// The outbox of the connection is full: the client is a slow consumer.
+    /// The outbox of the connection is full: the client is a slow consumer. The limits are `outbox_bytes` and
+    /// `outbox_packets` of [`Limits`](crate::Limits).
     #[error(
         "the outbox of the connection is full: {pending} bytes are waiting, the limit is {limit}"
     )]

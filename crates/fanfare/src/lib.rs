@@ -22,27 +22,27 @@
 //!
 //! In a browser, `io("http://127.0.0.1:3000/chat")` of the official `socket.io-client` connects to it.
 //!
-//! # Where to find what
+//! # Overview
 //!
 //! The root has what a first program needs. Everything else is in the module of its subject:
 //!
 //! | to | type | and more of it |
 //! |---|---|---|
 //! | declare behaviour | [`Namespace`]: [`on`](Namespace::on), [`on_connect`](Namespace::on_connect), [`middleware`](Namespace::middleware), [`pattern`](Namespace::pattern) | [`namespace`]: parameters, room events |
-//! | write handlers | [`Data`], [`State`], [`Extension`], [`Handshake`], [`Params`]; [`Ack`], [`EventError`], [`ConnectError`] | [`extract`] and [`handler`]: extractors of your own, what a handler takes and returns |
-//! | talk to one client | [`Socket`]: [`emit`](Socket::emit), [`emit_with_ack`](Socket::emit_with_ack), [`join`](Socket::join), [`data`](Socket::data), [`extensions`](Socket::extensions) | [`socket`]: listeners, events on their way out |
+//! | write handlers | [`Data`], [`State`], [`Extension`], [`Handshake`], [`Params`]; [`Ack`], [`EventError`], [`ConnectError`] | [`extract`] and [`handler`]: custom extractors, parameters and return types |
+//! | talk to one client | [`Socket`]: [`emit`](Socket::emit), [`emit_with_ack`](Socket::emit_with_ack), [`join`](Socket::join), [`data`](Socket::data), [`extensions`](Socket::extensions) | [`socket`]: listeners, outgoing events |
 //! | talk to many clients | [`BroadcastOperator`]: [`to`](BroadcastOperator::to), [`except`](BroadcastOperator::except), [`volatile`](BroadcastOperator::volatile), from [`SocketIo`], [`NamespaceHandle`] or [`Socket`] | [`broadcast`]: room names, reports |
-//! | wait for answers | [`AckError`] | [`ack`]: the futures, answers by hand |
+//! | wait for answers | [`AckError`] | [`ack`]: the futures, answers before a handler returns |
 //! | pass any arguments | [`AllArgs`], [`Value`] | [`args`]: types that are the arguments of an event |
 //! | have events checked by the compiler | | [`typed`]: names, arguments and acknowledgements as types |
 //! | configure the server | [`SocketIo::builder`], [`SocketIoBuilder`] | [`engine`]: transports, heartbeat, WebSocket compression; [`http`]: CORS, cookies, compression |
-//! | serve it alone | [`serve()`] | [`mod@serve`]: timeouts, TLS, streams of your own; [`runtime`]: a fair Tokio runtime |
+//! | serve it alone | [`serve()`] | [`mod@serve`]: timeouts, TLS, other streams; [`runtime`]: a fair Tokio runtime |
 //! | mount it | [`SocketIo::service`], [`SocketIo::layer`] | [`service`]: for axum, hyper and anything made of `tower` services |
 //! | put it behind a proxy | | [`proxy`]: trusted proxies, the PROXY protocol |
 //! | bound what clients cost | [`Limits`] | [`limits`]: admission, rates, clients that do not read |
 //! | resume lost connections | [`Socket::recovery`] | [`recovery`] |
 //! | run several servers as one | | [`adapter`] |
-//! | speak another encoding | | [`parser`]: MessagePack, encodings of your own |
+//! | speak another encoding | | [`parser`]: MessagePack, custom encodings |
 //! | shut down, observe | [`SocketIo::close`], [`SocketIo::drain`], [`SocketIo::stats`] | [`server`]: their reports |
 //! | handle errors | [`EmitError`], [`JoinError`], [`AckError`], [`BuildError`]; [`DisconnectReason`] | |
 //!

@@ -20,7 +20,7 @@
 //!
 //! It returns when [`SocketIo::close`] or [`SocketIo::drain`] has completed; after `close` no handler runs any more.
 //!
-//! # Streams of your own
+//! # Other streams
 //!
 //! A Unix socket, or any other stream that can be read and written:
 //!

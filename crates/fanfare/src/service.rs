@@ -129,7 +129,7 @@ where
     }
 }
 
-/// Replaces the address of a proxy by the client's address that it provides.
+/// Replaces the address of a trusted proxy by the client's address that the proxy provides.
 fn believe<B>(proxies: &TrustedProxies, request: &mut Request<B>) {
     let Some(peer) = Peer::of(request.extensions()) else {
         return;

@@ -68,7 +68,7 @@ impl Inner {
         }
     }
 
-    /// Records in words what will close the connection. The first description stays.
+    /// Records the cause of the close that follows, in words. The first description stays.
     #[cold]
     pub(crate) fn describe(&mut self, cause: impl ToString) {
         if self.description.is_none() {
@@ -115,7 +115,7 @@ impl Inner {
     /// Whether the client cannot have read what waits, so that it must not count as a slow consumer.
     pub(super) fn is_excused(&self) -> bool {
         match self.outbox.sink {
-            // Nothing is under way to a client between two GETs, however fast it is. The heartbeat ends a session
+            // Between two GETs no data is in transit to a client, however fast it reads. The heartbeat ends a session
             // whose client does not return.
             Sink::Polling => true,
             // The task has not reached the queue yet.

@@ -280,7 +280,8 @@ impl<S: Send + Sync + 'static> Connection<S> {
         self.inner.lock().outbox.packets()
     }
 
-    /// Waits until at most half of the outbox is used.
+    /// Waits until at most half of [`Limits::outbox_bytes`](fanfare_protocol::Limits) is used. The number of packets does
+    /// not count.
     ///
     /// # Errors
     ///

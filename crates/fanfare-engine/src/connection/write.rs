@@ -124,7 +124,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
         result
     }
 
-    /// Queues if the frames fit; otherwise the policy for slow consumers has been carried out.
+    /// Queues the frames if they fit; otherwise carries out the policy for slow consumers.
     fn queue(
         self: &Arc<Self>,
         inner: &mut Inner,
@@ -145,7 +145,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
         Ok(())
     }
 
-    /// Checks that the frames fit; otherwise the policy for slow consumers has been carried out.
+    /// Checks that the frames fit; otherwise carries out the policy for slow consumers.
     #[inline]
     fn admit(
         self: &Arc<Self>,
@@ -163,7 +163,8 @@ impl<S: Send + Sync + 'static> Connection<S> {
         }
     }
 
-    /// Handles a full outbox: either the client is excused, or the policy for slow consumers is carried out.
+    /// Handles a full outbox: accepts up to the burst limits for a client that cannot read yet, otherwise carries out
+    /// the policy for slow consumers.
     #[cold]
     fn overflow(
         self: &Arc<Self>,
@@ -288,14 +289,13 @@ impl<S: Send + Sync + 'static> Connection<S> {
     #[inline]
     fn held_back(&self, inner: &mut Inner, batch: u32, after: &mut DeferredWakeups) -> bool {
         if inner.outbox.bytes() >= MAX_CORKED_BYTES {
-            // Holding back stops here, and does not count as slowness of the reader before the socket was offered the
-            // frames.
+            // The batch delays no more than this. The socket is offered the frames before the reader can count as slow.
             let actions = self.flush(inner, after);
             if !actions.is_empty() {
                 self.apply(inner, actions, after);
             }
         }
-        // Another thread's batch may hold it back longer than this one.
+        // Another batch that delays the frames as well may end later than this one.
         std::mem::replace(&mut inner.outbox.dirty, batch) != batch
     }
 

@@ -10,7 +10,7 @@ use http::header::ACCEPT_ENCODING;
 
 use crate::fields::Fields;
 
-/// Compression of long-polling answers (Node's `httpCompression`).
+/// Compression of long-polling responses (Node's `httpCompression`).
 ///
 /// A response is compressed if its client accepts an encoding, it is long enough, and not all of its packets were sent
 /// with `compress(false)`. The task that answers compresses it;

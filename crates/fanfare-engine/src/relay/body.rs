@@ -47,7 +47,7 @@ impl Body for RelayBody {
     }
 }
 
-/// A body of any HTTP server, whose errors the peer does not learn.
+/// Body of a request on any HTTP server. Its errors become [`RelayBodyError`].
 struct Arriving<B>(Pin<Box<B>>);
 
 impl<B: Body<Data = Bytes>> Body for Arriving<B> {

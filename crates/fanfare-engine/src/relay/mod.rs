@@ -1,4 +1,4 @@
-//! Relay of requests whose session lives on another server: what the engine asks of it, and what it gives.
+//! Relay of requests whose session lives on another server: the interface between the engine and the relay.
 
 mod body;
 mod stream;

@@ -62,12 +62,12 @@ impl ServeBody {
         ServeBody(Kind::Whole((!data.is_empty()).then_some(data)))
     }
 
-    /// The body; what is left is an empty one.
+    /// Takes the body, and leaves an empty one.
     pub(crate) fn take(&mut self) -> ServeBody {
         std::mem::replace(self, ServeBody(Kind::Whole(None)))
     }
 
-    /// Body of which `missing` bytes have not arrived, and the feed for them.
+    /// Creates a body of which `missing` bytes have not arrived, and the feed for them.
     pub(super) fn arriving(data: &[u8], missing: usize) -> (ServeBody, BodyFeed) {
         let arriving = Arriving::new(data.into(), Some(missing));
         let feed = BodyFeed {
@@ -77,8 +77,8 @@ impl ServeBody {
         (ServeBody(Kind::Arriving(arriving)), feed)
     }
 
-    /// Creates a chunked body of which this has arrived; returns it with its feed, unless it is complete, and the
-    /// consumed length.
+    /// Creates a chunked body that begins with `input`. Returns it with its feed, unless it is complete, and with the
+    /// number of bytes consumed.
     pub(super) fn chunked(input: &[u8]) -> Result<(ServeBody, Option<BodyFeed>, usize), Malformed> {
         let (mut chunked, mut data) = (Chunked::default(), BytesMut::new());
         let consumed = chunked.decode(input, |part| data.extend_from_slice(part))?;
@@ -127,7 +127,7 @@ impl BodyFeed {
         Arc::strong_count(&self.arriving) > 1
     }
 
-    /// Returns how many bytes to read now. Pending: none before some are taken.
+    /// Returns the number of bytes to read now. Pending: none until the service has taken some.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<usize> {
         let mut arriving = self.arriving.lock();
         if !self.is_wanted() {
@@ -141,7 +141,8 @@ impl BodyFeed {
         Poll::Ready(arriving.missing.map_or(room, |missing| room.min(missing)))
     }
 
-    /// Accepts input and returns how much of it belongs to the body. The caller continues with its own task anyway.
+    /// Accepts input and returns the length of the part that belongs to the body. The task of the caller is not woken,
+    /// because it continues anyway.
     pub(super) fn push(&mut self, input: &[u8], cx: &Context<'_>) -> Result<usize, Malformed> {
         let wanted = self.is_wanted();
         let mut arriving = self.arriving.lock();

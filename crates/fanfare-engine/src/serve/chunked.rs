@@ -9,7 +9,7 @@ const MAX_CHUNK_SIZE_DIGITS: u32 = 15;
 #[derive(Debug, Default)]
 pub(super) struct Chunked {
     state: State,
-    /// The part of the length that was read so far, or the number of bytes that are missing from the chunk.
+    /// Part of the chunk's length that was read so far, or number of bytes that are missing from the chunk.
     left: u64,
     digits: u32,
     wasted: usize,

@@ -51,9 +51,9 @@ pub(super) struct Exchange<F> {
 
 enum Answer<F> {
     Making(F),
-    /// By a session.
+    /// Response of a session, in progress.
     Replying(Box<dyn Replies>),
-    /// It waits for others that come before it.
+    /// Response that waits for those before it.
     Made(Option<Box<Reply>>),
 }
 
@@ -114,7 +114,7 @@ where
         }
     }
 
-    /// Makes the response ahead of its turn.
+    /// Polls the response before its turn, and stores it once it is ready.
     pub(super) fn make(&mut self, cx: &mut Context<'_>) {
         if !matches!(self.answer, Answer::Made(_))
             && let Poll::Ready(answer) = self.poll(cx)

@@ -2,9 +2,9 @@
 //!
 //! [`serve()`](crate::serve()) prepares it, [`Serve`] has its options.
 //!
-//! HTTP/1 is parsed here, so that there is one answer to the question where a request ends. A request that arrives in
-//! one piece, as nearly all of Engine.IO's do, is read into a buffer of the thread, answered with one `write`, and
-//! costs the connection no buffer. Hyper serves HTTP/2. A connection with much input yields to others.
+//! HTTP/1 is parsed here, so that one rule decides where a request ends. A request that arrives in one piece, as nearly
+//! all of Engine.IO's do, is read into a buffer of the thread, answered with one `write`, and costs the connection no
+//! buffer. Hyper serves HTTP/2. A connection with much input yields to others.
 
 mod body;
 pub(crate) mod builder;
@@ -84,7 +84,7 @@ impl Shared {
             .timer(TokioTimer::new())
             .keep_alive_interval(Some(options.write_timeout))
             .keep_alive_timeout(options.write_timeout)
-            // Clients ask for WebSockets with it (RFC 8441).
+            // Clients open WebSockets over HTTP/2 with it (RFC 8441).
             .enable_connect_protocol()
             .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX));
         let group = Group::new(options.max_idle_connections);

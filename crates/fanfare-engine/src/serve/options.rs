@@ -61,7 +61,7 @@ impl Options {
     }
 }
 
-/// Function that learns of rejections.
+/// Function that is called for each rejection.
 pub(super) type Hook = Arc<dyn Fn(HttpRejection) + Send + Sync>;
 
 #[derive(Clone, Default)]

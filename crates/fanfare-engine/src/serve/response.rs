@@ -29,7 +29,7 @@ impl Form {
     }
 }
 
-/// Writes the head of the usual answer of a session and gives its body.
+/// Writes the head of a session's usual response, and returns its body.
 pub(super) fn write_plain(out: &mut Vec<u8>, answer: Plain, form: &Form) -> Bytes {
     out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-type: ");
     out.extend_from_slice(answer.content_type.as_bytes());
@@ -45,7 +45,7 @@ pub(super) fn write_plain(out: &mut Vec<u8>, answer: Plain, form: &Form) -> Byte
     answer.body
 }
 
-/// Writes the head of an answer (RFC 9112, section 4) and gives its body.
+/// Writes the head of a response (RFC 9112, section 4), and returns its body.
 pub(super) fn write_head(
     out: &mut Vec<u8>,
     response: Response<EngineBody>,

@@ -17,7 +17,7 @@ use crate::log_throttle::LogThrottle;
 use crate::rejection::HttpRejection;
 use crate::service::{EngineBody, EngineService};
 
-/// A service that answers the requests of [`Serve`](super::Serve). Implemented for all that fit.
+/// A service that answers the requests of [`Serve`](super::Serve). Implemented for every service that meets the bounds.
 pub trait HttpService:
     Service<
         Request<ServeBody>,
@@ -42,7 +42,8 @@ where
 {
 }
 
-/// A server that [`Serve`](super::Serve) can serve: its service, when it closes, and what it wants to know.
+/// A server for [`Serve`](super::Serve): provides the service, signals when it closes, and receives reports of
+/// rejections.
 ///
 /// All services implement it, as servers that never close. [`EngineServer`] is an engine without layers around it.
 pub trait Served: Clone + Send + Sync + 'static {
@@ -80,7 +81,7 @@ pub trait Served: Clone + Send + Sync + 'static {
         None
     }
 
-    /// Learns that a connection was closed, or a request rejected, because of the options. Must not block.
+    /// Reports that a connection was closed, or a request rejected, because of the options. Must not block.
     fn rejected(&self, rejection: HttpRejection) {
         let _ = rejection;
     }

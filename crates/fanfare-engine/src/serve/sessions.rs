@@ -1,5 +1,5 @@
-//! Requests of open sessions, which are nearly all requests of long-polling: the engine is asked for their answers before
-//! an `http::Request` is made of them. That would cost more than all the rest.
+//! Direct path for requests of open sessions, which are nearly all requests of long-polling: the engine answers them
+//! before an `http::Request` is made, which would cost more than everything else.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,18 +9,19 @@ use super::ServeBody;
 use super::request::Head;
 use crate::service::Reply;
 
-/// An engine, and the requests of its open sessions.
+/// Engine that answers the requests of its open sessions.
 pub(crate) trait Sessions: Send + Sync {
-    /// Has the session of a request answer it. `None`: it is of no open session, or not in order, or not usual.
+    /// Starts the response of the session that a request names. `None`: no open session has this id, the request is not
+    /// valid, or it needs the service.
     fn answer(&self, head: &Head<'_, '_>, body: &mut ServeBody) -> Option<Box<dyn Replies>>;
 }
 
-/// An answer that is being made.
+/// Response in progress.
 pub(crate) trait Replies: Send {
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Reply>;
 }
 
-/// The sessions that are asked first, if any.
+/// Sessions that are asked before the service, if any.
 #[derive(Clone, Default)]
 pub(super) struct Direct(pub(super) Option<Arc<dyn Sessions>>);
 

@@ -78,7 +78,7 @@ pub(super) fn no_websocket(error: &HandshakeError, how: Upgrade) -> Answer {
     response
 }
 
-/// An answer in the form that is cheapest to write.
+/// A response, in the form that is cheapest to write.
 #[derive(Debug)]
 pub(crate) enum Reply {
     /// Response of a session, to which no hook adds header fields.
@@ -86,17 +86,17 @@ pub(crate) enum Reply {
     Whole(Answer),
 }
 
-/// The answer 200 of a session. The server adds the length of the body.
+/// Response 200 of a session. The server adds the length of the body.
 #[derive(Debug)]
 pub(crate) struct Plain {
     pub(crate) content_type: &'static str,
     pub(crate) body: Bytes,
-    /// It carries what Node adds for old browsers.
+    /// Whether the response has the header `X-XSS-Protection: 0`, which Node adds for Internet Explorer.
     pub(crate) msie: bool,
 }
 
 impl Plain {
-    /// The answer to a GET.
+    /// Creates the response to a GET.
     pub(super) fn payload(body: Bytes, binary: bool, msie: bool) -> Plain {
         let content_type = match binary {
             true => "application/octet-stream",
@@ -109,7 +109,7 @@ impl Plain {
         }
     }
 
-    /// The answer to a POST.
+    /// Creates the response to a POST.
     pub(super) fn posted(msie: bool) -> Plain {
         Plain {
             content_type: "text/html",

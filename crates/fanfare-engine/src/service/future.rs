@@ -99,7 +99,7 @@ where
             return Poll::Ready(reply);
         };
         let mut answer = Answer::from(reply);
-        // As in Node, a rejected upgrade has none.
+        // As in Node, the rejection of an upgrade has no CORS headers.
         let rejected = match self.upgrade {
             None => false,
             Some(Upgrade::Header) => answer.status() != StatusCode::SWITCHING_PROTOCOLS,

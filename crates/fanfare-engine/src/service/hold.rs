@@ -1,4 +1,4 @@
-//! Holding of requests, so that what arrived before a request is handled before it.
+//! Delay of requests that may have overtaken others, so that what arrived before a request is handled before it.
 //!
 //! The requests of a session arrive on several connections, each read by a separate task. The scheduler decides which
 //! task runs first: of those that became ready together, Tokio's workers run the last one first, and steal others from
@@ -14,8 +14,8 @@ use tokio::time::sleep;
 
 use crate::clock;
 
-/// Maximum time for which a request is held. What arrived before it is handled within microseconds, unless the machine
-/// has no CPU to spare.
+/// Maximum delay of a request. What arrived before it is handled within microseconds, unless the machine has no CPU to
+/// spare.
 const MAX_HOLD: Duration = Duration::from_millis(50);
 
 /// Wait of a request that may have overtaken another, with its result.
@@ -24,13 +24,13 @@ pub(super) type Hold<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Whether an early request waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfEarly {
-    /// The request is held, or still held.
+    /// The request waits.
     Wait,
     /// The request has waited for the maximum time.
     GoOn,
 }
 
-/// Waits until `attempt` has a result: for at most 50 ms, after which `attempt` is told to go on.
+/// Waits until `attempt` has a result: for at most 50 ms, after which it is called with [`IfEarly::GoOn`].
 ///
 /// Checking whether the request is early and handling it are one step, because another thread may handle a request of
 /// the same session in between.

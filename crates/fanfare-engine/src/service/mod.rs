@@ -128,7 +128,8 @@ impl<H: Handler> EngineService<H> {
         }
     }
 
-    /// The headers for other origins in the answer to a request with these. `None`: the application could not tell.
+    /// Returns the CORS headers of the response to a request with these headers. `None`: a function of the application
+    /// panicked.
     fn cors(&self, cors: &Cors, request: &HeaderMap, preflight: bool) -> Option<Box<HeaderMap>> {
         let headers = || cors.headers(request, preflight);
         self.engine.contain("cors", headers).map(Box::new)
@@ -361,7 +362,7 @@ impl<H: Handler> Engine<H> {
         self.contain("headers", made).unwrap_or(false)
     }
 
-    /// The answer of a session with these headers and those of the application.
+    /// Returns the response of a session, with these headers and those of the application.
     fn with_headers(
         &self,
         conn: &Arc<Connection<H::State>>,

@@ -30,7 +30,7 @@ pub(super) struct Relayed<H: Handler> {
 }
 
 impl<H: Handler> Relayed<H> {
-    /// Returns the answer, and whether the other server has made it: then it has its CORS headers already.
+    /// Returns the response, and whether the other server made it: then it has its CORS headers already.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Answer, bool)> {
         let engine = self.service.engine();
         let answer = ready!(engine.poll_contained("relay", &mut self.answer, cx)).flatten();

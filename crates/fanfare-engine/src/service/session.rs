@@ -1,5 +1,5 @@
-//! The short way of requests of open sessions: what there is to know of them is read from their heads as they lie in the
-//! input, and no `http::Request` is made.
+//! Fast path for requests of open sessions: their parameters are read from the head in the input, and no
+//! `http::Request` is made.
 
 use http::header::{ORIGIN, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -26,7 +26,7 @@ impl<H: Handler> Sessions for EngineService<H> {
             return None;
         }
         let params = Params::parse(query);
-        // The service rejects, so that there is one path for rejections.
+        // Rejections are left to the service, so that there is one path for them.
         params.sid.as_ref()?;
         let origin = head.first(&ORIGIN);
         let Ok(Target::Session(conn)) = self.verify(&method, &params, origin, None) else {

@@ -22,15 +22,15 @@ pub(super) enum Target<H: Handler> {
 
 /// Reason for which a request is rejected.
 pub(super) enum RequestRejection {
-    /// With what only the handler is told.
+    /// Error code, with the detail that only the handler gets.
     Code(ErrorCode, &'static str),
     /// A hook of the application has panicked.
     Panicked,
-    /// By `allow_request`, with its message.
+    /// `allow_request` rejected the request, with this message.
     Forbidden(String),
-    /// It wants its answer as a script.
+    /// The request asks for a script as the response (JSONP).
     Jsonp,
-    /// There is no session id for it, and why.
+    /// There is no session id for the request, for this reason.
     NoId(String),
     /// There are too many connections, or the engine takes no new ones.
     Full,
@@ -49,7 +49,7 @@ fn bad_request(context: &'static str) -> RequestRejection {
 }
 
 impl<H: Handler> EngineService<H> {
-    /// Node's `verify`, in its order.
+    /// Checks a request as Node's `verify` does, in the same order.
     pub(super) fn verify(
         &self,
         method: &Method,
@@ -59,7 +59,7 @@ impl<H: Handler> EngineService<H> {
     ) -> Result<Target<H>, RequestRejection> {
         let config = &self.engine.config;
         let method = match upgrade {
-            // Where HTTP/1 has GET with `Upgrade`.
+            // HTTP/1 uses GET with `Upgrade` for this.
             Some(Upgrade::Connect) => &Method::GET,
             _ => method,
         };
@@ -119,14 +119,15 @@ impl<H: Handler> EngineService<H> {
     }
 }
 
-/// Whether Node takes this for a header value without illegal characters.
+/// Whether Node considers this a header value without illegal characters.
 fn is_header_text(value: &[u8]) -> bool {
     value
         .iter()
         .all(|&b| b == b'\t' || (b >= b' ' && b != 0x7F))
 }
 
-/// Node's test for browsers that need a header of their own: `;MSIE` or `Trident/` in the user agent.
+/// Whether Node considers this an old browser, which gets an additional header: its user agent contains `;MSIE` or
+/// `Trident/`.
 pub(super) fn is_msie(fields: &impl Fields) -> bool {
     fields.first(&USER_AGENT).is_some_and(|agent| {
         memchr::memchr2_iter(b'M', b'T', agent).any(|at| match agent[at] {

@@ -81,7 +81,7 @@ impl<H: Handler> Task<H> {
 }
 
 impl<H: Handler> Start<H> {
-    /// Opens the session, or starts what else the WebSocket is for.
+    /// Opens the session, or starts the probe or the rejection of the WebSocket.
     fn begin(self, cx: &Context<'_>, upgraded: Option<Upgraded>) -> Stage<H> {
         let engine = self.service.engine().clone();
         let (mut stream, early, head) = match (self.source, upgraded) {

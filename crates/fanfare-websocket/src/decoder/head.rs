@@ -54,7 +54,7 @@ pub(super) fn parse(input: &[u8], role: Role) -> Result<Parsed, ProtocolError> {
             return Err(ProtocolError::ControlTooLong);
         }
     }
-    // A length encoding longer than needed is accepted: it is as clear, and Node's `ws` accepts it.
+    // A length encoding longer than needed is accepted: it is unambiguous, and Node's `ws` accepts it.
     let (extended, len) = match short {
         126 => match rest.first_chunk::<2>() {
             Some(len) => (2, u64::from(u16::from_be_bytes(*len))),

@@ -22,9 +22,9 @@ const NAME: &str = "permessage-deflate";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Whether the server compresses each message by itself. Default: true.
+    /// Whether the server compresses each message separately, without context takeover. Default: true.
     pub server_no_context_takeover: bool,
-    /// Whether the client compresses each message by itself. Default: true.
+    /// Whether the client compresses each message separately, without context takeover. Default: true.
     pub client_no_context_takeover: bool,
     /// Maximum window of the server's compressor, in bits. Default: 15, 32 KiB.
     pub server_max_window_bits: u8,
@@ -102,9 +102,9 @@ impl Default for Config {
 /// Negotiated parameters of permessage-deflate (RFC 7692, section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params {
-    /// Whether the server compresses each message by itself.
+    /// Whether the server compresses each message separately, without context takeover.
     pub server_no_context_takeover: bool,
-    /// Whether the client compresses each message by itself.
+    /// Whether the client compresses each message separately, without context takeover.
     pub client_no_context_takeover: bool,
     /// Window of the server's compressor in bits, 8 to 15.
     pub server_max_window_bits: u8,

@@ -56,7 +56,7 @@ impl ClientHandshake {
     ///
     /// # Errors
     ///
-    /// If the host or a sub-protocol cannot stand in a header.
+    /// If the host or a sub-protocol is not valid in a header.
     pub fn request(&self, uri: &Uri) -> Result<Request<()>, InvalidHeaderValue> {
         let target = uri.path_and_query().map_or("/", |path| path.as_str());
         let mut request = Request::new(());

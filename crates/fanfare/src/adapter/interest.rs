@@ -78,7 +78,7 @@ impl InterestQueue {
         })
     }
 
-    /// Adds a change. Of one room, changes come alternately.
+    /// Adds a change. The changes of one room alternate.
     pub(crate) fn push(&self, room: &str, opened: bool, is_socket: bool) {
         if is_socket && !self.sockets {
             return;
@@ -96,7 +96,7 @@ impl InterestQueue {
         state.by_room.insert(key, number);
     }
 
-    /// Lets changes pass, now that the adapter knows the namespace.
+    /// Enables passing changes on: from now on the adapter knows the namespace.
     pub(crate) fn announce(&self) {
         self.state.lock().announced = true;
     }

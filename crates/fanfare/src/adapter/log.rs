@@ -14,7 +14,7 @@ use crate::broadcast::BroadcastOperator;
 ///
 /// Each broadcast has a position in the log. Every node delivers the broadcasts of a namespace to its clients in the
 /// order of the log, its own included. Where connections can be recovered, the position is appended to the event, so
-/// that a client which comes back, to any node, says what it has received.
+/// that a client that reconnects, to any node, reports what it has received.
 pub trait EventLog: Send + Sync {
     /// Returns the limits of what waits for its position. Read once, when the server is built.
     fn limits(&self) -> LogLimits {
@@ -291,7 +291,7 @@ impl MissedEventsRequest {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MissedEventsError {
-    /// The position is none of this log.
+    /// The position is not in this log.
     #[error("the position is unknown")]
     UnknownPosition,
     /// The log no longer has everything after the position.

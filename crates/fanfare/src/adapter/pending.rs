@@ -175,7 +175,7 @@ impl Pending {
                     self.keep(&mut state, value);
                 }
             }
-            // The second of a node, or of a kind that this version does not know, and so did not ask for.
+            // The second answer of a node, or one of a kind that this version does not know, and so did not ask for.
             _ => {}
         }
         drop(state);

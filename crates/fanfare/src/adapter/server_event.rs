@@ -57,7 +57,7 @@ impl ServerEvent {
     /// Answers the event with the first argument. Does nothing if no answer is wanted.
     ///
     /// # Errors
-    /// If the answer cannot be serialised.
+    /// If the answer cannot be serialized.
     pub fn ack(self, answer: impl IntoArgs) -> Result<(), EncodeError> {
         let Some(send) = self.answer else {
             return Ok(());
@@ -67,7 +67,7 @@ impl ServerEvent {
     }
 }
 
-/// Returns an empty list of arguments, which a handler gets should an event that has been checked not be readable.
+/// Returns an empty list of arguments, for the handler of an event that cannot be read although it has been checked.
 fn no_args() -> ArgsBuf {
     Args::empty().to_buf()
 }

@@ -1,4 +1,4 @@
-//! Packets of a connection: which socket takes them.
+//! Dispatch of a connection's packets to its sockets.
 
 use std::sync::atomic::Ordering;
 

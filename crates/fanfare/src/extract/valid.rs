@@ -28,7 +28,7 @@ impl<T: DeserializeOwned + Validate<Context: Default>> FromContext<OnEvent> for 
     }
 }
 
-/// `None` if the event has no arguments.
+/// Extracts `None` if the event has no arguments.
 impl<T: DeserializeOwned + Validate<Context: Default>> OptionalFromContext<OnEvent> for Valid<T> {
     fn optional_from_context(cx: &EventContext<'_>) -> Result<Option<Self>, Rejection> {
         (cx.arg_count() > 0).then(|| of_event(cx)).transpose()
@@ -43,7 +43,7 @@ impl<T: DeserializeOwned + Validate<Context: Default>> FromContext<OnConnect> fo
     }
 }
 
-/// `None` if the client has no `auth`.
+/// Extracts `None` if the client has no `auth`.
 impl<T: DeserializeOwned + Validate<Context: Default>> OptionalFromContext<OnConnect> for Valid<T> {
     fn optional_from_context(cx: &ConnectContext<'_>) -> Result<Option<Self>, Rejection> {
         cx.socket.has_auth().then(|| of_auth(cx)).transpose()

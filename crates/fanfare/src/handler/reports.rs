@@ -65,7 +65,7 @@ fn names(at: &dyn HasSocket<Socket = Socket>) -> (&SocketId, Escaped<&str>, Esca
     )
 }
 
-/// Reports an error that a handler returned and that reaches no one else.
+/// Reports an error that a handler returned and that is reported nowhere else.
 #[cold]
 pub(crate) fn failure(at: &dyn HasSocket<Socket = Socket>, error: &dyn Display) {
     crate::stats::failed();

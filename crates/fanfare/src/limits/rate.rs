@@ -10,7 +10,7 @@ use super::bucket::{Bucket, Rate};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RateLimitAction {
-    /// Logs it (at most once in ten seconds for each connection) and counts it; the event is handled.
+    /// Logs the excess (at most once in 10 s for each connection) and counts it; the event is handled.
     Warn,
     /// Drops the event and counts it. A client that waits for an acknowledgement gets `{"error":{"message":"too many
     /// events"}}`. The default.

@@ -39,8 +39,8 @@ pub(crate) struct Parent {
 }
 
 impl Parent {
-    /// Returns the values of the parameters of its pattern, if a client may join a namespace of this name. `auth` is
-    /// the JSON that it sent.
+    /// Returns the values of the pattern's parameters, if a client may join a namespace of this name. `auth` is the
+    /// JSON that the client sent.
     pub(crate) fn accepts(
         &self,
         io: &IoInner,
@@ -62,12 +62,12 @@ impl Parent {
         Ok(accepts.then(Values::default))
     }
 
-    /// Whether it must accept each client separately, because the decision depends on more than the name.
+    /// Whether each client needs a separate decision, because it depends on more than the name.
     pub(crate) fn asks_every_client(&self) -> bool {
         matches!(self.matcher, Matcher::Predicate(_))
     }
 
-    /// Returns the names of the parameters of its pattern.
+    /// Returns the names of the parameters of the pattern.
     fn params(&self) -> &[Box<str>] {
         match &self.matcher {
             Matcher::Pattern(Ok(pattern)) => pattern.params(),

@@ -95,7 +95,7 @@ pub(crate) struct NamespaceInner {
     pub(crate) recovery: Option<Box<Recovery>>,
     /// Recovery through the adapter, in place of `recovery`.
     pub(crate) cluster_recovery: Option<Box<ClusterRecovery>>,
-    /// Whether events are kept for clients that come back, here or by the adapter.
+    /// Whether events are kept for clients that reconnect, here or by the adapter.
     pub(crate) keeps_events: bool,
     next_ack: AtomicU64,
     pub(crate) cluster: Option<Arc<ClusterInner>>,
@@ -177,7 +177,7 @@ impl NamespaceInner {
         Ok(())
     }
 
-    /// Returns the parameters of the pattern that it was created from.
+    /// Returns the parameters of the pattern that the namespace was created from.
     pub(crate) fn params(&self) -> NamespaceParams<'_> {
         self.behaviour.params(&self.name)
     }

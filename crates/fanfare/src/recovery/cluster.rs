@@ -40,7 +40,7 @@ pub(crate) struct ClusterState {
     live: HashMap<Box<str>, Socket>,
     /// Events that are delivered while the missed ones of a client are looked up.
     buffers: HashMap<SocketId, Buffer>,
-    /// Sockets that have got, as missed events, some that are still to be delivered on this node: up to this position.
+    /// Sockets that received, as missed events, some that are still to be delivered on this node: up to this position.
     ahead: HashMap<SocketId, LogPosition>,
 }
 

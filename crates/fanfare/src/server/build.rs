@@ -104,7 +104,7 @@ impl SocketIoBuilder {
         let parents: Vec<Arc<Parent>> = parents.collect();
         let stats: Arc<ServerStats> = Arc::default();
         for parent in &parents {
-            stats.namespace(&parent.name); // before others use up the labels
+            stats.namespace(&parent.name); // before other namespaces use up the labels
         }
         let v2_limits = config.allow_eio3.then(|| {
             let mut v2_limits = Box::new(limits.clone());

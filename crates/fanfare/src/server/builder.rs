@@ -202,7 +202,7 @@ impl SocketIoBuilder {
         self
     }
 
-    /// Makes this server a node of a cluster. Default: none, it is alone.
+    /// Makes this server a node of a cluster. Default: no adapter; the server is alone.
     ///
     /// `adapter` carries the messages; events and operations for rooms or namespaces then reach the clients of all
     /// servers, unless they are [`local`](crate::BroadcastOperator::local).

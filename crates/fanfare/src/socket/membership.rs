@@ -30,8 +30,9 @@ impl Socket {
     /// });
     /// ```
     ///
-    /// If a name is longer than [`Limits::max_room_len`](crate::Limits), there are more than
-    /// [`Limits::max_rooms_per_call`](crate::Limits), or the socket would be in more rooms than
+    /// # Errors
+    /// [`JoinError`] if a name is longer than [`Limits::max_room_len`](crate::Limits), there are more than
+    /// [`Limits::max_rooms_per_call`](crate::Limits) names, or the socket would be in more rooms than
     /// [`Limits::max_rooms_per_socket`](crate::Limits). The error is also counted.
     pub fn join(&self, rooms: impl RoomNames) -> Result<(), JoinError> {
         let names = RoomList::of(rooms, self.0.namespace.max_rooms_per_call);

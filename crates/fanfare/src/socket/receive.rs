@@ -278,13 +278,13 @@ async fn guarded(
             let (event, text) = (Escaped(&event), Escaped(&error));
             tracing::debug!(target: log_target::EVENT, socket = %socket.id(), %event, error = %text, "event rejected");
             if error.cause().is_some() {
-                reports::failure(&cx, &error); // the error reaches no one else
+                reports::failure(&cx, &error); // reported nowhere else
             }
             pending.settle(|ack| ack.fail(&error));
             return;
         }
     }
-    // From here on the handlers owe it.
+    // From here on the handlers have to answer.
     pending.settle(drop);
     if socket.is_connected() {
         socket.dispatch(&cx);

@@ -106,7 +106,8 @@ impl Socket {
         self.broadcast().except(rooms)
     }
 
-    /// Waits until everything that is queued for the client has been sent.
+    /// Waits until what is queued for the client takes at most half of [`Limits::outbox_bytes`](crate::Limits). The
+    /// number of queued packets does not count.
     ///
     /// # Errors
     /// [`EmitError::Disconnected`].
@@ -197,7 +198,7 @@ impl Socket {
         self.send_message(event.name(), &message, how)
     }
 
-    /// Sends an event through the log of the adapter, so that it can be sent again if the client comes back to another
+    /// Sends an event through the log of the adapter, so that it can be sent again if the client reconnects to another
     /// node.
     fn send_logged(&self, event: &EncodedEvent, how: EmitFlags) -> Result<(), EmitError> {
         let mut operator = BroadcastOperator::new(self.0.namespace.clone())

@@ -34,7 +34,7 @@ impl<E: TypedEvent> TypedServerEvent<E> {
     /// Answers the event. Does nothing if no answer is wanted.
     ///
     /// # Errors
-    /// If the answer cannot be serialised.
+    /// If the answer cannot be serialized.
     pub fn ack(self, answer: &E::Ack) -> Result<(), EncodeError>
     where
         E::Ack: Serialize,

@@ -257,7 +257,7 @@ impl<C: Contract> TypedSocket<C> {
         self.inner.disconnect(close);
     }
 
-    /// Waits until the queue has been sent, see [`Socket::ready`].
+    /// Waits until the outbox has space, see [`Socket::ready`].
     ///
     /// # Errors
     /// As [`Socket::ready`].

@@ -156,7 +156,7 @@ async fn a_broadcast_does_not_wait_for_those_who_leave() {
     assert_eq!(votes.await.unwrap(), [1]);
 }
 
-/// Answers are held until the last has arrived, or until the timeout.
+/// Answers are kept until the last has arrived, or until the timeout.
 #[tokio::test]
 async fn answers_that_wait_to_be_taken_are_bounded_in_bytes() {
     let mut limits = fanfare::Limits::default();
@@ -276,8 +276,8 @@ async fn a_handler_that_panics_answers_with_an_error() {
     assert_eq!(server.io.stats().panics, 14);
 }
 
-/// Their futures are dropped when the runtime ends on which they run: here that of a second listener, which the client's
-/// events come by.
+/// The futures are dropped when their runtime ends: here that of a second listener, on which the client's events
+/// arrive.
 #[tokio::test]
 async fn handlers_and_middlewares_that_are_dropped_answer_with_an_error() {
     let (tx, mut begun) = tokio::sync::mpsc::unbounded_channel();

@@ -89,7 +89,7 @@ async fn an_attachment_used_twice_closes_the_connection() {
     assert_eq!(peer.until_closed().await, []);
 }
 
-/// The arguments without types have their binary parts in place, and go out as they came in.
+/// The arguments without types have their binary parts in place, and are sent as they arrived.
 #[tokio::test]
 async fn a_whole_event_keeps_its_binary_parts() {
     let forward = async |socket: Socket, Event { name, args, .. }: Event| {

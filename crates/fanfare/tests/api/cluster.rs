@@ -287,7 +287,7 @@ async fn servers_talk_in_types() {
     );
 }
 
-/// The answers that came in are returned, with the servers that did not answer.
+/// The error contains the answers that arrived, and names the servers that did not answer.
 #[tokio::test(start_paused = true)]
 async fn who_does_not_answer_is_waited_for_in_vain() {
     let bus = Bus::default();

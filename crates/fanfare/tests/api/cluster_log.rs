@@ -107,7 +107,7 @@ async fn what_waits_for_the_log_is_bounded() {
     );
 }
 
-/// Without its broker a server goes on with its own clients, in order.
+/// Without its broker a server continues with its own clients, in order.
 #[tokio::test]
 async fn a_lost_log_costs_only_positions() {
     let bus = Bus::default();

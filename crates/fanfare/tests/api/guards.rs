@@ -66,7 +66,7 @@ async fn a_new_connection_waits_for_the_end_of_the_one_that_it_replaces() {
     let head = format!("GET {NEW_SESSION} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     let asking = request(&server, &head);
     tokio::pin!(asking);
-    // If it is answered at once, then with a rejection.
+    // An early answer can only be a rejection.
     let early = tokio::time::timeout(Duration::from_millis(50), &mut asking).await;
     assert!(early.is_err(), "{early:?}");
     // Another one is rejected: as many connections may wait as may be open.

@@ -259,7 +259,7 @@ async fn dropping_a_handler_may_remove_others() {
     let (done, ended) = tokio::sync::oneshot::channel();
     let (id, _) = (add(), add());
     let other = socket.clone();
-    // In a thread of its own: if the handler is dropped under the lock, this waits for ever.
+    // On a separate thread: if the handler is dropped under the lock, this waits forever.
     std::thread::spawn(move || {
         let _ = done.send((other.off(id), other.off_event("x")));
     });

@@ -233,7 +233,8 @@ async fn serving_one_connection_ends_as_serve_does() {
     within("closing", closing).await.unwrap();
 }
 
-/// Events of a connection arrive one after the other: its end when the handler of the event before it is done.
+/// The events of a connection are reported one after the other: its close after the handler of the event before it has
+/// ended.
 ///
 /// Without the `reported().await` in `SocketIo::close`, `close` returns at once and the test fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -131,7 +131,7 @@ async fn request(addr: SocketAddr, method: &str, query: &str, body: &str) -> Str
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-/// A session of long-polling that has joined the main namespace: its id.
+/// Opens a session of long-polling that has joined the main namespace, and returns its id.
 async fn polling(addr: SocketAddr) -> String {
     let open = request(addr, "GET", "", "").await;
     let open: serde_json::Value = serde_json::from_str(&open[1..]).unwrap();
@@ -171,7 +171,7 @@ async fn a_burst_in_one_post_is_handled_as_handlers_end() {
     assert!(gate.most() < 1000, "{}", gate.most());
 }
 
-/// A WebSocket that shall take a session of long-polling over.
+/// Opens a WebSocket that asks to take over a session of long-polling.
 async fn probing(addr: SocketAddr, sid: &str) -> Peer {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let request = upgrade(&format!("&sid={sid}"), "");
@@ -184,8 +184,8 @@ async fn probing(addr: SocketAddr, sid: &str) -> Peer {
     Peer::probing(stream)
 }
 
-/// The POST is answered late. Official clients wait for that before they move to the WebSocket that they have probed; if the
-/// server gave the probe up meanwhile, they would neither poll nor move.
+/// The POST is answered late. Official clients wait for that before they move to the WebSocket that they have probed;
+/// if the server abandoned the probe meanwhile, they would neither poll nor move.
 #[tokio::test]
 async fn a_session_whose_post_is_held_back_can_be_upgraded() {
     for waits in [true, false] {
@@ -206,7 +206,7 @@ async fn a_session_whose_post_is_held_back_can_be_upgraded() {
         if !waits {
             probe.send_engine("5").await;
         }
-        // Another one, which nothing holds back, shows that the time for an upgrade has passed.
+        // Another session, which nothing delays, shows that the time for an upgrade has passed.
         let idle = polling(server.addr).await;
         let mut idle = probing(server.addr, &idle).await;
         assert_eq!(idle.until_closed().await, []);

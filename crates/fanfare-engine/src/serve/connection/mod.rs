@@ -71,7 +71,7 @@ pub(super) struct Connection<S: Service<Request<ServeBody>>> {
 
 enum State<F> {
     Reading,
-    /// Asks the client to send the body; with the number of bytes of that response that are written.
+    /// Sends `100 Continue`, which asks for the body; with the number of bytes of it that are written.
     Inviting(Exchange<F>, usize),
     Answering(Exchange<F>),
     Writing {
@@ -143,7 +143,7 @@ impl<S: HttpService> Connection<S> {
         self.shared.rejected(self.peer, rejection);
     }
 
-    /// Reads until there is a request, or something that is none.
+    /// Reads until the input begins with a complete request, or cannot become one.
     fn poll_reading(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> Poll<()> {
         let Some(wire) = &mut self.wire else {
             return self.becomes(State::Over);
@@ -191,7 +191,7 @@ impl<S: HttpService> Connection<S> {
         }
     }
 
-    /// Reads once, and looks at what has come.
+    /// Reads once, and parses the input.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Poll<()>> {
         with_scratch(|scratch| {
             let Some(wire) = &mut self.wire else {
@@ -226,7 +226,7 @@ impl<S: HttpService> Connection<S> {
         })
     }
 
-    /// Looks at what has come, and how much of it is taken. Pending: more has to come.
+    /// Parses the input; also returns the number of bytes consumed. Pending: the input is not complete.
     fn look(&mut self, input: &[u8]) -> (Poll<()>, usize) {
         let mut room = Room::new();
         let parsed = request::parse(input, self.shared.longest_head(), &mut room);
@@ -262,7 +262,7 @@ impl<S: HttpService> Connection<S> {
         (looked, 0)
     }
 
-    /// Has a request handled, if it is in order.
+    /// Passes a request to its session or to the service. `None`: the request is not valid.
     fn exchange(&mut self, incoming: Incoming<'_, '_>) -> Option<Exchange<S::Future>> {
         let (peer, secure) = (self.peer, self.shared.options.secure);
         let sessions = self.shared.direct.0.as_deref();
@@ -304,7 +304,7 @@ impl<S: HttpService> Connection<S> {
                     None => Looked::Later,
                 }
             }
-            // When it is its turn.
+            // Handled once the responses before it are written.
             _ => Looked::Later,
         };
         input.consume(consumed);
@@ -315,7 +315,7 @@ impl<S: HttpService> Connection<S> {
         looked == Looked::No
     }
 
-    /// Waits for the answer, and reads what the client sends meanwhile.
+    /// Waits for the response, and reads what the client sends meanwhile.
     fn poll_answering(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> Poll<()> {
         loop {
             let State::Answering(current) = &mut self.state else {
@@ -324,7 +324,7 @@ impl<S: HttpService> Connection<S> {
             if let Poll::Ready(answer) = current.poll(cx) {
                 let (form, feed) = (current.form(), current.feed.take());
                 let takeover = current.takeover.take();
-                // What answered is done with before the answer is on its way.
+                // Drops the future of the response before the response is written.
                 self.state = State::Over;
                 return match answer {
                     Reply::Whole(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
@@ -366,13 +366,13 @@ impl<S: HttpService> Connection<S> {
         wire.poll_ahead(cx)
     }
 
-    /// Sets the state, in which the connection goes on at once.
+    /// Sets the state. The connection continues in it at once.
     fn becomes(&mut self, state: State<S::Future>) -> Poll<()> {
         self.state = state;
         Poll::Ready(())
     }
 
-    /// Too many wait for a request, and this one has waited longest.
+    /// Ends this connection: too many wait for a request, and this one is among those that have waited longest.
     #[cold]
     fn cut(&mut self) -> Poll<()> {
         self.rejected(HttpRejection::IdleConnections);
@@ -399,7 +399,7 @@ impl<S: HttpService> Connection<S> {
         })
     }
 
-    /// Hyper's business from here on.
+    /// Passes the connection and its input so far to hyper.
     #[cold]
     fn fall_back(&mut self, input: &[u8]) -> Poll<()> {
         let Some(wire) = self.wire.take() else {
@@ -416,7 +416,7 @@ impl<S: HttpService> Connection<S> {
         self.becomes(State::Hyper(serving))
     }
 
-    /// Leaves HTTP with the answer 101.
+    /// Leaves HTTP with the response 101: the new protocol takes over the stream, and writes the response.
     fn leave(
         &mut self,
         answer: Response<EngineBody>,

@@ -48,7 +48,7 @@ impl<S: HttpService> Connection<S> {
                 Reply::Whole(answer) => response::write_head(out, answer, &mut form),
             };
             let written = match &wire.stream {
-                // Other streams are written to in their own state.
+                // Other streams are written to in the state `Writing`.
                 Raw::Boxed(_) => Ok(0),
                 Raw::Tcp(tcp) if body.len() <= MAX_COPIED_BODY_BYTES => {
                     out.extend_from_slice(&body);
@@ -86,7 +86,7 @@ impl<S: HttpService> Connection<S> {
         }
     }
 
-    /// Next step after a response.
+    /// Continues after a response: with the next request, or with the end of the connection.
     pub(super) fn next(&mut self, end: End) -> Poll<()> {
         if end != End::No {
             self.behind.clear();
@@ -107,7 +107,7 @@ impl<S: HttpService> Connection<S> {
         self.becomes(State::Reading)
     }
 
-    /// The end of a connection on which nothing is left to be done. Other streams than sockets have to be told.
+    /// Ends a connection on which nothing is left to do. Streams other than sockets are shut down first.
     pub(super) fn over(&mut self) -> Poll<()> {
         self.becomes(match &self.wire {
             Some(wire) if matches!(wire.stream, Raw::Boxed(_)) => State::ending(false),
@@ -115,7 +115,7 @@ impl<S: HttpService> Connection<S> {
         })
     }
 
-    /// Goes on with what is not done at once.
+    /// Continues a write, or the end of the connection, that could not be completed at once.
     #[inline(never)]
     pub(super) fn poll_writing(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> Poll<()> {
         let Some(wire) = &mut self.wire else {

@@ -17,7 +17,7 @@ const INLINE_HEADERS: usize = 64;
 /// Preface of HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Room for the header fields of a request.
+/// Storage for the parsed header fields of a request.
 pub(super) struct Room<'a> {
     few: [MaybeUninit<httparse::Header<'a>>; INLINE_HEADERS],
     many: Vec<MaybeUninit<httparse::Header<'a>>>,
@@ -59,7 +59,7 @@ pub(super) struct Incoming<'r, 'a> {
     pub(super) expects: bool,
 }
 
-/// The head of a request, as it lies in the input.
+/// Head of a request, borrowed from the input.
 pub(crate) struct Head<'r, 'a> {
     bytes: &'a [u8],
     method: &'a str,
@@ -68,12 +68,12 @@ pub(crate) struct Head<'r, 'a> {
     headers: &'r [httparse::Header<'a>],
 }
 
-/// Whether a connection goes on after an answer.
+/// State of a connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
     /// The connection stays open, as is usual in HTTP/1.1.
     Open,
-    /// The connection stays open, which a client of HTTP/1.0 has to be told.
+    /// The connection stays open, and the response says so, as a client of HTTP/1.0 requires.
     Told,
     /// The connection ends.
     Close,
@@ -83,7 +83,8 @@ struct Bad(StatusCode);
 
 const BAD_REQUEST: Bad = Bad(StatusCode::BAD_REQUEST);
 
-/// Looks for a request in `input`. Its head has at most `limit` bytes; its body may still be on its way.
+/// Parses the request at the beginning of `input`. Its head has at most `limit` bytes; its body may not have arrived
+/// yet.
 pub(super) fn parse<'r, 'a>(
     input: &'a [u8],
     limit: usize,
@@ -99,7 +100,7 @@ pub(super) fn parse<'r, 'a>(
     }
     let parsed = match parse_into(input, &mut room.few, limit) {
         Err(httparse::Error::TooManyHeaders) => {
-            // The shortest has four bytes.
+            // The shortest header has four bytes.
             let most = input.len().min(limit) / 4 + 1;
             room.many.resize_with(most, MaybeUninit::uninit);
             parse_into(input, &mut room.many, limit)
@@ -108,7 +109,7 @@ pub(super) fn parse<'r, 'a>(
     };
     parsed.unwrap_or_else(|error| {
         Parsed::Bad(match error {
-            // More than fit into a head of maximum length.
+            // More headers than fit into a head of maximum length.
             httparse::Error::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         })
@@ -160,7 +161,7 @@ impl Framing {
     #[inline]
     fn read(&mut self, name: &str, value: &[u8]) -> Result<(), Bad> {
         let is = |known: HeaderName| name.eq_ignore_ascii_case(known.as_str());
-        // Most names are told by their lengths.
+        // The length distinguishes most names.
         match name.len() {
             4 if is(HOST) => self.hosts += 1,
             6 if is(EXPECT) => {
@@ -185,7 +186,7 @@ impl Framing {
                 self.length = Some(decimal(value).ok_or(BAD_REQUEST)?);
             }
             17 if is(TRANSFER_ENCODING) => {
-                // Another one cannot be undone, and two of this kind are a trick.
+                // No other coding is supported, and a repeated one is a sign of request smuggling.
                 if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(BAD_REQUEST);
                 }
@@ -197,7 +198,7 @@ impl Framing {
     }
 }
 
-/// The elements of a header field that is a list.
+/// Returns the elements of a header field that is a list.
 fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
@@ -261,9 +262,9 @@ fn take<'r, 'a>(input: &'a [u8], head: Head<'r, 'a>) -> Result<Incoming<'r, 'a>,
 }
 
 impl Head<'_, '_> {
-    /// Makes a request of it that is independent of the input. `None`: it was not in order.
+    /// Creates a request that does not borrow from the input. `None`: the head is not valid.
     pub(super) fn request(&self, body: ServeBody) -> Option<Request<ServeBody>> {
-        // The one copy: all values share it.
+        // The only copy: all values share it.
         let data = Bytes::copy_from_slice(self.bytes);
         let share = |part: &[u8]| {
             let start = part.as_ptr() as usize - self.bytes.as_ptr() as usize;
@@ -294,23 +295,23 @@ impl Head<'_, '_> {
         self.method
     }
 
-    /// The path and the query of the target, as they were sent.
+    /// Returns the path and the query of the target, as they were sent.
     pub(crate) fn path_and_query(&self) -> (&str, &str) {
         let target = match memchr::memchr(b'#', self.target.as_bytes()) {
             Some(fragment) => &self.target[..fragment],
             None => self.target,
         };
-        // A path is short, and a query long.
+        // The path is short, so a plain loop finds its end sooner than `memchr`.
         match target.bytes().position(|byte| byte == b'?') {
             Some(mark) => (&target[..mark], &target[mark + 1..]),
             None => (target, ""),
         }
     }
 
-    /// Each with CRLF, and not with LF alone, which others might not take for the end of a line (RFC 9112, section 2.2).
-    /// Empty lines before a request do not count.
+    /// Whether every line ends with CRLF. LF alone is rejected, because other servers might not take it for the end of
+    /// a line (RFC 9112, section 2.2). Empty lines before a request do not count.
     ///
-    /// Between two names there is one end of a line, for nothing else may contain one.
+    /// Between two names there is exactly one end of a line, because neither names nor values can contain one.
     fn lines_end_as_they_should(&self) -> bool {
         let start = self.bytes.as_ptr() as usize;
         let mut names = self
@@ -326,7 +327,7 @@ impl Fields for Head<'_, '_> {
     fn all<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
         let name = name.as_str();
         let fields = self.headers.iter();
-        // Most differ in their lengths, which are compared without a call.
+        // Most names differ in length, which is compared without a call.
         let named = fields.filter(move |field| {
             field.name.len() == name.len() && field.name.eq_ignore_ascii_case(name)
         });
@@ -334,8 +335,8 @@ impl Fields for Head<'_, '_> {
     }
 }
 
-/// Escapes a target with characters that should be escaped. Node accepts them as they are, and some clients send them
-/// so.
+/// Percent-encodes the characters of a target that a URI must not contain. Node accepts them, and some clients send
+/// them unencoded.
 #[cold]
 fn escaped(target: &str) -> Option<Uri> {
     let mut escaped = String::with_capacity(target.len() + 16);

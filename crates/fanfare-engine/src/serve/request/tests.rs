@@ -6,7 +6,7 @@ fn parse<'r, 'a>(input: &'a [u8], room: &'r mut Room<'a>) -> Parsed<'r, 'a> {
     super::parse(input, 8192, room)
 }
 
-/// A request, and what is known of it beside.
+/// A parsed request and its properties.
 struct Taken {
     request: Request<ServeBody>,
     feed: Option<BodyFeed>,

@@ -95,8 +95,8 @@ impl<IO> WebSocket<IO> {
         &mut self.io
     }
 
-    /// Returns the underlying stream, and the bytes that were received and not decoded. For callers with a
-    /// [`Decoder`] of their own, from the opening handshake on.
+    /// Returns the underlying stream, and the bytes that were received and not decoded. For callers with a separate
+    /// [`Decoder`], from the opening handshake on.
     pub fn into_parts(mut self) -> (IO, Vec<u8>) {
         let input = self.input.split_off(self.at);
         (self.io, input)

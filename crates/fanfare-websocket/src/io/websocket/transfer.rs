@@ -1,4 +1,4 @@
-//! Bytes on their way from and to the stream, and the end of the connection.
+//! Reads and writes of the stream, and the end of the connection.
 
 use std::cell::Cell;
 use std::future::Future;
