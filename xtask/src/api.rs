@@ -33,7 +33,7 @@ const LISTINGS: &str = "docs/api";
 /// Maximum number of changed lines that are printed per crate.
 const MAX_SHOWN: usize = 40;
 
-/// Lists, and compares with the listings. With `FANFARE_UPDATE_API` set it writes them.
+/// Compares the public API with the listings. With `FANFARE_UPDATE_API` set it writes them.
 pub(crate) fn run() -> Result<Outcome> {
     if !cfg!(unix) {
         return Ok(Outcome::Skipped(
@@ -103,7 +103,7 @@ fn rustdoc(name: &str, wrapper: &Path) -> Result<Option<PathBuf>> {
     Ok(ok.then(|| target().join(json)))
 }
 
-/// Returns the public items of a crate, one per line, without what the compiler implements by itself.
+/// Returns the public items of a crate, one per line, without the compiler's automatic implementations.
 fn list(json: &Path) -> Result<String> {
     let api = public_api::Builder::from_rustdoc_json(json)
         .omit_blanket_impls(true)
@@ -114,7 +114,7 @@ fn list(json: &Path) -> Result<String> {
     Ok(api.to_string())
 }
 
-/// Prints the lines that went and came.
+/// Prints the removed and the added lines.
 fn show(name: &str, old: &str, new: &str) {
     let (before, after): (BTreeSet<_>, BTreeSet<_>) =
         (old.lines().collect(), new.lines().collect());

@@ -22,7 +22,7 @@ const MEASURED: &str = "*costs*target*measured*";
 const GROWTH: f64 = 2.6;
 /// Added instructions per added byte below which growth is noise of the operating system.
 const NOISE: f64 = 1.0;
-/// Per cent by which a cost may exceed its limit: other compilers, other library versions.
+/// Percentage by which a cost may exceed its limit, for other compilers and other library versions.
 const SLACK: f64 = 10.0;
 
 /// Cost of one input: instructions and bytes held per byte sent, and the growth of instructions.
@@ -82,7 +82,7 @@ pub(crate) fn run() -> Result<Outcome> {
     Ok(Outcome::Failed(over.join("; ")))
 }
 
-/// Describes the faults of a cost.
+/// Describes how a cost breaks its limits.
 fn faults(cost: &Cost, limit: Option<&Cost>) -> Option<String> {
     let Cost {
         name,

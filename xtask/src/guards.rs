@@ -12,7 +12,7 @@ use crate::{callgrind, root, tools};
 /// Benchmark with the paths.
 pub(crate) const BENCH: &str = "instructions";
 
-/// Per cent by which a count may exceed its limit: other compilers, other library versions.
+/// Percentage by which a count may exceed its limit, for other compilers and other library versions.
 const SLACK: f64 = 5.0;
 /// Repetitions of the two runs whose difference counts.
 const FEW: u64 = 10;

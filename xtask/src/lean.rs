@@ -25,7 +25,7 @@ pub(crate) fn checks() -> Result<Vec<Command>> {
     Ok(checks)
 }
 
-/// Reads the default features, of which each is a command or a pair of them.
+/// Reads the default features, each of which is a command or a pair of commands.
 fn features(manifest: &str) -> Option<Vec<&str>> {
     let list = manifest
         .lines()

@@ -1,4 +1,5 @@
-//! Steps that run our servers and clients against programs of others: official clients, Node servers, browsers, brokers.
+//! Steps that run Fanfare's servers and clients against other programs: official clients, Node servers, browsers,
+//! brokers.
 
 use std::path::PathBuf;
 use std::process::Command;

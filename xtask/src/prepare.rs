@@ -33,8 +33,8 @@ pub(crate) fn start(later: &[&Step]) -> Option<JoinHandle<()>> {
     }
     Some(std::thread::spawn(move || {
         for builds in builds {
-            // Not at a lower priority: on a busy machine a step would wait for it long. The first build that fails ends
-            // the rest.
+            // At the normal priority: on a busy machine a step would wait long for a build of lower priority. The first
+            // build that fails ends the rest.
             let _ = builds.into_iter().all(succeeds);
         }
     }))

@@ -87,7 +87,7 @@ fn the_tests_that_are_named_exist() {
     let mut missing = Vec::new();
     for (id, cells) in rows() {
         let shown = cells.last().unwrap();
-        // Text before a name says in which file to look for it.
+        // Text before a name tells in which file to search for it.
         let mut source = String::new();
         for (n, part) in shown.split('`').enumerate() {
             if n % 2 == 0 {

@@ -59,7 +59,7 @@ type Edges = BTreeMap<String, BTreeSet<String>>;
 
 /// Returns the code of a file: without comments, and up to its tests.
 fn code(source: &str) -> String {
-    // Tests of a file are its last part; `mod tests;` has a file of its own.
+    // Tests of a file are its last part; `mod tests;` has a separate file.
     let code = source.split("\n#[cfg(test)]\nmod tests {").next();
     let lines = code.unwrap_or_default().lines();
     let code = lines.map(|line| line.split("//").next().unwrap_or_default());
@@ -99,8 +99,8 @@ fn names<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
 }
 
 /// Returns the dependencies between the modules below `src`, whose root is the file `main`. Names that the root exports
-/// count for their module. Paths to modules begin with `prefix`; in files right below `src`, and in the `mod.rs` of its folders, also with `super::`, if the root
-/// is not that of the crate.
+/// count for their module. Paths to modules begin with `prefix`; in files right below `src`, and in the `mod.rs` of its
+/// folders, also with `super::`, if the root is not that of the crate.
 fn edges(src: &Path, main: &str, prefix: &str) -> Edges {
     let root = code(&fs::read_to_string(src.join(main)).unwrap());
     let of_path = |path: &Path| {
@@ -176,7 +176,7 @@ fn paths_and_cycles_are_found() {
     assert_eq!(in_cycles(&edges).len(), 2);
 }
 
-/// A module that joins a defended cycle fails the test, and one that has left it, so that the list stays true.
+/// A module that joins a defended cycle fails the test, as does one that has left it, so that the list stays true.
 #[test]
 fn modules_do_not_depend_on_each_other_in_a_circle() {
     for (name, defended) in CRATES {

@@ -80,7 +80,7 @@ pub(crate) async fn run(args: Emit) -> Outcome {
         biased;
         done = all(&handle, &args, fixed) => match done {
             Err(failure) if failure.code() == Code::Lost => {
-                // The reason arrives in a moment, and says more than the fact.
+                // The reason arrives in a moment, and is more useful than the mere loss.
                 return Err(match timeout(REASON_TIMEOUT, &mut lost).await {
                     Ok(Ok(reason)) => failure.because(reason),
                     _ => failure,

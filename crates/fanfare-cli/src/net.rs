@@ -122,8 +122,8 @@ pub(crate) fn add_cookies(headers: &mut HeaderMap, cookies: &str) {
     }
 }
 
-/// Returns whether the response to a handshake is one of Engine.IO 3: `97:0{"sid":…`, a payload whose packets begin with their
-/// length.
+/// Returns whether the response to a handshake is one of Engine.IO 3: `97:0{"sid":…`, a payload whose packets begin
+/// with their length.
 pub(crate) fn is_of_old_server(response: &HttpResponse) -> bool {
     let text = response.text();
     let first = v3::decode_text_payload(&text).next();

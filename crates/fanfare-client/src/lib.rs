@@ -40,9 +40,10 @@
 //! | look at each step of a connection, in tools | | [`net`]: addresses, TCP, TLS, HTTP |
 //! | handle errors | [`ConnectError`], [`EmitError`], [`AckError`], [`BuildError`], [`StartError`]; [`DisconnectReason`] | |
 //!
-//! It implements Socket.IO protocol 5 over Engine.IO 4 (Node's `socket.io` 3 and 4, and Fanfare) and, if told so, protocol 4
-//! over Engine.IO 3 (`socket.io` 1 and 2), over WebSocket with long-polling as fallback, or the other way round. It reconnects without limit, buffers events in the meantime, and
-//! resumes sessions where the server supports it. The guide is `docs/client.md`.
+//! It implements Socket.IO protocol 5 over Engine.IO 4 (Node's `socket.io` 3 and 4, and Fanfare) and, on request,
+//! protocol 4 over Engine.IO 3 (`socket.io` 1 and 2), over WebSocket with long-polling as fallback, or the other way
+//! round. It reconnects without limit, buffers events in the meantime, and resumes sessions where the server supports
+//! it. The guide is `docs/client.md`.
 
 #![forbid(unsafe_code)]
 
@@ -76,7 +77,7 @@ pub use fanfare_protocol::client::DisconnectReason;
 pub use fanfare_protocol::engine::Transport;
 pub use fanfare_protocol::socket::AllArgs;
 
-/// Arguments of events: what [`emit`](Socket::emit) takes, and what a received event holds.
+/// Arguments of events: types that [`emit`](Socket::emit) takes and that received events contain.
 pub mod args {
     pub use fanfare_protocol::socket::{Args, ArgsError, IntoArgs, RawArgs};
 }

@@ -69,7 +69,7 @@ impl Manager {
         self.inner.core.look(|state| state.manager.pending_bytes())
     }
 
-    /// Returns a stream of the connection's events from now on: opened, upgraded, closed, reconnecting, …
+    /// Returns a stream of the connection's events from now on: opened, upgraded, closed, reconnecting and others.
     ///
     /// For a slow observer, the queue keeps 1024 pings and packets, and the newest 1024 events of other kinds;
     /// [`ManagerEvent::Lagged`](crate::event::ManagerEvent::Lagged) takes the place of dropped events.

@@ -224,7 +224,8 @@ fn after_the_runtime_has_gone_nothing_is_accepted_and_nothing_waits() {
     });
 }
 
-/// Checks that such a request is not retried: a connection that fails while in use may have carried it, or its answer.
+/// Checks that a request is not retried after a connection fails while in use, which may have carried it, or its
+/// answer.
 #[tokio::test(start_paused = true)]
 async fn what_breaks_in_use_is_not_sent_again() {
     let (server, mut bodies) = closing_server("");

@@ -32,7 +32,7 @@ async fn soon<F: IntoFuture>(future: F) -> F::Output {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_rejects_events_and_answers_that_break_a_rule() {
-    // The server answers without a check of its own.
+    // The server answers without checking the rules.
     let namespace = Namespace::new("/").on("say", async |text: fanfare::Data<String>| {
         fanfare::Ack(Length {
             length: text.0.len(),

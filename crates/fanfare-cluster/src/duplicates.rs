@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-/// Number of numbers before the highest that are remembered.
+/// Number of message numbers, up to the highest one, that are remembered for each sender.
 const WINDOW: u64 = 1024;
 const WORD_BITS: u64 = 64;
 const WORDS: usize = (WINDOW / WORD_BITS) as usize;
 
 /// Filter of messages that arrive twice, for wire formats in which each sender numbers its messages.
 ///
-/// A broker or its client may send a message again when a connection breaks, and copies may arrive in any order. Of each
-/// sender the last 1024 numbers are remembered; a message that is later than that counts as a copy. Gaps are normal: a
-/// node receives only what concerns it.
+/// A broker or its client may send a message again when a connection breaks, and copies may arrive in any order. The
+/// filter remembers the last 1024 numbers of each sender; a message with an older number counts as a copy. Gaps are
+/// normal: a node receives only the messages that concern it.
 ///
 /// ```
 /// use fanfare_cluster::DuplicateFilter;
@@ -42,7 +42,7 @@ impl Window {
         ((at / WORD_BITS) as usize, 1 << (at % WORD_BITS))
     }
 
-    /// Records a number; `false` if it was recorded before, or is too old to know.
+    /// Records a number; returns `false` if it was recorded before, or is too old to tell.
     fn record(&mut self, number: u64) -> bool {
         if number > self.highest {
             match number - self.highest {
@@ -68,7 +68,7 @@ impl Window {
 }
 
 impl DuplicateFilter {
-    /// Creates a filter that remembers the messages of at most this many senders; those of more are not filtered.
+    /// Creates a filter for at most `max_senders` senders; messages of further senders are not filtered.
     #[must_use]
     pub fn new(max_senders: usize) -> Self {
         Self {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     proptest! {
-        /// Like a set of all numbers, as far as the window reaches.
+        /// Compares the filter with a set of all numbers, within the window.
         #[test]
         fn is_a_set(steps in proptest::collection::vec((0..3000u64, 0..1100u64), 0..300)) {
             let (mut filter, mut all) = (DuplicateFilter::new(9), HashSet::new());

@@ -1,4 +1,4 @@
-//! Programs that send events to the clients of a cluster, and serve none.
+//! Emitters: programs that send events to the clients of a cluster and serve no clients.
 
 use std::fmt;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use crate::{
 /// Boxed future, as object-safe traits need it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Sends the messages of an [`Emitter`] to the nodes of a cluster, through their broker.
+/// Connection of an [`Emitter`] to the broker of a cluster.
 pub trait EmitterTransport: Send + Sync + 'static {
     /// Sends a message to all nodes. Must not block. The messages of one thread keep their order.
     fn publish(&self, namespace: &str, message: ClusterMessage) -> PublishOutcome;
@@ -31,18 +31,19 @@ pub enum EmitterError {
     /// The arguments cannot be serialized, or the name is reserved.
     #[error(transparent)]
     NotSerializable(#[from] EncodeError),
-    /// The queue is full: the broker takes less than is emitted.
+    /// The queue is full: the program emits faster than the broker accepts messages.
     #[error("the queue to the broker is full")]
     Full,
-    /// There has been no connection to the broker for a while.
+    /// There has been no connection to the broker for longer than messages are queued.
     #[error("the broker is out of reach")]
     Down,
 }
 
-/// Sends events to the clients of a cluster from a program that serves none, such as a job or another service.
+/// Emitter of events to the clients of a cluster, for a program that serves no clients, such as a job or another
+/// service.
 ///
-/// It selects a namespace and rooms as a server does; each method returns a new value. The crates of the brokers make it.
-/// Acknowledgements need a server.
+/// It selects a namespace and rooms as a server does; each method returns a new value. The crates of the brokers create
+/// it. Only servers can request acknowledgements.
 ///
 /// ```
 /// # fn f(emitter: fanfare_cluster::Emitter) -> Result<(), fanfare_cluster::EmitterError> {
@@ -70,7 +71,7 @@ impl Emitter {
         }
     }
 
-    /// Selects a namespace. The leading slash may be left out.
+    /// Selects a namespace. The leading slash may be omitted.
     pub fn of(&self, namespace: &str) -> Self {
         let namespace = match namespace.starts_with('/') {
             true => namespace.into(),
@@ -82,7 +83,7 @@ impl Emitter {
         }
     }
 
-    /// Selects the clients of a room; called again, those of several.
+    /// Selects the clients of a room. Several calls select the clients in at least one of the rooms.
     pub fn to(&self, room: impl Into<String>) -> Self {
         let mut emitter = self.clone();
         add(&mut emitter.options.rooms, room.into());
@@ -113,7 +114,8 @@ impl Emitter {
     /// Sends an event to the selected clients. A tuple is several arguments, any other value one.
     ///
     /// # Errors
-    /// [`EmitterError`].
+    /// [`EmitterError`] if the event cannot be encoded, the queue is full, or there has been no connection for too
+    /// long.
     pub fn emit(&self, event: impl AsRef<str>, args: impl IntoArgs) -> Result<(), EmitterError> {
         let event = EncodedEvent::new(event.as_ref(), &args)?;
         self.publish(Broadcast::new(event, self.options.clone()))
@@ -122,7 +124,7 @@ impl Emitter {
     /// Makes the selected clients join a room.
     ///
     /// # Errors
-    /// [`EmitterError`].
+    /// [`EmitterError::Full`] or [`EmitterError::Down`].
     pub fn sockets_join(&self, room: impl Into<String>) -> Result<(), EmitterError> {
         self.publish(SocketsJoin::new(self.options.clone(), vec![room.into()]))
     }
@@ -130,7 +132,7 @@ impl Emitter {
     /// Makes the selected clients leave a room.
     ///
     /// # Errors
-    /// [`EmitterError`].
+    /// [`EmitterError::Full`] or [`EmitterError::Down`].
     pub fn sockets_leave(&self, room: impl Into<String>) -> Result<(), EmitterError> {
         self.publish(SocketsLeave::new(self.options.clone(), vec![room.into()]))
     }
@@ -138,7 +140,7 @@ impl Emitter {
     /// Disconnects the selected clients; with `close`, also closes their connections.
     ///
     /// # Errors
-    /// [`EmitterError`].
+    /// [`EmitterError::Full`] or [`EmitterError::Down`].
     pub fn disconnect_sockets(&self, close: bool) -> Result<(), EmitterError> {
         self.publish(DisconnectSockets::new(self.options.clone(), close))
     }
@@ -146,7 +148,7 @@ impl Emitter {
     /// Sends an event to the servers of the namespace.
     ///
     /// # Errors
-    /// [`EmitterError`].
+    /// The same as [`emit`](Self::emit).
     pub fn server_side_emit(
         &self,
         event: impl AsRef<str>,
@@ -158,10 +160,10 @@ impl Emitter {
         )?))
     }
 
-    /// Waits until the broker has accepted everything that was sent before, as before a program ends.
+    /// Waits until the broker has accepted all earlier messages. To be called before the program ends.
     ///
     /// # Errors
-    /// [`AdapterError`] if some of it was dropped, or the connection was lost meanwhile.
+    /// [`AdapterError`] if a message was dropped, or the connection was lost meanwhile.
     pub async fn flush(&self) -> Result<(), AdapterError> {
         self.transport.flush().await
     }

@@ -10,39 +10,39 @@ use tokio::sync::watch;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Health {
-    /// The adapter connects for the first time.
+    /// The adapter is establishing its first connection.
     Connecting,
-    /// Messages go both ways.
+    /// The connection is open: messages are sent and received.
     #[default]
     Up,
     /// The adapter works with a limitation.
     #[non_exhaustive]
     Degraded {
-        /// Limitation, for people.
+        /// Human-readable limitation.
         reason: Arc<str>,
     },
-    /// There is no connection: this node works alone until it is back.
+    /// There is no connection: until it is restored, this node serves only its own clients.
     #[non_exhaustive]
     Down {
         /// Time at which the connection was lost.
         since: Instant,
-        /// Reason, for people.
+        /// Human-readable reason.
         reason: Arc<str>,
     },
 }
 
 impl Health {
-    /// Maximum length of a reason, in bytes; a longer one is cut.
+    /// Maximum length of a reason, in bytes; a longer one is truncated.
     pub const MAX_REASON: usize = 512;
 
-    /// Returns the state in which the adapter works with a limitation.
+    /// Creates a [`Degraded`](Self::Degraded) state.
     pub fn degraded(reason: impl fmt::Display) -> Self {
         Self::Degraded {
             reason: cut(&reason.to_string()),
         }
     }
 
-    /// Returns the state without a connection.
+    /// Creates a [`Down`](Self::Down) state.
     pub fn down(since: Instant, reason: impl fmt::Display) -> Self {
         Self::Down {
             since,
@@ -50,7 +50,7 @@ impl Health {
         }
     }
 
-    /// Whether messages go both ways, perhaps with a limitation.
+    /// Whether messages are sent and received, possibly with a limitation.
     #[must_use]
     pub const fn is_ready(&self) -> bool {
         matches!(self, Self::Up | Self::Degraded { .. })
@@ -112,13 +112,13 @@ impl HealthState {
         Self(Arc::new(watch::Sender::new(Health::Connecting)))
     }
 
-    /// Returns the present state.
+    /// Returns the current state.
     #[must_use]
     pub fn get(&self) -> Health {
         self.0.borrow().clone()
     }
 
-    /// Sets the state, and returns whether it is another one than before.
+    /// Sets the state; returns whether it has changed.
     pub fn set(&self, health: Health) -> bool {
         self.0.send_if_modified(|present| {
             let changed = *present != health;
@@ -127,8 +127,8 @@ impl HealthState {
         })
     }
 
-    /// Records that there is no connection. If there was none before, the time at which it was lost stays and the reason
-    /// is replaced. Returns whether there was one before.
+    /// Records that there is no connection. If that was recorded before, only the reason is replaced: the time at which
+    /// the connection was lost is kept. Returns whether there was a connection before.
     pub fn down(&self, now: Instant, reason: impl fmt::Display) -> bool {
         let mut was_up = false;
         self.0.send_if_modified(|present| {
@@ -148,7 +148,7 @@ impl HealthState {
     /// Waits until the state fulfils a condition, and returns it.
     pub async fn wait_for(&self, condition: impl FnMut(&Health) -> bool) -> Health {
         let mut receiver = self.0.subscribe();
-        // It fails only if the sender is gone, which this is.
+        // `wait_for` fails only if the sender is dropped, and `self` is the sender.
         let found = receiver
             .wait_for(condition)
             .await

@@ -1,7 +1,7 @@
 //! Random ids of nodes and requests.
 
-/// Returns a random id of 16 hexadecimal digits, as Node.js gives its nodes and its requests. It comes from the system's
-/// secure source.
+/// Returns a random id of 16 hexadecimal digits, the format of the node and request ids of Node.js. It comes from the
+/// system's secure source of random numbers.
 ///
 /// ```
 /// let id = fanfare_cluster::unique_id();
@@ -18,5 +18,5 @@ pub fn unique_id() -> String {
     format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
-/// Id under which emitters send (Node's `emitter`): no node, and never answered.
+/// Sender id of emitters (Node's `emitter`), which are not nodes and get no answers.
 pub const EMITTER_ID: &str = "emitter";

@@ -56,17 +56,17 @@ impl SubscriptionOptions {
 /// Command for the broker. No room is in two commands of the same kind without one of the other kind between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubscriptionChange {
-    /// These are to be subscribed.
+    /// Subscribe to these rooms.
     Subscribe(Vec<Arc<str>>),
-    /// These are to be unsubscribed.
+    /// Unsubscribe from these rooms.
     Unsubscribe(Vec<Arc<str>>),
 }
 
 /// State machine of the subscriptions of a node, for brokers that have a channel or subject per room.
 ///
-/// It is told which rooms [open](Self::open) and [close](Self::close), in any number, and says which commands bring the
-/// broker up to date. Of one room only the last state counts: changes that cancel each other before they were sent cost
-/// nothing, and a room that closes stays subscribed for a while. Time is passed in. What it holds is bounded by the
+/// The caller reports rooms that [open](Self::open) and [close](Self::close), and sends the commands that
+/// [`poll`](Self::poll) returns to the broker. Changes of a room that cancel each other before they are sent produce no
+/// command, and a room that closes stays subscribed for a while. The caller passes the time. Memory is bounded by the
 /// number of open rooms and [`SubscriptionOptions::max_lingering`].
 ///
 /// ```
@@ -106,7 +106,7 @@ struct Room {
     open: bool,
     /// Whether the broker has been told to subscribe.
     subscribed: bool,
-    /// Whether it is in `changed`.
+    /// Whether the room is in `changed`.
     queued: bool,
     lingers_until: Option<Instant>,
 }
@@ -165,7 +165,7 @@ impl Subscriptions {
             return;
         }
         if !room.subscribed {
-            // It waits for its subscription, and will be found closed.
+            // A queued room stays: `poll` will see that it is closed.
             if !room.queued {
                 self.rooms.remove(&key);
             }
@@ -224,7 +224,7 @@ impl Subscriptions {
         }
     }
 
-    /// Records that the broker has dropped a subscription, or refused it: it is tried again if the room is open.
+    /// Records that the broker has dropped or rejected a subscription: it is repeated if the room is open.
     pub fn lost(&mut self, room: &str) {
         let Some((key, _)) = self.rooms.get_key_value(room) else {
             return;
@@ -282,7 +282,7 @@ impl Subscriptions {
         }
     }
 
-    /// Gives the memory of many rooms back once they are gone.
+    /// Frees memory after many rooms have been removed.
     fn shrink(&mut self) {
         if self.rooms.capacity() > 1024 && self.rooms.len() < self.rooms.capacity() / 8 {
             self.rooms.shrink_to_fit();
@@ -291,13 +291,13 @@ impl Subscriptions {
         }
     }
 
-    /// Returns the time at which [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// Returns the time at which [`handle_timeout`](Self::handle_timeout) must be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.lingering.front().map(|(until, _)| *until)
     }
 
-    /// Ends the time of rooms that have closed.
+    /// Unsubscribes closed rooms whose linger time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         while self.poll_timeout().is_some_and(|until| until <= now) && self.end_oldest() {}
     }
@@ -406,7 +406,7 @@ mod tests {
     }
 
     proptest! {
-        /// A broker that carries the commands out has all open rooms, and after a while no others.
+        /// A broker that carries out the commands is subscribed to all open rooms and, after a while, to no others.
         #[test]
         fn the_broker_is_brought_up_to_date(steps in proptest::collection::vec((0..8u8, 0..6u8), 0..200)) {
             let (mut rooms, start) = start(SubscriptionOptions::default().max_batch(2).max_lingering(3));

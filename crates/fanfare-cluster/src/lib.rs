@@ -5,12 +5,12 @@
 //! program that only emits needs this crate and no server.
 //!
 //! - [`dialect`]: the wire format of Node's `ClusterAdapter`, in JSON and in MessagePack.
-//! - [`publish_queue`]: what waits to be sent to a broker, bounded.
-//! - [`Membership`]: the nodes that are there, by their heartbeats.
-//! - [`Subscriptions`]: the rooms that this node wants to hear of.
-//! - [`DuplicateFilter`]: messages that a broker delivers twice.
+//! - [`publish_queue`]: a bounded queue of messages to a broker.
+//! - [`Membership`]: the nodes of the cluster, known by their heartbeats.
+//! - [`Subscriptions`]: the subscriptions to rooms that have members on this node.
+//! - [`DuplicateFilter`]: a filter of messages that arrive twice.
 //! - [`Emitter`]: the operations of a program that only emits.
-//! - [`HealthState`]: whether the broker can be reached.
+//! - [`HealthState`]: the state of the connection to the broker.
 
 #![forbid(unsafe_code)]
 

@@ -8,7 +8,7 @@ use fanfare_protocol::deadline;
 use crate::dialect::AdapterMessage;
 use crate::{EMITTER_ID, NodeInfo, Peers};
 
-/// Interval in which nodes are checked.
+/// Interval between checks for silent nodes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Minimum interval between the answers to nodes that start.
@@ -77,23 +77,23 @@ impl MembershipOptions {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum MembershipEvent {
-    /// This message is to be published to all.
+    /// The adapter must publish this message to all nodes.
     Publish(AdapterMessage),
-    /// A node is there that was not.
+    /// A node joined the cluster.
     Joined(String),
-    /// A node is gone: it said so, or was silent for too long.
+    /// A node left the cluster: it announced that, or was silent for too long.
     Left(String),
-    /// Another node has the id of this one: both ignore each other's messages until one is started again.
+    /// Another node has the id of this one: both ignore each other's messages until one is restarted.
     IdCollision,
-    /// There are more nodes than [`MembershipOptions::max_nodes`]; those that came last are ignored.
+    /// There are more nodes than [`MembershipOptions::max_nodes`]; further nodes are ignored.
     TooManyNodes,
 }
 
-/// State machine of the nodes of a cluster whose broker does not know them, as with PostgreSQL: each publishes a message
-/// at least every few seconds. Time is passed in.
+/// State machine of the nodes of a cluster, for brokers that do not know their subscribers, such as PostgreSQL: each
+/// node publishes a message at least every few seconds. The caller passes the time.
 ///
-/// What it holds is bounded by [`MembershipOptions::max_nodes`]. A broker that counts its subscribers needs none of it,
-/// see [`Peers::of_subscribers`].
+/// Memory is bounded by [`MembershipOptions::max_nodes`]. An adapter whose broker counts its subscribers needs no
+/// membership, see [`Peers::of_subscribers`].
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -153,7 +153,7 @@ impl Echoes {
 }
 
 impl Membership {
-    /// Creates the state of the node with this id, which is alone and not connected.
+    /// Creates the state machine of the node with this id, without peers and not connected.
     pub fn new(id: impl Into<String>, options: MembershipOptions) -> Self {
         Self {
             id: id.into(),
@@ -183,13 +183,13 @@ impl Membership {
         self.nodes.contains_key(node)
     }
 
-    /// Records that messages go both ways now, for the first time or again: this node introduces itself.
+    /// Records that the connection is open, for the first time or again: this node introduces itself.
     pub fn connected(&mut self, now: Instant) {
         self.collided = false;
         self.publish(AdapterMessage::InitialHeartbeat, now);
     }
 
-    /// Records that the connection is lost. Nodes that are not heard of in time count as gone, as do nodes that are.
+    /// Records that the connection is lost. Nodes that then stay silent count as gone, as before.
     pub fn disconnected(&mut self) {
         self.published = None;
         self.answer_at = None;
@@ -200,7 +200,7 @@ impl Membership {
             return;
         }
         if let Some(expected) = self.echoes.of(&message) {
-            // Those that were lost would hide a collision.
+            // Without the maximum, echoes that never arrive would hide a collision.
             *expected = (*expected + 1).min(MAX_EXPECTED_ECHOES);
         }
         self.published = Some(now);
@@ -214,8 +214,8 @@ impl Membership {
         }
     }
 
-    /// Takes note of a message, of any type, before the adapter handles it. Returns whether it comes from another node;
-    /// the adapter ignores its own.
+    /// Records a message of any type. To be called before the adapter handles it. Returns whether it comes from another
+    /// node; the adapter ignores its own.
     pub fn received(&mut self, from: &str, message: &AdapterMessage, now: Instant) -> bool {
         if from == self.id {
             self.own(message);
@@ -233,7 +233,7 @@ impl Membership {
         }
         self.seen(from, now);
         if matches!(message, AdapterMessage::InitialHeartbeat) && self.answer_at.is_none() {
-            // One answer serves all nodes that start at the same time, also if a peer asks without end.
+            // One answer serves all nodes that start at the same time, even if a peer keeps asking.
             let earliest = self.answered.map(|answered| answered + ANSWER_INTERVAL);
             match earliest.filter(|earliest| *earliest > now) {
                 Some(earliest) => self.answer_at = Some(earliest),
@@ -249,7 +249,7 @@ impl Membership {
         self.publish(AdapterMessage::Heartbeat, now);
     }
 
-    /// Takes a message with the id of this node: its own, or one of another node with the same id.
+    /// Handles a message with the id of this node: its own, or one of another node with the same id.
     fn own(&mut self, message: &AdapterMessage) {
         let echo = self.options.echo;
         let expected = self.echoes.of(message);
@@ -285,14 +285,14 @@ impl Membership {
         self.check_at.get_or_insert(deadline(now, CHECK_INTERVAL));
     }
 
-    /// Adds what a known node says about itself.
+    /// Stores the description of a known node.
     pub fn described(&mut self, info: NodeInfo) {
         if let Some(record) = self.nodes.get_mut(&info.id) {
             record.info = info;
         }
     }
 
-    /// Says goodbye: the other nodes no longer wait for this one.
+    /// Announces that this node leaves, so that the other nodes no longer wait for it.
     pub fn close(&mut self, now: Instant) {
         self.publish(AdapterMessage::Close, now);
         self.published = None;
@@ -332,7 +332,7 @@ impl Membership {
 
     fn check(&mut self, now: Instant, late: Duration) {
         self.overflowed = false;
-        // If this node did not run for a while, messages wait to be read: that time does not count.
+        // If this process was suspended, messages still wait to be read: that time does not count as silence.
         if late > CHECK_INTERVAL {
             for node in self.nodes.values_mut() {
                 node.seen = (node.seen + late).min(now);
@@ -468,7 +468,7 @@ mod tests {
         assert_eq!(told.last(), Some(&MembershipEvent::TooManyNodes));
     }
 
-    /// While a process is stopped its messages wait: the others are not gone because of that.
+    /// Messages wait while a process is suspended: the other nodes do not count as gone because of that.
     #[test]
     fn a_pause_of_this_node_does_not_count() {
         let (mut nodes, start) = start(MembershipOptions::default());

@@ -129,7 +129,7 @@ macro_rules! messages {
             }
 
             $($(
-                /// Asks for answers under this id.
+                /// Requests answers with this id.
                 #[must_use]
                 pub fn $late(mut self, value: impl Into<$late_type>) -> Self {
                     self.$late = Some(value.into());

@@ -1,13 +1,13 @@
 //! Nodes of a cluster.
 
-/// A server of a cluster. Apart from the id, what is known depends on the adapter and on the other node: Node.js tells
-/// its id only.
+/// A server of a cluster. Which details other than the id are known depends on the adapter and on the other node:
+/// Node.js sends only its id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NodeInfo {
     /// Id, unique in the cluster and new after each start.
     pub id: String,
-    /// Name for people.
+    /// Human-readable name.
     pub name: Option<String>,
     /// Address at which the other nodes reach it.
     pub address: Option<String>,
@@ -66,7 +66,7 @@ pub enum Peers {
 }
 
 impl Peers {
-    /// Returns the peers of these ids.
+    /// Returns the peers with these ids.
     pub fn ids<I: Into<String>>(ids: impl IntoIterator<Item = I>) -> Self {
         Self::Nodes(ids.into_iter().map(NodeInfo::new).collect())
     }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::PublishOutcome;
 
-/// Capacity, in items, above which an empty queue gives its memory back.
+/// Capacity, in items, above which an empty queue frees its memory.
 const KEPT_CAPACITY: usize = 1024;
 
 /// Limits of a [queue](publish_queue).
@@ -81,7 +81,7 @@ impl<T> From<PushError<T>> for PublishOutcome {
 /// Creates a queue between the callers of an adapter or emitter and the task that writes to its broker.
 ///
 /// It is bounded in messages and in bytes, but a single message is always accepted, so that one that is longer than the
-/// limit can be sent. Pushing never waits. The reader takes what is there as one batch, to be written in one go.
+/// limit can be sent. Pushing never waits. The reader takes all waiting messages as one batch, to be written at once.
 ///
 /// ```
 /// use fanfare_cluster::{PushError, QueueLimits, publish_queue};
@@ -181,7 +181,7 @@ impl<T> PublishQueue<T> {
         Ok(())
     }
 
-    /// Closes the queue: nothing more is accepted, and the reader gets what is left.
+    /// Closes the queue: nothing more is accepted, and the reader gets the remaining messages.
     pub fn close(&self) {
         self.0.close();
     }
@@ -244,7 +244,7 @@ impl<T> QueueReader<T> {
         }
     }
 
-    /// Moves what is there, at most `max` messages, to the end of `batch` without waiting. Returns their number.
+    /// Moves the waiting messages, at most `max`, to the end of `batch` without waiting. Returns their number.
     pub fn try_batch(&mut self, batch: &mut Vec<T>, max: usize) -> usize {
         self.0.state.lock().take(batch, max)
     }
@@ -256,11 +256,11 @@ impl<T> QueueReader<T> {
             state.bytes = 0;
             std::mem::take(&mut state.items)
         };
-        // What the messages do when they are dropped happens outside of the lock.
+        // The messages are dropped outside of the lock.
         dropped.len()
     }
 
-    /// Closes the queue: nothing more is accepted; what is left can be read.
+    /// Closes the queue: nothing more is accepted; the remaining messages can be read.
     pub fn close(&mut self) {
         self.0.close();
     }

@@ -33,7 +33,7 @@ pub struct HandshakeData {
     pub time: String,
     /// Address of the client.
     pub address: String,
-    /// Whether the request has another origin.
+    /// Whether the request is cross-origin.
     pub xdomain: bool,
     /// Whether the connection is encrypted.
     pub secure: bool,
@@ -102,7 +102,7 @@ fn map_bytes(map: &Map<String, serde_json::Value>) -> usize {
     entries.sum()
 }
 
-/// Returns the bytes of a value. Its depth was bounded when it was read.
+/// Returns the approximate number of bytes of a value. Its depth was bounded when it was read.
 fn value_bytes(value: &serde_json::Value) -> usize {
     size_of::<serde_json::Value>()
         + match value {

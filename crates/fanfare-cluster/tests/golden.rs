@@ -36,7 +36,7 @@ fn captured(golden: &str) -> Vec<Captured> {
         .collect()
 }
 
-/// Whether the bytes are the only ones for what they say. Rooms that are numbers become texts; `null` for `undefined` is
+/// Whether the message has only one encoding. Rooms that are numbers become texts; `null` for `undefined` is
 /// left out; Node's emitters write other members; binary in the data of sockets becomes `null`.
 fn is_determined(operation: &str) -> bool {
     !operation.starts_with("emitter")

@@ -75,7 +75,7 @@ proptest! {
         }
         let payload = Bytes::from(payload);
         let envelope = Envelope::read(&payload);
-        // Of a message that is elsewhere only the envelope is here.
+        // A message whose contents are stored elsewhere consists of the envelope only.
         if envelope.as_ref().is_ok_and(|envelope| envelope.attachment_id().is_some()) {
             return Ok(());
         }

@@ -1,5 +1,5 @@
 //! Chat whose servers share their clients through NATS, with recovery of clients on any of them. Start NATS with JetStream
-//! (`nats-server -js`) and several servers, each with a port of its own:
+//! (`nats-server -js`) and several servers, each with its own port:
 //! `cargo run -p fanfare-nats --example cluster_nats -- 3001`, and the same with 3002.
 
 use fanfare::recovery::ConnectionStateRecovery;

@@ -9,7 +9,7 @@ use crate::error::ConfigError;
 use crate::jetstream::JetStream;
 use crate::options::{ConnectionOptions, Credentials, ServerAddress};
 
-/// NATS, and the cluster that uses it: makes the adapters of its servers, and emitters.
+/// NATS and the cluster that uses it: builder of the adapters of its servers, and of emitters.
 ///
 /// ```
 /// use fanfare::SocketIo;
@@ -44,8 +44,9 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Names the servers of one NATS: `nats://host:port` or `tls://host:port`, several separated by commas. An address may
-    /// contain a user and a password, or a token. The others of a NATS cluster are found through those that are named.
+    /// Creates options for the servers of one NATS: `nats://host:port` or `tls://host:port`, several separated by
+    /// commas. An address may contain a user and a password, or a token. The client learns the other servers of a NATS
+    /// cluster from these.
     pub fn new(servers: impl Into<String>) -> Self {
         Self {
             servers: servers.into(),
@@ -63,7 +64,8 @@ impl Nats {
         }
     }
 
-    /// Sets the name of the cluster: only nodes and emitters of one prefix hear each other. Default: `default`.
+    /// Sets the name of the cluster: only nodes and emitters with the same prefix exchange messages. Default:
+    /// `default`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -92,15 +94,15 @@ impl Nats {
         self
     }
 
-    /// Sets the limits of the messages that wait to be sent. Default: 65,536 messages, 16 MiB. What exceeds them is
-    /// dropped, and the caller of `emit` is told.
+    /// Sets the limits of the messages that wait to be sent. Default: 65,536 messages, 16 MiB. Further messages are
+    /// dropped, which `emit` reports.
     pub fn queue(mut self, limits: QueueLimits) -> Self {
         self.connection.queue = limits;
         self
     }
 
-    /// Sets the time without a connection for which messages are queued, to be sent when it is back. Default: 5 s.
-    /// Afterwards they are dropped until there is a connection again, and the caller of `emit` is told.
+    /// Sets the time without a connection for which messages are queued, to be sent when it is restored. Default: 5 s.
+    /// Afterwards they are dropped until there is a connection again, which `emit` reports.
     pub fn max_outage(mut self, time: Duration) -> Self {
         self.connection.max_outage = time;
         self
@@ -113,7 +115,7 @@ impl Nats {
         self
     }
 
-    /// Sets the name of this node, for people.
+    /// Sets the human-readable name of this node.
     #[cfg(feature = "adapter")]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -127,23 +129,23 @@ impl Nats {
         self
     }
 
-    /// Sets the interval in which nodes say that they are there. Default: 2 s.
+    /// Sets the interval between the heartbeats of a node. Default: 2 s.
     #[cfg(feature = "adapter")]
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = interval.max(Duration::from_millis(10));
         self
     }
 
-    /// Sets the time after which a node that is not heard is no longer waited for. Default: 6 s. It should be three times
-    /// the interval.
+    /// Sets the time after which a silent node is no longer waited for. Default: 6 s. It should be three times the
+    /// heartbeat interval.
     #[cfg(feature = "adapter")]
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.heartbeat_timeout = timeout;
         self
     }
 
-    /// Keeps events and sessions in JetStream, so that all nodes deliver events in one order, and clients are recovered by
-    /// any node. Emitters need it as well, if the nodes have it.
+    /// Stores events and sessions in JetStream, so that all nodes deliver events in the same order, and any node can
+    /// recover a client. Emitters need this option if the nodes have it.
     pub fn jetstream(mut self, options: JetStream) -> Self {
         self.jetstream = Some(options);
         self
@@ -156,7 +158,7 @@ impl Nats {
         Ok(self)
     }
 
-    /// Makes the adapter of a server. It connects when the server is built.
+    /// Creates the adapter of a server. It connects when the server is built.
     ///
     /// # Errors
     /// [`ConfigError`] if an address or a certificate is invalid.
@@ -165,10 +167,10 @@ impl Nats {
         Ok(crate::NatsAdapter::new(self.checked()?))
     }
 
-    /// Makes an emitter, which starts to connect in the background and queues meanwhile.
+    /// Creates an emitter, which connects in the background and queues messages meanwhile.
     ///
     /// # Errors
-    /// As [`adapter`](Self::adapter), and if it is called outside of a Tokio runtime.
+    /// The same as [`adapter`](Self::adapter), and if it is called outside of a Tokio runtime.
     pub fn emitter(self) -> Result<Emitter, ConfigError> {
         Ok(Emitter::new(NatsEmitter::start(self.checked()?)?))
     }

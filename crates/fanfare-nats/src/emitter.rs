@@ -1,4 +1,4 @@
-//! Sending of events without a server.
+//! Emitter: sends events without a server.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(crate) struct NatsEmitter {
     logged: bool,
 }
 
-/// Receiver of nothing.
+/// Handler that ignores all messages.
 struct Deaf;
 
 impl Handler for Deaf {

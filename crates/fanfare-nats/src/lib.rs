@@ -18,17 +18,17 @@
 //! # }
 //! ```
 //!
-//! A node subscribes to the rooms that have members there. An event for a room that is elsewhere costs it nothing, and a
-//! subscription costs about 200 bytes.
+//! A node subscribes to the rooms that have members there. An event for a room without members there costs it nothing,
+//! and a subscription costs about 200 bytes.
 //!
 //! | fault | effect |
 //! |---|---|
-//! | NATS is not reached when the server starts | the server works alone, and tries again |
-//! | the connection is lost | messages wait for it, at most [`max_outage`](Nats::max_outage); then the caller of `emit` is told that they are dropped |
-//! | NATS takes less than is sent | the queue is [bounded](Nats::queue), and the caller of `emit` is told |
+//! | NATS cannot be reached when the server starts | the server works alone, and keeps trying |
+//! | the connection is lost | messages are queued, at most for [`max_outage`](Nats::max_outage); then they are dropped, which `emit` reports |
+//! | the servers send faster than NATS accepts | the queue is [bounded](Nats::queue); further messages are dropped, which `emit` reports |
 //! | NATS does not answer for 4 s | the connection is replaced |
-//! | the connection comes back | all subscriptions come back with it; with JetStream also the events that this node has not received |
-//! | JetStream has lost its data | positions begin anew, and clients from before are not recovered |
+//! | the connection is restored | all subscriptions are restored; with JetStream, the node also receives the events that it missed |
+//! | JetStream has lost its data | positions start again, and earlier clients are not recovered |
 //!
 //! The format of the messages is documented in `docs/cluster-nats.md` of the project, so that programs in other languages
 //! can send events.

@@ -11,7 +11,7 @@ pub(crate) const MAX_NODES: usize = 1024;
 /// Longest heartbeat, in bytes; longer ones are ignored.
 const MAX_HEARTBEAT_BYTES: usize = 4096;
 
-/// Heartbeat of a node. Members that are absent are not known.
+/// Heartbeat of a node. Absent members are unknown.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Heartbeat {
     pub(crate) id: String,
@@ -23,7 +23,7 @@ pub(crate) struct Heartbeat {
     pub(crate) version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) clients: Option<usize>,
-    /// Whether the node has just connected, and the others should say that they are there.
+    /// Whether the node has just connected, so that the others should send heartbeats at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) hello: bool,
     /// Whether the node leaves.
@@ -80,7 +80,7 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Takes the heartbeat of another node.
+    /// Handles the heartbeat of another node.
     pub(crate) fn hear(&mut self, heartbeat: Heartbeat, now: Instant) -> Heard {
         if heartbeat.leaves {
             return match self.nodes.remove(&heartbeat.id) {
@@ -97,7 +97,7 @@ impl Members {
         if known { Heard::Known } else { Heard::Joined }
     }
 
-    /// Counts all nodes as heard now, after a time in which none could be heard.
+    /// Counts all nodes as heard now, after a time without a connection.
     pub(crate) fn refresh(&mut self, now: Instant) {
         self.nodes.values_mut().for_each(|(_, heard)| *heard = now);
     }
@@ -109,7 +109,7 @@ impl Members {
         gone.map(|(id, _)| id).collect()
     }
 
-    /// Returns the nodes, by their ids.
+    /// Returns the nodes in the order of their ids.
     pub(crate) fn list(&self) -> Vec<NodeInfo> {
         let nodes = self.nodes.values().map(|(node, _)| node.clone());
         let mut nodes: Vec<_> = nodes.collect();

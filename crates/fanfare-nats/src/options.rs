@@ -102,7 +102,7 @@ impl ServerAddress {
         })
     }
 
-    /// Returns another server of the same cluster, which it names by host and port.
+    /// Returns another server of the same cluster, given by host and port.
     pub(crate) fn sibling(&self, place: &str) -> Option<Self> {
         let address = Self::parse(place).ok()?;
         Some(Self {

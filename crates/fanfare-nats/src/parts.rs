@@ -8,9 +8,9 @@ use bytes::{Bytes, BytesMut};
 pub(crate) const PART: &str = "Fanfare-Part";
 /// Longest message, in bytes.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
-/// Bytes of a message of NATS that are left for headers.
+/// Number of bytes of a NATS message that are reserved for headers.
 const HEADER_BYTES: usize = 512;
-/// Shortest part, in bytes, also if a server declares a lower limit.
+/// Shortest part, in bytes, even if a server declares a lower limit.
 const MIN_PART_BYTES: usize = 1024;
 /// Maximum number of messages of which parts are missing.
 const MAX_INCOMPLETE: usize = 64;
@@ -45,7 +45,7 @@ struct Incomplete {
 }
 
 impl Parts {
-    /// Takes a part; returns the message when it is complete. If there are too many incomplete messages, or they are too
+    /// Adds a part; returns the message when it is complete. If there are too many incomplete messages, or they are too
     /// long, the oldest are dropped.
     pub(crate) fn take(&mut self, header: &str, part: &Bytes) -> Option<Bytes> {
         let mut fields = header.split(' ');
@@ -84,7 +84,7 @@ impl Parts {
         self.incomplete.iter().map(|found| found.data.len()).sum()
     }
 
-    /// Drops all, as when the connection is lost.
+    /// Drops all incomplete messages, as when the connection is lost.
     pub(crate) fn clear(&mut self) {
         self.incomplete.clear();
     }

@@ -8,10 +8,10 @@ use crate::log_target;
 use crate::parts::{self, PART};
 use crate::subject::Subjects;
 
-/// Limit within which all is sent as one message. A server's own is the same by default.
+/// Maximum length of a message that is sent in one part, in bytes: the default limit of a server.
 const MAX_PART_BYTES: usize = 1 << 20;
 
-/// Sends messages under an id.
+/// Sender of a node's or emitter's messages, under its id.
 #[derive(Debug, Clone)]
 pub(crate) struct Publisher {
     connection: Connection,
@@ -54,7 +54,7 @@ impl Publisher {
             ClusterMessage::ServerSideEmit(message) if message.request_id.is_none() => {
                 Some(const { &Vec::new() })
             }
-            // Each node has to answer these, also one that has nothing of the namespace.
+            // Each node has to answer these, even if it has nothing of the namespace.
             _ => None,
         };
         match rooms {

@@ -9,7 +9,7 @@ const MAX_TOKEN_BYTES: usize = 128;
 
 /// Appends a name as one token of a subject. Letters, digits, `-` and `_` stay; other bytes of its UTF-8 become `=` and
 /// two hexadecimal digits, an empty name becomes `=`. A token that would be longer than 128 bytes becomes `=h` and the
-/// SHA-1 of the name in hexadecimal digits: two names of one token cost a needless delivery to a node, and nothing else,
+/// SHA-1 of the name in hexadecimal digits: two names with the same token cause only a needless delivery to a node,
 /// as a message names its rooms.
 pub(crate) fn push_token(out: &mut String, name: &str) {
     let start = out.len();
@@ -75,38 +75,38 @@ impl Subjects {
             if index > 0 {
                 subject.push('.');
             }
-            // Words of this module are tokens as they are.
+            // The words of this module need no escaping.
             push_token(&mut subject, part);
         }
         subject
     }
 
-    /// Heartbeats of the nodes.
+    /// Returns the subject of the nodes' heartbeats.
     pub(crate) fn heartbeats(&self) -> String {
         self.with(&["heartbeat"])
     }
 
-    /// Requests that all nodes answer.
+    /// Returns the subject of requests that all nodes answer.
     pub(crate) fn requests(&self) -> String {
         self.with(&["requests"])
     }
 
-    /// Answers to a node.
+    /// Returns the subject of answers to a node.
     pub(crate) fn node(&self, id: &str) -> String {
         self.with(&["node", id])
     }
 
-    /// Messages for all nodes that have the namespace.
+    /// Returns the subject of messages to all nodes that have the namespace.
     pub(crate) fn all(&self, namespace: &str) -> String {
         self.with(&["ns", namespace, "all"])
     }
 
-    /// Messages for the nodes that have members of a room.
+    /// Returns the subject of messages to the nodes that have members of a room.
     pub(crate) fn room(&self, namespace: &str, room: &str) -> String {
         self.with(&["ns", namespace, "room", room])
     }
 
-    /// Messages with these recipients: those of one room, or all.
+    /// Returns the subject of messages with these recipients: that of one room, or of all.
     pub(crate) fn recipients(&self, namespace: &str, rooms: &[String]) -> String {
         match rooms {
             [room] => self.room(namespace, room),
@@ -114,24 +114,24 @@ impl Subjects {
         }
     }
 
-    /// Subject under which the log has the messages of a subject of recipients.
+    /// Returns the subject under which the log stores the messages of a subject of recipients.
     pub(crate) fn logged(&self, recipients: &str) -> String {
         let rest = recipients.strip_prefix(self.base.as_str());
         let rest = rest.and_then(|rest| rest.strip_prefix("ns."));
         format!("{}log.{}", self.base, rest.unwrap_or_default())
     }
 
-    /// Session of a client.
+    /// Returns the subject of a client's session.
     pub(crate) fn session(&self, namespace: &str, private_id: &str) -> String {
         self.with(&["session", namespace, private_id])
     }
 
-    /// All subjects that begin with a word.
+    /// Returns the wildcard of all subjects that begin with a word.
     pub(crate) fn under(&self, word: &str) -> String {
         format!("{}{word}.>", self.base)
     }
 
-    /// Returns the part of a subject of this cluster that says its kind.
+    /// Returns the part of a subject of this cluster that names its kind.
     pub(crate) fn kind<'a>(&self, subject: &'a str) -> Option<&'a str> {
         let rest = subject.strip_prefix(self.base.as_str())?;
         rest.split('.').next()

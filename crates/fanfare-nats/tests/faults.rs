@@ -1,4 +1,4 @@
-//! Servers of NATS that are not there, die, stop and forget.
+//! Servers of NATS that are absent, die, stop or lose their data.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
@@ -11,7 +11,7 @@ use fanfare_nats::JetStream;
 use fanfare_testing::{until, within};
 use support::{Nats, Node};
 
-/// Time in which deliveries resume when NATS is back. It is a second on a machine that is not busy.
+/// Time in which deliveries resume when NATS is back. On an idle machine it is a second.
 const RESUMES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Sends numbers from one node until one of them arrives at the other, and returns it. All before it are lost.
@@ -94,7 +94,7 @@ async fn deliveries_resume_after_a_restart() {
     }
 }
 
-/// A server that does not read, nor answer: what waits for it is bounded, and clients do not notice.
+/// Checks a server that neither reads nor answers: the queue for it is bounded, and clients are not affected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_server_costs_a_bounded_amount() {
     let Some(nats) = Nats::start().await else {
@@ -136,7 +136,7 @@ async fn a_frozen_server_costs_a_bounded_amount() {
     expect_rest(&one, &mut two, first).await;
 }
 
-/// With a log, nothing is lost that was sent during a short outage, and all nodes deliver in one order.
+/// With a log, no event is lost during a short outage, and all nodes deliver in the same order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_log_nothing_is_lost() {
     let Some(mut nats) = Nats::start().await else {
@@ -180,7 +180,7 @@ async fn with_a_log_nothing_is_lost() {
     }
 }
 
-/// The nodes begin again after NATS has forgotten everything.
+/// The nodes start again after NATS has lost all data.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_may_be_lost() {
     let Some(mut nats) = Nats::start().await else {

@@ -131,7 +131,7 @@ async fn rubbish_is_ignored() {
     assert_eq!(two.number().await, 1);
     assert!(two.adapter.health().is_ready());
 
-    // Another node that claims the id of this one is named.
+    // The node reports another node that claims its id.
     let heartbeat = format!(r#"{{"id":"{}"}}"#, two.adapter.node_id());
     let message = format!(
         "PUB fanfare.default.v1.heartbeat {}\r\n{heartbeat}\r\n",
@@ -144,7 +144,7 @@ async fn rubbish_is_ignored() {
     .await;
 }
 
-/// An emitter reaches the clients of all nodes, with a log and without, and is told whether it did.
+/// An emitter reaches the clients of all nodes, with a log and without, and reports whether it did.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_emitter_drives_the_cluster() {
     let Some(mut nats) = Nats::start().await else {

@@ -1,4 +1,4 @@
-//! Clients that come back to another node.
+//! Clients that reconnect to another node.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
@@ -21,7 +21,7 @@ async fn start(nats: &Nats) -> Node {
     node
 }
 
-/// A client that keeps what the official one keeps.
+/// A client that stores what the official one stores.
 struct Client {
     peer: Peer,
     sid: String,
@@ -113,7 +113,7 @@ async fn a_client_gets_what_it_missed_at_any_node() {
         for _ in 0..round % 4 * 5 {
             send();
         }
-        // At any point of what arrives.
+        // At any point of the sequence of events.
         let last = send();
         let until = received + (last - received) * (round % 3) / 2;
         while received < until {

@@ -11,10 +11,10 @@ use fanfare_cluster::Health;
 
 use crate::node::Node;
 
-/// Connects the servers of a cluster through PostgreSQL, see [the crate](crate).
+/// Adapter that connects the servers of a cluster through PostgreSQL, see [the crate](crate).
 ///
-/// It is given to [`SocketIoBuilder::adapter`](fanfare::SocketIoBuilder::adapter); a clone shares the connections, and
-/// tells their state.
+/// Pass it to [`SocketIoBuilder::adapter`](fanfare::SocketIoBuilder::adapter). A clone shares the connections and
+/// reports their state.
 ///
 /// ```
 /// use fanfare::SocketIo;
@@ -43,8 +43,8 @@ impl PostgresAdapter {
         self.0.health()
     }
 
-    /// Waits until PostgreSQL is connected and listens to the channels. To be awaited before a server announces that it is
-    /// ready; without it, a server works alone until then.
+    /// Waits until PostgreSQL is connected and listens to the channels. To be awaited before a server reports that it
+    /// is ready; until then, a server works alone.
     pub async fn ready(&self) {
         self.0.ready().await;
     }

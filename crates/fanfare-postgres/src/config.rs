@@ -12,8 +12,8 @@ use crate::node::Node;
 use crate::outgoing::MAX_NOTIFICATION_BYTES;
 use crate::tls::Tls;
 
-/// PostgreSQL, and the cluster that uses it: makes the adapters of its servers, and emitters. All of a cluster need the
-/// same channel prefix and table.
+/// PostgreSQL and the cluster that uses it: builder of the adapters of its servers, and of emitters. Channel prefix and
+/// table must be the same on all nodes of a cluster.
 ///
 /// ```
 /// use fanfare::SocketIo;
@@ -46,7 +46,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Names the server: `postgres://user:password@host:port/database`, or `key=value` pairs as of libpq.
+    /// Creates options for a server: `postgres://user:password@host:port/database`, or `key=value` pairs as of libpq.
     pub fn new(server: impl Into<String>) -> Self {
         Self {
             server: server.into(),
@@ -76,7 +76,7 @@ impl Postgres {
         self
     }
 
-    /// Sets whether the adapter creates the table if it does not exist. Default: true.
+    /// Sets whether the adapter creates the table if that does not exist. Default: true.
     pub fn create_table(mut self, create: bool) -> Self {
         self.create_table = create;
         self
@@ -89,50 +89,51 @@ impl Postgres {
         self
     }
 
-    /// Sets the age at which rows of the table are deleted, and the interval in which this node does so. Default: 30 s.
+    /// Sets the age at which rows of the table are deleted, and the interval between the deletions of this node.
+    /// Default: 30 s.
     pub fn cleanup_interval(mut self, interval: Duration) -> Self {
         self.cleanup_interval = interval.max(Duration::from_millis(100));
         self
     }
 
-    /// Sets the time without a message of this node after which it says that it is there. Default: 5 s.
+    /// Sets the time without a message of this node after which it publishes a heartbeat. Default: 5 s.
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = interval.max(Duration::from_millis(10));
         self
     }
 
-    /// Sets the time after which a node that is not heard is no longer waited for. Default: 10 s.
+    /// Sets the time after which a silent node is no longer waited for. Default: 10 s.
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.heartbeat_timeout = timeout;
         self
     }
 
-    /// Sets the limits of the messages that wait to be sent. Default: 65,536 messages, 16 MiB. What exceeds them is
-    /// dropped, and the caller of `emit` is told.
+    /// Sets the limits of the messages that wait to be sent. Default: 65,536 messages, 16 MiB. Further messages are
+    /// dropped, which `emit` reports.
     pub fn queue(mut self, limits: QueueLimits) -> Self {
         self.queue = limits;
         self
     }
 
-    /// Sets the time without a connection for which messages are queued, to be sent when it is back. Default: 5 s.
-    /// Afterwards they are dropped until there is a connection again, and the caller of `emit` is told.
+    /// Sets the time without a connection for which messages are queued, to be sent when it is restored. Default: 5 s.
+    /// Afterwards they are dropped until there is a connection again, which `emit` reports.
     pub fn max_outage(mut self, time: Duration) -> Self {
         self.max_outage = time;
         self
     }
 
-    /// Makes the adapter of a server. It connects when the server is built.
+    /// Creates the adapter of a server. It connects when the server is built.
     ///
     /// # Errors
-    /// [`ConfigError`].
+    /// [`ConfigError`] if the address or the name of the table is invalid, or TLS cannot be used.
     pub fn adapter(self) -> Result<PostgresAdapter, ConfigError> {
         Ok(PostgresAdapter::new(self.node(false)?))
     }
 
-    /// Makes an emitter, which starts to connect in the background and queues meanwhile.
+    /// Creates an emitter, which connects in the background and queues messages meanwhile.
     ///
     /// # Errors
-    /// As [`adapter`](Self::adapter), and if it is called outside of a Tokio runtime.
+    /// The same as [`adapter`](Self::adapter), and if it is called outside of a Tokio runtime.
     pub fn emitter(self) -> Result<Emitter, ConfigError> {
         let node = self.node(true)?;
         Ok(Emitter::new(PostgresEmitter::start(node)?))

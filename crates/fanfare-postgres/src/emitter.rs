@@ -1,4 +1,4 @@
-//! Sending of events without a server.
+//! Emitter: sends events without a server.
 
 use std::sync::Arc;
 

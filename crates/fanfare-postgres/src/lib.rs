@@ -14,19 +14,19 @@
 //! # }
 //! ```
 //!
-//! Messages are notifications (`LISTEN`, `NOTIFY`) on a channel per namespace. Those that contain binary values or have
-//! 8,000 bytes or more go through a table, which the adapter creates. A node has two connections, which have to reach the
-//! server itself or a pooler in session mode, not a replica.
+//! Messages are notifications (`LISTEN`, `NOTIFY`) on a channel per namespace. Messages that contain binary values or
+//! have 8,000 bytes or more go through a table, which the adapter creates. A node has two connections, which must reach
+//! the server itself or a pooler in session mode, not a replica.
 //!
 //! | fault | effect |
 //! |---|---|
-//! | PostgreSQL is not reached when the server starts | the server works alone, and tries again |
-//! | a connection is lost | messages wait, at most [`max_outage`](Postgres::max_outage); then the caller of `emit` is told that they are dropped. What others send meanwhile is lost |
-//! | PostgreSQL takes less than is sent | the queue is [bounded](Postgres::queue), and the caller of `emit` is told |
+//! | PostgreSQL cannot be reached when the server starts | the server works alone, and keeps trying |
+//! | a connection is lost | messages are queued, at most for [`max_outage`](Postgres::max_outage); then they are dropped, which `emit` reports. Messages of other servers are lost meanwhile |
+//! | the servers send faster than PostgreSQL accepts | the queue is [bounded](Postgres::queue); further messages are dropped, which `emit` reports |
 //! | PostgreSQL does not answer for 4 s | the connections are replaced |
 //! | PostgreSQL rejects a statement | the message is lost, which is logged |
 //!
-//! There is no log, so that clients are recovered on the node that they were connected to.
+//! There is no log, so only the node to which a client was connected can recover it.
 
 #![forbid(unsafe_code)]
 

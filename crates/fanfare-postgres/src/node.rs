@@ -25,9 +25,9 @@ use crate::tls::Tls;
 
 /// Longest name of a channel, in bytes.
 const MAX_CHANNEL_BYTES: usize = 63;
-/// Time after the connection in which the other nodes say that they are there.
+/// Time after the connection in which the other nodes introduce themselves.
 const INTRODUCTION: Duration = Duration::from_millis(250);
-/// Time for the messages that are queued to leave when the server closes.
+/// Timeout for sending the queue when the server closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// State of an adapter.
@@ -41,10 +41,10 @@ pub(crate) struct Node {
     queue: PublishQueue<Item>,
     reader: Mutex<Option<QueueReader<Item>>>,
     pub(crate) health: HealthState,
-    /// Whether messages are queued: there is a connection, or it has not been missing for long.
+    /// Whether messages are queued: there is a connection, or it was lost a short time ago.
     accepts: AtomicBool,
     connected: AtomicBool,
-    /// Whether messages are lost, or may be, since this was asked the last time.
+    /// Whether messages were, or may be, lost since this was last read.
     lost: AtomicBool,
     cluster: OnceLock<ClusterHandle>,
     state: Mutex<State>,
@@ -58,7 +58,7 @@ struct State {
     namespaces: HashMap<String, Namespace>,
     /// Namespaces by their channels.
     channels: HashMap<Arc<str>, String>,
-    /// Channels to listen to or not, in their order.
+    /// Channels to listen to, or to stop listening to, in their order.
     changes: Vec<(Arc<str>, bool)>,
     /// Reason for which a namespace is not shared.
     limitation: Option<String>,
@@ -66,7 +66,7 @@ struct State {
 
 struct Namespace {
     channel: Arc<str>,
-    /// Id of this node in the namespace, as Node.js has one for each.
+    /// Id of this node in the namespace: Node.js has one for each namespace.
     uid: Arc<str>,
     members: Membership,
     /// Time at which this node introduced itself.
@@ -124,7 +124,7 @@ impl Node {
         }
     }
 
-    /// Returns the channel of a namespace, unless it has too many bytes.
+    /// Returns the channel of a namespace; `None` if its name is too long.
     fn channel(&self, namespace: &str) -> Option<Arc<str>> {
         let channel = format!("{}#{namespace}", self.options.channel_prefix);
         let valid = channel.len() <= MAX_CHANNEL_BYTES && !channel.contains('\0');
@@ -156,7 +156,7 @@ impl Node {
             introduced: None,
         };
         if self.connected.load(Ordering::Acquire) {
-            // What listens is told first: the answers come after.
+            // A first value: `introduce` sets it again when the channel is listened to.
             opened.introduced = Some(Instant::now());
         }
         state.namespaces.insert(namespace.to_owned(), opened);
@@ -243,7 +243,7 @@ impl Node {
         self.ended.notify_waiters();
     }
 
-    /// Publishes heartbeats that are due, and strikes off nodes that are silent.
+    /// Publishes heartbeats that are due, and removes silent nodes.
     pub(crate) fn handle_timeouts(&self) {
         let now = Instant::now();
         let mut due = Vec::new();
@@ -290,7 +290,7 @@ impl Node {
     }
 
     pub(crate) fn publish(&self, namespace: &str, message: ClusterMessage) -> PublishOutcome {
-        // As of Node.js: what needs no answer does not take the place of a heartbeat.
+        // As in Node.js: a message that needs no answer does not count as a heartbeat.
         let is_sign = match &message {
             ClusterMessage::Broadcast(message) => message.request_id.is_some(),
             ClusterMessage::FetchSockets(_) | ClusterMessage::ServerSideEmit(_) => true,
@@ -328,7 +328,7 @@ impl Node {
         }
     }
 
-    /// Waits until the server has accepted all that was sent before. Fails if some of it may be lost.
+    /// Waits until the server has accepted all earlier messages. Fails if some may be lost.
     pub(crate) async fn flush(&self) -> Result<(), AdapterError> {
         let (tx, rx) = oneshot::channel();
         let queued =
@@ -347,7 +347,7 @@ impl Node {
         self.lost.store(true, Ordering::Relaxed);
     }
 
-    /// Ends the task when all is sent that is queued.
+    /// Ends the task after the queue has been sent.
     pub(crate) fn stop(&self) {
         self.queue.close();
         self.changed.notify_one();
@@ -364,7 +364,7 @@ impl Node {
         let (Some(introduced), true) = (introduced, self.connected.load(Ordering::Acquire)) else {
             return Err(AdapterError::new(self.health().to_string()));
         };
-        // Those that are there need a moment to say so.
+        // The other nodes need a moment to introduce themselves.
         tokio::time::sleep_until((introduced + INTRODUCTION).into()).await;
         let state = self.state.lock();
         let found = state.namespaces.get(namespace);
@@ -386,7 +386,7 @@ impl Node {
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, ended).await;
     }
 
-    /// Returns the id of the row that a notification names, unless it is of this node.
+    /// Returns the id of the row that a notification names, unless this node wrote it.
     pub(crate) fn row_of(&self, channel: &str, payload: &Bytes) -> Option<i64> {
         let envelope = Envelope::read(payload).ok()?;
         let id = envelope.attachment_id()?.parse().ok()?;
@@ -415,7 +415,7 @@ impl Node {
             let found = state.namespaces.get(&namespace);
             found.is_none_or(|found| *found.uid == *envelope.uid())
         };
-        // Of the own messages, only the heartbeats matter: another node may have the same id.
+        // Of this node's messages, only heartbeats matter: another node may have the same id.
         if is_own && !matches!(envelope.message_type(), 1 | 2) {
             return;
         }

@@ -15,7 +15,7 @@ const MAX_BATCH: usize = 256;
 #[derive(Debug)]
 pub(crate) enum Item {
     Message(Outgoing),
-    /// Told when the server has accepted what was queued before.
+    /// Notified when the server has accepted all earlier items.
     Flush(oneshot::Sender<()>),
 }
 
@@ -58,7 +58,7 @@ impl Outgoing {
         Self { channel, payload }
     }
 
-    /// Number of bytes.
+    /// Returns the length in bytes.
     pub(crate) fn len(&self) -> usize {
         let payload = match &self.payload {
             Payload::Text(text) => text.len(),
@@ -77,8 +77,8 @@ pub(crate) enum Statement {
     Insert(String, String, Vec<u8>),
 }
 
-/// Arranges messages in statements, in their order. PostgreSQL sends equal notifications of one statement once, so that
-/// equal ones come into different statements.
+/// Groups messages into statements, in their order. PostgreSQL sends equal notifications of one transaction only once,
+/// so equal messages go into different statements.
 pub(crate) fn statements(messages: impl IntoIterator<Item = Outgoing>) -> Vec<Statement> {
     let (mut statements, mut seen) = (Vec::new(), HashSet::new());
     for Outgoing { channel, payload } in messages {

@@ -16,15 +16,15 @@ use crate::log_target;
 use crate::node::Node;
 use crate::outgoing::{Item, Statement, statements};
 
-/// Time for one attempt to connect.
+/// Timeout of an attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// First and longest time between two attempts; a random part of up to a half is taken off.
+/// First and longest delay between two attempts; a random part of up to a half is subtracted.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
-/// Interval in which both connections are checked.
+/// Interval between the checks of both connections.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Time in which the server has to answer.
+/// Timeout for an answer of the server.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
-/// Interval in which heartbeats are considered.
+/// Interval between the checks for due heartbeats.
 const TICK: Duration = Duration::from_millis(50);
 /// Maximum number of messages that are sent before the server has answered.
 const BATCH: usize = 1024;
@@ -44,7 +44,7 @@ enum Lost {
     Silent(Duration),
 }
 
-/// Returns an error with its causes.
+/// Formats an error with its causes.
 fn describe(error: &tokio_postgres::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -56,7 +56,7 @@ fn describe(error: &tokio_postgres::Error) -> String {
     text
 }
 
-/// Says that the task has ended.
+/// Guard that reports the end of the task.
 struct Ended(Arc<Node>);
 
 impl Drop for Ended {
@@ -65,7 +65,7 @@ impl Drop for Ended {
     }
 }
 
-/// Connects, again and again, until the adapter is closed.
+/// Connects repeatedly until the adapter is closed.
 pub(crate) async fn run(node: Arc<Node>, mut queue: QueueReader<Item>) {
     let _ended = Ended(node.clone());
     let mut backoff = BACKOFF.0;
@@ -101,7 +101,7 @@ pub(crate) async fn run(node: Arc<Node>, mut queue: QueueReader<Item>) {
     }
 }
 
-/// Waits for a step of connecting. When there has been no connection for too long, what is queued is dropped.
+/// Waits for a step of connecting. When there has been no connection for too long, the queue is emptied.
 async fn within_outage<T>(
     node: &Node,
     queue: &mut QueueReader<Item>,
@@ -147,7 +147,7 @@ async fn connect(node: &Node) -> Result<Connections, Lost> {
     })
 }
 
-/// Uses the connections until one is lost, or all is sent that was queued when the adapter was closed.
+/// Uses the connections until one is lost, or until the queue has been sent after the adapter was closed.
 async fn serve(
     node: &Node,
     queue: &mut QueueReader<Item>,
@@ -163,7 +163,7 @@ async fn serve(
         None => Poll::Pending,
     });
     let receive = async {
-        // Rows are read ahead, and messages are handled in their order.
+        // Rows are fetched concurrently, and messages are handled in their order.
         let messages = notifications.map(async |message| match message? {
             AsyncMessage::Notification(notification) => {
                 message_of(node, &sender, notification).await
@@ -216,7 +216,7 @@ async fn send(
     sender: &Client,
     listener: Option<&Client>,
 ) -> Result<(), Lost> {
-    // Notifications are not kept, so that there is nothing to make durable.
+    // Notifications are not stored, so there is nothing to make durable.
     in_time(sender.batch_execute("SET synchronous_commit = off")).await?;
     let table = &node.options.table;
     if node.options.create_table {
@@ -225,7 +225,8 @@ async fn send(
              (id bigserial UNIQUE, created_at timestamptz DEFAULT NOW(), payload bytea)"
         );
         if let Err(error) = sender.batch_execute(&create).await {
-            // Another node may create it at the same time, or this one may not be allowed to and does not have to.
+            // Another node may create it at the same time, or this one may lack the permission, which it does not need
+            // if the table exists.
             tracing::debug!(target: log_target::CLUSTER, error = %describe(&error), "the table was not created");
         }
     }
@@ -305,8 +306,8 @@ impl Sql {
         })
     }
 
-    /// Sends messages. All statements are on their way before the first is answered. A statement that the server rejects
-    /// is logged; returns whether all were accepted.
+    /// Sends messages. All statements are sent before the first is answered. A statement that the server rejects is
+    /// logged; returns whether all were accepted.
     async fn publish(
         &mut self,
         client: &Client,
@@ -350,7 +351,7 @@ impl Sql {
     }
 }
 
-/// Returns what the server answered; `None`, and a log message, if it rejected the statement.
+/// Returns the server's answer; `None`, with a log message, if it rejected the statement.
 fn accepted<T>(answer: Result<T, Lost>) -> Result<Option<T>, Lost> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -389,7 +390,7 @@ async fn in_time<T>(
     }
 }
 
-/// Takes a random part of up to a half off a time, so that nodes do not all come at once.
+/// Subtracts a random part of up to a half, so that nodes do not reconnect at the same time.
 fn with_jitter(time: Duration) -> Duration {
     let mut random = [0; 2];
     let part = match getrandom::fill(&mut random) {

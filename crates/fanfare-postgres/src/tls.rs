@@ -1,4 +1,4 @@
-//! Encryption, if the address asks for it.
+//! Encryption, if the address requests it.
 
 use crate::error::ConfigError;
 

@@ -1,4 +1,4 @@
-//! Servers of PostgreSQL that are not there, die and stop.
+//! Servers of PostgreSQL that are absent, die or stop.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
@@ -10,7 +10,7 @@ use fanfare_cluster::QueueLimits;
 use fanfare_testing::{until, within};
 use support::{Node, Postgres};
 
-/// Time in which deliveries resume when PostgreSQL is back. It is a second on a machine that is not busy.
+/// Time in which deliveries resume when PostgreSQL is back. On an idle machine it is a second.
 const RESUMES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Sends numbers from one node until one of them arrives at the other, and returns it. All before it are lost.
@@ -92,7 +92,7 @@ async fn deliveries_resume_after_a_restart() {
     }
 }
 
-/// Both connections of a node are cut, as by an administrator.
+/// Both connections of a node are closed, as by an administrator.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deliveries_resume_after_a_cut() {
     let Some(postgres) = Postgres::start().await else {
@@ -115,7 +115,7 @@ async fn deliveries_resume_after_a_cut() {
     }
 }
 
-/// A server that does not read, nor answer: the messages that wait for it are bounded, and clients do not notice.
+/// A server that neither reads nor answers: the queue for it is bounded, and clients are not affected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_server_costs_a_bounded_amount() {
     let Some(postgres) = Postgres::start().await else {

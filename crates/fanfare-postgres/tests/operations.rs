@@ -18,7 +18,7 @@ async fn every_operation_works_across_nodes() {
     fanfare_testing::cluster::exercise(connect).await;
 }
 
-/// Equal events of one moment all arrive, although PostgreSQL drops equal notifications of one statement.
+/// Equal events that are emitted at once all arrive, although PostgreSQL drops equal notifications of one transaction.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equal_events_all_arrive() {
     let Some(postgres) = Postgres::start().await else {
@@ -37,7 +37,8 @@ async fn equal_events_all_arrive() {
     two.client.expect(r#"2["last"]"#).await;
 }
 
-/// Node's emitter names no namespace: the channel does. Rows of other nodes are read, and those that are old are deleted.
+/// Node's emitter names no namespace: the channel determines it. Rows of other nodes are read, and old rows are
+/// deleted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_of_node_are_understood() {
     let Some(postgres) = Postgres::start().await else {
@@ -87,7 +88,7 @@ async fn messages_of_node_are_understood() {
     .await;
 }
 
-/// PostgreSQL cuts longer names of channels, by which two namespaces would become one.
+/// PostgreSQL truncates longer names of channels, so that two namespaces would share one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_that_is_too_long_is_named() {
     let Some(postgres) = Postgres::start().await else {
@@ -106,7 +107,7 @@ async fn a_channel_that_is_too_long_is_named() {
     assert_eq!(fits.adapter.health().label(), "up");
 }
 
-/// An emitter reaches the clients of all nodes, and is told whether it did.
+/// An emitter reaches the clients of all nodes, and reports whether it did.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_emitter_drives_the_cluster() {
     let Some(mut postgres) = Postgres::start().await else {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// Returns the instant `after` from `now`. [`Duration::MAX`], and any duration longer than 30 years, means never: the
-/// result is an instant that no process lives to see, where `now + after` would panic.
+/// result is an instant that no process reaches, where `now + after` would panic.
 #[inline]
 #[must_use]
 #[allow(

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 /// Text of a peer, displayed safely in logs and terminals: characters that are not printable are escaped, so that they
-/// neither forge lines nor move a cursor, and text longer than [`Escaped::MAX`] bytes is cut.
+/// neither forge lines nor move a cursor, and text longer than [`Escaped::MAX`] bytes is truncated.
 ///
 /// ```
 /// use fanfare_protocol::Escaped;

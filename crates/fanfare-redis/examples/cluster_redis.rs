@@ -1,4 +1,4 @@
-//! Chat whose servers share their clients through Redis. Start several, each with a port of its own:
+//! Chat whose servers share their clients through Redis. Start several, each with its own port:
 //! `cargo run -p fanfare-redis --example cluster_redis -- 3001`, and the same with 3002.
 
 use fanfare::{Data, EmitError, Namespace, Socket, SocketIo};

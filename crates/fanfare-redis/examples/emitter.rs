@@ -1,4 +1,4 @@
-//! Sends a message to the clients of the servers of `cluster_redis`, from a program that serves none:
+//! Sends a message to the clients of the servers of `cluster_redis`, from a program without clients:
 //! `cargo run -p fanfare-redis --example emitter -- "a text"`.
 
 use fanfare_redis::Classic;

@@ -1,4 +1,4 @@
-//! The adapter that servers are given.
+//! Redis adapter of a server.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::link::Link;
 use crate::sharded::ShardedAdapter;
 use crate::streams::StreamsAdapter;
 
-/// Connects the servers of a cluster through Redis, made by [`Classic`](crate::Classic),
+/// Adapter that connects the servers of a cluster through Redis, created by [`Classic`](crate::Classic),
 /// [`Sharded`](crate::Sharded) or [`Streams`](crate::Streams).
 ///
-/// It is given to [`SocketIoBuilder::adapter`](fanfare::SocketIoBuilder::adapter); a clone shares the connection, and
-/// tells its state.
+/// Pass it to [`SocketIoBuilder::adapter`](fanfare::SocketIoBuilder::adapter). A clone shares the connection and
+/// reports its state.
 ///
 /// ```
 /// use fanfare::SocketIo;
@@ -72,12 +72,12 @@ impl RedisAdapter {
         Adapter::health(self)
     }
 
-    /// Waits until Redis is connected and all subscriptions are in place. To be awaited before a server announces that it
-    /// is ready; without it, a server works alone until then.
+    /// Waits until Redis is connected and all subscriptions are in place. To be awaited before a server reports that it
+    /// is ready; until then, a server works alone.
     pub async fn ready(&self) {
         if let Some(link) = self.link() {
             link.health().ready().await;
-            // Answered after the subscriptions that were asked for before.
+            // Redis answers after it has processed all earlier subscriptions.
             let _ = link.flush().await;
         }
         if let Engine::Streams(streams) = &self.engine {

@@ -1,6 +1,6 @@
 //! Redis for clusters of Socket.IO servers: adapters for servers, emitters for programs without clients.
 //!
-//! | class | for | compatible with |
+//! | type | for | compatible with |
 //! |---|---|---|
 //! | [`Classic`] | the common case, also with Node.js in the cluster | `createAdapter` of `@socket.io/redis-adapter` 8, `@socket.io/redis-emitter` 5 |
 //! | [`Sharded`] | large clusters, Redis Cluster: a node gets only what its clients' rooms need | `createShardedAdapter` of `@socket.io/redis-adapter` 8 |

@@ -29,12 +29,13 @@ pub(crate) enum Deployment {
 }
 
 impl RedisServer {
-    /// Names a single server.
+    /// Returns the deployment of a single server.
     pub fn single(url: impl Into<String>) -> Self {
         Self(Deployment::Single(url.into()))
     }
 
-    /// Names a Redis Cluster by the addresses of some of its nodes. User and password are those of the first.
+    /// Returns the deployment of a Redis Cluster from the addresses of some of its nodes. User and password are those
+    /// of the first.
     #[cfg(feature = "redis-cluster")]
     pub fn cluster<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> Self {
         Self(Deployment::Cluster(
@@ -42,8 +43,8 @@ impl RedisServer {
         ))
     }
 
-    /// Names the master of a service that these sentinels watch. The master has the user, password and database of the
-    /// first address.
+    /// Returns the deployment of the master of a service that these sentinels watch. The master has the user, password
+    /// and database of the first address.
     #[cfg(feature = "sentinel")]
     pub fn sentinel<U: Into<String>>(
         service: impl Into<String>,
@@ -62,7 +63,7 @@ impl<T: Into<String>> From<T> for RedisServer {
     }
 }
 
-/// Without the addresses, which may contain passwords.
+/// Omits the addresses, which may contain passwords.
 impl fmt::Debug for RedisServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
@@ -85,7 +86,7 @@ pub enum ConfigError {
     /// An option has a value that is not allowed.
     #[error("invalid option: {0}")]
     Option(String),
-    /// There is no Tokio runtime: the connection is a task of it.
+    /// There is no Tokio runtime, which the connection's task needs.
     #[error("no Tokio runtime: build it within one")]
     NoRuntime,
 }

@@ -70,7 +70,7 @@ impl Spaces {
         self.cluster.get()
     }
 
-    /// Returns a namespace, or one that is not open here.
+    /// Returns a namespace, even if it is not open here.
     pub(crate) fn get(&self, namespace: &str) -> Arc<Space> {
         let open = self.find(namespace);
         open.unwrap_or_else(|| Arc::new(self.space(namespace)))
@@ -140,7 +140,7 @@ impl Spaces {
         Ok(Peers::Count(nodes.saturating_sub(1)))
     }
 
-    /// Handles a message. What cannot be read is ignored, as Node does.
+    /// Handles a message. Messages that cannot be read are ignored, as in Node.
     fn receive(&self, message: &Message) -> Option<()> {
         let cluster = self.cluster()?;
         let envelope = Envelope::read(&message.payload).ok()?;

@@ -1,4 +1,4 @@
-//! Bad days of Redis: the servers go on with their own clients, say what is the matter, and recover by themselves.
+//! Faults of Redis: the servers continue with their own clients, report the fault, and recover without help.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod support;
@@ -18,7 +18,7 @@ struct Node {
     server: TestServer,
     adapter: RedisAdapter,
     texts: mpsc::UnboundedReceiver<String>,
-    /// Events that the client has got.
+    /// Events that the client has received.
     seen: HashSet<String>,
     emitted: usize,
 }
@@ -54,7 +54,7 @@ impl Node {
         assert!(self.seen.insert(text.clone()), "twice: {text}");
     }
 
-    /// Emits an event that no other has been, and returns it and what became of it.
+    /// Emits a unique event; returns its encoding and its outcome.
     fn emit(&mut self, to: &str) -> (String, PublishOutcome) {
         self.emitted += 1;
         let event = format!("{to}-{}-{:p}", self.emitted, &raw const *self);
@@ -62,7 +62,7 @@ impl Node {
         (format!(r#"2["{event}"]"#), report.cluster.unwrap())
     }
 
-    /// Waits until the client has got an event.
+    /// Waits until the client has received an event.
     async fn gets(&mut self, event: &str) {
         within(event, async {
             while !self.seen.contains(event) {
@@ -73,7 +73,7 @@ impl Node {
         .await;
     }
 
-    /// Emits until the client of another node gets one of the events; the own client gets each.
+    /// Emits until the client of another node receives one of the events; this node's client receives each.
     async fn reaches(&mut self, other: &mut Self) {
         let deadline = async {
             let mut sent = HashSet::new();
@@ -112,7 +112,7 @@ async fn two(make: impl Fn() -> RedisAdapter) -> (Node, Node) {
 
 type Make = fn(&str) -> RedisAdapter;
 
-/// Each engine, with queues that are empty again soon.
+/// Each engine, with its default options.
 const ENGINES: [(&str, Make); 3] = [
     ("classic", |url| Classic::new(url).adapter().unwrap()),
     ("sharded", |url| Sharded::new(url).adapter().unwrap()),

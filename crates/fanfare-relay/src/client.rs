@@ -1,4 +1,4 @@
-//! HTTP client towards the other servers.
+//! HTTP client for requests to the other servers.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const MAX_RESPONSE_BYTES: usize = 16 << 20;
 const MAX_IDLE: usize = 256;
 /// Time for which an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Number of bytes of each direction of a relayed WebSocket that are held.
+/// Number of bytes that are buffered in each direction of a relayed WebSocket.
 const TUNNEL_BYTES: usize = 8 << 10;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -40,7 +40,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     UPGRADE,
 ];
 
-/// Times that another server has.
+/// Timeouts of requests to another server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
     pub(crate) connect: Duration,

@@ -13,7 +13,7 @@ pub(crate) const MAC_BYTES: usize = 32;
 #[derive(Clone)]
 pub(crate) struct ClusterKey(Hmac<Sha256>);
 
-/// Use of a code, so that one for one purpose says nothing of one for another.
+/// Use of a code, so that a code for one purpose is not valid for another.
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
     /// Tag of a server in the ids of its sessions.

@@ -1,9 +1,9 @@
 //! Socket.IO servers behind any load balancer, without sticky sessions.
 //!
-//! A client that begins with long-polling sends each request on a connection of its own choice, and the requests of one
-//! session must reach the server that holds it. With a [`Relay`] they do, whichever server a load balancer gives them
-//! to: the id of a session tells the servers of a cluster, but no client, where it lives, and the server that got the
-//! request sends it there. Sessions that only use WebSocket never pay for it.
+//! A client that begins with long-polling may send each request on another connection, and the requests of one session
+//! must reach the server that has it. With a [`Relay`] they do, whichever server the load balancer selects: the id of a
+//! session tells the servers of a cluster, but no client, which server has it, and the server that received the request
+//! forwards it there. A session that only uses WebSocket needs no forwarding.
 //!
 //! ```
 //! use fanfare::SocketIo;

@@ -29,7 +29,7 @@ pub struct Relay {
 
 struct Shared {
     key: ClusterKey,
-    /// Own address, as the others know it.
+    /// Address of this server, as the others know it.
     address: String,
     tag: Tag,
     peers: Peers,
@@ -85,19 +85,18 @@ impl Relay {
         Ok(self)
     }
 
-    /// Sets the time that another server has to answer a request, which includes the wait of a long poll. When it has
-    /// passed, the session counts as unknown, and the client opens another. Default: 60 s, more than the interval
-    /// between two pings.
+    /// Sets the timeout of another server's response, which includes the wait of a long poll. After it, the session
+    /// counts as unknown, and the client opens a new one. Default: 60 s, more than the interval between two pings.
     #[must_use]
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.response = timeout;
         self
     }
 
-    /// Replaces the addresses of the other servers while this one runs: for lists that come from elsewhere.
+    /// Replaces the addresses of the other servers at run time, for lists that change.
     ///
     /// # Errors
-    /// As [`peers`](Self::peers); the old list stays.
+    /// The same as [`peers`](Self::peers); the old list stays.
     pub fn set_peers<I>(&self, addresses: I) -> Result<(), PeerAddressError>
     where
         I: IntoIterator,
@@ -107,8 +106,8 @@ impl Relay {
         peers.set(key, addresses)
     }
 
-    /// Looks up a name that has the addresses of all servers, such as that of a headless service of Kubernetes, every
-    /// ten seconds, and keeps the list as it is while the name cannot be resolved. Runs until it is dropped.
+    /// Resolves a name that has the addresses of all servers, such as that of a headless service of Kubernetes, every
+    /// ten seconds, and keeps the list while the name cannot be resolved. Runs until the future is dropped.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), fanfare_relay::RelayError> {
@@ -184,7 +183,7 @@ impl SessionRelay for Relay {
 }
 
 impl Relay {
-    /// Returns the server of a session, if it is another.
+    /// Returns the server of a session, if it is another one.
     fn find(&self, sid: &str) -> Option<Arc<http::uri::Authority>> {
         let tag = seal::unseal(&self.shared.key, decode(sid)?);
         if tag == self.shared.tag {

@@ -27,7 +27,7 @@ pub(crate) fn tag(key: &ClusterKey, address: &str) -> Tag {
     tag
 }
 
-/// Makes an id of random bytes, the first of which are replaced by the tag.
+/// Creates an id of random bytes, the first of which are replaced by the tag.
 pub(crate) fn seal(key: &ClusterKey, tag: Tag, mut id: SessionId) -> SessionId {
     id[..TAG_BYTES].copy_from_slice(&tag);
     for round in 0..4 {
@@ -46,7 +46,7 @@ pub(crate) fn unseal(key: &ClusterKey, mut id: SessionId) -> Tag {
     tag
 }
 
-/// Mixes one half into the other; the same again undoes it.
+/// Mixes one half into the other; a second call with the same arguments reverts it.
 fn mix(key: &ClusterKey, round: u8, id: &mut SessionId) {
     let (left, right) = id.split_at_mut(LEFT);
     let (from, into) = match round % 2 {

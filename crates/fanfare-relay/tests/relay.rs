@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 const KEY: &str = "0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server on a port of its own.
+/// A server on its own port.
 struct Node {
     address: SocketAddr,
     io: SocketIo,
@@ -68,7 +68,7 @@ struct Response {
     body: String,
 }
 
-/// Sends one request on a connection of its own.
+/// Sends one request on a separate connection.
 async fn request(to: SocketAddr, method: &str, query: &str, body: &str) -> Response {
     let request = format!(
         "{method} /socket.io/?EIO=4&transport=polling{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
@@ -135,7 +135,7 @@ async fn a_response_has_the_headers_of_the_server_that_made_it_once() {
         let allowed = response.head.matches("access-control-allow-origin").count();
         assert_eq!((response.status, allowed), (200, 1), "{}", response.head);
     }
-    // What this server rejects has its own.
+    // A request that this server rejects has its own answer.
     let unknown = request(nodes[1].address, "GET", "&sid=AAAAAAAAAAAAAAAAAAAA", "").await;
     assert_eq!(
         unknown.head.matches("access-control-allow-origin").count(),
@@ -204,7 +204,7 @@ async fn a_server_that_does_not_answer_is_waited_for_only_so_long() {
     assert_eq!(unknown.status, 400, "{unknown:?}");
 }
 
-/// Makes an id of a session as a server with this relay does.
+/// Creates a session id as a server with this relay does.
 fn sid_of(relay: &Relay) -> String {
     use base64::Engine as _;
     use fanfare::engine::relay::SessionRelay as _;
@@ -213,13 +213,13 @@ fn sid_of(relay: &Relay) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_not_relayed_twice() {
-    // Two servers that each believe that the other has the third address.
+    // Two servers, each of which takes the other for the third address.
     let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let second = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let [one, two] = [&first, &second].map(|l| l.local_addr().unwrap().to_string());
     let elsewhere = Relay::new(KEY, two.clone()).unwrap();
     let a = Relay::new(KEY, one).unwrap().peers([&two]).unwrap();
-    // It is not what the first takes it for, and would send the request to itself.
+    // The second is not at the address that the first expects, and would relay the request to itself.
     let b = Relay::new(KEY, "127.0.0.1:9")
         .unwrap()
         .peers([&two])

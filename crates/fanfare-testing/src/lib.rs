@@ -34,7 +34,7 @@
 //! | connect the Rust client | [`TestServer::client`], or [`Link::client`] to reach its connections later |
 //! | see every packet | [`Peer`]: a WebSocket without the logic of a client |
 //! | speak HTTP, or send single WebSocket frames | [`wire::Http`] and [`wire::WebSocket`] over a [`Link::connect`] |
-//! | be the server that a client connects to | [`Link::to`], with [`wire`]'s server ends |
+//! | play the server that a client connects to | [`Link::to`], with [`wire`]'s server ends |
 //! | break the connections to a server elsewhere | [`Link::to`], with a function that connects to it |
 //! | count the bytes on the wire | [`Link::transferred`] |
 //! | break connections | [`Link::cut`] |

@@ -24,7 +24,7 @@ pub enum Received {
     Closed,
 }
 
-/// WebSocket connection that sends what the test says and shows every packet, without the logic of a client: for tests
+/// WebSocket connection that sends the test's packets and shows every packet, without the logic of a client: for tests
 /// of what is on the wire, and of clients that break the protocol.
 ///
 /// [`send`](Self::send), [`next`](Self::next) and [`expect`](Self::expect) take packets of Socket.IO, such as
@@ -88,7 +88,7 @@ impl Peer {
         peer
     }
 
-    /// Uses a stream on which the WebSocket has been opened already, as by HTTP/2. The next packet is the server's
+    /// Uses a stream on which the WebSocket is open already, as by HTTP/2. The next packet is the server's
     /// first, which is the handshake of Engine.IO if it is a new session: see
     /// [`receive_handshake`](Self::receive_handshake).
     #[must_use]
@@ -200,7 +200,7 @@ impl Peer {
         }
     }
 
-    /// Returns the next packet of Socket.IO, which has to be text.
+    /// Returns the next packet of Socket.IO, which must be text.
     pub async fn text(&mut self) -> String {
         match self.next().await {
             Received::Text(text) => text,

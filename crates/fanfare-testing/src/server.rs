@@ -9,8 +9,8 @@ use crate::{Link, Peer};
 
 /// Server whose clients connect over a network of pipes in memory.
 ///
-/// Each [`client`](Self::client) has a [`link`](Self::link) of its own, and by that an address of its own; what happens
-/// to [`network`](Self::network) happens to all links.
+/// Each [`client`](Self::client) has its own [`link`](Self::link), and thereby its own address; what is done to the
+/// [`network`](Self::network) applies to all links.
 ///
 /// ```
 /// use fanfare::{Data, Namespace, Socket, SocketIo};

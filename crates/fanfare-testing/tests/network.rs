@@ -60,7 +60,7 @@ async fn after_a_cut_the_client_recovers_what_it_missed_in_order() {
         assert!(socket.is_recovered());
         assert_eq!(socket.id(), id);
         assert_eq!(bystander.id(), others_id);
-        // It is in its room, and gets nothing twice.
+        // It is in its room, and receives nothing twice.
         server.io().to("readers").emit("news", 101).unwrap();
         assert_eq!(news.next().await.unwrap().unwrap(), 101);
     }

@@ -97,7 +97,7 @@ pub(crate) async fn run(args: Doctor) -> Outcome {
     if path.ends_with("/socket.io") {
         target.path = format!("{path}/");
     }
-    // The checks go on with an invalid certificate; it is a finding by itself.
+    // The checks continue with an invalid certificate, which is a separate finding.
     let tls = net::tls(&args.server)?.danger_accept_any_certificate();
     let dialer = Dialer::inspecting(&target.address, &tls)
         .map_err(|error| Failure::usage("TLS cannot be set up").because(error))?

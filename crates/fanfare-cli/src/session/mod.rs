@@ -95,7 +95,7 @@ pub(crate) enum SessionEvent {
 pub(crate) struct Incoming {
     pub(crate) name: String,
     pub(crate) args: Vec<ArgValue>,
-    /// Sender of the acknowledgement, if the server asks for one.
+    /// Sender of the acknowledgement, if the server requests one.
     pub(crate) reply: Option<Reply>,
 }
 

@@ -63,7 +63,7 @@ fn wrong_requests_are_answered_in_words_for_people() {
     );
 }
 
-/// Connections wait in the backlog even while the server cannot accept any: a default listener keeps 128.
+/// Connections wait in the backlog while the server cannot accept any: a default listener has a backlog of 128.
 #[test]
 fn hundreds_of_clients_may_come_at_once() {
     let demo = Process::start(fanfare(&["demo", "--port", "0"]));

@@ -106,7 +106,7 @@ impl Dialer {
     /// Opens and drops a TCP connection. Returns the address that answered.
     ///
     /// # Errors
-    /// [`DialError`].
+    /// [`DialError`] if the host cannot be resolved or reached within the timeout.
     pub async fn reach(&self) -> Result<SocketAddr, DialError> {
         let tcp = self.in_time(tcp(&self.host, self.port)).await?;
         tcp.peer_addr().map_err(DialError::Tcp)
@@ -115,7 +115,7 @@ impl Dialer {
     /// Opens a connection, with TLS if the address says so.
     ///
     /// # Errors
-    /// [`DialError`].
+    /// [`DialError`] if a step fails or exceeds the timeout.
     pub async fn dial(&self) -> Result<Stream, DialError> {
         self.connect().await.map(Stream)
     }

@@ -42,7 +42,7 @@ impl HttpConnection {
     /// Opens a connection.
     ///
     /// # Errors
-    /// [`HttpError`].
+    /// [`HttpError`] if the connection cannot be opened.
     pub async fn open(dialer: &Dialer) -> Result<Self, HttpError> {
         let io = dialer.connect().await?;
         let sender = start(io).await.map_err(|error| exchange(&error))?;
@@ -52,7 +52,7 @@ impl HttpConnection {
     /// Sends a request, and reads the whole response, whose body has at most 64 MiB.
     ///
     /// # Errors
-    /// [`HttpError`].
+    /// [`HttpError`] if the connection ends, or the response is not HTTP/1.1 or too long.
     pub async fn send(&mut self, request: Request<Bytes>) -> Result<HttpResponse, HttpError> {
         let started = Instant::now();
         let sender = &mut self.sender;

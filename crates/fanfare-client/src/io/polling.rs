@@ -23,7 +23,7 @@ use crate::protocol::TransportError;
 /// Maximum length of an error's body in a message, in bytes.
 const MAX_ERROR_BODY_BYTES: usize = 512;
 
-/// Minimum idle time of a connection from which its end counts as the server's close of an idle connection.
+/// Minimum idle time of a connection after which its end counts as the server's close of an idle connection.
 const MAX_REUSE_IDLE: Duration = Duration::from_secs(1);
 /// Maximum time between a request and that end for the request to count as sent on a closed connection.
 const CLOSE_RACE_WINDOW: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::BoxedIo;
 
-/// Byte stream to a server: TCP, TLS, or what a proxy tunnels.
+/// Byte stream to a server: TCP, TLS, or a tunnel through a proxy.
 pub struct Stream(pub(crate) BoxedIo);
 
 impl std::fmt::Debug for Stream {

@@ -40,7 +40,7 @@ impl Address {
     /// JavaScript client. Host and query may be written in any script.
     ///
     /// # Errors
-    /// [`UrlError`].
+    /// [`UrlError`] if the text is not a URL, or has another scheme.
     pub fn parse(url: &str) -> Result<Self, UrlError> {
         let invalid = |message: &str| UrlError::Invalid {
             url: shortened(url),

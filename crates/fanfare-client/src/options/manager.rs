@@ -301,7 +301,7 @@ macro_rules! manager_options {
         ///
         /// [`Protocol::V3`] is for servers of Socket.IO 1 and 2. They read `auth` from queries: for the main namespace
         /// from that of the first request, whose URL ends up in logs, and for another one from that of its CONNECT.
-        /// The id of a socket is that of the Engine.IO session, a secret; `connection state recovery` does not exist.
+        /// The id of a socket is that of the Engine.IO session, a secret; there is no connection state recovery.
         ///
         /// ```
         /// use fanfare_client::connect;

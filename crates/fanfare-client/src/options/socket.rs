@@ -57,7 +57,7 @@ macro_rules! socket_options {
             self
         }
 
-        /// Handles an event: an async function of extractors. See [`Handler`](crate::handler::Handler).
+        /// Handles an event by an async function of extractors. See [`Handler`](crate::handler::Handler).
         ///
         /// ```no_run
         /// use fanfare_client::{Ack, Data, Socket};
@@ -117,8 +117,8 @@ macro_rules! socket_options {
             self
         }
 
-        /// Runs after each connect and reconnect: an async function of a [`Socket`](crate::Socket) and
-        /// [`Connected`](crate::extract::Connected), both optional.
+        /// Adds a handler that runs after each connect and reconnect: an async function of a [`Socket`](crate::Socket)
+        /// and [`Connected`](crate::extract::Connected), both optional.
         ///
         /// ```
         /// use fanfare_client::extract::Connected;
@@ -140,7 +140,7 @@ macro_rules! socket_options {
             self
         }
 
-        /// Runs after each disconnect: an async function of a [`Socket`](crate::Socket) and
+        /// Adds a handler that runs after each disconnect: an async function of a [`Socket`](crate::Socket) and
         /// [`Disconnected`](crate::extract::Disconnected), both optional.
         ///
         /// ```
@@ -158,8 +158,8 @@ macro_rules! socket_options {
             self
         }
 
-        /// Runs after each failed attempt to connect: an async function of a [`Socket`](crate::Socket) and the
-        /// [`ConnectError`](crate::ConnectError), both optional.
+        /// Adds a handler that runs after each failed attempt to connect: an async function of a
+        /// [`Socket`](crate::Socket) and the [`ConnectError`](crate::ConnectError), both optional.
         ///
         /// ```
         /// use fanfare_client::{ConnectError, connect};
@@ -283,8 +283,8 @@ macro_rules! socket_options {
         }
 
         /// Sets the maximum number of events, and of their bytes, in the queue for slow handlers and in that of each
-        /// stream. More are dropped and reported as [`SocketEvent::Lagged`](crate::event::SocketEvent::Lagged). Default: 16
-        /// 384 and 64 MiB.
+        /// stream. Further events are dropped and reported as
+        /// [`SocketEvent::Lagged`](crate::event::SocketEvent::Lagged). Default: 16,384 events and 64 MiB.
         ///
         /// ```
         /// let client = fanfare_client::connect("http://localhost:3000").inbound_buffer(1000, 8 << 20);

@@ -110,8 +110,7 @@ impl Socket {
         id
     }
 
-    /// Removes all catch-all handlers; returns their number. [`off`](Self::off) removes a
-    /// single one.
+    /// Removes all catch-all handlers; returns their number. [`off`](Self::off) removes a single one.
     pub fn off_any(&self) -> usize {
         self.inner.handlers.off_any()
     }
@@ -159,8 +158,7 @@ impl Socket {
         id
     }
 
-    /// Removes all outgoing listeners; returns their number. [`off`](Self::off) removes a
-    /// single one.
+    /// Removes all outgoing listeners; returns their number. [`off`](Self::off) removes a single one.
     pub fn off_any_outgoing(&self) -> usize {
         let gone = self.inner.handlers.off_any_outgoing();
         self.update_outgoing();
@@ -181,7 +179,7 @@ impl Socket {
             .with(|state, _| state.manager.report_outgoing(id, handlers.has_outgoing()));
     }
 
-    /// Runs after each connect from now on.
+    /// Adds a handler that runs after each connect from now on.
     pub fn on_connect<T: 'static>(
         &self,
         handler: impl Handler<OnConnect, T, Output: IntoOutcome<EventError>>,
@@ -191,7 +189,7 @@ impl Socket {
         id
     }
 
-    /// Runs after each disconnect from now on.
+    /// Adds a handler that runs after each disconnect from now on.
     pub fn on_disconnect<T: 'static>(
         &self,
         handler: impl Handler<OnDisconnect, T, Output: IntoOutcome<EventError>>,
@@ -201,7 +199,7 @@ impl Socket {
         id
     }
 
-    /// Runs after each failed attempt to connect from now on.
+    /// Adds a handler that runs after each failed attempt to connect from now on.
     pub fn on_connect_error<T: 'static>(
         &self,
         handler: impl Handler<OnConnectError, T, Output: IntoOutcome<EventError>>,

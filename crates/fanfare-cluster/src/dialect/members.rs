@@ -17,7 +17,7 @@ pub(super) enum Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
-    /// Tells the dialect of a map by its first byte.
+    /// Detects the dialect of a map by its first byte.
     pub(super) fn of(data: &'a Bytes) -> Result<Self, DialectError> {
         match data.first() {
             Some(b'{') => {

@@ -2,10 +2,10 @@
 //!
 //! A message is a map `{type, data?, uid, nsp}` in JSON or in MessagePack; a reader tells them apart by the first byte.
 //! It is [read](Envelope) in two steps, so that a node drops its own messages, and those for other namespaces, before
-//! anything of their contents is decoded. Events are passed on as they are written: their JSON is copied, their
-//! MessagePack is a slice of the message.
+//! it decodes their contents. Events are passed on in their encoding: JSON is copied, MessagePack is a slice of the
+//! message.
 //!
-//! A member that does not apply is left out, never `null`: Node.js tests `requestId !== undefined`.
+//! A member that does not apply is omitted, never `null`: Node.js tests `requestId !== undefined`.
 //!
 //! Reading takes time and memory proportional to the length of the message.
 
@@ -38,9 +38,9 @@ const MAX_DEPTH: usize = fanfare_protocol::Limits::JSON_DEPTH_CEILING;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum AdapterMessage {
-    /// The sender has started, and asks the others for a sign of life (type 1).
+    /// The sender has started, and requests heartbeats of the others (type 1).
     InitialHeartbeat,
-    /// A sign of life (type 2).
+    /// A heartbeat (type 2).
     Heartbeat,
     /// The sender stops (type 13).
     Close,
@@ -66,10 +66,10 @@ impl AdapterMessage {
         }
     }
 
-    /// Takes a message apart of which the type and the contents arrived separately, as in the fields of a Redis stream.
+    /// Decodes a message whose type and contents arrived separately, as in the fields of a Redis stream.
     ///
     /// # Errors
-    /// [`DialectError`].
+    /// [`DialectError`] if the contents are invalid.
     pub fn decode(message_type: u64, data: Option<&Bytes>) -> Result<Self, DialectError> {
         let raw = data.map(Raw::of).transpose()?;
         members::decode(message_type, raw.as_ref())
@@ -124,7 +124,7 @@ impl<'a> Envelope<'a> {
     /// Reads all but the contents.
     ///
     /// # Errors
-    /// [`DialectError`].
+    /// [`DialectError`] if the envelope is invalid.
     pub fn read(payload: &'a Bytes) -> Result<Self, DialectError> {
         let envelope = match payload.first() {
             Some(b'{') => json::envelope(payload)?,
@@ -140,7 +140,7 @@ impl<'a> Envelope<'a> {
         &self.uid
     }
 
-    /// Returns the namespace. If there is none the channel says it, as with Node's emitter for PostgreSQL.
+    /// Returns the namespace; `None` if only the channel determines it, as with Node's emitter for PostgreSQL.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
@@ -152,7 +152,7 @@ impl<'a> Envelope<'a> {
         self.kind
     }
 
-    /// Returns the id of the row that has the message, if it is not here (PostgreSQL).
+    /// Returns the id of the table row with the contents, if they are not in the message (PostgreSQL).
     #[must_use]
     pub fn attachment_id(&self) -> Option<&str> {
         self.attachment.as_deref()
@@ -161,7 +161,7 @@ impl<'a> Envelope<'a> {
     /// Reads the contents.
     ///
     /// # Errors
-    /// [`DialectError`].
+    /// [`DialectError`] if the contents are invalid.
     pub fn decode(&self) -> Result<AdapterMessage, DialectError> {
         members::decode(self.kind, self.data.as_ref())
     }

@@ -29,7 +29,7 @@ fn map<'a>(
     for _ in 0..len {
         let key = match reader.head()? {
             Head::Text(key) => key,
-            // Names that are numbers are none of those that are expected.
+            // No expected name is a number.
             Head::Unsigned(_) | Head::Signed(_) | Head::Float(_) => b"",
             _ => return Err(reader.error().into()),
         };
@@ -177,7 +177,7 @@ pub(super) fn packet(message: &Bytes) -> Read<EventPacket> {
 /// Reads a selection of sockets, `{rooms, except, flags?}`, from a message.
 ///
 /// # Errors
-/// [`DialectError`] if a member is invalid. What is missing is empty.
+/// [`DialectError`] if a member is invalid. Missing members are empty.
 pub fn read_options(reader: &mut Reader<'_>) -> Result<ClusterOptions, DialectError> {
     let mut options = ClusterOptions::default();
     map(reader, "opts", |name, reader| {

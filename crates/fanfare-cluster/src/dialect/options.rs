@@ -13,7 +13,8 @@ pub(super) fn milliseconds(timeout: f64) -> Option<Duration> {
     Some(Duration::from_secs_f64(timeout / 1000.0))
 }
 
-/// Checks that a packet is an event; its binary values are in it, so a type of its own says no more.
+/// Checks that a packet is an event. A binary event needs no other treatment, because its binary values are in the
+/// packet.
 pub(super) fn check_packet_type(kind: u64) -> Result<(), DialectError> {
     match kind {
         2 | 5 => Ok(()),

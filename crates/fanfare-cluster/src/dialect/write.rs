@@ -255,7 +255,7 @@ impl AdapterMessage {
     }
 }
 
-/// Makes a text of what is written, which is valid UTF-8 because only texts are.
+/// Returns the written bytes as text. They are valid UTF-8, because only texts are written.
 fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
     write(&mut out);
@@ -264,7 +264,7 @@ fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
 
 /// Appends JSON of a value that can always be written.
 fn json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    // Texts, numbers and lists of texts cannot fail, nor can writing to a `Vec`.
+    // Serializing texts, numbers and lists of texts cannot fail, nor can writing to a `Vec`.
     let _ = serde_json::to_writer(out, value);
 }
 
@@ -330,7 +330,7 @@ pub fn write_options_json(out: &mut Vec<u8>, options: &ClusterOptions) {
 }
 
 fn milliseconds_of(timeout: Duration) -> u64 {
-    // One that is shorter than a millisecond would be none.
+    // Rounded up, so that a timeout of less than a millisecond does not become 0.
     let rounded_up = timeout.as_nanos().div_ceil(1_000_000);
     u64::try_from(rounded_up).unwrap_or(u64::MAX)
 }

@@ -14,10 +14,10 @@ use node::Node;
 
 use crate::config::Nats;
 
-/// Connects the servers of a cluster through NATS, see [the crate](crate).
+/// Adapter that connects the servers of a cluster through NATS, see [the crate](crate).
 ///
-/// It is given to [`SocketIoBuilder::adapter`](fanfare::SocketIoBuilder::adapter); a clone shares the connection, and
-/// tells its state.
+/// Pass it to [`SocketIoBuilder::adapter`](fanfare::SocketIoBuilder::adapter). A clone shares the connection and
+/// reports its state.
 ///
 /// ```
 /// use fanfare::SocketIo;
@@ -52,8 +52,8 @@ impl NatsAdapter {
         self.0.health()
     }
 
-    /// Waits until NATS is connected and all subscriptions are in place. To be awaited before a server announces that it
-    /// is ready; without it, a server works alone until then.
+    /// Waits until NATS is connected and all subscriptions are in place. To be awaited before a server reports that it
+    /// is ready; until then, a server works alone.
     pub async fn ready(&self) {
         self.0.ready().await;
     }

@@ -22,9 +22,9 @@ use crate::protocol::Incoming;
 use crate::publisher::Publisher;
 use crate::subject::Subjects;
 
-/// Time after the connection in which the other nodes say that they are there.
+/// Time after the connection in which the other nodes introduce themselves.
 const INTRODUCTION: Duration = Duration::from_millis(250);
-/// Time for what is queued to leave when the server closes.
+/// Timeout for sending the queue when the server closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// State of an adapter.
@@ -176,7 +176,7 @@ impl Node {
         });
     }
 
-    /// Says that this node is there, and strikes off those that are not.
+    /// Publishes a heartbeat, and removes silent nodes.
     fn tick(&self) {
         let now = Instant::now();
         if !self.connection().is_up() {
@@ -256,7 +256,7 @@ impl Node {
                 self.connection().health().get().to_string(),
             ));
         };
-        // Those that are there need a moment to say so.
+        // The other nodes need a moment to introduce themselves.
         tokio::time::sleep_until((connected + INTRODUCTION).into()).await;
         Ok(Peers::Nodes(self.members.lock().members.list()))
     }

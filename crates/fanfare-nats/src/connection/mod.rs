@@ -1,7 +1,7 @@
-//! Connection to a server of NATS that comes back by itself.
+//! Connection to a server of NATS that reconnects by itself.
 //!
 //! One task reads and writes. All subscriptions share its stream of messages, so that messages for different subjects
-//! keep the order in which their sender published them, and a subscription costs its subject and nothing else.
+//! keep the order in which their sender published them.
 
 mod dial;
 mod subscriptions;
@@ -26,14 +26,14 @@ use crate::protocol::{self, Incoming};
 
 /// Maximum number of requests that wait for their replies.
 const MAX_REQUESTS: usize = 8192;
-/// First letter of the last token of replies that the handler gets, in place of a waiting request.
+/// First letter of the last token of the subjects of replies that go to the handler instead of a waiting request.
 const TO_HANDLER: char = 'h';
 /// Payload that every server accepts by default, in bytes: assumed before the first connection.
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 
 /// Receiver of the messages of a connection. Its methods are called by the connection's task and do not block.
 pub(crate) trait Handler: Send + Sync + 'static {
-    /// Called when the connection is there and the server knows all subscriptions.
+    /// Called when the connection is open and the server knows all subscriptions.
     fn connected(&self);
     /// Called when the connection is lost.
     fn disconnected(&self);
@@ -50,9 +50,9 @@ pub(crate) struct Connection(Arc<Shared>);
 /// Message in the form of the protocol.
 struct Frame {
     bytes: Bytes,
-    /// Number of the connection on which alone it may be sent.
+    /// Number of the only connection on which it may be sent.
     connection: Option<u64>,
-    /// Told when the server has processed the message, which is a ping then.
+    /// Notified when the server has processed the message, which is a ping in this case.
     flush: Option<oneshot::Sender<()>>,
 }
 
@@ -62,22 +62,22 @@ struct Shared {
     health: HealthState,
     /// Whether there is a connection.
     up: AtomicBool,
-    /// Number of the present or last connection.
+    /// Number of the current or last connection.
     number: AtomicU64,
-    /// Whether messages are queued: there is a connection, or it has not been missing for long.
+    /// Whether messages are queued: there is a connection, or it was lost a short time ago.
     accepts: AtomicBool,
     max_payload: AtomicUsize,
     subscriptions: Mutex<Subscriptions>,
     /// Notified when subscriptions change or a ping has to be answered.
     changed: Notify,
-    /// Number of pings of the server that wait for their answers.
+    /// Number of the server's pings that have not been answered.
     pongs_due: AtomicUsize,
     inbox: String,
     requests: Mutex<HashMap<u64, oneshot::Sender<Incoming>>>,
     next_request: AtomicU64,
-    /// Number of pings that were sent and of answers, and those who wait for an answer.
+    /// Number of pings sent and of answers received, and the callers that wait for an answer.
     pings: Mutex<Pings>,
-    /// Whether messages were dropped, or may be lost, since this was asked the last time.
+    /// Whether messages were dropped, or may be lost, since this was last read.
     lost: AtomicBool,
     /// Notified when the task ends.
     ended: Notify,
@@ -193,14 +193,14 @@ impl Connection {
         self.0.number.load(Ordering::Acquire)
     }
 
-    /// Adds a subscription, or one more user of it.
+    /// Adds a subscription, or a user of an existing one.
     pub(crate) fn subscribe(&self, subject: &str) {
         if self.0.subscriptions.lock().subscribe(subject) {
             self.0.changed.notify_one();
         }
     }
 
-    /// Removes a user of a subscription, and with the last one the subscription.
+    /// Removes a user of a subscription, and the subscription with its last user.
     pub(crate) fn unsubscribe(&self, subject: &str) {
         if self.0.subscriptions.lock().unsubscribe(subject) {
             self.0.changed.notify_one();
@@ -211,7 +211,7 @@ impl Connection {
         self.0.subscriptions.lock().contains(subject)
     }
 
-    /// Returns a subject whose messages the [`Handler`] gets.
+    /// Returns a reply subject whose messages go to the [`Handler`].
     pub(crate) fn handler_inbox(&self, token: &str) -> String {
         format!("{}{TO_HANDLER}{token}", self.0.inbox)
     }
@@ -251,7 +251,7 @@ impl Connection {
         }
     }
 
-    /// Waits until the server has processed all that was published before. Fails if some of it may be lost.
+    /// Waits until the server has processed all earlier messages. Fails if some may be lost.
     pub(crate) async fn flush(&self) -> Result<(), AdapterError> {
         let (tx, rx) = oneshot::channel();
         let ping = Frame {
@@ -272,13 +272,13 @@ impl Connection {
         }
     }
 
-    /// Closes the connection when the messages that are queued have been sent.
+    /// Closes the connection after the queued messages have been sent.
     pub(crate) fn stop(&self) {
         self.0.queue.close();
         self.0.changed.notify_one();
     }
 
-    /// Sends what is queued, and closes the connection; waits for that at most this long.
+    /// Sends the queue and closes the connection; waits at most this long.
     pub(crate) async fn close(&self, timeout: Duration) {
         let ended = self.0.ended.notified();
         tokio::pin!(ended);
@@ -288,7 +288,7 @@ impl Connection {
     }
 }
 
-/// Removes a request when its future is dropped.
+/// Guard that removes a request when its future is dropped.
 struct Cancel<'a>(&'a Shared, u64);
 
 impl Drop for Cancel<'_> {
@@ -298,7 +298,7 @@ impl Drop for Cancel<'_> {
 }
 
 impl Shared {
-    /// Gives a message to the request that waits for it, or to the handler.
+    /// Passes a message to the request that waits for it, or to the handler.
     fn dispatch(&self, message: Incoming, handler: &dyn Handler) {
         match message.subject.strip_prefix(self.inbox.as_str()) {
             Some(token) if !token.starts_with(TO_HANDLER) => {

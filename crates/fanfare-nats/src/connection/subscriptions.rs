@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::protocol;
 
-/// Subscriptions by subject, and the changes that the server has not been told.
+/// Subscriptions by subject, and the changes that the server does not know.
 ///
-/// A subscription that ends before the server was told of it is forgotten. The changes that wait are therefore bounded by
-/// the subscriptions that there are and those that the server knows.
+/// A subscription that ends before the server knows it is forgotten. The number of changes is therefore bounded by the
+/// existing subscriptions and those that the server knows.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     by_subject: HashMap<Arc<str>, Subscription>,
@@ -24,7 +24,7 @@ struct Subscription {
 }
 
 impl Subscriptions {
-    /// Adds a user; returns whether there is a change to tell.
+    /// Adds a user; returns whether there is a change to send.
     pub(super) fn subscribe(&mut self, subject: &str) -> bool {
         if let Some(found) = self.by_subject.get_mut(subject) {
             found.users = found.users.saturating_add(1);
@@ -38,7 +38,7 @@ impl Subscriptions {
         true
     }
 
-    /// Removes a user; returns whether there is a change to tell.
+    /// Removes a user; returns whether there is a change to send.
     pub(super) fn unsubscribe(&mut self, subject: &str) -> bool {
         let Some(found) = self.by_subject.get_mut(subject) else {
             return false;
@@ -60,7 +60,7 @@ impl Subscriptions {
         self.by_subject.contains_key(subject)
     }
 
-    /// Appends the operations that tell the changes, in the order in which they came.
+    /// Appends the operations of the changes, in their order.
     pub(super) fn write_changes(&mut self, out: &mut Vec<u8>) {
         for (id, subject) in std::mem::take(&mut self.changes) {
             match subject {

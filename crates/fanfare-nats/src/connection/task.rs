@@ -16,19 +16,19 @@ use crate::log_target;
 use crate::options::ServerAddress;
 use crate::protocol::{Operation, Parser};
 
-/// Time for one attempt to connect.
+/// Timeout of an attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// First and longest time between two attempts; a random part of up to a half is taken off.
+/// First and longest delay between two attempts; a random part of up to a half is subtracted.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
 /// Interval of pings.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
-/// Number of intervals without a byte of the server after which the connection is lost.
+/// Number of intervals without data from the server after which the connection counts as lost.
 const MAX_SILENT_INTERVALS: u32 = 4;
-/// Time in which the server has to take what is written.
+/// Timeout for the server to accept written data.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum number of messages that are written in one go.
+/// Maximum number of messages of one write.
 const BATCH: usize = 1024;
-/// Length, in bytes, from which a message of the queue is written by itself, without a copy.
+/// Minimum length, in bytes, of a queued message that is written separately, without a copy.
 const COPIED_BYTES: usize = 64 * 1024;
 /// Maximum number of servers that are learned from other servers.
 const MAX_LEARNED: usize = 64;
@@ -51,7 +51,7 @@ impl Driver {
         }
     }
 
-    /// Connects, again and again, until the connection is closed by its handle.
+    /// Connects repeatedly until the handle closes the connection.
     pub(crate) async fn run(mut self, handler: Arc<dyn Handler>) {
         let shared = self.shared.clone();
         let _ended = Ended(shared.clone());
@@ -73,7 +73,7 @@ impl Driver {
                     shared.requests.lock().clear();
                     let unanswered = std::mem::take(&mut *shared.pings.lock());
                     if ended.is_err() && was_up.load(Ordering::Relaxed) {
-                        // The server may not have got what was written last.
+                        // The server may not have received the last writes.
                         shared.lost.store(true, Ordering::Relaxed);
                     }
                     drop(unanswered);
@@ -122,7 +122,7 @@ impl Driver {
         Some((all.nth(index)?.clone(), count))
     }
 
-    /// Waits for a step of connecting. When there has been no connection for too long, what is queued is dropped.
+    /// Waits for a step of connecting. When there has been no connection for too long, the queue is emptied.
     async fn within_outage<T>(
         &mut self,
         handler: &dyn Handler,
@@ -147,7 +147,7 @@ impl Driver {
         step.await.unwrap_or(Err(Lost::Silent(CONNECT_TIMEOUT)))
     }
 
-    /// Uses a connection until it is lost, or all is sent that was queued when it was closed.
+    /// Uses a connection until it is lost, or until the queue has been sent after the handle was closed.
     async fn serve(
         &mut self,
         address: &ServerAddress,
@@ -189,7 +189,7 @@ impl Driver {
     }
 }
 
-/// Says that the task has ended.
+/// Guard that reports the end of the task.
 struct Ended(Arc<Shared>);
 
 impl Drop for Ended {
@@ -262,7 +262,7 @@ impl Reader<'_> {
 }
 
 impl Shared {
-    /// Appends a ping, whose answer is told.
+    /// Appends a ping; `waiting` is notified of its answer.
     fn ping(&self, out: &mut Vec<u8>, waiting: Option<oneshot::Sender<()>>) {
         let mut pings = self.pings.lock();
         pings.sent += 1;
@@ -273,7 +273,7 @@ impl Shared {
         out.extend_from_slice(b"PING\r\n");
     }
 
-    /// Takes note of the answer to a ping: they come in order.
+    /// Records the answer to a ping: they come in order.
     fn answered(&self) {
         let mut pings = self.pings.lock();
         pings.answered += 1;
@@ -316,7 +316,7 @@ async fn write(
             }
             count = queue.next_batch(&mut batch, BATCH) => closed = count == 0,
         }
-        // Before the messages: a room is subscribed before this node asks others for something.
+        // Before the messages: a room is subscribed before this node sends requests about it.
         shared.subscriptions.lock().write_changes(&mut out);
         for _ in 0..shared.pongs_due.swap(0, Ordering::Relaxed) {
             out.extend_from_slice(b"PONG\r\n");
@@ -345,7 +345,7 @@ async fn write(
     }
 }
 
-/// Writes what has been collected.
+/// Writes the collected data.
 async fn send(stream: &mut WriteHalf<Box<dyn Io>>, out: &mut Vec<u8>) -> Result<(), Lost> {
     let written = async {
         stream.write_all(out).await?;
@@ -364,7 +364,7 @@ async fn within(written: impl Future<Output = std::io::Result<()>>) -> Result<()
     }
 }
 
-/// Remembers a server of the cluster that the present one has named.
+/// Stores a server of the cluster that the current one has named.
 fn learn(
     learned: &mut Vec<ServerAddress>,
     known: &[ServerAddress],
@@ -381,7 +381,7 @@ fn learn(
     }
 }
 
-/// Takes a random part of up to a half off a time, so that nodes do not all come at once.
+/// Subtracts a random part of up to a half, so that nodes do not reconnect at the same time.
 fn with_jitter(time: Duration) -> Duration {
     let mut random = [0; 2];
     let part = match getrandom::fill(&mut random) {

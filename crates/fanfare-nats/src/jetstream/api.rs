@@ -10,16 +10,16 @@ use super::JetStream;
 use crate::connection::{Connection, RequestError};
 use crate::protocol::Incoming;
 
-/// Time for a request.
+/// Timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest time in which JetStream drops a message that it has already.
+/// Maximum time for which JetStream detects a repeated message.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// Error code: the stream exists with other options.
 const NAME_IN_USE: u32 = 10058;
 /// Error code: the last message of the subject is another one.
 const WRONG_LAST_SEQUENCE: u32 = 10071;
 
-/// Reason for which JetStream did not do what was asked.
+/// Reason for which a request to JetStream failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ApiError {
     #[error(transparent)]
@@ -55,7 +55,7 @@ struct Refusal {
     description: String,
 }
 
-/// Takes a reply apart.
+/// Parses a reply.
 pub(crate) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ApiError> {
     #[derive(Deserialize)]
     struct OnlyError {
@@ -111,7 +111,7 @@ pub(crate) struct StreamConfig {
     republish: Option<Republish>,
 }
 
-/// Subjects under which a server sends what it has stored.
+/// Subjects under which a server forwards stored messages.
 #[derive(Debug, Serialize)]
 pub(crate) struct Republish {
     pub(crate) src: String,
@@ -169,7 +169,7 @@ impl Api {
         read(&request.await?.payload)
     }
 
-    /// Creates a stream, or gives it these options, and returns its state.
+    /// Creates a stream, or updates its options, and returns its state.
     pub(crate) async fn ensure(&self, config: &StreamConfig) -> Result<StreamInfo, ApiError> {
         let create = format!("$JS.API.STREAM.CREATE.{}", config.name);
         match self.call(&create, config).await {
@@ -216,7 +216,8 @@ impl Api {
         Ok(Some((found, message)))
     }
 
-    /// Returns the last message of a subject, and its sequence. The leader is asked, which knows all that is stored.
+    /// Returns the last message of a subject, and its sequence. The request goes to the leader, which knows all stored
+    /// messages.
     pub(crate) async fn last(
         &self,
         stream: &str,

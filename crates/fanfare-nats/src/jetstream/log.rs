@@ -1,8 +1,8 @@
 //! Log of the events of a cluster, in a stream.
 //!
-//! A node appends an event by publishing it under `log.…`. The server stores it, acknowledges it, and sends it on
+//! A node appends an event by publishing it under `log.…`. The server stores it, acknowledges it, and forwards it
 //! (`republish`) under the subject of its recipients with its sequence in a header: each node receives, in the order of
-//! the stream, what has recipients there, its own events included. No consumer is needed.
+//! the stream, the events that have recipients there, including its own. No consumer is needed.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -26,21 +26,21 @@ use crate::log_target;
 use crate::protocol::{self, Incoming};
 use crate::subject::{Subjects, stream_name};
 
-/// Header by which JetStream recognises a message that it has already.
+/// Header by which JetStream recognises a repeated message.
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 /// Header with the sequence of a message of the log.
 const SEQUENCE: &str = "Nats-Sequence";
-/// Bytes of a message that are left for headers.
+/// Number of bytes of a message that are reserved for headers.
 const HEADER_BYTES: usize = 512;
-/// First letter of the replies to what the log appends.
+/// First letter of the last token of the reply subjects of appended events.
 const REPLY: char = 'l';
-/// Time after which an event that is stored is delivered, even if it has not come back.
+/// Time after which a stored event is delivered even if the log has not sent it back.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(1);
 /// Time between two attempts to prepare the stream.
 const RETRY: Duration = Duration::from_millis(500);
 /// Maximum number of bytes of the messages that wait while older ones are read.
 const MAX_BUFFERED_BYTES: usize = 64 << 20;
-/// Maximum number of messages that are read after a connection was lost; of more, the oldest are skipped.
+/// Maximum number of messages that are read after a connection was lost; beyond it, the oldest are skipped.
 const MAX_CAUGHT_UP: u64 = 100_000;
 
 /// Log of a cluster. Cheap to clone.
@@ -61,7 +61,7 @@ pub(super) struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// Identity of the stream: a new one, as after a loss, begins with new positions.
+    /// Identity of the stream: a new stream, as after a loss, starts with new positions.
     epoch: u64,
     /// Sequence of the last event that was delivered.
     last: u64,
@@ -71,7 +71,7 @@ struct State {
     /// Messages that arrived while older ones are read.
     buffer: Option<Vec<Received>>,
     buffered_bytes: usize,
-    /// Whether there has been no connection, or no stream, for so long that events are no longer kept.
+    /// Whether there has been no connection, or no stream, for longer than events are queued.
     gave_up: bool,
     failure: Option<String>,
 }
@@ -79,7 +79,7 @@ struct State {
 /// Message of the log.
 pub(super) struct Received {
     pub(super) sequence: u64,
-    /// Id of the message, by which a node recognises its own.
+    /// Id of the message, by which a node recognises its own messages.
     pub(super) id: Option<String>,
     pub(super) payload: Bytes,
 }
@@ -106,7 +106,7 @@ pub(super) fn position(epoch: u64, sequence: u64) -> LogPosition {
     LogPosition::new(order, format!("{epoch:x}-{sequence}"))
 }
 
-/// Reads the text of a position.
+/// Parses a position.
 pub(super) fn read_position(text: &str) -> Option<(u64, u64)> {
     let (epoch, sequence) = text.split_once('-')?;
     let epoch = u64::from_str_radix(epoch, 16).ok()?;
@@ -145,7 +145,7 @@ impl Log {
         self.0.ready.ready().await;
     }
 
-    /// Returns the reason for which events are not appended, for people.
+    /// Returns the human-readable reason for which events are not appended.
     pub(crate) fn failure(&self) -> Option<String> {
         self.0.state.lock().failure.clone()
     }
@@ -159,7 +159,7 @@ impl Log {
         }
     }
 
-    /// Prepares the stream, reads what was missed, and appends what waits.
+    /// Prepares the stream, reads missed events, and appends waiting ones.
     pub(crate) fn connected(&self) {
         let mut state = self.0.state.lock();
         state.buffer = Some(Vec::new());
@@ -177,7 +177,7 @@ impl Log {
         self.0.ready.down(Instant::now(), "no connection");
     }
 
-    /// Delivers what waits without positions: there has been no connection for long.
+    /// Delivers waiting events without positions, because there has been no connection for too long.
     pub(crate) fn give_up(&self) {
         let mut state = self.0.state.lock();
         state.gave_up = true;
@@ -201,7 +201,7 @@ impl Log {
         self.give_up();
     }
 
-    /// Takes the acknowledgement of an event that this node appended.
+    /// Handles the acknowledgement of an event that this node appended.
     pub(crate) fn acknowledged(&self, message: &Incoming) {
         let token = message.subject.rsplit('.').next().unwrap_or_default();
         let number = token.get(1..).and_then(|token| token.strip_prefix(REPLY));
@@ -220,8 +220,8 @@ impl Log {
                     return;
                 };
                 entry.stored = Some((seq, Instant::now()));
-                // It comes back if its subject is subscribed here. Otherwise it has no recipients here: events before it
-                // in the log may still be on their way, so that its position must not be used.
+                // The log sends it back if its subject is subscribed here. Otherwise it has no recipients here: earlier
+                // events in the log may still be in flight, so its position must not be used.
                 if !self.0.connection.is_subscribed(&entry.subject) {
                     let entry = state.pending.remove(number);
                     drop(state);
@@ -241,7 +241,7 @@ impl Log {
         drop(entry);
     }
 
-    /// Takes a message of the log; returns whether it is one.
+    /// Handles a message if it is one of the log; returns whether it is.
     pub(crate) fn receives(&self, message: &Incoming, payload: &Bytes) -> bool {
         let Some(mut received) = Received::of(message) else {
             return false;
@@ -264,7 +264,7 @@ impl Log {
 }
 
 impl Inner {
-    /// Delivers an event of the log, and before it those of this node that precede it and did not come back.
+    /// Delivers an event of the log, after those of this node that precede it and were not sent back.
     fn receive(&self, received: Received) {
         let Received {
             sequence,
@@ -314,7 +314,7 @@ impl Inner {
         self.connection.is_up() && self.connection.number() == number
     }
 
-    /// Prepares the stream, reads what was missed, and appends what waits, on one connection.
+    /// Prepares the stream, reads missed events, and appends waiting ones, on one connection.
     async fn prepare(&self, number: u64) {
         while self.is_current(number) {
             match self.catch_up(number).await {
@@ -407,7 +407,7 @@ impl Inner {
             state.gave_up = false;
             state.failure = None;
             for frame in state.pending.unstored() {
-                // Those that find no room are sent when the connection comes back the next time, or given up.
+                // Messages that do not fit into the queue are sent on the next connection, or given up.
                 self.connection.publish_on(number, frame.clone());
             }
             drop(state);

@@ -18,7 +18,7 @@ pub(crate) use log::Log;
 #[cfg(feature = "adapter")]
 pub(crate) use sessions::Sessions;
 
-/// Options of the streams in which a cluster keeps its events and the sessions of clients that may come back.
+/// Options of the streams in which a cluster stores its events and the sessions of clients that may reconnect.
 ///
 /// The first node creates the streams `FANFARE_LOG_<prefix>` and `FANFARE_SESSIONS_<prefix>`; a node with other options
 /// changes them.
@@ -48,8 +48,8 @@ impl JetStream {
         Self::default()
     }
 
-    /// Sets the time for which events and sessions are kept. Default: 5 min. It should be longer than the time in which
-    /// clients may come back; a client that received no event for longer is not recovered.
+    /// Sets the time for which events and sessions are stored, at least 1 s. Default: 5 min. It should be longer than
+    /// the time in which clients may reconnect; a client that received no event for longer is not recovered.
     #[must_use]
     pub fn retention(mut self, time: Duration) -> Self {
         self.retention = time.max(Duration::from_secs(1));
@@ -63,14 +63,14 @@ impl JetStream {
         self
     }
 
-    /// Sets the number of servers of NATS that keep a copy, 1 to 5. Default: 1.
+    /// Sets the number of NATS servers that store a copy, 1 to 5. Default: 1.
     #[must_use]
     pub fn replicas(mut self, count: usize) -> Self {
         self.replicas = count;
         self
     }
 
-    /// Keeps events and sessions in memory, in place of files: faster, and lost when NATS restarts. Default: false.
+    /// Stores events and sessions in memory instead of files: faster, but lost when NATS restarts. Default: false.
     #[must_use]
     pub fn in_memory(mut self, in_memory: bool) -> Self {
         self.in_memory = in_memory;

@@ -6,19 +6,19 @@ use std::time::Instant;
 use bytes::Bytes;
 use fanfare::adapter::PendingDelivery;
 
-/// An event that has been appended, or will be when there is a connection.
+/// An event that has been appended, or is appended when there is a connection.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) delivery: PendingDelivery,
-    /// Message in the form of the protocol, to be sent again on another connection.
+    /// Message in the form of the protocol, which can be sent again on another connection.
     pub(super) frame: Bytes,
-    /// Subject under which it comes back from the log.
+    /// Subject under which the log sends it back.
     pub(super) subject: String,
-    /// Sequence, and the time at which it became known.
+    /// Sequence, and the time at which this node learned it.
     pub(super) stored: Option<(u64, Instant)>,
 }
 
-/// Events that wait, by the numbers under which they were appended. The server bounds them.
+/// Waiting events, by the numbers under which they were appended. The server bounds their number.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     entries: BTreeMap<u64, Entry>,
@@ -74,7 +74,7 @@ impl Pending {
             .map(|entry| &entry.frame)
     }
 
-    /// Takes all, in their order.
+    /// Takes all events, in their order.
     pub(super) fn take_all(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.entries).into_values().collect()
     }

@@ -11,7 +11,7 @@ use super::log::{Inner, Received, epoch, position, read_position};
 
 /// Maximum number of subjects that are read at the same time for one client.
 const CONCURRENCY: usize = 32;
-/// Time for which the rooms of a client are subscribed on its behalf. By then it has joined them, or has gone.
+/// Time for which the rooms of a client are subscribed for it. By then it has joined them, or has disconnected.
 const SUBSCRIBED_FOR: Duration = Duration::from_secs(15);
 
 impl From<ApiError> for MissedEventsError {
@@ -20,7 +20,7 @@ impl From<ApiError> for MissedEventsError {
     }
 }
 
-/// Reads the events of the subjects that concern a client, in the order of the log: all up to its present end. Later ones
+/// Reads the events of the subjects that concern a client, in the order of the log, up to its current end. Later ones
 /// are delivered to this node, which subscribes to the rooms of the client for that.
 pub(super) async fn missed(
     log: &Inner,
@@ -34,7 +34,7 @@ pub(super) async fn missed(
         .map(|room| log.subjects.room(namespace, room))
         .chain([log.subjects.all(namespace)])
         .collect();
-    // Names that are hashed may share a subject.
+    // Hashed names may share a subject.
     subjects.sort_unstable();
     subjects.dedup();
     for subject in &subjects {
@@ -66,7 +66,7 @@ pub(super) async fn missed(
             Ok(all)
         })
         .await;
-    // Looked at after the events were read, so that none of them can have been dropped meanwhile unnoticed.
+    // Read after the events, so that events that were dropped meanwhile are noticed.
     let info = log.api.info(&log.config.name).await?;
     if epoch(&info.created) != written_in {
         return Err(MissedEventsError::UnknownPosition);

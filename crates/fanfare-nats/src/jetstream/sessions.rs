@@ -1,4 +1,4 @@
-//! Sessions of clients that may come back, in a stream that keeps the last message of each subject.
+//! Sessions of clients that may reconnect, in a stream that keeps the last message of each subject.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::log_target;
 use crate::protocol::Incoming;
 use crate::subject::{Subjects, stream_name};
 
-/// First letter of the replies to what is stored.
+/// First letter of the last token of the reply subjects of stored sessions.
 const REPLY: char = 's';
 /// Maximum number of sessions that are being stored.
 const MAX_STORING: usize = 65_536;
@@ -121,7 +121,7 @@ impl Sessions {
         self.0.stored.notify_waiters();
     }
 
-    /// Takes the acknowledgement of a session that this node has stored.
+    /// Handles the acknowledgement of a session that this node stored.
     pub(crate) fn acknowledged(&self, message: &Incoming) {
         let token = message.subject.rsplit('.').next().unwrap_or_default();
         let number = token.get(1..).and_then(|token| token.strip_prefix(REPLY));

@@ -1,12 +1,12 @@
-//! Parser of what a server sends.
+//! Parser of a server's messages.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::ServerInfo;
 
-/// Longest line, in bytes. The first message lists the servers of a cluster.
+/// Longest line, in bytes. The server's first message lists the servers of the cluster.
 const MAX_LINE_BYTES: usize = 256 * 1024;
-/// Longest payload, in bytes: the most that a server can be configured to accept.
+/// Longest payload, in bytes: the highest limit that a server can be configured with.
 const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 /// First line of a block of headers.
 const HEADER_VERSION: &[u8] = b"NATS/1.0";
@@ -23,7 +23,7 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// Returns the value of a header. Names are compared as they are written.
+    /// Returns the value of a header. Names are case-sensitive.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let block = std::str::from_utf8(&self.headers).ok()?;
         block.split("\r\n").skip(1).find_map(|line| {
@@ -32,7 +32,7 @@ impl Incoming {
         })
     }
 
-    /// Returns the status, as of a request that has no responder (503).
+    /// Returns the status, such as 503 for a request without a responder.
     pub(crate) fn status(&self) -> Option<u16> {
         let line = self.headers.strip_prefix(HEADER_VERSION)?;
         let line = line.split(|byte| *byte == b'\r').next()?;
@@ -63,7 +63,7 @@ pub(crate) enum ProtocolError {
     Malformed,
 }
 
-/// Head of a message whose payload has not arrived.
+/// First line of a message whose payload has not arrived.
 #[derive(Debug)]
 struct Head {
     incoming: Incoming,
@@ -71,11 +71,11 @@ struct Head {
     lengths: (usize, usize),
 }
 
-/// Parser. It keeps the head of a message that is incomplete, so that no byte is scanned twice.
+/// Parser. It stores the first line of an incomplete message, so that no byte is scanned twice.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
     head: Option<Head>,
-    /// Bytes of an incomplete line that have no line break.
+    /// Number of bytes of an incomplete line that were searched for a line break.
     scanned: usize,
 }
 
@@ -125,7 +125,7 @@ impl Parser {
             buffer.reserve(total + 2 - buffer.len());
             return Ok(None);
         }
-        // A small message is copied, so that it does not hold the whole buffer.
+        // A small message is copied, so that it does not keep the whole buffer in memory.
         let data = buffer.split_to(total);
         let mut data = match total <= 4096 {
             true => Bytes::copy_from_slice(&data),
@@ -209,7 +209,7 @@ mod tests {
 
     use super::*;
 
-    /// Operations of an input that arrives in pieces of this length.
+    /// Returns the operations of an input that arrives in pieces of this length.
     fn parse(input: &[u8], piece: usize) -> Result<Vec<String>, ProtocolError> {
         let (mut parser, mut buffer, mut found) = (Parser::default(), BytesMut::new(), Vec::new());
         for piece in input.chunks(piece) {

@@ -25,7 +25,7 @@ pub(crate) struct Connect<'a> {
     pub(crate) auth_token: Option<&'a str>,
 }
 
-/// Returns a `PUB` or, with headers, an `HPUB` operation. Subject, reply and headers hold no line breaks.
+/// Returns a `PUB` or, with headers, an `HPUB` operation. Subject, reply and headers must not contain line breaks.
 pub(crate) fn publish(
     subject: &str,
     reply: Option<&str>,

@@ -1,4 +1,4 @@
-//! Servers of NATS of the tests' own.
+//! NATS servers that the tests start.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A server of NATS, with JetStream, that ends with the value.
+/// NATS server with JetStream, killed when the value is dropped.
 pub(crate) struct Nats {
     port: u16,
     monitor: u16,
@@ -51,7 +51,7 @@ impl Nats {
         })
     }
 
-    /// Starts the server and waits until it accepts connections. What it stored before is still there.
+    /// Starts the server and waits until it accepts connections. Its stored data are kept.
     pub(crate) async fn run(&mut self) {
         std::fs::create_dir_all(&self.folder).unwrap();
         let process = Command::new("nats-server")
@@ -77,7 +77,7 @@ impl Nats {
         }
     }
 
-    /// Removes what the server has stored.
+    /// Removes the stored data of the server.
     pub(crate) fn forget(&self) {
         std::fs::remove_dir_all(&self.folder).unwrap();
     }
@@ -108,7 +108,7 @@ impl Nats {
         serde_json::from_str(body).unwrap()
     }
 
-    /// Returns the state of the connection of this name, as the server sees it.
+    /// Returns the server's view of the connection of this name.
     pub(crate) async fn connection(&self, name: &str) -> Value {
         let body = self.ask("/connz?limit=1000").await;
         let connections = body["connections"].as_array().unwrap();
@@ -127,7 +127,7 @@ impl Nats {
         found.unwrap()["state"]["last_seq"].as_u64().unwrap()
     }
 
-    /// Opens a connection that sends what the test says.
+    /// Opens a connection for the test's own bytes.
     pub(crate) async fn raw(&self) -> TcpStream {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let hello = b"CONNECT {\"verbose\":false,\"headers\":true}\r\n";
@@ -173,7 +173,7 @@ impl Node {
         }
     }
 
-    /// Waits until this node sees as many nodes.
+    /// Waits until this node sees this number of nodes.
     pub(crate) async fn sees(&self, count: usize) {
         within("the nodes see each other", async {
             while self.server.io().of("/").server_count().await.ok() != Some(count) {

@@ -1,4 +1,4 @@
-//! Servers of PostgreSQL of the tests' own.
+//! PostgreSQL servers that the tests start.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use fanfare_postgres::{Postgres as Options, PostgresAdapter};
 use fanfare_testing::{Peer, TestServer, within};
 use serde_json::Value;
 
-/// A server of PostgreSQL that ends with the value.
+/// PostgreSQL server, killed when the value is dropped.
 pub(crate) struct Postgres {
     port: u16,
     programs: PathBuf,
@@ -69,7 +69,7 @@ impl Postgres {
         Some(postgres)
     }
 
-    /// Returns a command, which PostgreSQL's programs want to run as an ordinary user.
+    /// Returns a command that runs as an ordinary user, as PostgreSQL's programs require.
     fn command(&self, program: &str) -> Command {
         let program = self.programs.join(program);
         let mut command = match is_root() {
@@ -147,7 +147,7 @@ impl Postgres {
         Options::new(self.url())
     }
 
-    /// Opens a connection for statements of the test.
+    /// Opens a connection for the test's statements.
     pub(crate) async fn client(&self) -> tokio_postgres::Client {
         let connected = tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await;
         let (client, connection) = connected.unwrap();
@@ -199,7 +199,7 @@ impl Node {
         }
     }
 
-    /// Waits until this node sees as many nodes.
+    /// Waits until this node sees this number of nodes.
     pub(crate) async fn sees(&self, count: usize) {
         within("the nodes see each other", async {
             while self.server.io().of("/").server_count().await.ok() != Some(count) {

@@ -13,7 +13,7 @@ pub struct Config {
     /// Revision of Engine.IO, which decides about the revision of Socket.IO too. Default: [`Protocol::V4`], for servers of
     /// Socket.IO 3 and 4. With [`Protocol::V3`], for servers of Socket.IO 1 and 2, the client sends the heartbeats, the
     /// server joins the main namespace unasked, and the `auth` payload of another namespace is sent as the query of its
-    /// CONNECT. The main namespace has none: its credentials belong into the query of the requests.
+    /// CONNECT. The main namespace has none: its credentials belong in the query of the requests.
     pub protocol: Protocol,
     /// Transports in the order in which they are tried. Default: WebSocket, then polling.
     pub transports: Vec<Transport>,

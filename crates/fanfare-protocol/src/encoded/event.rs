@@ -50,7 +50,7 @@ impl EncodedEvent {
     /// Encodes an event as MessagePack.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// The same as [`new`](Self::new).
     pub fn new_msgpack<A: IntoArgs + ?Sized>(event: &str, args: &A) -> Result<Self, EncodeError> {
         check_name(event)?;
         let message = msgpack_array(|writer| args.write(writer), event)?;
@@ -65,7 +65,7 @@ impl EncodedEvent {
         })
     }
 
-    /// Takes an event that was received as JSON, with its attachments. The name may be reserved.
+    /// Creates an event from received JSON and its attachments. The name may be reserved.
     ///
     /// # Errors
     /// [`DecodeError`], as of [`EncodedValue::from_json`], or if it is not an array that starts with a name.
@@ -77,7 +77,7 @@ impl EncodedEvent {
         Ok(Self { name, data })
     }
 
-    /// Takes an event that was received as MessagePack. The name may be reserved.
+    /// Creates an event from received MessagePack. The name may be reserved.
     ///
     /// # Errors
     /// [`DecodeError`], as of [`EncodedValue::from_msgpack`], or if it is not an array that starts with a name.
@@ -124,8 +124,8 @@ impl EncodedEvent {
         Ok(values)
     }
 
-    /// Appends the text of the packet, which its [attachments](EncodedValue::attachments) must follow. `last`: one more
-    /// argument, a text.
+    /// Appends the text of the packet, which its [attachments](EncodedValue::attachments) must follow. `last` is one
+    /// more argument, a text.
     pub fn write_text(
         &self,
         out: &mut Vec<u8>,
@@ -156,7 +156,7 @@ impl EncodedEvent {
         }
     }
 
-    /// Appends the packet as MessagePack, attachments included. `last`: one more argument, a text.
+    /// Appends the packet as MessagePack, attachments included. `last` is one more argument, a text.
     pub fn write_msgpack(
         &self,
         out: &mut Vec<u8>,

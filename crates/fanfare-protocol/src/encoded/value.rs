@@ -40,7 +40,7 @@ struct Json {
 }
 
 impl EncodedValue {
-    /// Maximum number of binary values in a value that was received.
+    /// Maximum number of binary values in a received value.
     pub const MAX_BINARIES: usize = 4096;
 
     /// Encodes a value.
@@ -108,7 +108,7 @@ impl EncodedValue {
         }))
     }
 
-    /// Takes JSON that was received, with its attachments.
+    /// Creates a value from received JSON and its attachments.
     ///
     /// # Errors
     /// [`DecodeError`] if it is not valid JSON or nested deeper than [`Limits::JSON_DEPTH_CEILING`], if the placeholders
@@ -123,7 +123,7 @@ impl EncodedValue {
         Ok(value)
     }
 
-    /// Takes JSON that `read` checks and of which it returns a part.
+    /// Creates a value from JSON that `read` checks and of which it returns a part.
     pub(super) fn read_json<T>(
         json: String,
         attachments: Vec<Bytes>,
@@ -142,7 +142,7 @@ impl EncodedValue {
         Ok((Self::json_unchecked(text, attachments), part))
     }
 
-    /// Takes MessagePack that was received.
+    /// Creates a value from received MessagePack.
     ///
     /// # Errors
     /// [`DecodeError`] if it is not one value in valid MessagePack or nested deeper than

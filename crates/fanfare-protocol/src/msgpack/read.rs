@@ -36,8 +36,8 @@ pub enum Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Returns a text; a number as JavaScript spells it, as where a room or an event has a number as its name. `None` for
-    /// anything else. What is not UTF-8 is replaced.
+    /// Returns a text, or a number as JavaScript spells it, for rooms and events whose names are numbers; `None` for
+    /// anything else. Invalid UTF-8 is replaced.
     #[must_use]
     pub fn name(&self) -> Option<Cow<'a, str>> {
         match self {
@@ -49,7 +49,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Reader at a position in a message in MessagePack, for those who take a message apart without a tree of values.
+/// Reader at a position in a MessagePack message, which takes it apart without a tree of values.
 ///
 /// ```
 /// use fanfare_protocol::msgpack::{Head, Reader};
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
     /// Reads the next value, or the start of an array or map.
     ///
     /// # Errors
-    /// [`DecodeError::Msgpack`] if the message ends before, or the value is invalid.
+    /// [`DecodeError::Msgpack`] if the message ends too early, or the value is invalid.
     pub fn head(&mut self) -> Read<Head<'a>> {
         let [prefix] = self.array()?;
         Ok(match prefix {
@@ -201,7 +201,7 @@ impl<'a> Reader<'a> {
     /// Skips one value that is nested in `outer` arrays and maps, in time proportional to its length.
     ///
     /// # Errors
-    /// As [`head`](Self::head), or [`DecodeError::TooDeep`].
+    /// The same as [`head`](Self::head), or [`DecodeError::TooDeep`].
     pub fn skip(&mut self, outer: usize) -> Read<()> {
         let values = match self.head()? {
             Head::Array(len) => u64::from(len),

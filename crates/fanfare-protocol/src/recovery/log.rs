@@ -94,9 +94,7 @@ impl<P> Log<P> {
 
     /// Adds an event for the sockets in `rooms` (all, if empty) but not in `except`; `size` is that of the packet, in
     /// bytes. Its position is [`position`](Self::position) afterwards. Entries over the limits are dropped; an event
-    /// larger than the limit is dropped at once. Takes time for each distinct name once, even for a name that occurs
-    /// often.
-    /// event larger than the bound goes at once. Takes time for each name once, however many there are.
+    /// larger than the limit is dropped at once. Each distinct name costs time once, even if it occurs often.
     pub fn push<S: AsRef<str>>(
         &mut self,
         now: Instant,

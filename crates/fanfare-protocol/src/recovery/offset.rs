@@ -7,7 +7,7 @@ use super::Position;
 pub enum Offset {
     /// Position in this log.
     Own(Position),
-    /// Position in another log: that of a server that has stopped since, or of another server of the cluster.
+    /// Position in another log: that of a server that has stopped, or of another server of the cluster.
     Foreign,
     /// No position: the client took the last argument of another event for one.
     Unknown,

@@ -4,7 +4,8 @@ use std::fmt::{self, Write};
 
 use serde::de::{self, Expected, Unexpected};
 
-/// Maximum length of a path in an [`ArgsError`], and of a message from a type of the application, in bytes.
+/// Maximum length of a path in an [`ArgsError`], in bytes, and of a message from a type of the application, in
+/// characters.
 const MAX_TEXT_BYTES: usize = 512;
 
 /// Maximum length of a name in a path, in characters.
@@ -12,7 +13,7 @@ const MAX_NAME_BYTES: usize = 64;
 
 /// Reason for which arguments do not fit the requested type.
 ///
-/// It may be logged and sent to the peer: it holds no value of an argument, only types, lengths and the path, whose
+/// It may be logged and sent to the peer: it contains no value of an argument, only types, lengths and the path, whose
 /// control characters are escaped. (If a type of the application fails with a custom message, the error contains that
 /// message, shortened and escaped. The same holds for a broken [`rule`](Self::rule).)
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,8 +22,8 @@ const MAX_NAME_BYTES: usize = 64;
 pub struct ArgsError {
     /// Index of the argument.
     pub argument: usize,
-    /// Path inside the argument, as `user.tags[2]`; empty for the argument itself. A long path is cut to its end, after
-    /// `…`.
+    /// Path inside the argument, as `user.tags[2]`; empty for the argument itself. Only the end of a long path is kept,
+    /// after `…`.
     pub path: String,
     /// Description of the fault at that path.
     pub message: String,
@@ -160,7 +161,7 @@ const BROKEN_RULE: &str = "$fanfare::rule";
 /// Separator of the parts of a [`BrokenRule`]. It does not occur in them, because texts are escaped.
 const SEPARATOR: char = '\0';
 
-/// Carries an error of [`ArgsError::rule`] through a deserializer with an error type of its own.
+/// Carrier of an error of [`ArgsError::rule`] through a deserializer with another error type.
 pub(crate) struct BrokenRule<'a>(pub(crate) &'a ArgsError);
 
 impl BrokenRule<'_> {
@@ -169,7 +170,7 @@ impl BrokenRule<'_> {
     }
 }
 
-/// Writes the text for people; with `#`, the parts for [`ArgsError`].
+/// Writes the human-readable text; with `#`, the parts for [`ArgsError`].
 impl Expected for BrokenRule<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ArgsError {

@@ -18,7 +18,7 @@ use crate::Limits;
 /// A tuple takes several, `()` none, [`AllArgs`] all, any other type the first. Missing arguments are `null`, so an
 /// `Option` at the end of a tuple may be absent; surplus arguments are ignored, as in a JavaScript function.
 ///
-/// Where `T` asks for bytes ([`Bytes`], `serde_bytes`, `Vec<u8>`), the placeholder is resolved to one of the
+/// Where `T` requests bytes ([`Bytes`], `serde_bytes`, `Vec<u8>`), the placeholder is resolved to one of the
 /// `attachments`. A type that accepts any value but not bytes, as `serde_json::Value`, gets the placeholder. Escaped
 /// lone surrogates, which a Rust string cannot hold, become U+FFFD.
 ///

@@ -53,7 +53,7 @@ pub fn encode_event<A: IntoArgs + ?Sized>(
     )
 }
 
-/// Appends an acknowledgement, with the same treatment of bytes.
+/// Appends an acknowledgement. Bytes are treated as in [`encode_event`].
 ///
 /// # Errors
 /// [`EncodeError`] if an argument cannot be serialised; both buffers are then restored.

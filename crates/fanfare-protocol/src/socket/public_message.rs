@@ -5,7 +5,7 @@ use super::ArgsError;
 impl ArgsError {
     /// Returns the text that the peer may read: the argument that does not fit, and the path in it.
     ///
-    /// The whole text may name types of this side and repeat values of the other. The reason only includes the name of
+    /// The whole text may name types of this side and repeat values of the peer. The reason only includes the name of
     /// a missing member, because those names are part of the peer's contract, or the broken [rule](Self::rule).
     #[must_use]
     pub fn public_message(&self) -> String {

@@ -5,6 +5,7 @@ use crate::socket::RESERVED_EVENTS;
 
 /// Contract of a namespace: the events that clients send, and those that the server sends (Node's `ListenEvents` and
 /// `EmitEvents`).
+///
 /// The type's values do not matter; it names the contract. Its events are those with an `impl` of [`FromClients`],
 /// [`FromServer`] or [`BetweenServers`], one for each event. The derive writes all of it:
 ///
@@ -39,10 +40,10 @@ pub trait Contract: 'static {
     /// which they are declared.
     const NAMESPACE: &'static str;
 
-    /// Data that a server keeps for each socket and shares with the other servers (Node's `SocketData`).
+    /// Data that a server stores for each socket and shares with the other servers (Node's `SocketData`).
     type SocketData;
 
-    /// Type of the `auth` that clients send when they connect; `()` if the contract does not say. Exports describe it; a
+    /// Type of the `auth` that clients send when they connect; `()` if the contract names none. Exports describe it; a
     /// middleware extracts it like any other type.
     type Auth;
 }
@@ -105,7 +106,7 @@ pub trait EventVisitor<E> {
 
 /// Visitor of the type `A` of a contract's `auth`.
 pub trait AuthVisitor<A> {
-    /// Visits the type of `auth`, which is `()` if the contract does not say.
+    /// Visits the type of `auth`, which is `()` if the contract names none.
     fn auth(&mut self);
 }
 
@@ -146,7 +147,7 @@ impl<E: TypedEvent> BetweenServers<Untyped> for E {}
 /// none that the protocol reserves.
 ///
 /// # Panics
-/// If they have not.
+/// If two names are equal, or one is reserved.
 pub const fn distinct(names: &[&str]) {
     let mut i = 0;
     while i < names.len() {

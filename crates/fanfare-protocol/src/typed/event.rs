@@ -10,7 +10,7 @@ use super::ArgsError;
 /// single field is one argument); a unit struct is none; any other type, such as a struct with named fields or an enum,
 /// is one. To be sent it must be [`Serialize`](serde::Serialize), to be received [`Deserialize`](serde::Deserialize).
 ///
-/// The derive is `#[derive(TypedEvent)]` (feature `macros`). Written by hand, it is:
+/// The derive is `#[derive(TypedEvent)]` (feature `macros`). Implemented by hand, it is:
 ///
 /// ```
 /// use fanfare_protocol::typed::{NoAck, TypedEvent};

@@ -32,7 +32,7 @@ pub use rules::{ProbeNothing, ProbeRules, RuleProbe};
 #[doc(hidden)]
 pub use crate::socket::ArgsError;
 
-/// The traits without the derives of the same names, for crates that have derives of their own.
+/// The traits without the derives of the same names, for crates with other derives.
 #[doc(hidden)]
 pub mod traits {
     pub use super::contract::Contract;

@@ -58,7 +58,7 @@ impl How {
     }
 }
 
-/// Rooms and data of a client, by its own account.
+/// `auth` payload of a client: the rooms to join, and the socket's data.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Auth {

@@ -11,7 +11,7 @@ use fanfare_redis::{
 };
 use tokio::net::TcpListener;
 
-/// Several addresses, with commas between them, are those of a Redis Cluster.
+/// Returns the deployment of an address. Several addresses, separated by commas, are those of a Redis Cluster.
 fn server(urls: &str) -> RedisServer {
     match urls.contains(',') {
         true => RedisServer::cluster(urls.split(',')),

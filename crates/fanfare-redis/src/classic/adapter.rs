@@ -190,7 +190,7 @@ impl Adapter for ClassicAdapter {
         }
         match encode::request(Some(&self.uid), namespace, &message) {
             Some(payload) => self.send(&space.channels.request, payload),
-            // Nodes that know this wire do not know the message.
+            // This wire format has no such message.
             None => PublishOutcome::Queued,
         }
     }

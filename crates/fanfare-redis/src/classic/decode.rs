@@ -1,5 +1,5 @@
-//! Messages from other nodes. What arrives is as untrusted as what clients send: it is read in linear time, and events
-//! stay encoded.
+//! Messages from other nodes. They are as untrusted as the messages of clients: they are read in linear time, and
+//! events stay encoded.
 //!
 //! Requests and answers are those of Node's `ClusterAdapter` under other numbers, their contents beside the number.
 
@@ -41,14 +41,14 @@ impl Raw<'_> {
     }
 }
 
-/// Head of a request or answer: what the kinds that `ClusterAdapter` lacks need.
+/// Header of a request or answer, with the members of the kinds that `ClusterAdapter` lacks.
 #[derive(Debug, Default)]
 pub(super) struct Header<'a> {
     pub(super) kind: Option<u64>,
     pub(super) uid: Cow<'a, str>,
     pub(super) request_id: Option<Cow<'a, str>>,
     pub(super) data: Option<Raw<'a>>,
-    /// Whether the request has a selection of sockets; the old ones name a socket.
+    /// Whether the request has a selection of sockets; the requests of old versions name a single socket.
     pub(super) has_options: bool,
     pub(super) rooms: Vec<String>,
     pub(super) sid: Option<Cow<'a, str>>,
@@ -169,7 +169,7 @@ pub(super) fn broadcast(payload: &Bytes, own: &str) -> Option<Broadcast> {
     };
     let uid = reader.clone().head().ok()?;
     reader.skip(1).ok()?;
-    // Most messages that are not wanted are those of this node.
+    // Compared first, because most unwanted messages are this node's own.
     if uid == Head::Text(own.as_bytes()) {
         return None;
     }
@@ -178,7 +178,7 @@ pub(super) fn broadcast(payload: &Bytes, own: &str) -> Option<Broadcast> {
     Some(Broadcast { packet, options })
 }
 
-/// Number of a request in `ClusterAdapter`, for those that it has.
+/// Returns the type of a request in `ClusterAdapter`; `None` if that lacks it.
 pub(super) const fn message_type(request: u64) -> Option<u64> {
     Some(match request {
         2 => 4,

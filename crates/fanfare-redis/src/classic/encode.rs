@@ -86,8 +86,8 @@ struct Request<'a> {
     close: Option<bool>,
 }
 
-/// Encodes a message for the channel of requests; `None` if this version of the wire has no such message. Without `uid`
-/// it is that of an emitter.
+/// Encodes a message for the channel of requests; `None` if this wire format has no such message. Without `uid`
+/// the message is that of an emitter.
 pub(crate) fn request(
     uid: Option<&str>,
     namespace: &str,

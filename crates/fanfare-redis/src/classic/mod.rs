@@ -52,7 +52,7 @@ pub struct Classic {
 }
 
 impl Classic {
-    /// Names the Redis to connect to.
+    /// Creates options for this Redis deployment.
     pub fn new(server: impl Into<RedisServer>) -> Self {
         Self {
             server: server.into(),
@@ -63,7 +63,8 @@ impl Classic {
         }
     }
 
-    /// Sets the prefix of all channels, Node's `key`. Default: `socket.io`. All nodes of a cluster have the same.
+    /// Sets the prefix of all channels, Node's `key`. Default: `socket.io`. It must be the same on all nodes of a
+    /// cluster.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = key.into();
         self
@@ -78,8 +79,8 @@ impl Classic {
 
     crate::options::link_options!();
 
-    /// Makes the adapter of a server, which starts to connect in the background: as long as there is no connection the
-    /// server works alone.
+    /// Creates the adapter of a server, which connects in the background; until it is connected, the server works
+    /// alone.
     ///
     /// # Errors
     /// [`ConfigError`]: an address is invalid, or this is called outside of a Tokio runtime.
@@ -91,10 +92,10 @@ impl Classic {
         )))
     }
 
-    /// Makes an emitter, which starts to connect in the background and queues meanwhile.
+    /// Creates an emitter, which connects in the background and queues messages meanwhile.
     ///
     /// # Errors
-    /// As [`adapter`](Self::adapter).
+    /// The same as [`adapter`](Self::adapter).
     pub fn emitter(self) -> Result<Emitter, ConfigError> {
         Ok(Emitter::new(ClassicEmitter::start(self)?))
     }

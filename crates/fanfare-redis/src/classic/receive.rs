@@ -19,7 +19,7 @@ pub(super) enum Use {
     Response,
 }
 
-/// Handles the messages of a namespace. What cannot be read is ignored, as Node does.
+/// Handler of the messages of a namespace. Messages that cannot be read are ignored, as in Node.
 pub(super) struct Receiver<'a> {
     pub(super) uid: &'a str,
     pub(super) cluster: &'a ClusterHandle,
@@ -90,7 +90,7 @@ impl Receiver<'_> {
         Some(())
     }
 
-    /// Answers the request of old nodes for the ids of sockets.
+    /// Answers the request of old versions for the ids of sockets.
     fn sockets(&self, request: &Header<'_>) -> Option<()> {
         let namespace = self.cluster.namespace_handle(&self.space.name)?;
         let found = match request.rooms.is_empty() {
@@ -110,7 +110,7 @@ impl Receiver<'_> {
         self.answer(request, Some(("rooms", &all)))
     }
 
-    /// Applies a request of old nodes to the socket that it names, if that is connected here.
+    /// Applies a request of old versions to the socket that it names, if that is connected here.
     fn one_socket(&self, request: &Header<'_>) -> Option<()> {
         let namespace = self.cluster.namespace_handle(&self.space.name)?;
         let socket = namespace.socket(request.sid.as_deref()?)?;
@@ -129,7 +129,7 @@ impl Receiver<'_> {
         Some(())
     }
 
-    /// Handles an answer. All nodes get those to all, and they do not name their nodes.
+    /// Handles an answer. Answers to all nodes arrive at every node, and do not name their sender.
     fn response(&self, payload: &Bytes) -> Option<()> {
         let header = Header::read(payload)?;
         if self.cluster.awaits_response(header.request_id.as_deref()?) {

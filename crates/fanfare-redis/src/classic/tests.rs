@@ -44,7 +44,7 @@ fn uid(header: &Header<'_>) -> Option<String> {
     (!header.uid.is_empty()).then(|| header.uid.to_string())
 }
 
-/// Decodes and encodes a message again; `None` for what has no single form.
+/// Decodes and encodes a message again; `None` if it has more than one encoding.
 fn again(message: &Captured) -> Option<(String, Vec<u8>)> {
     let payload = message.payload();
     let (kind, rest) = message.channel().split_once('#').unwrap();

@@ -4,28 +4,28 @@ use std::time::Duration;
 
 /// First delay.
 const FIRST: Duration = Duration::from_millis(50);
-/// Longest delay: deliveries shall resume within a second of the server's return.
+/// Longest delay, so that deliveries resume within a second of the server's return.
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// Doubling delays with jitter, so that the nodes of a cluster do not come back at the same moment.
+/// Doubling delays with jitter, so that the nodes of a cluster do not reconnect at the same time.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     attempts: u32,
 }
 
 impl Backoff {
-    /// Returns the next delay: between half of the present bound and all of it.
+    /// Returns the next delay: between half of the current bound and all of it.
     pub(super) fn next(&mut self) -> Duration {
         let bound = FIRST.saturating_mul(1 << self.attempts.min(8)).min(LONGEST);
         self.attempts = self.attempts.saturating_add(1);
         let mut random = [0; 2];
-        // Without randomness the nodes come back together, which is no reason to stay away.
+        // Without randomness the nodes reconnect at the same time, which is better than not at all.
         let _ = getrandom::fill(&mut random);
         let share = f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX);
         bound.mul_f64(0.5 + share / 2.0)
     }
 
-    /// Begins again with the shortest delay.
+    /// Resets the delay to the shortest one.
     pub(super) fn reset(&mut self) {
         self.attempts = 0;
     }

@@ -12,13 +12,13 @@ use redis::{
 use super::subscriptions::{Channel, ChannelKind};
 use crate::server::{ConfigError, Deployment, RedisServer};
 
-/// Time within which a connection must be there.
+/// Timeout for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Receives what the server pushes, on the task that reads the connection: while it works, nothing more is read.
+/// Receiver of pushed messages. It runs on the task that reads the connection, which reads nothing more meanwhile.
 pub(super) type OnPush = Arc<dyn Fn(PushInfo) + Send + Sync>;
 
-/// Opens connections.
+/// Opener of connections.
 pub(super) enum Connector {
     Single(Client),
     #[cfg(feature = "redis-cluster")]
@@ -74,7 +74,7 @@ impl Connector {
             on_push(info);
             Ok::<(), redis::aio::SendError>(())
         };
-        // The link watches for answers that do not come: a frozen server is not a lost one.
+        // The link itself detects missing answers: a stalled server is not a lost connection.
         let config = || {
             AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -129,10 +129,10 @@ pub(super) enum Connection {
 }
 
 impl Connection {
-    /// Sends commands in one go, and returns their replies in order.
+    /// Sends commands in one batch, and returns their replies in order.
     ///
     /// # Errors
-    /// If the connection is lost. That a command is rejected is its reply.
+    /// If the connection is lost. A rejected command is no error: the rejection is its reply.
     pub(super) async fn send(&mut self, commands: Vec<Cmd>) -> RedisResult<Vec<Value>> {
         match self {
             Self::Single(connection) => {
@@ -178,7 +178,7 @@ impl Connection {
         }
     }
 
-    /// Number of subscribers of a channel, of all nodes.
+    /// Returns the number of subscribers of a channel, on all nodes.
     pub(super) async fn subscribers(
         &mut self,
         kind: ChannelKind,
@@ -202,14 +202,14 @@ impl Connection {
     }
 }
 
-/// Reads the reply of `NUMSUB`: a channel and its number.
+/// Returns the number in the reply of `NUMSUB`, which follows the channel.
 fn second_number(reply: &Value) -> usize {
     match reply {
         Value::Array(items) => match items.get(1) {
             Some(Value::Int(count)) => usize::try_from(*count).unwrap_or(0),
             _ => 0,
         },
-        // A map, where the server answers in the newer form.
+        // RESP3 has a map.
         Value::Map(pairs) => match pairs.first() {
             Some((_, Value::Int(count))) => usize::try_from(*count).unwrap_or(0),
             _ => 0,
@@ -230,7 +230,7 @@ mod cluster {
     use super::super::subscriptions::{Channel, ChannelKind};
     use super::second_number;
 
-    /// Returns the key or channel by which a command finds its node; empty if any node takes it.
+    /// Returns the key or channel that determines the node of a command; empty if any node accepts it.
     fn key_of(command: &Cmd) -> Vec<u8> {
         let mut args = command.args_iter().map(|arg| match arg {
             Arg::Simple(bytes) => bytes.to_vec(),
@@ -243,7 +243,8 @@ mod cluster {
         }
     }
 
-    /// Commands with the same key or channel keep their order; others go at the same time, to the nodes of theirs.
+    /// Sends commands to the nodes of their keys or channels. Commands of the same key or channel keep their order;
+    /// others are sent concurrently.
     pub(super) async fn send(
         connection: &ClusterConnection,
         commands: Vec<Cmd>,

@@ -1,7 +1,7 @@
-//! Connection to a Redis deployment: a task that publishes what is queued, keeps the subscriptions, and reconnects.
+//! Connection to a Redis deployment: a task that publishes the queue, maintains the subscriptions, and reconnects.
 //!
 //! Messages come and go over one connection, so that a node sees its own messages in the order in which it sent them,
-//! and reads replies and messages with one call of the system.
+//! and reads replies and messages with one system call.
 
 mod backoff;
 mod connect;
@@ -27,7 +27,7 @@ use self::subscriptions::Subscriptions;
 pub(crate) use self::subscriptions::{Channel, ChannelKind};
 use crate::server::{ConfigError, RedisServer};
 
-/// Time without an answer after which a connection is given up.
+/// Time without an answer after which a connection counts as lost.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Number of bytes that a queued command counts beside its arguments.
@@ -37,7 +37,7 @@ const COMMAND_BYTES: usize = 128;
 #[derive(Debug, Clone)]
 pub(crate) struct LinkOptions {
     pub(crate) limits: QueueLimits,
-    /// Time without a connection for which messages still are queued.
+    /// Time without a connection for which messages are still queued.
     pub(crate) max_outage: Duration,
 }
 
@@ -60,16 +60,16 @@ pub(crate) struct Message {
     pub(crate) payload: Bytes,
 }
 
-/// Receives messages, on the task that reads the connection: while it works, nothing more is read.
+/// Receiver of messages. It runs on the task that reads the connection, which reads nothing more meanwhile.
 pub(crate) type OnMessage = Arc<dyn Fn(Message) + Send + Sync>;
 
-/// Receives the reply to a command. It is dropped without a call if the command was dropped from the queue, or the
-/// connection was lost before the reply came.
+/// Receiver of the reply to a command. It is dropped without a call if the command was dropped from the queue, or the
+/// connection was lost before the reply arrived.
 pub(crate) trait OnReply: Send {
     /// Receives the reply, which may be an error.
     fn reply(self: Box<Self>, value: Value);
 
-    /// Called in place of that if the command was not queued.
+    /// Called instead of `reply` if the command was not queued.
     fn not_sent(self: Box<Self>, outcome: PublishOutcome) {
         let _ = outcome;
     }
@@ -87,7 +87,7 @@ struct Outgoing {
     on_reply: Option<Box<dyn OnReply>>,
 }
 
-/// Opens connections for commands that block, which are not for the link.
+/// Opener of separate connections, for commands that block.
 #[derive(Clone)]
 pub(crate) struct Dialer(Arc<Connector>);
 
@@ -103,7 +103,7 @@ impl Dialer {
     }
 }
 
-/// A connection of one user.
+/// Separate connection, which only its owner uses.
 pub(crate) struct Dialed(Connection);
 
 impl Dialed {
@@ -127,7 +127,7 @@ struct Shared {
     closed: AtomicBool,
     subscriptions: Mutex<Subscriptions>,
     subscriptions_changed: Notify,
-    /// The present connection, for requests that wait for their reply.
+    /// The current connection, for requests that wait for their reply.
     connection: Mutex<Option<Connection>>,
     /// Notified when the link is closed, for a task that has no connection.
     closing: Notify,
@@ -142,7 +142,7 @@ impl Shared {
     }
 }
 
-/// Closes the link when its last handle is dropped: the task has a share of its state.
+/// Guard that closes the link when its last handle is dropped. The task itself shares only the state.
 struct CloseOnDrop(Arc<Shared>);
 
 impl Drop for CloseOnDrop {
@@ -206,7 +206,7 @@ impl Link {
         )
     }
 
-    /// Queues a command, and passes its reply on.
+    /// Queues a command; its reply goes to `on_reply`.
     pub(crate) fn send_with_reply(
         &self,
         command: Cmd,
@@ -260,7 +260,7 @@ impl Link {
         answer(connection.subscribers(kind, channel)).await
     }
 
-    /// Sends commands past the queue, and returns their replies.
+    /// Sends commands without queueing them, and returns their replies.
     pub(crate) async fn request(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, AdapterError> {
         let mut connection = self.connection()?;
         answer(connection.send(commands)).await
@@ -274,7 +274,7 @@ impl Link {
     /// Queues a command, and waits for its reply.
     ///
     /// # Errors
-    /// If it is not sent, or the connection is lost.
+    /// If it is not sent, or the connection is lost before the reply.
     pub(crate) async fn reply(&self, command: Cmd) -> Result<Value, AdapterError> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let on_reply = Box::new(move |value| {
@@ -303,12 +303,12 @@ impl Link {
         self.shared().closed.load(Ordering::Acquire)
     }
 
-    /// Closes the link, and does not wait until what is queued has been sent.
+    /// Closes the link without waiting until the queue has been sent.
     pub(crate) fn shut(&self) {
         self.shared().close();
     }
 
-    /// Sends what is queued, then closes the connection.
+    /// Sends the queue, then closes the connection.
     pub(crate) async fn close(&self) {
         let shared = self.shared();
         shared.close();
@@ -347,7 +347,7 @@ impl fmt::Debug for Link {
     }
 }
 
-/// Reads a message; `None` for confirmations and what else the server pushes.
+/// Reads a message; `None` for confirmations and other pushed data.
 fn message(info: PushInfo) -> Option<Message> {
     let kind = match info.kind {
         PushKind::Message => ChannelKind::Exact,

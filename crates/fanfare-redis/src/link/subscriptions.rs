@@ -58,7 +58,7 @@ impl Subscriptions {
             true => self.wanted.insert(channel.clone()),
             false => self.wanted.remove(&channel),
         };
-        // A change that is taken back before it was made is none.
+        // A change that is reverted before it is sent needs no command.
         if changed && !self.dirty.remove(&channel) {
             self.dirty.insert(channel);
         }

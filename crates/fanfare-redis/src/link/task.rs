@@ -17,24 +17,24 @@ use super::subscriptions::Channel;
 use super::{ANSWER_TIMEOUT, LinkOptions, OnMessage, OnReply, Outgoing, Shared, message};
 use crate::log_target;
 
-/// Maximum number of commands that are sent in one go.
+/// Maximum number of commands of one batch.
 const MAX_BATCH: usize = 512;
 
-/// Maximum number of channels whose subscription is changed in one go.
+/// Maximum number of channels whose subscription one batch changes.
 const MAX_CHANNELS: usize = 512;
 
 /// Time without traffic after which the connection is checked.
 const IDLE_CHECK: Duration = Duration::from_secs(2);
 
-/// Time without an answer after which the state says so.
+/// Time without an answer after which the state becomes degraded.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// Age from which a connection that is lost is replaced at once.
+/// Minimum age of a lost connection that is replaced without a delay.
 const STABLE: Duration = Duration::from_secs(1);
 
 /// End of a connection.
 enum Ended {
-    /// The link has been closed, and what was queued has been sent.
+    /// The link has been closed, and the queue has been sent.
     Closed,
     /// The connection was lost.
     Lost(String),
@@ -154,7 +154,7 @@ impl Task {
         }
     }
 
-    /// Sets the state by whether the server rejects commands, and logs its changes.
+    /// Sets the state, which is degraded if the server rejects commands, and logs its changes.
     fn set_health(&self, rejected: Option<String>) {
         match rejected {
             None => {
@@ -171,7 +171,8 @@ impl Task {
         }
     }
 
-    /// Waits for an answer. The state says if it takes long; if it takes too long, the connection is lost.
+    /// Waits for an answer. If it takes long, the state becomes degraded; if it takes too long, the connection counts
+    /// as lost.
     async fn answered(
         &self,
         lost: &Notify,
@@ -219,7 +220,7 @@ async fn outage<T>(
             value = &mut next => return Some(value),
             () = sleep_until(until.into()), if accepting => {
                 shared.accepting.store(false, Ordering::Release);
-                // What callers queue between the two lines is sent later, or dropped with the next outage.
+                // Messages that are queued between these two lines are sent later, or dropped with the next outage.
                 let dropped = reader.clear();
                 tracing::warn!(target: log_target::CLUSTER, dropped, "Redis is down: messages are dropped");
             }
@@ -255,7 +256,7 @@ async fn connect(
     }
 }
 
-/// Makes changes of subscriptions.
+/// Sends changes of subscriptions.
 async fn subscribe(
     connection: &mut Connection,
     changes: &[(Channel, bool)],

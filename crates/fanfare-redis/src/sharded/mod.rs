@@ -12,10 +12,11 @@ use self::emitter::ShardedEmitter;
 use crate::link::LinkOptions;
 use crate::server::{ConfigError, RedisServer};
 
-/// Length of the id of a socket, by which Node tells such rooms from others.
+/// Length of a socket's id in UTF-16 units, by which Node recognises the rooms of socket ids.
 const SOCKET_ID_CHARS: usize = 20;
 
-/// Rooms that have a channel of their own, Node's `subscriptionMode`. All nodes and emitters of a cluster have the same.
+/// Rooms that have their own channel, Node's `subscriptionMode`. It must be the same on all nodes and emitters of a
+/// cluster.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscriptionMode {
@@ -41,7 +42,7 @@ impl SubscriptionMode {
         }
     }
 
-    /// Returns the room by whose channel a message is sent, if it is.
+    /// Returns the room whose channel carries a message; `None` for the channel of the namespace.
     fn room(self, message: &ClusterMessage) -> Option<&str> {
         let ClusterMessage::Broadcast(message) = message else {
             return None;
@@ -87,7 +88,7 @@ pub struct Sharded {
 }
 
 impl Sharded {
-    /// Names the Redis to connect to.
+    /// Creates options for this Redis deployment.
     pub fn new(server: impl Into<RedisServer>) -> Self {
         Self {
             server: server.into(),
@@ -97,13 +98,14 @@ impl Sharded {
         }
     }
 
-    /// Sets the prefix of all channels, Node's `channelPrefix`. Default: `socket.io`. All nodes of a cluster have the same.
+    /// Sets the prefix of all channels, Node's `channelPrefix`. Default: `socket.io`. It must be the same on all nodes
+    /// of a cluster.
     pub fn channel_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Sets which rooms have a channel of their own. Default: [`SubscriptionMode::Dynamic`].
+    /// Sets which rooms have their own channel. Default: [`SubscriptionMode::Dynamic`].
     pub fn subscription_mode(mut self, mode: SubscriptionMode) -> Self {
         self.mode = mode;
         self
@@ -111,8 +113,8 @@ impl Sharded {
 
     crate::options::link_options!();
 
-    /// Makes the adapter of a server, which starts to connect in the background: as long as there is no connection the
-    /// server works alone.
+    /// Creates the adapter of a server, which connects in the background; until it is connected, the server works
+    /// alone.
     ///
     /// # Errors
     /// [`ConfigError`]: an address is invalid, or this is called outside of a Tokio runtime.
@@ -124,11 +126,11 @@ impl Sharded {
         )))
     }
 
-    /// Makes an emitter, which starts to connect in the background and queues meanwhile. Node has none for this wire; its
-    /// servers take the messages of this one.
+    /// Creates an emitter, which connects in the background and queues messages meanwhile. Node has no emitter for this
+    /// wire format; its servers accept the messages of this one.
     ///
     /// # Errors
-    /// As [`adapter`](Self::adapter).
+    /// The same as [`adapter`](Self::adapter).
     pub fn emitter(self) -> Result<Emitter, ConfigError> {
         Ok(Emitter::new(ShardedEmitter::start(self)?))
     }

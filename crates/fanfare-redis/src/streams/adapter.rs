@@ -27,7 +27,7 @@ pub(crate) struct StreamsAdapter {
     options: StreamOptions,
     session_key_prefix: String,
     spaces: Arc<Spaces>,
-    /// Opens the connections of the readers.
+    /// Opener of the readers' connections.
     dialer: Dialer,
     runtime: tokio::runtime::Handle,
     /// Streams that are read, by their names.
@@ -102,7 +102,7 @@ impl Adapter for StreamsAdapter {
     }
 
     fn namespace_closed(&self, namespace: &str) {
-        // The stream is read on: another namespace may have it, and this one may come back.
+        // The reader continues: another namespace may use the stream, and this one may be opened again.
         self.spaces.close(namespace);
     }
 
@@ -172,7 +172,7 @@ impl EventLog for StreamsAdapter {
         pending: PendingDelivery,
     ) -> PublishOutcome {
         let (Some(link), Some(stream)) = (self.link(), self.stream(namespace)) else {
-            // Dropped, so that the clients of this node get it.
+            // Dropping `pending` delivers the event to the clients of this node.
             return PublishOutcome::Down;
         };
         let message = AdapterMessage::from(broadcast);
@@ -228,7 +228,7 @@ impl OnReply for Waiting {
             // The caller may send it again.
             (Some(pending), PublishOutcome::Full) => pending.discard(),
             (pending, _) => {
-                // What is before it is delivered before it.
+                // Earlier broadcasts are delivered first.
                 self.stream.order.lose();
                 drop(pending);
             }
@@ -237,7 +237,7 @@ impl OnReply for Waiting {
 }
 
 impl Drop for Waiting {
-    /// Without a position the clients of this node get the event nevertheless.
+    /// Delivers the event to the clients of this node, without a position, by dropping it.
     fn drop(&mut self) {
         if let Some(pending) = self.pending.take() {
             self.stream.order.replied(None);
@@ -278,7 +278,7 @@ impl SessionStore for StreamsAdapter {
             let key = format!("{}{private_id}", self.session_key_prefix);
             let mut command = Cmd::new();
             command.arg("GETDEL").arg(key);
-            // Behind what was stored before.
+            // In the queue, after earlier sessions.
             match link.reply(command).await? {
                 Value::BulkString(text) => Ok(sessions::decode(&text, private_id)),
                 Value::ServerError(error) => Err(AdapterError::new(error.to_string())),
@@ -289,7 +289,7 @@ impl SessionStore for StreamsAdapter {
 }
 
 impl Drop for StreamsAdapter {
-    /// The readers have shares of the link.
+    /// Closes the link, which the readers share.
     fn drop(&mut self) {
         if let Some(link) = self.link() {
             link.shut();

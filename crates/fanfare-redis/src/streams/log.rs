@@ -10,7 +10,7 @@ use super::entry::Entry;
 use super::id::StreamId;
 use crate::link::Link;
 
-/// Number of entries that are asked for in one go.
+/// Number of entries of one request.
 const COUNT: usize = 200;
 
 fn range(stream: &str, from: StreamId, to: &str, count: usize) -> Cmd {

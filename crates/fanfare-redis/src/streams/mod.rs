@@ -25,9 +25,9 @@ use crate::server::{ConfigError, RedisServer};
 
 /// Redis Streams: Node's `@socket.io/redis-streams-adapter` 0.3, with recovery of connections on any server.
 ///
-/// Broadcasts are entries of a stream, which every server reads, so that all deliver in one order. A client that lost its
-/// connection comes back to any server, of Node.js or Fanfare, and gets what it missed. A server that loses its connection to
-/// Redis goes on reading where it stopped.
+/// Broadcasts are entries of a stream, which every server reads, so that all deliver them in the same order. A client
+/// that lost its connection can reconnect to any server, of Node.js or Fanfare, and receives what it missed. A server
+/// that loses its connection to Redis continues to read where it stopped.
 ///
 /// ```
 /// use fanfare::SocketIo;
@@ -86,7 +86,7 @@ fn hash(name: &str) -> i32 {
 }
 
 impl Streams {
-    /// Names the Redis to connect to.
+    /// Creates options for this Redis deployment.
     pub fn new(server: impl Into<RedisServer>) -> Self {
         let prefix = crate::options::DEFAULT_PREFIX;
         Self {
@@ -119,8 +119,8 @@ impl Streams {
         self
     }
 
-    /// Sets the number of entries that a stream keeps at least, Node's `maxLen`. Default: 10,000. A client that missed more is
-    /// not recovered.
+    /// Sets the minimum number of entries that a stream keeps, Node's `maxLen`. Default: 10,000. A client that missed
+    /// more is not recovered.
     pub fn max_len(mut self, entries: usize) -> Self {
         self.stream.max_len = entries;
         self
@@ -148,8 +148,8 @@ impl Streams {
 
     crate::options::link_options!();
 
-    /// Makes the adapter of a server, which starts to connect in the background: as long as there is no connection the
-    /// server works alone.
+    /// Creates the adapter of a server, which connects in the background; until it is connected, the server works
+    /// alone.
     ///
     /// # Errors
     /// [`ConfigError`]: an address is invalid, or this is called outside of a Tokio runtime.
@@ -161,10 +161,10 @@ impl Streams {
         )))
     }
 
-    /// Makes an emitter, which starts to connect in the background and queues meanwhile.
+    /// Creates an emitter, which connects in the background and queues messages meanwhile.
     ///
     /// # Errors
-    /// As [`adapter`](Self::adapter).
+    /// The same as [`adapter`](Self::adapter).
     pub fn emitter(self) -> Result<Emitter, ConfigError> {
         Ok(Emitter::new(StreamsEmitter::start(self)?))
     }

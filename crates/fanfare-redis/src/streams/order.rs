@@ -8,11 +8,11 @@ use tokio::sync::Notify;
 
 use super::id::StreamId;
 
-/// Merges the broadcasts of this node with those of others, in the order of the stream.
+/// Merge of the broadcasts of this node and of other nodes, in the order of the stream.
 ///
-/// The position of an own broadcast comes with the reply to `XADD`, on another connection than the entries that are read.
-/// So the reader, when it comes to an own entry, waits for its reply; and a broadcast whose entry has been read already is
-/// delivered with the reply.
+/// The position of a broadcast of this node arrives with the reply to `XADD`, on another connection than the entries
+/// that are read. So the reader waits for the reply when it reaches an entry of this node; a broadcast whose entry has
+/// been read already is delivered with the reply.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     state: Mutex<State>,
@@ -21,9 +21,9 @@ pub(super) struct Order {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Number of own broadcasts that wait for a reply.
+    /// Number of this node's broadcasts that wait for a reply.
     sent: usize,
-    /// Own broadcasts that have a position, and have not been read.
+    /// This node's broadcasts that have a position, and have not been read.
     appended: BTreeMap<StreamId, PendingDelivery>,
     /// Position of the last entry that was read.
     read: StreamId,
@@ -54,7 +54,7 @@ impl Order {
         self.changed.notify_waiters();
     }
 
-    /// Sets the position from which entries are read. What this node appended before is delivered.
+    /// Sets the position from which entries are read, and delivers this node's earlier broadcasts.
     pub(super) fn reads_from(&self, id: StreamId) {
         let before = {
             let mut state = self.state.lock();
@@ -65,12 +65,12 @@ impl Order {
         deliver(before);
     }
 
-    /// Position of the last entry that was read.
+    /// Returns the position of the last entry that was read.
     pub(super) fn read(&self) -> StreamId {
         self.state.lock().read
     }
 
-    /// Delivers the own broadcast of an entry, and those before it.
+    /// Delivers this node's broadcast of an entry, and those before it.
     pub(super) async fn own(&self, id: StreamId) {
         loop {
             let changed = self.changed.notified();
@@ -96,12 +96,12 @@ impl Order {
         namespace: &str,
         broadcast: Broadcast,
     ) {
-        // Own ones whose entries were trimmed before they were read come first.
+        // This node's broadcasts whose entries were trimmed before they were read come first.
         self.reads_from(id);
         cluster.receive_logged(namespace, broadcast, &id.position());
     }
 
-    /// Drops what is pending: it is delivered without positions of its own.
+    /// Drops the pending broadcasts, which delivers them without positions.
     pub(super) fn lose(&self) {
         let lost = std::mem::take(&mut self.state.lock().appended);
         drop(lost);

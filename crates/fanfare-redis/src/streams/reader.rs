@@ -14,11 +14,11 @@ use crate::link::{Dialer, Link};
 use crate::log_target;
 use crate::space::Spaces;
 
-/// Maximum number of entries that are read in one go, Node's `readCount`.
+/// Maximum number of entries of one read, Node's `readCount`.
 const COUNT: usize = 100;
 /// Time for which the server waits for entries, Node's `blockTimeInMs`.
 const BLOCK: Duration = Duration::from_secs(5);
-/// Time without a reply after which the connection is given up.
+/// Time without a reply after which the connection counts as lost.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Delay before the next attempt to connect.
 const RETRY: Duration = Duration::from_millis(200);
@@ -92,7 +92,7 @@ impl Reader<'_> {
         let last = last
             .first()
             .map_or_else(StreamId::default, |entry| entry.id);
-        // At first from here on; later from where the last connection ended, unless the stream is another one.
+        // First from the current end; later from where the last connection ended, unless the stream was replaced.
         if !*self.stream.ready.borrow() || last < self.stream.order.read() {
             self.begin(last);
         }
@@ -120,11 +120,11 @@ impl Reader<'_> {
         self.stream.ready.send_replace(true);
     }
 
-    /// Handles an entry. What cannot be read is ignored, as Node does.
+    /// Handles an entry. Entries that cannot be read are ignored, as in Node.
     async fn entry(&self, entry: &Entry) {
         let order = &self.stream.order;
         if entry.uid == self.spaces.uid {
-            // Joins and the like have been applied when they were sent.
+            // This node applied joins and similar messages when it sent them.
             return match entry.kind {
                 3 => order.own(entry.id).await,
                 _ => order.reads_from(entry.id),

@@ -1,4 +1,4 @@
-//! Sessions, as Node keeps them.
+//! Sessions, in the format in which Node stores them.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

@@ -1,11 +1,12 @@
-//! Redis servers of the tests' own.
+//! Redis servers that the tests start.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// A Redis server that ends with the value. Without the program `redis-server` the tests of this crate do not run.
+/// Redis server that is killed when the value is dropped. Without the program `redis-server` the tests of this crate do
+/// not run.
 pub(crate) struct Redis {
     port: u16,
     options: Vec<String>,

@@ -14,7 +14,7 @@ use crate::{Peer, TestServer, within};
 const NODES: usize = 3;
 /// Interval at which a probe is sent again until it arrives.
 const PROBE_INTERVAL: Duration = Duration::from_millis(50);
-/// Namespace of which all nodes have the pattern.
+/// Namespace for which all nodes have a pattern.
 const DYNAMIC: &str = "/orders-7";
 
 /// Runs every operation across three nodes: broadcasts with rooms, exceptions, flags and binary values, acknowledgements,
@@ -22,7 +22,7 @@ const DYNAMIC: &str = "/orders-7";
 /// events, and a node that leaves.
 ///
 /// `connect` returns the adapter of one node, and is called three times. The nodes must find each other, and no others:
-/// they need a prefix or a channel of their own. It needs real time, in a runtime with at least two threads.
+/// they need their own prefix or channel. It needs real time, in a runtime with at least two threads.
 ///
 /// ```no_run
 /// # async fn test(broker: &str) {
@@ -140,7 +140,7 @@ impl Cluster {
         self.peers[node].sid().to_owned()
     }
 
-    /// Waits until what any node sends to a room reaches these clients. An adapter may take a moment to subscribe.
+    /// Waits until events that any node sends to a room reach these clients. An adapter may take a moment to subscribe.
     pub(crate) async fn reachable(&mut self, room: &str, clients: &[usize]) {
         for from in 0..self.nodes.len() {
             for &client in clients {
@@ -171,8 +171,8 @@ impl Cluster {
         }
     }
 
-    /// Sends an event to all clients from each node, and expects that it is the next that each receives: what these nodes
-    /// sent before has arrived, and nothing else has.
+    /// Sends an event to all clients from each node, and expects that it is the next one that each receives: all
+    /// earlier events of these nodes have arrived, and no others.
     pub(crate) async fn settled(&mut self, what: &str) {
         for from in 0..self.nodes.len() {
             self.io(from)

@@ -1,4 +1,4 @@
-//! The operations.
+//! Operations of the API, each across the nodes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -92,7 +92,7 @@ pub(super) async fn values(cluster: &mut Cluster) {
             .expect("sent");
         cluster.arrives(&[1], json!(["long", long])).await;
     }
-    // A room with a name that no subject or channel can have as it is.
+    // A room whose name no subject or channel can contain unescaped.
     let odd = format!("a.b *>\u{1f3ba} '\"{}", "long".repeat(30));
     let id = cluster.id(1);
     cluster
@@ -105,7 +105,7 @@ pub(super) async fn values(cluster: &mut Cluster) {
     cluster.settled("a room that was left").await;
 }
 
-/// Events of one node arrive in their order, also if their recipients differ.
+/// Events of one node arrive in order, even if their recipients differ.
 pub(super) async fn order(cluster: &mut Cluster) {
     let id = cluster.id(2);
     for number in 0..ORDERED {
@@ -134,7 +134,7 @@ pub(super) async fn order(cluster: &mut Cluster) {
     cluster.settled("order").await;
 }
 
-/// Returns the id that a packet with an acknowledgement asks for.
+/// Returns the id of the acknowledgement that a packet requests.
 fn ack_id<'a>(packet: &'a str, event: &str) -> &'a str {
     let id = packet
         .strip_prefix('2')
@@ -374,7 +374,7 @@ pub(super) async fn dynamic_namespaces(cluster: &mut Cluster) {
     }
     cluster.meet(DYNAMIC, NODES).await;
     for from in 0..NODES {
-        // The adapter may take a moment to subscribe to what the namespace needs.
+        // The adapter may take a moment to subscribe to the channels of the namespace.
         for (node, peer) in peers.iter_mut().enumerate() {
             let what = "a broadcast in a dynamic namespace";
             within(what, async {
@@ -417,7 +417,7 @@ pub(super) async fn disconnections(cluster: &mut Cluster) {
         socket.join("extra").expect("the rooms are few");
         within("the disconnection", async {
             while socket.is_connected() {
-                // Again, as the adapter may not have subscribed to the room yet.
+                // Repeated, as the adapter may not have subscribed to the room yet.
                 cluster.io(0).to("extra").disconnect_sockets(close);
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

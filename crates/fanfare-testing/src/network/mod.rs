@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 
 use crate::Peer;
 
-/// Capacity of a connection in each direction, in bytes. The writer waits when as many have been written and not read,
-/// as with the buffers of a kernel.
+/// Capacity of a connection in each direction, in bytes. The writer waits while this number of written bytes has not
+/// been read, as with the buffers of a kernel.
 pub const PIPE_BYTES: usize = 64 * 1024;
 
 /// URL of the server. Requests name it, and nothing resolves it.
@@ -89,7 +89,7 @@ pub struct Link {
 struct Network {
     state: Mutex<State>,
     serve: Serve,
-    /// Notified when connections that wait to open have to look again.
+    /// Notified when connections that wait to open must check the conditions again.
     changed: Notify,
 }
 
@@ -163,8 +163,9 @@ impl State {
 
 impl Link {
     /// Creates the network of any server: `serve` is run for the server's end of each connection, with the client's
-    /// address, as a task. [`TestServer`](crate::TestServer) does this for a server of Fanfare; another may be a script of
-    /// the test's, or a function that connects to a server elsewhere, so that its connections can be counted and broken.
+    /// address, as a task. [`TestServer`](crate::TestServer) does this for a server of Fanfare; another server may be a
+    /// script of the test, or a function that connects to a server elsewhere, so that its connections can be counted
+    /// and broken.
     ///
     /// ```no_run
     /// use fanfare_testing::Link;
@@ -303,13 +304,13 @@ impl Link {
         drop(state);
         let end = |side| Stream::new(self.network.clone(), id, side);
         let (client, server) = (end(Side::Client), end(Side::Server));
-        // As an ephemeral port.
+        // In the range of ephemeral ports.
         let port = 49_152 + (id % 16_384) as u16;
         (self.network.serve)(server, SocketAddr::new(self.address, port));
         Some(Ok(client))
     }
 
-    /// Returns the number of connections of which neither end has been dropped and that are not broken.
+    /// Returns the number of connections that are not broken and both of whose ends exist.
     #[must_use]
     pub fn connections(&self) -> usize {
         let state = self.network.state.lock();
@@ -329,7 +330,7 @@ impl Link {
         link.map_or_else(Transferred::default, |conditions| conditions.transferred)
     }
 
-    /// Breaks all connections at once, as a reset does: bytes under way are lost, and both ends get an error
+    /// Breaks all connections at once, as a reset does: bytes in flight are lost, and both ends get an error
     /// (`ConnectionReset`). New connections can be opened.
     pub fn cut(&self) {
         let mut state = self.network.state.lock();
@@ -344,7 +345,7 @@ impl Link {
     }
 
     /// Stops the bytes in one direction or both, until [`resume`](Self::resume). Connections stay open, and new ones are
-    /// opened, but what is written does not arrive: neither end learns of it, and a writer waits once
+    /// opened, but written bytes do not arrive: neither end learns of it, and a writer waits once
     /// [`PIPE_BYTES`] have been written. A direction that is stalled already stays so.
     pub fn stall(&self, flow: Flow) {
         self.set(|conditions| {
@@ -388,7 +389,7 @@ impl Link {
         if let Some(conditions) = state.links.get_mut(self.id) {
             change(conditions);
         }
-        // The tasks find out by themselves whether it concerns them.
+        // The tasks themselves check whether the change concerns them.
         let connections = state.connections.values_mut();
         let wakers: Vec<Waker> = connections.flat_map(Connection::wakers).collect();
         drop(state);

@@ -101,7 +101,7 @@ impl Stream {
         Self { network, id, side }
     }
 
-    /// Returns the state, and whether what is sent to this end is held up.
+    /// Returns the state, and whether the bytes sent to this end are stalled.
     fn look(&self) -> (MutexGuard<'_, State>, bool) {
         let state = self.network.state.lock();
         let direction = match self.side {
@@ -151,7 +151,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // That the other end has been dropped is something that it has to send.
+        // The writer learns of the other end's drop only through the network, as of data.
         let (mut state, unaware) = self.look();
         let Some(connection) = state.connections.get_mut(&self.id) else {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));

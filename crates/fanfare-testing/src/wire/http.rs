@@ -81,7 +81,7 @@ fn text(body: &[u8]) -> &str {
     std::str::from_utf8(body).unwrap_or_else(|_| panic!("expected text, not {body:?}"))
 }
 
-/// HTTP/1.1 connection that sends the bytes that the test gives it, at the client's or the server's end.
+/// HTTP/1.1 connection that sends the test's bytes, at the client's or the server's end.
 ///
 /// Bodies have a `Content-Length`; chunked ones are not decoded. It is a stream, too, of what follows the last message:
 /// after an upgrade, or in a tunnel.

@@ -1,5 +1,5 @@
-//! Connections on which a test decides about every byte, at either end: HTTP/1.1 and WebSocket, without the logic of a
-//! client or a server.
+//! Connections whose bytes a test controls, at either end: HTTP/1.1 and WebSocket, without the logic of a client or a
+//! server.
 //!
 //! They work over any stream: one of a [`Link`](crate::Link), a TCP or Unix socket, TLS, a stream of HTTP/2. For packets
 //! of Socket.IO, and a session that answers pings, use [`Peer`](crate::Peer).

@@ -40,7 +40,7 @@ pub enum Frame {
     End,
 }
 
-/// WebSocket connection that sends the frames that the test gives it and shows every frame, at the client's or the
+/// WebSocket connection that sends the test's frames and shows every frame it receives, at the client's or the
 /// server's end.
 ///
 /// ```
@@ -95,7 +95,7 @@ impl WebSocket {
     /// The response, if the server rejects the request.
     ///
     /// # Panics
-    /// If the server answers what was not offered.
+    /// If the server accepts something that was not offered.
     pub async fn connect_compressed(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         target: &str,
@@ -160,7 +160,7 @@ impl WebSocket {
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Accept: {accept}\r\n{headers}\r\n"
         );
-        // A client that has gone already is found by the first `next`.
+        // If the client has disconnected already, the first `next` reports it.
         let _ = http.try_send(head.as_bytes()).await;
         Some(Self::new(http, Role::Server, None))
     }
@@ -194,7 +194,7 @@ impl WebSocket {
     /// Sends a text message.
     ///
     /// # Panics
-    /// If the connection has ended, as all methods that send.
+    /// If the connection has ended. The same holds for all methods that send.
     pub async fn send(&mut self, text: &str) {
         self.send_frame(OpCode::Text, text.as_bytes()).await;
     }
@@ -228,7 +228,7 @@ impl WebSocket {
     /// Sends a compressed message.
     ///
     /// # Panics
-    /// If no compression was negotiated, too.
+    /// If the connection has ended, or no compression was negotiated.
     pub async fn send_compressed(&mut self, opcode: OpCode, payload: &[u8]) {
         let mut compressed = Vec::new();
         let compressor = self.compressor.as_mut();
@@ -272,7 +272,7 @@ impl WebSocket {
         }
     }
 
-    /// Returns the next message, which has to be text.
+    /// Returns the next message, which must be text.
     ///
     /// # Panics
     /// If it is something else.

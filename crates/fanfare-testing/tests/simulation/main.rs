@@ -22,12 +22,12 @@ use tokio::time::{Instant, sleep};
 
 const NODES: usize = 50;
 const SEEDS: [u64; 3] = [1, 20, 300];
-/// Longer than a node is waited for that is silent.
+/// Time to wait after a change of the network: longer than the heartbeat timeout.
 const SETTLE: Duration = Duration::from_secs(15);
 /// Timeout of the requests.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Number of times that each client got each message.
+/// Number of times that each client received each message.
 type Received = Arc<Mutex<BTreeMap<(usize, u64), u32>>>;
 
 struct Node {
@@ -118,14 +118,14 @@ impl Simulation {
         self.messages
     }
 
-    /// Clients that got a message, once each.
+    /// Returns the clients that received a message, once each.
     fn recipients(&self, message: u64) -> Vec<usize> {
         let received = self.received.lock();
         let of_message = received.keys().filter(|(_, number)| *number == message);
         of_message.map(|(client, _)| *client).collect()
     }
 
-    /// No client got a message twice.
+    /// Checks that no client received a message twice.
     fn nothing_twice(&self) {
         let received = self.received.lock();
         let twice: Vec<_> = received.iter().filter(|(_, count)| **count > 1).collect();
@@ -191,7 +191,7 @@ async fn run(seed: u64) {
     assert_eq!(simulation.fetch(2).await, (NODES, 0));
     assert_eq!(simulation.ask(3).await, NODES);
 
-    // Bad weather: nothing hangs, nothing is delivered or counted twice.
+    // With losses and duplicates: nothing hangs, nothing is delivered or counted twice.
     network.set(Conditions {
         lost_percent: 10,
         doubled_percent: 10,
@@ -208,7 +208,7 @@ async fn run(seed: u64) {
     }
     simulation.nothing_twice();
 
-    // Two halves that do not see each other, each of which works.
+    // Two halves without a connection between them, each of which works.
     network.set(Conditions::GOOD);
     network.partition(|node| node % 2);
     sleep(SETTLE).await;
@@ -218,7 +218,7 @@ async fn run(seed: u64) {
     assert_eq!(simulation.fetch(5).await, (NODES / 2, 0));
     assert_eq!(simulation.ask(6).await, NODES / 2);
 
-    // Healed: counts are right again, and what was sent before does not come late.
+    // Healed: counts are correct again, and earlier messages do not arrive late.
     network.partition(|_| 0);
     sleep(SETTLE).await;
     simulation.know(0..NODES, NODES - 1).await;
@@ -228,7 +228,7 @@ async fn run(seed: u64) {
     assert_eq!(simulation.fetch(8).await, (NODES, 0));
     assert_eq!(simulation.ask(9).await, NODES);
 
-    // A room that closes and opens again hears of what comes then.
+    // A room that closes and opens again receives later events.
     simulation.io(10).local().sockets_leave("room-10");
     sleep(SETTLE).await;
     let message = simulation.emit(11, Some("room-10"));
@@ -256,7 +256,7 @@ async fn fifty_nodes_agree_again_after_loss_and_partitions() {
     }
 }
 
-/// Rooms that are elsewhere cost a node nothing, in a cluster of any size.
+/// Rooms without members on a node cost it nothing, in a cluster of any size.
 #[tokio::test(start_paused = true)]
 async fn a_node_pays_only_for_its_own_rooms() {
     const EVENTS: u64 = 200;
@@ -278,7 +278,7 @@ async fn a_node_pays_only_for_its_own_rooms() {
         })
         .await;
     }
-    // Heartbeats aside, which both tests have for less than five seconds.
+    // Only heartbeats remain, which both tests have for less than five seconds.
     for (number, nodes) in [5, NODES].into_iter().enumerate() {
         let (here, elsewhere) = received[number];
         assert_eq!((here.rooms, elsewhere.rooms), (EVENTS, 0), "{nodes} nodes");

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 pub(crate) struct Conditions {
     pub(crate) lost_percent: usize,
     pub(crate) doubled_percent: usize,
-    /// Each message takes a time up to this, so that messages overtake each other.
+    /// Maximum delay of a message; delays are random, so that messages overtake each other.
     pub(crate) max_delay: Duration,
 }
 
@@ -150,7 +150,7 @@ impl Network {
         });
     }
 
-    /// Sends a message to all subscribers of a topic, also the sender.
+    /// Sends a message to all subscribers of a topic, including the sender.
     pub(crate) fn send(&self, from: &str, topic: &Topic, message: &Bytes) {
         let state = &mut *self.0.lock();
         let sender = state.ports.iter().find(|port| port.id == from);

@@ -68,7 +68,7 @@ impl Adapter {
 
 impl Shared {
     fn push(&self, topic: Topic, message: AdapterMessage) -> PublishOutcome {
-        // An answer to one node is no sign of life for the others.
+        // An answer to one node does not count as a heartbeat for the others.
         if topic == Topic::All {
             self.nodes.lock().published(now());
         }
@@ -86,7 +86,7 @@ impl Shared {
         self.network.send(&self.id, &out.topic, &bytes.into());
     }
 
-    /// Does what the state machines ask for.
+    /// Carries out the outputs of the state machines.
     fn act(&self, cluster: &ClusterHandle, filter: &mut DuplicateFilter) {
         loop {
             let event = self.nodes.lock().poll();

@@ -44,7 +44,7 @@ pub(super) enum Output {
     UpgradeError(TransportError),
     /// The server has read the DISCONNECT of this namespace.
     Left(Arc<str>),
-    /// The connection ended. Reported exactly once, unless the manager closed the engine itself.
+    /// The connection ended. Reported exactly once, unless the manager itself closed the engine.
     Closed {
         reason: DisconnectReason,
         details: Option<TransportError>,

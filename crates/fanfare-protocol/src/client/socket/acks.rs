@@ -23,7 +23,7 @@ impl Socket {
             });
         }
         let id = self.next_ack;
-        // Ids are JSON numbers: stay in the range every peer can represent.
+        // Ids are JSON numbers: they stay in the range that every peer can represent.
         self.next_ack = (self.next_ack + 1) & ((1 << 52) - 1);
         let deadline = timeout
             .or(self.config.ack_timeout)

@@ -88,8 +88,8 @@ pub(super) struct Socket {
     pub(super) attempts: u64,
     /// Payload of the CONNECT to be sent, in phase [`Phase::Held`].
     held: Option<String>,
-    /// Backoff for failures of this socket alone, since it was connected or told to connect: of its `auth` callback,
-    /// and missing answers to CONNECT.
+    /// Backoff for failures of this socket alone, since it was connected or `connect` was called: of its `auth`
+    /// callback, and missing answers to CONNECT.
     pub(super) backoff: Option<Backoff>,
     pid: Option<String>,
     offset: Option<String>,

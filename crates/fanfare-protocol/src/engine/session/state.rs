@@ -3,7 +3,7 @@
 /// Stage of a session's life cycle (`readyState`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Messages go both ways.
+    /// Messages are exchanged in both directions.
     Open,
     /// The queue is still sent, and no input is accepted.
     Closing,

@@ -42,14 +42,14 @@
 //! const socket: Socket<ServerToClient, ClientToServer> = io("/chat");
 //! ```
 //!
-//! The form of a type on the wire follows from serde's attributes and the direction: a client may leave out a field with
+//! The form of a type on the wire follows from serde's attributes and the direction: a client may omit a field with
 //! `#[serde(default)]`, but the server always sends it. If the two forms of a type differ, the name of the one that is sent to
 //! the server ends with `Input`. Rules (`#[garde(length(chars, max = 5))]`, `#[garde(range(min = 1))]`,
 //! `#[garde(pattern("…"))]`) become JSDoc tags and JSON Schema keywords; the feature `validation` enforces them.
 //!
 //! JSON Schema counts the length of a string in Unicode characters, as `length(chars, …)` does. `schemars` reads the limits of a
 //! `length` but not its unit, so write `chars` wherever a text has one. `#[derive(TypedEvent)]` rejects lengths of texts without a
-//! unit, which count bytes; for types inside an event the author has to see to it. Where another unit is meant,
+//! unit, which count bytes; for types inside an event the author must ensure it. Where another unit is meant,
 //! `#[schemars(extend("maxLength" = 250))]` sets what is exported for `#[garde(length(bytes, max = 1000))]`: a limit in characters
 //! that every permitted text keeps.
 //!

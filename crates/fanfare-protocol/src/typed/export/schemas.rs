@@ -15,7 +15,7 @@ pub(super) const DEFINITIONS: &str = "#/components/schemas/";
 
 /// Visitor that collects the schemas of the events of a contract.
 ///
-/// A type has two forms, for serde's `Serialize` and `Deserialize`: a client may leave out a field with a default, but the
+/// A type has two forms, for serde's `Serialize` and `Deserialize`: a client may omit a field with a default, but the
 /// server always sends it. So there are two generators, for values that the server sends and that it receives.
 #[derive(Debug)]
 pub struct SchemaCollector {

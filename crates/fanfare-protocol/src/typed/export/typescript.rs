@@ -99,7 +99,7 @@ impl TypeScript {
     }
 
     /// Sets whether acknowledgements by the server may be a `Rejection`. Default: true. `false` is for namespaces whose
-    /// `ack_errors` gives errors another shape, which the types of the acknowledgements then have to include.
+    /// `ack_errors` gives errors another shape, which the types of the acknowledgements must then include.
     #[must_use]
     pub fn rejections(mut self, rejections: bool) -> Self {
         self.rejections = rejections;
