@@ -132,7 +132,9 @@ impl SharedSegment {
 
 impl fmt::Debug for SharedSegment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("size", &self.size()).finish()
+        f.debug_struct("SharedSegment")
+            .field("size", &self.size())
+            .finish()
     }
 }
 

@@ -13,6 +13,7 @@ use fanfare_engine::{
 };
 use fanfare_protocol::Limits;
 use fanfare_testing::wire::{Frame, WebSocket};
+use futures_util::FutureExt;
 
 /// Sends to each of `targets`, without options.
 fn broadcast_all<S: Send + Sync + 'static>(
@@ -91,6 +92,22 @@ async fn the_newest_can_be_dropped_instead() {
     waiting.await.unwrap().unwrap();
     conns[0].send(&EncodedMessage::text("room")).unwrap();
     assert_eq!(sockets[0].text().await, "4room");
+}
+
+#[tokio::test]
+async fn ready_waits_while_more_than_half_of_the_packets_are_queued() {
+    let mut server = Server::with(|config| config.limits.outbox_packets = 4).await;
+    let sid = server.polling().await;
+    let conn = server.opened().await;
+    let small = EncodedMessage::text("x");
+    (0..2).for_each(|_| conn.send(&small).unwrap());
+    conn.ready().await.unwrap();
+    conn.send(&small).unwrap();
+    let mut ready = std::pin::pin!(conn.ready());
+    assert_eq!(ready.as_mut().now_or_never(), None);
+    let query = format!("EIO=4&transport=polling&sid={sid}");
+    server.request("GET", &query, "", "").await;
+    ready.await.unwrap();
 }
 
 #[tokio::test]

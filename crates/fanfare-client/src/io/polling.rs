@@ -24,7 +24,7 @@ use crate::protocol::TransportError;
 const MAX_ERROR_BODY_BYTES: usize = 512;
 
 /// Minimum idle time of a connection after which its end counts as the server's close of an idle connection.
-const MAX_REUSE_IDLE: Duration = Duration::from_secs(1);
+const MIN_REUSE_IDLE: Duration = Duration::from_secs(1);
 /// Maximum time between a request and that end for the request to count as sent on a closed connection.
 const CLOSE_RACE_WINDOW: Duration = Duration::from_secs(5);
 
@@ -167,7 +167,7 @@ impl Polling {
                     let unsent = error.take_message().is_some();
                     let error = error.into_error();
                     let silent = kept.received.load(Ordering::Acquire) == received;
-                    let idle = begin.saturating_duration_since(kept.answered) >= MAX_REUSE_IDLE;
+                    let idle = begin.saturating_duration_since(kept.answered) >= MIN_REUSE_IDLE;
                     let met_close = method == Method::POST
                         && idle
                         && silent

@@ -281,9 +281,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
 
     /// Updates the state after something was, or could have been, taken from the queue.
     pub(crate) fn flushed(&self, inner: &mut Inner, after: &mut DeferredWakeups) -> Actions {
-        if inner.waiting.is_some()
-            && inner.outbox.bytes() <= self.host.config().limits.outbox_bytes / 2
-        {
+        if inner.waiting.is_some() && inner.outbox.is_half_free(self.limits()) {
             after.ready.append(&mut inner.take_ready());
         }
         if inner.outbox.burst {

@@ -280,20 +280,19 @@ impl<S: Send + Sync + 'static> Connection<S> {
         self.inner.lock().outbox.packets()
     }
 
-    /// Waits until at most half of [`Limits::outbox_bytes`](fanfare_protocol::Limits) is used. The number of packets does
-    /// not count.
+    /// Waits until at most half of the outbox is used: of [`Limits::outbox_bytes`](fanfare_protocol::Limits), and of
+    /// [`Limits::outbox_packets`](fanfare_protocol::Limits).
     ///
     /// # Errors
     ///
     /// [`SendError::Closed`] if the connection is closing or closed.
     pub async fn ready(&self) -> Result<(), SendError> {
-        let mark = self.host.config().limits.outbox_bytes / 2;
         poll_fn(|cx| {
             if self.flags.has(Flags::CLOSING) {
                 return Poll::Ready(Err(SendError::Closed));
             }
             let mut inner = self.inner.lock();
-            if inner.outbox.bytes() <= mark {
+            if inner.outbox.is_half_free(self.limits()) {
                 return Poll::Ready(Ok(()));
             }
             inner.wait_ready(cx.waker());

@@ -78,7 +78,7 @@ impl<S: Send + Sync + 'static> BatchTarget for Connection<S> {
 }
 
 impl<S: Send + Sync + 'static> Connection<S> {
-    fn limits(&self) -> (usize, usize) {
+    pub(super) fn limits(&self) -> (usize, usize) {
         let config = self.host.config();
         (config.limits.outbox_bytes, config.limits.outbox_packets)
     }

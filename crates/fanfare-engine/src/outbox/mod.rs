@@ -151,6 +151,12 @@ impl Outbox {
         }
     }
 
+    /// Whether at most half of the limits is used.
+    pub(crate) fn is_half_free(&self, (bytes, packets): (usize, usize)) -> bool {
+        let (pending, waiting) = self.size();
+        pending <= bytes / 2 && waiting as usize <= packets / 2
+    }
+
     /// Returns the remaining capacity.
     pub(crate) fn room_left(&self, limits: (usize, usize)) -> Capacity {
         let (bytes, packets) = self.size();

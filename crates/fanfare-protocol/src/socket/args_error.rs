@@ -9,7 +9,7 @@ use serde::de::{self, Expected, Unexpected};
 const MAX_TEXT_BYTES: usize = 512;
 
 /// Maximum length of a name in a path, in characters.
-const MAX_NAME_BYTES: usize = 64;
+const MAX_NAME_CHARS: usize = 64;
 
 /// Reason for which arguments do not fit the requested type.
 ///
@@ -128,7 +128,7 @@ impl ArgsError {
 
 /// Returns a name as part of a path.
 pub(crate) fn segment(name: &str) -> String {
-    printable(name, MAX_NAME_BYTES)
+    printable(name, MAX_NAME_CHARS)
 }
 
 /// Returns the start of a text, with non-printable characters escaped.

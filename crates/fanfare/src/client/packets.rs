@@ -107,7 +107,7 @@ impl Dispatcher {
     #[cold]
     pub(super) fn unexpected_packet(conn: &Conn, namespace: &str) {
         conn.state().io.stats.rejected("unexpected_packet");
-        tracing::debug!(target: log_target::CONNECTION, namespace = %Escaped(namespace), "packet out of turn: closing");
+        tracing::debug!(target: log_target::CONNECTION, namespace = %Escaped(namespace), "unexpected packet: closing");
         conn.state().close(conn);
     }
 

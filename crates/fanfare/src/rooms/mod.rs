@@ -18,7 +18,7 @@ use links::Links;
 pub(crate) use shared::SharedRooms;
 
 /// Number of names up to which duplicates are not looked for.
-const MAX_INLINE_MEMBERS: usize = 8;
+const MAX_NAMES_WITHOUT_DEDUP: usize = 8;
 
 /// Member of the index.
 pub(crate) trait Member {
@@ -330,7 +330,7 @@ impl<M: Member> Rooms<M> {
         for name in names {
             let name = name.as_ref();
             if let Some(room) = self.room_of(name)
-                && (names.len() <= MAX_INLINE_MEMBERS || seen.insert(room))
+                && (names.len() <= MAX_NAMES_WITHOUT_DEDUP || seen.insert(room))
             {
                 let members = &self.rooms[room as usize].members;
                 members.iter().copied().for_each(&mut f);

@@ -79,7 +79,7 @@ impl Socket {
         }
         tracing::debug!(target: log_target::SOCKET, socket = %self.0.id, namespace = %Escaped(self.namespace_name()), "connected");
         if sent.is_err() {
-            tracing::debug!(target: log_target::SOCKET, socket = %self.0.id, "the client went while it was welcomed");
+            tracing::debug!(target: log_target::SOCKET, socket = %self.0.id, "the client disconnected while it joined");
         }
         let cx = ConnectContext { socket: self };
         self.0

@@ -106,8 +106,8 @@ impl Socket {
         self.broadcast().except(rooms)
     }
 
-    /// Waits until what is queued for the client takes at most half of [`Limits::outbox_bytes`](crate::Limits). The
-    /// number of queued packets does not count.
+    /// Waits until what is queued for the client takes at most half of `outbox_bytes` and of `outbox_packets` of
+    /// [`Limits`](crate::Limits).
     ///
     /// # Errors
     /// [`EmitError::Disconnected`].
@@ -249,9 +249,10 @@ impl Socket {
         }
         let mut encoded = Ok(());
         let namespace = &*self.0.namespace.name;
-        self.0.connection.send_with(|buf| {
+        let sent = self.0.connection.send_with(|buf| {
             encoded = self.0.namespace.codec.write_ack(buf, namespace, id, &args);
-        })?;
+        });
+        sent.map_err(not_sent)?;
         Ok(encoded?)
     }
 
@@ -298,7 +299,7 @@ impl Socket {
         let own = self.0.extra.get();
         let own = own.is_some_and(|extra| extra.acks.resolve(id, keep));
         if !own && !acks.resolve(id, self, &payload) {
-            tracing::debug!(target: log_target::EVENT, socket = %self.0.id, id, "acknowledgement of nothing");
+            tracing::debug!(target: log_target::EVENT, socket = %self.0.id, id, "no acknowledgement with this id is pending");
         }
     }
 }

@@ -67,7 +67,7 @@ fn describe() {
     describe_gauge!("fanfare_sockets", "Sockets connected to a namespace");
     describe_gauge!(
         "fanfare_handlers_running",
-        "Handlers at work in tasks of their own"
+        "Handlers that run in separate tasks"
     );
     describe_counter!("fanfare_connections_opened_total", "Connections opened");
     describe_counter!(

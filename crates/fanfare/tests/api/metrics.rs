@@ -2,11 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use fanfare::{Ack, Namespace, Socket, SocketIo};
+use fanfare::limits::SlowConsumer;
+use fanfare::{Ack, Limits, Namespace, Socket, SocketIo};
+use tokio::net::TcpStream;
 
 use crate::bus::{Bus, State};
 use crate::recorder::Sums;
 use crate::support::{Server, until};
+use crate::time::{ask, polling};
 
 // Tests run on a runtime of one thread, which a local recorder requires.
 
@@ -96,6 +99,32 @@ async fn acknowledgements_are_measured() {
     assert_eq!(sums.get("fanfare_ack_seconds{}"), 1.0);
     assert_eq!(sums.get("fanfare_acks_total{outcome=answered}"), 1.0);
     assert_eq!(sums.get("fanfare_acks_total{outcome=timeout}"), 1.0);
+}
+
+#[tokio::test]
+async fn answers_that_a_full_outbox_drops_are_counted() {
+    let sums = Sums::default();
+    let _local = metrics::set_default_local_recorder(&sums);
+    let mut limits = Limits::default();
+    (limits.outbox_packets, limits.burst_packets) = (2, 2);
+    let namespace = Namespace::new("/").on("ask", async || Ack("answer"));
+    let builder = SocketIo::builder()
+        .limits(limits)
+        .engine(|config| config.slow_consumer = SlowConsumer::DropNewest)
+        .namespace(namespace);
+    let server = Server::start(builder).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    let path = polling(&mut stream).await;
+    let events: Vec<String> = (0..5).map(|id| format!("42{id}[\"ask\"]")).collect();
+    let posted = ask(&mut stream, &format!("POST {path}"), &events.join("\u{1e}")).await;
+    assert_eq!(posted, "ok");
+    until("all were answered", || server.io.stats().events_in == 5).await;
+    until("three did not fit", || {
+        sums.get("fanfare_outbox_full_total{}") == 3.0
+    })
+    .await;
+    let answers = ask(&mut stream, &format!("GET {path}"), "").await;
+    assert_eq!(answers, "430[\"answer\"]\u{1e}431[\"answer\"]");
 }
 
 #[tokio::test]
