@@ -138,35 +138,35 @@ mod tests {
 
     #[test]
     fn slots_come_in_order_and_never_early() {
-        let wheel = DeadlineQueue::new(Duration::from_secs(1));
-        let start = wheel.epoch;
+        let queue = DeadlineQueue::new(Duration::from_secs(1));
+        let start = queue.epoch;
         let (late, early) = (start + ms(500), start + ms(100));
-        wheel.add(wheel.tick_about(late), 2);
-        wheel.add(wheel.tick_about(early), 1);
-        wheel.add(wheel.tick_about(early), 3);
-        let Err(Some(at)) = wheel.take_due(start) else {
+        queue.add(queue.tick_about(late), 2);
+        queue.add(queue.tick_about(early), 1);
+        queue.add(queue.tick_about(early), 3);
+        let Err(Some(at)) = queue.take_due(start) else {
             panic!("nothing is due yet")
         };
         assert!(at >= early && at < early + ms(32));
-        assert_eq!(wheel.take_due(at).unwrap().1, [1, 3]);
-        let Err(Some(at)) = wheel.take_due(at) else {
+        assert_eq!(queue.take_due(at).unwrap().1, [1, 3]);
+        let Err(Some(at)) = queue.take_due(at) else {
             panic!("the other is not due yet")
         };
         assert!(at >= late);
-        assert_eq!(wheel.take_due(at).unwrap().1, [2]);
-        assert_eq!(wheel.take_due(at), Err(None));
+        assert_eq!(queue.take_due(at).unwrap().1, [2]);
+        assert_eq!(queue.take_due(at), Err(None));
     }
 
     #[test]
     fn what_is_a_long_way_off_is_not_due_now() {
-        let wheel = DeadlineQueue::new(ms(50));
+        let queue = DeadlineQueue::new(ms(50));
         for at in [Duration::from_secs(400 * 24 * 3600), Duration::MAX] {
-            wheel.add(wheel.tick_about(deadline(wheel.epoch, at)), 1);
-            wheel.add(wheel.tick_until(deadline(wheel.epoch, at)), 1);
+            queue.add(queue.tick_about(deadline(queue.epoch, at)), 1);
+            queue.add(queue.tick_until(deadline(queue.epoch, at)), 1);
         }
         // Also after the 99 days that a 32-bit count of two-millisecond ticks covers.
-        let now = wheel.epoch + Duration::from_secs(100 * 24 * 3600);
-        assert!(wheel.take_due(now).is_err());
+        let now = queue.epoch + Duration::from_secs(100 * 24 * 3600);
+        assert!(queue.take_due(now).is_err());
     }
 
     /// Follows a session through virtual time, as the engine does, until it is closed.
@@ -176,16 +176,16 @@ mod tests {
             ping_timeout: timeout,
             ..SessionConfig::default()
         };
-        let wheel = DeadlineQueue::new(interval.min(timeout));
-        let born = wheel.epoch + born;
+        let queue = DeadlineQueue::new(interval.min(timeout));
+        let born = queue.epoch + born;
         let mut session = Session::new(born, Transport::WebSocket, Protocol::V4, &times);
         let mut now = born;
-        while let Some(tick) = wheel.tick_for(&session, None) {
-            wheel.add(tick, 0);
-            if let Err(Some(at)) = wheel.take_due(now) {
+        while let Some(tick) = queue.tick_for(&session, None) {
+            queue.add(tick, 0);
+            if let Err(Some(at)) = queue.take_due(now) {
                 // A timer of Tokio is late by up to a millisecond.
                 now = at + ms(1);
-                assert!(wheel.take_due(now).is_ok());
+                assert!(queue.take_due(now).is_ok());
             }
             let _ = session.tick(now, &times);
         }

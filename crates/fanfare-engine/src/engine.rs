@@ -37,7 +37,7 @@ pub struct Engine<H: Handler> {
     pub(crate) config: EngineConfig,
     times: SessionConfig,
     table: Table<H::State>,
-    wheel: Arc<DeadlineQueue>,
+    deadlines: Arc<DeadlineQueue>,
     /// Runtime of the connections, set by the first request: an engine may be made before the runtime.
     runtime: OnceLock<Handle>,
     closed: AtomicBool,
@@ -69,7 +69,7 @@ impl<H: Handler> Engine<H> {
             config,
             times,
             table: Table::new(),
-            wheel: Arc::new(DeadlineQueue::new(shortest)),
+            deadlines: Arc::new(DeadlineQueue::new(shortest)),
             runtime: OnceLock::new(),
             closed: AtomicBool::new(false),
             unreported: AtomicUsize::new(0),
@@ -174,7 +174,7 @@ impl<H: Handler> Engine<H> {
     pub(crate) fn runtime(self: &Arc<Self>) -> &Handle {
         self.runtime.get_or_init(|| {
             let handle = Handle::current();
-            handle.spawn(run_wheel(self.wheel.clone(), Arc::downgrade(self)));
+            handle.spawn(run_deadlines(self.deadlines.clone(), Arc::downgrade(self)));
             handle
         })
     }
@@ -331,8 +331,8 @@ impl<H: Handler> EngineContext<H::State> for Engine<H> {
         &self.times
     }
 
-    fn wheel(&self) -> &DeadlineQueue {
-        &self.wheel
+    fn deadlines(&self) -> &DeadlineQueue {
+        &self.deadlines
     }
 
     fn closed(&self, conn: &Arc<Connection<H::State>>, report: bool) {
@@ -360,7 +360,7 @@ impl<H: Handler> EngineContext<H::State> for Engine<H> {
 
 impl<H: Handler> Drop for Engine<H> {
     fn drop(&mut self) {
-        self.wheel.wake();
+        self.deadlines.wake();
     }
 }
 
@@ -373,22 +373,22 @@ impl<H: Handler> fmt::Debug for Engine<H> {
 }
 
 /// Checks each connection when its tick comes: heartbeats, upgrades, closes, deadlines.
-async fn run_wheel<H: Handler>(wheel: Arc<DeadlineQueue>, engine: Weak<Engine<H>>) {
+async fn run_deadlines<H: Handler>(deadlines: Arc<DeadlineQueue>, engine: Weak<Engine<H>>) {
     loop {
         // Not held while sleeping: the engine ends when its users drop it.
         let Some(strong) = engine.upgrade() else {
             return;
         };
-        match wheel.take_due(clock::now()) {
+        match deadlines.take_due(clock::now()) {
             Ok((tick, indices)) => look_at(&strong, tick, indices).await,
             Err(next) => {
                 drop(strong);
                 match next {
                     Some(at) => tokio::select! {
-                        () = wheel.sooner() => {}
+                        () = deadlines.sooner() => {}
                         () = tokio::time::sleep_until(at.into()) => {}
                     },
-                    None => wheel.sooner().await,
+                    None => deadlines.sooner().await,
                 }
             }
         }

@@ -31,7 +31,7 @@ pub(crate) struct Inner {
     pub(crate) session: Session,
     pub(crate) deadline: Option<Instant>,
     /// Tick of this connection's entry in the deadline queue; 0 = none.
-    pub(crate) wheel_at: u64,
+    pub(crate) queued_tick: u64,
     /// Code of the close frame to send; 0 = a frame without a code.
     pub(crate) close_code: u16,
     /// Whether the peer has ended the WebSocket: its task reads no more, and closes the socket itself at once.
@@ -60,7 +60,7 @@ impl Inner {
             outbox: Outbox::new(),
             waiting: None,
             deadline: None,
-            wheel_at: 0,
+            queued_tick: 0,
             close_code: 0,
             over: false,
             compressor: None,

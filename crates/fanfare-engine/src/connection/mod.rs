@@ -36,7 +36,7 @@ pub(crate) use inner::{DeferredWakeups, Inner};
 pub(crate) trait EngineContext<S>: Send + Sync + 'static {
     fn config(&self) -> &EngineConfig;
     fn times(&self) -> &SessionConfig;
-    fn wheel(&self) -> &DeadlineQueue;
+    fn deadlines(&self) -> &DeadlineQueue;
     /// Forgets a session that is over. `report`: also reports the close to the handler, from another task.
     fn closed(&self, conn: &Arc<Connection<S>>, report: bool);
     /// Reports that an outbox exceeds its normal limit because its client cannot read yet.
@@ -404,8 +404,8 @@ impl<S: Send + Sync + 'static> Connection<S> {
     }
 
     pub(crate) fn reschedule(&self, inner: &mut Inner) {
-        let wheel = self.host.wheel();
-        let Some(tick) = wheel.tick_for(&inner.session, inner.deadline) else {
+        let deadlines = self.host.deadlines();
+        let Some(tick) = deadlines.tick_for(&inner.session, inner.deadline) else {
             return;
         };
         match (inner.session.is_timed(), self.flags.has(Flags::TIMED)) {
@@ -413,9 +413,9 @@ impl<S: Send + Sync + 'static> Connection<S> {
             (false, true) => self.flags.clear(Flags::TIMED),
             _ => 0,
         };
-        if inner.wheel_at == 0 || tick < inner.wheel_at {
-            inner.wheel_at = tick;
-            wheel.add(tick, self.index);
+        if inner.queued_tick == 0 || tick < inner.queued_tick {
+            inner.queued_tick = tick;
+            deadlines.add(tick, self.index);
         }
     }
 

@@ -339,10 +339,10 @@ impl<S: Send + Sync + 'static> Connection<S> {
     pub(crate) fn tick(self: &Arc<Self>, tick: u64, now: Instant) -> bool {
         let mut after = DeferredWakeups::default();
         let mut inner = self.inner.lock();
-        if inner.wheel_at != tick {
+        if inner.queued_tick != tick {
             return false;
         }
-        inner.wheel_at = 0;
+        inner.queued_tick = 0;
         let actions = inner.session.tick(now, self.host.times());
         let passed = inner.deadline.is_some_and(|deadline| deadline <= now);
         if passed {

@@ -32,7 +32,7 @@ pub(super) struct ConnectionRegistry {
 
 #[derive(Debug, Default)]
 struct Taken {
-    seats: Slab<Registered>,
+    slots: Slab<Registered>,
     /// Index at which the next eviction begins.
     hand: usize,
 }
@@ -40,7 +40,7 @@ struct Taken {
 #[derive(Debug)]
 struct Registered {
     waker: Option<Waker>,
-    place: Arc<IdleState>,
+    state: Arc<IdleState>,
     group: Arc<Group>,
 }
 
@@ -48,7 +48,7 @@ struct Registered {
 #[derive(Debug)]
 pub(super) struct Group {
     stopping: AtomicBool,
-    seats: AtomicUsize,
+    connections: AtomicUsize,
     gone: Notify,
     /// Maximum number of connections that wait for a request. Beyond it some are evicted, those of other groups
     /// included.
@@ -59,7 +59,7 @@ impl Group {
     pub(super) fn new(most_idle: usize) -> Arc<Group> {
         Arc::new(Group {
             stopping: AtomicBool::new(false),
-            seats: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
             gone: Notify::new(),
             most_idle: most_idle.max(1),
         })
@@ -74,7 +74,7 @@ impl Group {
     pub(super) async fn all_gone(&self) {
         loop {
             let gone = self.gone.notified();
-            if self.seats.load(Ordering::Acquire) == 0 {
+            if self.connections.load(Ordering::Acquire) == 0 {
                 return;
             }
             gone.await;
@@ -102,8 +102,8 @@ impl ConnectionRegistry {
     pub(super) fn stop(&self, group: &Arc<Group>) {
         group.stop();
         let mut taken = self.taken.lock();
-        let seats = taken.seats.iter_mut().map(|(_, slot)| slot);
-        let told = seats.filter(|slot| Arc::ptr_eq(&slot.group, group));
+        let slots = taken.slots.iter_mut().map(|(_, slot)| slot);
+        let told = slots.filter(|slot| Arc::ptr_eq(&slot.group, group));
         let wakers: Vec<Waker> = told.filter_map(|slot| slot.waker.take()).collect();
         drop(taken);
         wakers.into_iter().for_each(Waker::wake);
@@ -126,7 +126,7 @@ impl ConnectionRegistry {
     #[cold]
     fn cut_one(&self) {
         let mut taken = self.taken.lock();
-        let slots = taken.seats.capacity();
+        let slots = taken.slots.capacity();
         let (mut oldest, mut found, mut looked) = (None, 0, 0);
         while looked < slots
             && found < EVICTION_SAMPLE_CONNECTIONS
@@ -134,10 +134,10 @@ impl ConnectionRegistry {
         {
             let key = (taken.hand + looked) % slots;
             looked += 1;
-            let Some(slot) = taken.seats.get(key) else {
+            let Some(slot) = taken.slots.get(key) else {
                 continue;
             };
-            let since = slot.place.0.load(Ordering::Relaxed);
+            let since = slot.state.0.load(Ordering::Relaxed);
             if since != BUSY && since != CUT {
                 found += 1;
                 if oldest.is_none_or(|(_, before)| since < before) {
@@ -146,12 +146,12 @@ impl ConnectionRegistry {
             }
         }
         taken.hand = (taken.hand + looked) % slots.max(1);
-        let Some(slot) = oldest.and_then(|(key, _)| taken.seats.get_mut(key)) else {
+        let Some(slot) = oldest.and_then(|(key, _)| taken.slots.get_mut(key)) else {
             return;
         };
         // If a request has arrived just now, the next eviction takes another connection.
         let since = oldest.map_or(BUSY, |(_, since)| since);
-        if !slot.place.change(since, CUT) {
+        if !slot.state.change(since, CUT) {
             return;
         }
         let waker = slot.waker.take();
@@ -173,8 +173,8 @@ impl IdleState {
 /// Handle with which a connection reports whether it waits for a request.
 #[derive(Clone, Debug)]
 pub(super) struct IdleHandle {
-    seats: Arc<ConnectionRegistry>,
-    place: Arc<IdleState>,
+    registry: Arc<ConnectionRegistry>,
+    state: Arc<IdleState>,
     most_idle: usize,
 }
 
@@ -182,11 +182,11 @@ impl IdleHandle {
     /// Reports that a request has arrived. `false`: too late, the connection is being evicted.
     pub(super) fn busy(&self) -> bool {
         loop {
-            match self.place.0.load(Ordering::Relaxed) {
+            match self.state.0.load(Ordering::Relaxed) {
                 BUSY => return true,
                 CUT => return false,
-                since if self.place.change(since, BUSY) => {
-                    self.seats.idle.fetch_sub(1, Ordering::Relaxed);
+                since if self.state.change(since, BUSY) => {
+                    self.registry.idle.fetch_sub(1, Ordering::Relaxed);
                     return true;
                 }
                 _ => {}
@@ -196,21 +196,23 @@ impl IdleHandle {
 
     /// Reports that the request has been answered.
     pub(super) fn idle(&self) {
-        if self.place.change(BUSY, self.seats.now()) {
-            self.seats.waits(self.most_idle);
+        if self.state.change(BUSY, self.registry.now()) {
+            self.registry.waits(self.most_idle);
         }
     }
 
     /// Whether the connection was evicted because too many wait.
     pub(super) fn is_cut(&self) -> bool {
-        self.place.0.load(Ordering::Acquire) == CUT
+        self.state.0.load(Ordering::Acquire) == CUT
     }
 
     /// Time since the connection began to wait.
     pub(super) fn idle_for(&self) -> Option<Duration> {
-        match self.place.0.load(Ordering::Relaxed) {
+        match self.state.0.load(Ordering::Relaxed) {
             BUSY | CUT => None,
-            since => Some(Duration::from_nanos(self.seats.now().saturating_sub(since))),
+            since => Some(Duration::from_nanos(
+                self.registry.now().saturating_sub(since),
+            )),
         }
     }
 }
@@ -218,7 +220,7 @@ impl IdleHandle {
 /// Slot of one connection, which waits for a request at first.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
-    occupant: IdleHandle,
+    handle: IdleHandle,
     group: Arc<Group>,
     key: usize,
     registered: bool,
@@ -234,43 +236,43 @@ pub(super) enum CloseSignal {
 }
 
 impl ConnectionSlot {
-    pub(super) fn new(seats: &Arc<ConnectionRegistry>, group: &Arc<Group>) -> ConnectionSlot {
-        let place = Arc::new(IdleState(AtomicU64::new(seats.now())));
-        group.seats.fetch_add(1, Ordering::Relaxed);
-        let key = seats.taken.lock().seats.insert(Registered {
+    pub(super) fn new(registry: &Arc<ConnectionRegistry>, group: &Arc<Group>) -> ConnectionSlot {
+        let state = Arc::new(IdleState(AtomicU64::new(registry.now())));
+        group.connections.fetch_add(1, Ordering::Relaxed);
+        let key = registry.taken.lock().slots.insert(Registered {
             waker: None,
-            place: place.clone(),
+            state: state.clone(),
             group: group.clone(),
         });
-        seats.waits(group.most_idle);
-        let occupant = IdleHandle {
-            seats: seats.clone(),
-            place,
+        registry.waits(group.most_idle);
+        let handle = IdleHandle {
+            registry: registry.clone(),
+            state,
             most_idle: group.most_idle,
         };
         ConnectionSlot {
-            occupant,
+            handle,
             group: group.clone(),
             key,
             registered: false,
         }
     }
 
-    pub(super) fn occupant(&self) -> &IdleHandle {
-        &self.occupant
+    pub(super) fn handle(&self) -> &IdleHandle {
+        &self.handle
     }
 
     /// Returns the signal if the connection has to end. Otherwise registers the task to be woken by it; every call has
     /// to come from the same task.
     pub(super) fn called(&mut self, cx: &Context<'_>) -> Option<CloseSignal> {
-        let seats = &self.occupant.seats;
+        let registry = &self.handle.registry;
         if !self.registered {
             self.registered = true;
-            if let Some(slot) = seats.taken.lock().seats.get_mut(self.key) {
+            if let Some(slot) = registry.taken.lock().slots.get_mut(self.key) {
                 slot.waker = Some(cx.waker().clone());
             }
         }
-        if self.occupant.is_cut() {
+        if self.handle.is_cut() {
             return Some(CloseSignal::Cut);
         }
         let stopping = self.group.stopping.load(Ordering::Acquire);
@@ -285,14 +287,16 @@ impl ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let IdleHandle { seats, place, .. } = &self.occupant;
+        let IdleHandle {
+            registry, state, ..
+        } = &self.handle;
         // Changes through other handles to this connection have no effect from here on.
-        if !matches!(place.0.swap(CUT, Ordering::AcqRel), BUSY | CUT) {
-            seats.idle.fetch_sub(1, Ordering::Relaxed);
+        if !matches!(state.0.swap(CUT, Ordering::AcqRel), BUSY | CUT) {
+            registry.idle.fetch_sub(1, Ordering::Relaxed);
         }
-        let registered = seats.taken.lock().seats.try_remove(self.key);
+        let registered = registry.taken.lock().slots.try_remove(self.key);
         drop(registered);
-        if self.group.seats.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.group.connections.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.group.gone.notify_waiters();
         }
     }
@@ -302,44 +306,44 @@ impl Drop for ConnectionSlot {
 mod tests {
     use super::*;
 
-    fn cut(seats: &[ConnectionSlot]) -> Vec<usize> {
-        let cut = |(n, slot): (usize, &ConnectionSlot)| slot.occupant.is_cut().then_some(n);
-        seats.iter().enumerate().filter_map(cut).collect()
+    fn cut(slots: &[ConnectionSlot]) -> Vec<usize> {
+        let cut = |(n, slot): (usize, &ConnectionSlot)| slot.handle.is_cut().then_some(n);
+        slots.iter().enumerate().filter_map(cut).collect()
     }
 
     #[test]
     fn the_one_that_has_waited_longest_is_cut() {
         let all = Arc::new(ConnectionRegistry::default());
         let (group, other) = (Group::new(3), Group::new(3));
-        let mut seats = vec![
+        let mut slots = vec![
             ConnectionSlot::new(&all, &group),
             ConnectionSlot::new(&all, &other),
         ];
-        seats.push(ConnectionSlot::new(&all, &group));
-        assert!(cut(&seats).is_empty());
-        assert!(seats[0].occupant.busy());
-        seats.push(ConnectionSlot::new(&all, &group));
-        assert!(cut(&seats).is_empty(), "who is busy does not wait");
-        seats.push(ConnectionSlot::new(&all, &group));
-        assert_eq!(cut(&seats), [1]);
-        assert!(!seats[1].occupant.busy(), "too late");
-        seats[0].occupant.idle();
-        assert_eq!(cut(&seats), [1, 2], "who has just been busy stays");
-        assert!(seats[0].occupant.idle_for().is_some());
-        seats.clear();
+        slots.push(ConnectionSlot::new(&all, &group));
+        assert!(cut(&slots).is_empty());
+        assert!(slots[0].handle.busy());
+        slots.push(ConnectionSlot::new(&all, &group));
+        assert!(cut(&slots).is_empty(), "who is busy does not wait");
+        slots.push(ConnectionSlot::new(&all, &group));
+        assert_eq!(cut(&slots), [1]);
+        assert!(!slots[1].handle.busy(), "too late");
+        slots[0].handle.idle();
+        assert_eq!(cut(&slots), [1, 2], "who has just been busy stays");
+        assert!(slots[0].handle.idle_for().is_some());
+        slots.clear();
         assert_eq!(all.idle.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn no_more_wait_than_may() {
         let (all, group) = (Arc::new(ConnectionRegistry::default()), Group::new(10));
-        let seats: Vec<ConnectionSlot> = (0..5000)
+        let slots: Vec<ConnectionSlot> = (0..5000)
             .map(|_| ConnectionSlot::new(&all, &group))
             .collect();
-        let wait = seats.iter().filter(|slot| !slot.occupant.is_cut()).count();
+        let wait = slots.iter().filter(|slot| !slot.handle.is_cut()).count();
         assert_eq!((wait, all.idle.load(Ordering::Relaxed)), (10, 10));
-        let left = seats[4000].occupant.clone();
-        drop(seats);
+        let left = slots[4000].handle.clone();
+        drop(slots);
         left.idle();
         assert!(!left.busy());
         assert_eq!(all.idle.load(Ordering::Relaxed), 0, "nobody is there");

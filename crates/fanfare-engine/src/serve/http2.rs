@@ -31,7 +31,7 @@ pub(super) async fn serve<S: HttpService>(
     mut slot: ConnectionSlot,
 ) {
     let requests = Arc::new(Requests {
-        occupant: slot.occupant().clone(),
+        handle: slot.handle().clone(),
         under_way: AtomicUsize::new(0),
         asked: AtomicBool::new(false),
     });
@@ -104,7 +104,7 @@ fn rejection(error: &(dyn Error + 'static)) -> Option<HttpRejection> {
 /// Requests of a connection.
 #[derive(Debug)]
 struct Requests {
-    occupant: IdleHandle,
+    handle: IdleHandle,
     under_way: AtomicUsize,
     asked: AtomicBool,
 }
@@ -119,7 +119,7 @@ impl Requests {
     /// HTTP, and does not exist for HTTP/2.
     async fn missing(&self, timeout: Duration) {
         loop {
-            let idle = self.occupant.idle_for().unwrap_or_default();
+            let idle = self.handle.idle_for().unwrap_or_default();
             let Some(left) = timeout.checked_sub(idle).filter(|left| !left.is_zero()) else {
                 return;
             };
@@ -177,7 +177,7 @@ impl UnderWay {
     fn new(requests: &Arc<Requests>) -> UnderWay {
         requests.asked.store(true, Ordering::Relaxed);
         if requests.under_way.fetch_add(1, Ordering::Relaxed) == 0 {
-            requests.occupant.busy();
+            requests.handle.busy();
         }
         UnderWay(requests.clone())
     }
@@ -186,7 +186,7 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         if self.0.under_way.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.occupant.idle();
+            self.0.handle.idle();
         }
     }
 }

@@ -37,7 +37,7 @@ const PREEMPTIONS: usize = 3;
 struct Server {
     config: EngineConfig,
     times: SessionConfig,
-    wheel: DeadlineQueue,
+    deadlines: DeadlineQueue,
     closed: AtomicUsize,
 }
 
@@ -50,8 +50,8 @@ impl EngineContext<()> for Server {
         &self.times
     }
 
-    fn wheel(&self) -> &DeadlineQueue {
-        &self.wheel
+    fn deadlines(&self) -> &DeadlineQueue {
+        &self.deadlines
     }
 
     fn closed(&self, _: &Arc<Connection<()>>, _: bool) {
@@ -68,7 +68,7 @@ impl Server {
         Arc::new(Server {
             config,
             times: SessionConfig::default(),
-            wheel: DeadlineQueue::new(Duration::from_secs(20)),
+            deadlines: DeadlineQueue::new(Duration::from_secs(20)),
             closed: AtomicUsize::new(0),
         })
     }

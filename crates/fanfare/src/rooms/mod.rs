@@ -59,7 +59,7 @@ pub(crate) struct Change {
 }
 
 pub(crate) struct Rooms<M: Member> {
-    seats: Slab<MemberSlot<M>>,
+    slots: Slab<MemberSlot<M>>,
     by_id: HashTable<u32>,
     rooms: Slab<Room<M::Target>>,
     by_name: HashTable<u32>,
@@ -70,7 +70,7 @@ pub(crate) struct Rooms<M: Member> {
 impl<M: Member> Rooms<M> {
     pub(crate) fn new() -> Self {
         Self {
-            seats: Slab::new(),
+            slots: Slab::new(),
             by_id: HashTable::new(),
             rooms: Slab::new(),
             by_name: HashTable::new(),
@@ -80,28 +80,28 @@ impl<M: Member> Rooms<M> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.seats.len()
+        self.slots.len()
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = &M> {
-        self.seats.iter().map(|(_, seat)| &seat.member)
+        self.slots.iter().map(|(_, slot)| &slot.member)
     }
 
     /// Adds a member and returns its index.
     pub(crate) fn insert(&mut self, member: M) -> u32 {
         let hash = self.hasher.hash_one(member.id());
-        let index = self.seats.insert(MemberSlot {
+        let index = self.slots.insert(MemberSlot {
             member,
             rooms: Links::default(),
         }) as u32;
         let Self {
             by_id,
-            seats,
+            slots,
             hasher,
             ..
         } = self;
         by_id.insert_unique(hash, index, |&i| {
-            hasher.hash_one(seats[i as usize].member.id())
+            hasher.hash_one(slots[i as usize].member.id())
         });
         self.everyone = None;
         index
@@ -109,7 +109,7 @@ impl<M: Member> Rooms<M> {
 
     /// Removes a member from the namespace and all its rooms; returns it with the rooms it left.
     pub(crate) fn remove(&mut self, index: u32) -> Option<(M, Vec<Left>)> {
-        let rooms: Vec<u32> = self.seats.get(index as usize)?.rooms.rooms().collect();
+        let rooms: Vec<u32> = self.slots.get(index as usize)?.rooms.rooms().collect();
         let mut left = Vec::with_capacity(rooms.len());
         // From the last to the first, so that each is found at once.
         for room in rooms.into_iter().rev() {
@@ -118,23 +118,23 @@ impl<M: Member> Rooms<M> {
             left.push((name, change.room));
         }
         left.reverse();
-        let seat = self.seats.remove(index as usize);
-        let hash = self.hasher.hash_one(seat.member.id());
+        let slot = self.slots.remove(index as usize);
+        let hash = self.hasher.hash_one(slot.member.id());
         if let Ok(entry) = self.by_id.find_entry(hash, |&i| i == index) {
             entry.remove();
         }
         self.everyone = None;
-        Some((seat.member, left))
+        Some((slot.member, left))
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&M> {
-        self.index_of(id).map(|i| &self.seats[i as usize].member)
+        self.index_of(id).map(|i| &self.slots[i as usize].member)
     }
 
     fn index_of(&self, id: &str) -> Option<u32> {
         self.by_id
             .find(self.hasher.hash_one(id), |&i| {
-                self.seats[i as usize].member.id() == id
+                self.slots[i as usize].member.id() == id
             })
             .copied()
     }
@@ -153,22 +153,22 @@ impl<M: Member> Rooms<M> {
     }
 
     pub(crate) fn join(&mut self, index: u32, name: &str) -> Change {
-        let Some(seat) = self.seats.get(index as usize) else {
+        let Some(slot) = self.slots.get(index as usize) else {
             return Change::default();
         };
-        if seat.member.id() == name {
+        if slot.member.id() == name {
             return Change::default(); // each member stays in the room of its id
         }
         let (room, created) = match self.room_of(name) {
             Some(room) => (room, false),
             None => (self.create(name), true),
         };
-        let seat = &mut self.seats[index as usize];
-        if seat.rooms.has(room) {
+        let slot = &mut self.slots[index as usize];
+        if slot.rooms.has(room) {
             return Change::default();
         }
         let members = &mut self.rooms[room as usize].members;
-        seat.rooms.push(room, members.len() as u32);
+        slot.rooms.push(room, members.len() as u32);
         members.push(index);
         self.rooms[room as usize].audience = None;
         Change {
@@ -196,11 +196,11 @@ impl<M: Member> Rooms<M> {
 
     /// Returns the number of rooms that the member would be in additionally, if it joined these.
     pub(crate) fn missing<'a>(&self, index: u32, names: impl Iterator<Item = &'a str>) -> usize {
-        let Some(seat) = self.seats.get(index as usize) else {
+        let Some(slot) = self.slots.get(index as usize) else {
             return 0;
         };
         let names: HashSet<&str> = names.collect();
-        let is_in = |name: &str| self.room_of(name).is_some_and(|room| seat.rooms.has(room));
+        let is_in = |name: &str| self.room_of(name).is_some_and(|room| slot.rooms.has(room));
         names.into_iter().filter(|name| !is_in(name)).count()
     }
 
@@ -212,17 +212,17 @@ impl<M: Member> Rooms<M> {
     }
 
     fn leave_room(&mut self, index: u32, room: u32) -> Change {
-        let Some(seat) = self.seats.get_mut(index as usize) else {
+        let Some(slot) = self.slots.get_mut(index as usize) else {
             return Change::default();
         };
-        let Some(position) = seat.rooms.remove(room) else {
+        let Some(position) = slot.rooms.remove(room) else {
             return Change::default();
         };
         let entry = &mut self.rooms[room as usize];
         entry.audience = None;
         entry.members.swap_remove(position as usize);
         if let Some(&moved) = entry.members.get(position as usize) {
-            self.seats[moved as usize].rooms.moved(room, position);
+            self.slots[moved as usize].rooms.moved(room, position);
         } else if entry.members.is_empty() {
             let hash = self.hasher.hash_one(&*entry.name);
             if let Ok(found) = self.by_name.find_entry(hash, |&r| r == room) {
@@ -242,17 +242,17 @@ impl<M: Member> Rooms<M> {
 
     /// Returns the rooms that a member joined, without that of its id.
     pub(crate) fn rooms_of(&self, index: u32) -> Vec<Arc<str>> {
-        let Some(seat) = self.seats.get(index as usize) else {
+        let Some(slot) = self.slots.get(index as usize) else {
             return Vec::new();
         };
         let name = |room: u32| self.rooms[room as usize].name.clone();
-        seat.rooms.rooms().map(name).collect()
+        slot.rooms.rooms().map(name).collect()
     }
 
     pub(crate) fn room_count_of(&self, index: u32) -> usize {
-        self.seats
+        self.slots
             .get(index as usize)
-            .map_or(0, |seat| seat.rooms.len())
+            .map_or(0, |slot| slot.rooms.len())
     }
 
     /// Returns all rooms with the number of their members, without those of the members' ids.
@@ -275,20 +275,20 @@ impl<M: Member> Rooms<M> {
     pub(crate) fn audience(&mut self, room: Option<&str>) -> Audience<M::Target> {
         let Some(name) = room else {
             let Self {
-                everyone, seats, ..
+                everyone, slots, ..
             } = self;
             return everyone
-                .get_or_insert_with(|| seats.iter().map(|(_, seat)| seat.member.target()).collect())
+                .get_or_insert_with(|| slots.iter().map(|(_, slot)| slot.member.target()).collect())
                 .clone();
         };
         let own = self.index_of(name);
         let Some(room) = self.room_of(name) else {
             return own
-                .map(|i| self.seats[i as usize].member.target())
+                .map(|i| self.slots[i as usize].member.target())
                 .into_iter()
                 .collect();
         };
-        let Self { rooms, seats, .. } = self;
+        let Self { rooms, slots, .. } = self;
         let Room {
             members, audience, ..
         } = &mut rooms[room as usize];
@@ -300,7 +300,7 @@ impl<M: Member> Rooms<M> {
                     .iter()
                     .copied()
                     .chain(owner)
-                    .map(|i| seats[i as usize].member.target())
+                    .map(|i| slots[i as usize].member.target())
                     .collect()
             })
             .clone()
@@ -308,16 +308,16 @@ impl<M: Member> Rooms<M> {
 
     /// Returns the members that are in at least one of `rooms` (all, if empty) and in none of `except`, each once.
     pub(crate) fn select<S: AsRef<str>>(&self, rooms: &[S], except: &[S]) -> Vec<&M> {
-        let mut taken = vec![false; self.seats.capacity().max(self.seats.len())];
+        let mut taken = vec![false; self.slots.capacity().max(self.slots.len())];
         self.each_in(except, |i| taken[i as usize] = true);
         let mut chosen = Vec::new();
         let mut choose = |i: u32| {
             if !std::mem::replace(&mut taken[i as usize], true) {
-                chosen.push(&self.seats[i as usize].member);
+                chosen.push(&self.slots[i as usize].member);
             }
         };
         if rooms.is_empty() {
-            self.seats.iter().for_each(|(i, _)| choose(i as u32));
+            self.slots.iter().for_each(|(i, _)| choose(i as u32));
         } else {
             self.each_in(rooms, choose);
         }

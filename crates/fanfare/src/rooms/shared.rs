@@ -54,15 +54,15 @@ mod tests {
 
     /// Operation of a thread on the slot of a member.
     struct Move {
-        seat: u32,
+        slot: u32,
         begun: AtomicBool,
         done: AtomicBool,
     }
 
     impl Move {
-        fn of(seat: u32) -> Self {
+        fn of(slot: u32) -> Self {
             Self {
-                seat,
+                slot,
                 begun: AtomicBool::new(false),
                 done: AtomicBool::new(false),
             }
@@ -70,7 +70,7 @@ mod tests {
 
         fn make(&self, step: impl FnOnce(u32)) {
             self.begun.store(true, Ordering::SeqCst);
-            step(self.seat);
+            step(self.slot);
             self.done.store(true, Ordering::SeqCst);
         }
     }
@@ -113,8 +113,8 @@ mod tests {
         let rooms = SharedRooms::new();
         let insert = |name: &str| rooms.write().insert(Arc::new(name.to_owned()));
         let [stays, joins, leaves, removed] = ["stays", "joins", "leaves", "removed"].map(insert);
-        for seat in [stays, leaves, removed] {
-            rooms.write().join(seat, "room");
+        for slot in [stays, leaves, removed] {
+            rooms.write().join(slot, "room");
         }
         let world = Arc::new(World {
             rooms,
@@ -124,18 +124,18 @@ mod tests {
         });
         let works: [fn(&World); 5] = [
             |world| {
-                world.join.make(|seat| {
-                    world.rooms.write().join(seat, "room");
+                world.join.make(|slot| {
+                    world.rooms.write().join(slot, "room");
                 });
             },
             |world| {
-                world.leave.make(|seat| {
-                    world.rooms.write().leave(seat, "room");
+                world.leave.make(|slot| {
+                    world.rooms.write().leave(slot, "room");
                 });
             },
             |world| {
-                world.removal.make(|seat| {
-                    world.rooms.write().remove(seat);
+                world.removal.make(|slot| {
+                    world.rooms.write().remove(slot);
                 });
             },
             |world| {

@@ -242,7 +242,7 @@ impl<S: HttpService> Connection<S> {
             Parsed::Http2 => self.bad(StatusCode::BAD_REQUEST),
             Parsed::Bad(status) => self.bad(status),
             Parsed::Request(incoming) => {
-                if !wire.slot.occupant().busy() {
+                if !wire.slot.handle().busy() {
                     return (self.cut(), 0);
                 }
                 wire.looked = Looked::No;

@@ -99,7 +99,7 @@ impl<S: HttpService> Connection<S> {
             return self.becomes(State::Answering(next));
         }
         if let Some(wire) = &mut self.wire {
-            wire.slot.occupant().idle();
+            wire.slot.handle().idle();
             if wire.looked == Looked::Later {
                 wire.looked = Looked::No;
             }
