@@ -26,6 +26,7 @@ mod message;
 mod node;
 mod outcome;
 mod queue;
+mod reconnect;
 mod socket_data;
 
 pub use duplicates::DuplicateFilter;
@@ -41,4 +42,5 @@ pub use message::{
 pub use node::{NodeInfo, Peers};
 pub use outcome::{AdapterError, PublishOutcome};
 pub use queue::{PublishQueue, PushError, QueueLimits, QueueReader, publish_queue};
+pub use reconnect::reconnection_delays;
 pub use socket_data::{HandshakeData, SocketData};

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanfare_cluster::{Health, QueueReader};
+use fanfare_cluster::{Health, QueueReader, reconnection_delays};
 use fanfare_protocol::{deadline, finite};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
@@ -18,8 +18,8 @@ use crate::outgoing::{Item, Statement, statements};
 
 /// Timeout of an attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// First and longest delay between two attempts; a random part of up to a half is subtracted.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
+/// Longest delay between two attempts to connect.
+const MAX_DELAY: Duration = Duration::from_millis(800);
 /// Interval between the checks of both connections.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Timeout for an answer of the server.
@@ -68,7 +68,7 @@ impl Drop for Ended {
 /// Connects repeatedly until the adapter is closed.
 pub(crate) async fn run(node: Arc<Node>, mut queue: QueueReader<Item>) {
     let _ended = Ended(node.clone());
-    let mut backoff = BACKOFF.0;
+    let mut backoff = reconnection_delays(MAX_DELAY);
     let mut give_up = deadline(Instant::now(), node.options.max_outage);
     while !node.is_closed() {
         let connected = within_outage(&node, &mut queue, give_up, connect(&node)).await;
@@ -77,7 +77,7 @@ pub(crate) async fn run(node: Arc<Node>, mut queue: QueueReader<Item>) {
             Ok(connections) => {
                 let served = serve(&node, &mut queue, connections).await;
                 if node.health.get().is_ready() {
-                    backoff = BACKOFF.0;
+                    backoff.reset();
                     give_up = deadline(Instant::now(), node.options.max_outage);
                 }
                 node.disconnected();
@@ -93,11 +93,10 @@ pub(crate) async fn run(node: Arc<Node>, mut queue: QueueReader<Item>) {
             tracing::debug!(target: log_target::CLUSTER, error = %lost, "not connected to PostgreSQL, trying again");
         }
         let pause = async {
-            tokio::time::sleep(with_jitter(backoff)).await;
+            tokio::time::sleep(backoff.next_delay()).await;
             Ok(())
         };
         let _ = within_outage(&node, &mut queue, give_up, pause).await;
-        backoff = (backoff * 2).min(BACKOFF.1);
     }
 }
 
@@ -388,14 +387,4 @@ async fn in_time<T>(
         Ok(answer) => Ok(answer?),
         Err(_) => Err(Lost::Silent(ANSWER_TIMEOUT)),
     }
-}
-
-/// Subtracts a random part of up to a half, so that nodes do not reconnect at the same time.
-fn with_jitter(time: Duration) -> Duration {
-    let mut random = [0; 2];
-    let part = match getrandom::fill(&mut random) {
-        Ok(()) => u32::from(u16::from_le_bytes(random)),
-        Err(_) => 0,
-    };
-    time - time / 2 * part / u32::from(u16::MAX)
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use fanfare_cluster::{Health, QueueReader};
+use fanfare_cluster::{Health, QueueReader, reconnection_delays};
 use fanfare_protocol::deadline;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::oneshot;
@@ -18,8 +18,8 @@ use crate::protocol::{Operation, Parser};
 
 /// Timeout of an attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// First and longest delay between two attempts; a random part of up to a half is subtracted.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
+/// Longest delay between two attempts to connect.
+const MAX_DELAY: Duration = Duration::from_millis(800);
 /// Interval of pings.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// Number of intervals without data from the server after which the connection counts as lost.
@@ -55,7 +55,8 @@ impl Driver {
     pub(crate) async fn run(mut self, handler: Arc<dyn Handler>) {
         let shared = self.shared.clone();
         let _ended = Ended(shared.clone());
-        let (mut attempt, mut backoff) = (0_usize, BACKOFF.0);
+        let mut backoff = reconnection_delays(MAX_DELAY);
+        let (mut attempt, mut delay) = (0_usize, backoff.next_delay());
         let mut give_up = deadline(Instant::now(), shared.options.max_outage);
         while !shared.queue.is_closed() {
             let Some((address, count)) = self.address(attempt) else {
@@ -78,7 +79,8 @@ impl Driver {
                     }
                     drop(unanswered);
                     if was_up.load(Ordering::Relaxed) {
-                        (attempt, backoff) = (0, BACKOFF.0);
+                        backoff.reset();
+                        (attempt, delay) = (0, backoff.next_delay());
                         give_up = deadline(Instant::now(), shared.options.max_outage);
                         handler.disconnected();
                     }
@@ -102,13 +104,13 @@ impl Driver {
             };
             let pause = async {
                 tokio::select! {
-                    () = tokio::time::sleep(with_jitter(backoff)) => Ok(()),
+                    () = tokio::time::sleep(delay) => Ok(()),
                     closed = closed => closed,
                 }
             };
             let _: Result<(), Lost> = self.within_outage(&*handler, give_up, pause).await;
             if attempt % count == 0 {
-                backoff = (backoff * 2).min(BACKOFF.1);
+                delay = backoff.next_delay();
             }
         }
     }
@@ -379,14 +381,4 @@ fn learn(
     if !is_known && learned.len() < MAX_LEARNED {
         learned.push(address);
     }
-}
-
-/// Subtracts a random part of up to a half, so that nodes do not reconnect at the same time.
-fn with_jitter(time: Duration) -> Duration {
-    let mut random = [0; 2];
-    let part = match getrandom::fill(&mut random) {
-        Ok(()) => u32::from(u16::from_le_bytes(random)),
-        Err(_) => 0,
-    };
-    time - time / 2 * part / u32::from(u16::MAX)
 }

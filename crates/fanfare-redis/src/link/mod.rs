@@ -3,7 +3,6 @@
 //! Messages come and go over one connection, so that a node sees its own messages in the order in which it sent them,
 //! and reads replies and messages with one system call.
 
-mod backoff;
 mod connect;
 mod subscriptions;
 mod task;

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use fanfare_cluster::{Health, QueueReader};
+use fanfare_cluster::{Health, QueueReader, reconnection_delays};
 use fanfare_protocol::{Escaped, deadline as after};
 use redis::{Cmd, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-use super::backoff::Backoff;
 use super::connect::{Connection, Connector, OnPush};
 use super::subscriptions::Channel;
 use super::{ANSWER_TIMEOUT, LinkOptions, OnMessage, OnReply, Outgoing, Shared, message};
 use crate::log_target;
+
+/// Longest delay between two attempts to connect, so that deliveries resume within a second of the server's return.
+const MAX_DELAY: Duration = Duration::from_millis(500);
 
 /// Maximum number of commands of one batch.
 const MAX_BATCH: usize = 512;
@@ -69,7 +71,7 @@ impl Task {
     }
 
     pub(super) async fn run(mut self) {
-        let mut backoff = Backoff::default();
+        let mut backoff = reconnection_delays(MAX_DELAY);
         loop {
             let lost = Arc::new(Notify::new());
             let connecting = connect(&self.shared, &self.connector, &self.on_message, &lost);
@@ -99,7 +101,7 @@ impl Task {
             if self.is_closed() {
                 return;
             }
-            let delay = tokio::time::sleep(backoff.next());
+            let delay = tokio::time::sleep(backoff.next_delay());
             let until = self.until();
             outage(&self.shared, &mut self.reader, until, delay).await;
         }
