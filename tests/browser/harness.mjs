@@ -21,39 +21,46 @@ export function built(name) {
   return program;
 }
 
-/** A running `fanfare demo`. */
+/** How `fanfare demo` is started on a port: the program, its arguments, its environment. */
+const demo = (port) => [process.env.FANFARE_BIN ?? built("fanfare"), ["demo", "--port", String(port)], {}];
+
+/** A running `fanfare demo`, or another program that prints its address. */
 export class Server {
+  #command;
   #process;
   #exited;
   /** Without a slash at its end. */
   url;
+  /** The last lines that it has printed since it was started. */
+  output = "";
 
-  static async start(port = 0) {
+  static async start(port = 0, command = demo) {
     const server = new Server();
+    server.#command = command;
     await server.#start(port);
     return server;
   }
 
   async #start(port) {
-    const binary = process.env.FANFARE_BIN ?? built("fanfare");
-    const child = spawn(binary, ["demo", "--port", String(port)], { stdio: ["ignore", "pipe", "pipe"] });
+    const [program, args, env] = this.#command(port);
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
     this.#process = child;
+    this.output = "";
     this.#exited = new Promise((done) => child.once("exit", (code, signal) => done({ code, signal })));
-    let output = "";
     const found = new Promise((done) => {
       for (const stream of [child.stdout, child.stderr]) {
         createInterface({ input: stream }).on("line", (line) => {
-          output = (output + line + "\n").slice(-20_000);
+          this.output = (this.output + line + "\n").slice(-20_000);
           const url = line.match(/https?:\/\/[\w.[\]:]+:\d+/)?.[0];
           if (url) done(url);
         });
       }
     });
     const failed = this.#exited.then(({ code, signal }) => {
-      throw new Error(`the server ended (${signal ?? code}) before it printed its address:\n${output}`);
+      throw new Error(`the server ended (${signal ?? code}) before it printed its address:\n${this.output}`);
     });
     failed.catch(() => {});
-    this.url = await Promise.race([found, failed, late(DEADLINE, () => `no address printed:\n${output}`)]);
+    this.url = await Promise.race([found, failed, late(DEADLINE, () => `no address printed:\n${this.output}`)]);
   }
 
   /** Whether it runs: a test that fails may leave it stopped. */

@@ -114,7 +114,7 @@ pub(crate) const STEPS: &[Step] = &[
     ),
     waiting(
         "browser",
-        "the demo in Chromium, with Playwright",
+        "the demo and the course in Chromium, with Playwright",
         peers::browser,
     ),
     waiting(

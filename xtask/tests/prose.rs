@@ -90,7 +90,7 @@ fn offences_are_found() {
 #[test]
 fn comments_keep_the_rules() {
     let mut files = Vec::new();
-    for folder in ["benches", "crates", "fuzz", "xtask"] {
+    for folder in ["benches", "crates", "examples", "fuzz", "xtask"] {
         rust_files(&root().join(folder), &mut files);
     }
     let mut found = Vec::new();
