@@ -12,6 +12,7 @@ mod frontend;
 mod fuzz;
 mod guards;
 mod lean;
+mod package;
 mod peers;
 mod prepare;
 mod steps;

@@ -148,6 +148,11 @@ pub(crate) const STEPS: &[Step] = &[
         "the interop and differential tests with Node as the server under test",
         peers::reference,
     ),
+    extra(
+        "package",
+        "the packages of the crates, built and tested without the repository",
+        crate::package::run,
+    ),
 ];
 
 /// Runs commands one after the other until one fails.
