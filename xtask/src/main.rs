@@ -1,9 +1,11 @@
-//! Development tasks: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`.
+//! Development tasks: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`,
+//! `cargo xtask book`.
 //!
 //! The crates do not need it; it only builds, checks and demonstrates them.
 
 mod api;
 mod bench;
+mod book;
 mod callgrind;
 mod command;
 mod costs;
@@ -31,6 +33,7 @@ Commands:
                          for example --port 4000)
   test [--list] [step…]  run all checks and tests, or only the named steps
   bench [options]        measure Fanfare beside its peers (--help says more)
+  book                   build the book in English and French into target/book, and check it
   help                   print this
 ";
 
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(&rest),
         "test" => test::run(&rest),
         "bench" => bench::run(&rest),
+        "book" => book::run(&rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

@@ -55,6 +55,7 @@ fn builds(step: &str) -> Vec<Command> {
             .into_iter()
             .chain([fuzz::build_command()])
             .collect(),
+        "book" => tools::mdbook_install().into_iter().collect(),
         "deny" => tools::install_command("deny").into_iter().collect(),
         _ => vec![],
     }

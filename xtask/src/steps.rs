@@ -84,6 +84,11 @@ pub(crate) const STEPS: &[Step] = &[
     waiting("unit", "unit, property, virtual-time and API tests", unit),
     step("doctest", "examples in the documentation", doctest),
     step("doc", "documentation without warnings", doc),
+    step(
+        "book",
+        "the book in English and French: build, links, structure, spelling, typography",
+        crate::book::step,
+    ),
     step("api", "the public API, against its listings", |_| {
         crate::api::run()
     }),

@@ -76,11 +76,16 @@ pub(crate) fn install_command(subcommand: &str) -> Option<Command> {
     if cargo_has(subcommand) {
         return None;
     }
+    Some(install(&format!("cargo-{subcommand}")))
+}
+
+/// Returns a command that installs a package into the build folder.
+fn install(package: &str) -> Command {
     let root = folder();
     // A debug build takes a fraction of the time, and the tool has little to do.
-    Some(cargo(&[
+    cargo(&[
         "install",
-        &format!("cargo-{subcommand}"),
+        package,
         "--locked",
         "--debug",
         "--quiet",
@@ -88,7 +93,63 @@ pub(crate) fn install_command(subcommand: &str) -> Option<Command> {
         &root.to_string_lossy(),
         "--target-dir",
         &root.join("build").to_string_lossy(),
-    ]))
+    ])
+}
+
+/// Version of mdBook with which the book is built; the additions to its pages depend on it.
+const MDBOOK: &str = "0.5.4";
+
+/// Returns the command that installs mdBook into the build folder; `None` if that version is there already.
+pub(crate) fn mdbook_install() -> Option<Command> {
+    let there = with_tools(command(crate::root(), "mdbook", &["--version"]))
+        .output()
+        .is_ok_and(|out| {
+            String::from_utf8_lossy(&out.stdout).trim() == format!("mdbook v{MDBOOK}")
+        });
+    if there {
+        return None;
+    }
+    let mut install = install("mdbook");
+    install.args([
+        "--version",
+        MDBOOK,
+        "--no-default-features",
+        "--features",
+        "search",
+    ]);
+    Some(install)
+}
+
+/// Ensures that mdBook exists; the error says why the book cannot be built.
+pub(crate) fn mdbook() -> Result<(), String> {
+    let Some(install) = mdbook_install() else {
+        return Ok(());
+    };
+    match tee(install) {
+        Ok((true, _)) if mdbook_install().is_none() => Ok(()),
+        Ok(_) => Err(format!(
+            "mdBook {MDBOOK} is missing and could not be installed; by hand: `cargo install mdbook --locked --version {MDBOOK}`"
+        )),
+        Err(error) => Err(format!("{error:#}")),
+    }
+}
+
+/// Ensures that hunspell has a dictionary, which the Debian package `package` contains.
+pub(crate) fn dictionary(name: &str, package: &str) -> Result<(), String> {
+    program("hunspell", "hunspell")?;
+    let there = || {
+        let list = command(crate::root(), "hunspell", &["-D"]).output();
+        list.is_ok_and(|out| String::from_utf8_lossy(&out.stderr).contains(name))
+    };
+    if !there() {
+        apt_install(&[package]);
+    }
+    if there() {
+        return Ok(());
+    }
+    Err(format!(
+        "hunspell's dictionary {name} is missing (Debian: `apt-get install {package}`)"
+    ))
 }
 
 /// Checks the C++ compiler; the error says why it cannot be used.

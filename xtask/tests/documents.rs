@@ -70,7 +70,12 @@ fn quoted(text: &str) -> Vec<&str> {
 
 fn documents() -> Vec<(String, String)> {
     let mut paths = vec!["README.md".to_owned()];
-    for folder in ["docs", "docs/decisions"] {
+    for folder in [
+        "docs",
+        "docs/decisions",
+        "book/en/src/guide",
+        "book/en/src/node",
+    ] {
         for file in fs::read_dir(root().join(folder)).unwrap() {
             let name = file.unwrap().file_name().into_string().unwrap();
             if name.ends_with(".md") {
@@ -111,7 +116,7 @@ fn members_that_documents_name_exist() {
 /// In the table of limits, a name without a type is one of `Limits`.
 #[test]
 fn bounds_of_the_table_exist() {
-    let page = read("docs/operations.md");
+    let page = read("book/en/src/guide/operations.md");
     let limits = members("Limits").unwrap();
     let (_, table) = page.split_once("| what | bound |").unwrap();
     let rows = table
@@ -170,7 +175,7 @@ fn the_table_of_costs_is_that_of_the_limits() {
 
 #[test]
 fn log_targets_are_explicit_and_documented() {
-    let documented = read("docs/observability.md");
+    let documented = read("book/en/src/guide/observability.md");
     for krate in ["fanfare", "fanfare-engine", "fanfare-client"] {
         let folder = root().join("crates").join(krate).join("src");
         let constants = fs::read_to_string(folder.join("log_target.rs")).unwrap();
@@ -179,7 +184,7 @@ fn log_targets_are_explicit_and_documented() {
         for target in targets {
             assert!(
                 documented.contains(&format!("| `{target}` |")),
-                "docs/observability.md lacks the target {target}"
+                "book/en/src/guide/observability.md lacks the target {target}"
             );
         }
         let mut files = Vec::new();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::out::{self, text};
 
-/// Exit codes, as documented in `docs/cli.md`.
+/// Exit codes, as documented in `book/en/src/guide/cli.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     /// Success.

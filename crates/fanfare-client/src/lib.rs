@@ -43,7 +43,7 @@
 //! It implements Socket.IO protocol 5 over Engine.IO 4 (Node's `socket.io` 3 and 4, and Fanfare) and, on request,
 //! protocol 4 over Engine.IO 3 (`socket.io` 1 and 2), over WebSocket with long-polling as fallback, or the other way
 //! round. It reconnects without limit, buffers events in the meantime, and resumes sessions where the server supports
-//! it. The guide is `docs/client.md`.
+//! it. The guide is `book/en/src/guide/client.md`.
 
 #![forbid(unsafe_code)]
 

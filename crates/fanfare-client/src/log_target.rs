@@ -1,4 +1,4 @@
-//! Targets of log messages: part of the public contract, listed in `docs/observability.md`.
+//! Targets of log messages: part of the public contract, listed in `book/en/src/guide/observability.md`.
 
 /// Target of messages about the connection: opened, lost, reconnecting.
 pub(crate) const CONNECTION: &str = "fanfare_client::connection";

@@ -1,4 +1,4 @@
-//! Targets of log messages: part of the public contract, listed in `docs/observability.md`.
+//! Targets of log messages: part of the public contract, listed in `book/en/src/guide/observability.md`.
 
 /// Hooks of the application that panicked.
 pub(crate) const HOOK: &str = "fanfare::hook";

@@ -30,7 +30,7 @@
 //! | the connection is restored | all subscriptions are restored; with JetStream, the node also receives the events that it missed |
 //! | JetStream has lost its data | positions start again, and earlier clients are not recovered |
 //!
-//! The format of the messages is documented in `docs/cluster-nats.md` of the project, so that programs in other languages
+//! The format of the messages is documented in `book/en/src/guide/cluster-nats.md` of the project, so that programs in other languages
 //! can send events.
 
 #![forbid(unsafe_code)]

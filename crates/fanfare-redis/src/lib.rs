@@ -43,7 +43,3 @@ pub use self::server::{ConfigError, RedisServer};
 pub use self::sharded::{Sharded, SubscriptionMode};
 pub use self::streams::Streams;
 pub use fanfare_cluster::{Emitter, EmitterError, Health, PublishOutcome, QueueLimits};
-
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/cluster.md")]
-mod documents {}

@@ -46,7 +46,7 @@
 //! | shut down, observe | [`SocketIo::close`], [`SocketIo::drain`], [`SocketIo::stats`] | [`server`]: their reports |
 //! | handle errors | [`EmitError`], [`JoinError`], [`AckError`], [`BuildError`]; [`DisconnectReason`] | |
 //!
-//! `docs/guide.md` of the repository is a guide from the first line to production; runnable programs are in
+//! The book (`book/` of the repository) has a guide from the first line to production; runnable programs are in
 //! `crates/fanfare/examples`.
 //!
 //! # Features
@@ -153,12 +153,3 @@ pub mod proxy {
         ForwardedHeader, NetworkError, Networks, Peer, RemoteAddr, Secure, TrustedProxies,
     };
 }
-
-/// Documents whose programs are compiled as tests: the guide and the readme.
-#[cfg(doctest)]
-#[cfg_attr(
-    all(feature = "export", feature = "macros", feature = "validation"),
-    doc = include_str!("../../../docs/guide.md")
-)]
-#[doc = include_str!("../../../README.md")]
-pub struct Documents;

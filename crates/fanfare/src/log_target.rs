@@ -1,4 +1,4 @@
-//! Targets of log messages: part of the public contract, listed in `docs/observability.md`.
+//! Targets of log messages: part of the public contract, listed in `book/en/src/guide/observability.md`.
 
 /// Messages to and from other servers.
 pub(crate) const CLUSTER: &str = "fanfare::cluster";

@@ -9,6 +9,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// Collects the Rust files below a folder, without build output and npm packages.
+#[allow(dead_code, reason = "not every test reads programs")]
 pub(crate) fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -12,7 +12,7 @@
 //! The crate `fanfare-client` does so on tokio. The tests of this module do so in virtual time.
 //!
 //! The behaviour is that of the JavaScript client 4.8 (its manager, socket and Engine.IO client), with the
-//! improvements listed in `docs/client.md`: every buffer is bounded, jitter also applies at the longest
+//! improvements listed in `book/en/src/guide/client.md`: every buffer is bounded, jitter also applies at the longest
 //! reconnection delay, and packets replayed by a recovery that was cut short are not delivered twice.
 //!
 //! With [`Config::protocol`] it is the client of servers of Socket.IO 1 and 2, which speak Engine.IO 3.

@@ -1,7 +1,7 @@
 //! Statistics of the server, and their publication to the `metrics` facade.
 //!
 //! Frequent events are counted internally and passed to the facade once a second ([`publish`](ServerStats::publish)); rare
-//! ones are passed to it at once. `docs/observability.md` has the list.
+//! ones are passed to it at once. `book/en/src/guide/observability.md` has the list.
 
 mod counter;
 mod publish;
