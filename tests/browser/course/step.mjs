@@ -21,11 +21,11 @@ export function step(name) {
       return page;
     },
     /** Checks the page on a phone and on a desktop, light and dark, after `prepare` has brought it to life. */
-    async audit(prepare = () => {}, options = {}) {
+    async audit(prepare = () => {}, { controls, ...options } = {}) {
       for (const [size, frame, colorScheme] of [["phone", PHONE, "light"], ["desktop", DESKTOP, "dark"]]) {
         const page = await here.visit({ ...options, ...frame, colorScheme });
         await prepare(page);
-        await audit(page, `${name}, ${size}, ${colorScheme}`);
+        await audit(page, `${name}, ${size}, ${colorScheme}`, { controls });
         if (process.env.SHOTS) await page.screenshot({ path: resolve(process.env.SHOTS, `${name}-${size}-${colorScheme}.png`) });
       }
     },
