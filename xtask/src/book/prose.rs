@@ -108,10 +108,10 @@ fn offences(text: &str) -> impl Iterator<Item = &'static str> {
                 found.push("a no-break space (U+202F or U+00A0) belongs before `:`");
             }
             '«' if after != Some(NARROW) => {
-                found.push("a narrow no-break space (U+202F) belongs after `«`")
+                found.push("a narrow no-break space (U+202F) belongs after `«`");
             }
             '»' if before != Some(NARROW) => {
-                found.push("a narrow no-break space (U+202F) belongs before `»`")
+                found.push("a narrow no-break space (U+202F) belongs before `»`");
             }
             '\'' if before.is_some_and(char::is_alphabetic)
                 && after.is_some_and(|c| c.is_alphabetic() || c == '\u{fffc}') =>
