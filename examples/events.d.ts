@@ -25,4 +25,8 @@ export interface Status {
    * @minimum 0
    */
   connections: number;
+  /** Whether the book is at `/book/`. */
+  book: boolean;
+  /** Whether the API documentation is at `/doc/`. */
+  doc: boolean;
 }

@@ -1,4 +1,5 @@
 import "@web/base.css";
+import "@web/code.css";
 import "./index.css";
 import { ask, forcedTransport, keepTransport, showConnection, socket as makeSocket } from "@web/connection.ts";
 import { find } from "@web/dom.ts";
@@ -10,6 +11,17 @@ themeButton();
 keepTransport();
 // The links that choose a transport say what they choose.
 find(`a[href$='${forcedTransport() ? `?transport=${forcedTransport()}` : "/?"}']`).setAttribute("aria-current", "true");
+
+for (const button of document.querySelectorAll<HTMLButtonElement>(".copy")) {
+  const command = find("code", button.parentElement ?? document).textContent ?? "";
+  button.setAttribute("aria-label", `Copy: ${command}`);
+  // The clipboard exists in secure contexts only: at localhost and over TLS.
+  button.hidden = !("clipboard" in navigator);
+  button.addEventListener("click", () => {
+    const done = (text: string) => (button.textContent = text);
+    navigator.clipboard.writeText(command).then(() => done("Copied"), () => done("Not allowed"));
+  });
+}
 
 const EVERY = 2000;
 const socket: Socket<ServerToClient, ClientToServer> = makeSocket("/");
@@ -28,6 +40,10 @@ async function update(): Promise<void> {
   show("connections", String(status.connections));
   show("uptime", duration(status.uptime));
   show("version", `Fanfare ${status.version}`);
+  for (const [name, built] of [["book", status.book], ["doc", status.doc]] as const) {
+    find(`#${name}`).hidden = !built;
+    for (const absent of document.querySelectorAll<HTMLElement>(`[data-absent=${name}]`)) absent.hidden = built;
+  }
 }
 
 function duration(seconds: number): string {

@@ -5,27 +5,10 @@ import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
+import { includes, inputs, sourcePages } from "./build/pages.ts";
 
 const web = import.meta.dirname;
 const examples = resolve(web, "../examples");
-
-/** Replaces `<!-- header: page -->` with the header that all pages share, and `<!-- head -->` with the shared tags. */
-function sharedMarkup(): Plugin {
-  return {
-    name: "fanfare-shared-markup",
-    transformIndexHtml: {
-      order: "pre",
-      handler(html) {
-        const part = (name: string) => readFileSync(join(web, "src", name), "utf8").trim();
-        return html
-          .replace("<!-- head -->", () => part("head.html"))
-          .replace(/<!-- header: (\w+) -->/, (_, page: string) =>
-            part("header.html").replace(`data-page="${page}"`, `data-page="${page}" aria-current="page"`),
-          );
-      },
-    },
-  };
-}
 
 /** Writes `.br` and `.gz` beside every text file, so that the server only has to choose. */
 function precompress(): Plugin {
@@ -70,12 +53,7 @@ export default defineConfig({
     cssTarget: ["chrome123", "firefox120", "safari17.5"], // light-dark() stays as it is
     modulePreload: { polyfill: false },
     rollupOptions: {
-      input: {
-        index: join(examples, "index.html"),
-        chat: join(examples, "chat/index.html"),
-        notifications: join(examples, "notifications/index.html"),
-        missing: join(examples, "404.html"),
-      },
+      input: inputs(examples),
     },
   },
   server: {
@@ -86,5 +64,5 @@ export default defineConfig({
       "/api": { target: process.env["FANFARE_URL"] ?? "http://127.0.0.1:3000" },
     },
   },
-  plugins: [sharedMarkup(), precompress()],
+  plugins: [includes(), sourcePages(), precompress()],
 });

@@ -22,7 +22,7 @@ export function built(name) {
 }
 
 /** How `fanfare demo` is started on a port: the program, its arguments, its environment. */
-const demo = (port) => [process.env.FANFARE_BIN ?? built("fanfare"), ["demo", "--port", String(port)], {}];
+export const demo = (port) => [process.env.FANFARE_BIN ?? built("fanfare"), ["demo", "--port", String(port)], {}];
 
 /** A running `fanfare demo`, or another program that prints its address. */
 export class Server {

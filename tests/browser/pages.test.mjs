@@ -1,8 +1,11 @@
 // What holds for all pages: they load, their controls have names, nothing overflows, assets are cached and compressed.
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { describe, test } from "node:test";
 import { audit, DESKTOP, PHONE, SMALL } from "./audit.mjs";
-import { connected, enter, png, stage, until } from "./harness.mjs";
+import { connected, demo, enter, png, repository, Server, stage, until } from "./harness.mjs";
 
 const here = stage();
 
@@ -18,6 +21,8 @@ for (const [size, options] of Object.entries({ phone: PHONE, "small phone": SMAL
       await connected(page, "websocket");
       await until("the status", async () => (await page.locator("#uptime").textContent()) !== "–");
       await audit(page, title("index"));
+      await page.goto(`${here.server.url}/source/home/`);
+      await audit(page, title("source"));
 
       await page.goto(`${here.server.url}/chat/`);
       await page.locator("#gate input").waitFor();
@@ -119,6 +124,77 @@ describe("index", () => {
       await page.waitForURL(`${here.server.url}/notifications/${query}`);
     });
   }
+});
+
+describe("what the build takes from elsewhere", () => {
+  const read = (path) => readFileSync(resolve(repository, path), "utf8");
+
+  test("the start page shows the server of the example, and a line of the benchmarks", async () => {
+    const page = await here.visit();
+    await page.goto(`${here.server.url}/`);
+    const shown = await page.locator("figure code").first().textContent();
+    assert.ok(read("crates/fanfare/examples/eight_lines.rs").endsWith(`\n${shown}\n`), shown);
+    assert.equal(shown.split("\n").filter(Boolean).length, 8, "eight lines");
+    const line = await page.locator(".bench").textContent();
+    const row = read("docs/benchmarks.md").split("## Operations per CPU second")[1].match(/^\| `fanout-16` \| ([^|]+) \|.* ([\d.]+) \|$/m);
+    assert.ok(line.includes(`${row[1]} deliveries`) && line.includes(`${row[2]} × the next best`), line);
+  });
+
+  test("the source of every app is there as the repository has it", async () => {
+    const page = await here.visit();
+    await page.goto(`${here.server.url}/source/`);
+    const links = await page.locator("main a").evaluateAll((all) => all.map((link) => link.href));
+    assert.ok(links.length >= 3);
+    for (const link of links) {
+      await page.goto(link);
+      const files = await page.locator("main section").evaluateAll((all) => all.map((section) => [section.querySelector("h2").textContent, section.querySelector("code").textContent]));
+      assert.ok(files.some(([name]) => name.endsWith(".rs")) && files.some(([name]) => name.endsWith(".ts")), link);
+      for (const [name, code] of files) assert.equal(code, read(name).trimEnd(), name);
+    }
+  });
+
+  test("every link of every page leads to a page", async () => {
+    const seen = new Set();
+    const broken = [];
+    const queue = ["/"];
+    while (queue.length) {
+      const path = queue.pop();
+      if (seen.has(path)) continue;
+      seen.add(path);
+      // Both need a tool that has to run before: the start page hides the links until then.
+      if (path === "/book/" || path === "/doc/") continue;
+      const answer = await fetch(`${here.server.url}${path}`, { headers: { accept: "text/html" } });
+      if (answer.status !== 200) broken.push(`${path}: ${answer.status}`);
+      if (!/text\/html/.test(answer.headers.get("content-type"))) continue;
+      const html = (await answer.text()).replace(/<pre[\s\S]*?<\/pre>/g, "");
+      for (const [, href] of html.matchAll(/(?:href|src)="([^"#?]*)[^"]*"/g)) if (href.startsWith("/")) queue.push(href);
+    }
+    assert.deepEqual(broken, []);
+    assert.ok(seen.size > 12, `${seen.size} pages`);
+  });
+
+  test("the book and the API documentation are served where they are built", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "fanfare-book-"));
+    writeFileSync(join(folder, "index.html"), '<!doctype html><link rel="icon" href="data:,"><title>Book</title><h1>Book</h1>');
+    const server = await Server.start(0, (port) => {
+      const [program, args, env] = demo(port);
+      return [program, [...args, "--book", folder], env];
+    });
+    try {
+      const page = await here.visit();
+      await page.goto(`${here.server.url}/`);
+      await page.locator("[data-absent=book]", { hasText: "cargo xtask book" }).waitFor();
+      assert.equal((await fetch(`${here.server.url}/book/`)).status, 404);
+      await page.goto(`${server.url}/`);
+      await page.locator("a#book").click();
+      await page.locator("h1", { hasText: /^Book$/ }).waitFor();
+      await page.goto(`${server.url}/`);
+      await page.locator("[data-absent=doc]", { hasText: "cargo doc" }).waitFor();
+    } finally {
+      await server.stop();
+      rmSync(folder, { recursive: true });
+    }
+  });
 });
 
 describe("assets", () => {

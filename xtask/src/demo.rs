@@ -28,6 +28,12 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         .join("debug")
         .join(format!("fanfare{}", std::env::consts::EXE_SUFFIX));
     let mut demo = command(crate::root(), &binary.to_string_lossy(), &["demo"]);
+    for (option, folder) in [("--book", "book"), ("--doc", "doc")] {
+        let folder = target().join(folder);
+        if folder.is_dir() && !args.iter().any(|arg| arg.starts_with(option)) {
+            demo.arg(option).arg(folder);
+        }
+    }
     demo.args(args).stdin(std::process::Stdio::inherit());
     let status = demo
         .status()

@@ -34,16 +34,10 @@ pub(crate) fn built() -> bool {
 
 /// Answers requests for pages and assets.
 pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    let head = method == Method::HEAD;
-    if !head && method != Method::GET {
-        let allow = (ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return (
-            StatusCode::METHOD_NOT_ALLOWED,
-            [allow],
-            "Only GET and HEAD are possible here.\n",
-        )
-            .into_response();
+    if let Some(rejection) = only_reading(&method) {
+        return rejection;
     }
+    let head = method == Method::HEAD;
     let path = uri.path().trim_start_matches('/');
     let name = match path {
         "" => "index.html".to_owned(),
@@ -63,6 +57,16 @@ pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Respo
         }
     }
     response
+}
+
+/// Returns the rejection of a request that is neither `GET` nor `HEAD`.
+pub(crate) fn only_reading(method: &Method) -> Option<Response> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let allow = (ALLOW, HeaderValue::from_static("GET, HEAD"));
+    let text = "Only GET and HEAD are possible here.\n";
+    Some((StatusCode::METHOD_NOT_ALLOWED, [allow], text).into_response())
 }
 
 /// Builds a response without its body.
@@ -179,12 +183,16 @@ fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
     })
 }
 
-fn content_type(name: &str) -> &'static str {
+pub(crate) fn content_type(name: &str) -> &'static str {
     match name.rsplit('.').next() {
         Some("html") => "text/html; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
+        Some("json") => "application/json",
+        Some("png") => "image/png",
         Some("svg") => "image/svg+xml",
+        Some("webp") => "image/webp",
+        Some("woff2") => "font/woff2",
         _ => "application/octet-stream",
     }
 }

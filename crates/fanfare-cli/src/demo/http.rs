@@ -1,4 +1,4 @@
-//! The HTTP side of the demo: pages, `/api/notify`, `/api/status`, and Socket.IO on its path.
+//! The HTTP side of the demo: pages, documentation, `/api/notify`, `/api/status`, and Socket.IO on its path.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use fanfare::SocketIo;
 use serde::Serialize;
 use serde_json::json;
@@ -31,9 +31,18 @@ pub(crate) fn router(io: &SocketIo, started: Started, board: Board) -> Router {
         started,
         board,
     };
-    Router::new()
+    let folders = app.started.folders.clone();
+    let mut router = Router::new()
         .route("/api/notify", post(notify))
-        .route("/api/status", get(status))
+        .route("/api/status", get(status));
+    for (path, folder) in [("/book", folders.book), ("/doc", folders.doc)] {
+        let serve = any(move |method, uri| folder.serve(method, uri));
+        router = router
+            .route(path, serve.clone())
+            .route(&format!("{path}/"), serve.clone())
+            .route(&format!("{path}/{{*file}}"), serve);
+    }
+    router
         .fallback(assets::serve)
         .with_state(app)
         .layer(io.layer())
@@ -107,8 +116,6 @@ fn json(status: StatusCode, value: &impl Serialize) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use axum::http::Request;
     use serde_json::Value;
     use tower::ServiceExt;
@@ -116,9 +123,9 @@ mod tests {
     use super::*;
 
     async fn call(request: Request<Body>) -> (StatusCode, Value) {
-        let started = Started(Instant::now());
+        let started = super::super::tests_started();
         let board = Board::default();
-        let io = super::super::server(started, board.clone()).unwrap();
+        let io = super::super::server(started.clone(), board.clone()).unwrap();
         let answer = router(&io, started, board).oneshot(request).await.unwrap();
         let status = answer.status();
         let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();

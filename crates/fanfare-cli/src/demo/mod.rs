@@ -1,15 +1,17 @@
-//! `fanfare demo`: a chat and live notifications for browsers, on one port.
+//! `fanfare demo`: apps for browsers, on one port.
 //!
 //! The front ends are in `examples/`, where `README.md` describes the events.
 
 mod assets;
 mod chat;
+mod folder;
 mod http;
 mod notifications;
 mod problem;
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
@@ -20,6 +22,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Code, Failure, Outcome};
 use crate::out::{self, text};
+use folder::Folder;
 use problem::Problem;
 
 /// Interval of heartbeats, and their timeout. Node's defaults (25 s and 20 s) suit production; in a demo, a tab that
@@ -47,6 +50,35 @@ pub(crate) struct Demo {
     /// The address to listen on; 0.0.0.0 or :: lets other machines in.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = host)]
     host: IpAddr,
+
+    /// The book, as `cargo xtask book` builds it, to serve at /book/.
+    #[arg(long, value_name = "FOLDER")]
+    book: Option<PathBuf>,
+
+    /// The API documentation, as `cargo doc` builds it, to serve at /doc/.
+    #[arg(long, value_name = "FOLDER")]
+    doc: Option<PathBuf>,
+}
+
+impl Demo {
+    fn folders(&self) -> Folders {
+        Folders {
+            book: Folder::new("/book", self.book.clone(), "en", "cargo xtask book"),
+            doc: Folder::new(
+                "/doc",
+                self.doc.clone(),
+                "fanfare",
+                "cargo doc --workspace --no-deps",
+            ),
+        }
+    }
+}
+
+/// Documentation that the demo serves when it is built.
+#[derive(Debug, Clone)]
+struct Folders {
+    book: Folder,
+    doc: Folder,
 }
 
 fn host(text: &str) -> Result<IpAddr, String> {
@@ -78,18 +110,34 @@ struct Status {
     uptime: f64,
     /// Number of connected clients.
     connections: usize,
+    /// Whether the book is at `/book/`.
+    book: bool,
+    /// Whether the API documentation is at `/doc/`.
+    doc: bool,
 }
 
-/// Time at which the server started.
-#[derive(Debug, Clone, Copy)]
-struct Started(Instant);
+/// Start of the server and folders that it serves, for its status.
+#[derive(Debug, Clone)]
+struct Started {
+    at: Instant,
+    folders: Folders,
+}
 
 impl Started {
-    fn status(self, io: &SocketIo) -> Status {
+    fn now(folders: Folders) -> Self {
+        Self {
+            at: Instant::now(),
+            folders,
+        }
+    }
+
+    fn status(&self, io: &SocketIo) -> Status {
         Status {
             version: env!("CARGO_PKG_VERSION"),
-            uptime: self.0.elapsed().as_secs_f64(),
+            uptime: self.at.elapsed().as_secs_f64(),
             connections: io.clients_count(),
+            book: self.folders.book.is_built(),
+            doc: self.folders.doc.is_built(),
         }
     }
 }
@@ -134,9 +182,10 @@ async fn serve(args: &Demo) -> Outcome {
     let listener = fanfare::serve::bind(address)
         .await
         .map_err(|error| explain(address, &error))?;
-    let started = Started(Instant::now());
+    let started = Started::now(args.folders());
     let board = notifications::Board::default();
-    let io = server(started, board.clone()).map_err(failed("the server cannot be built"))?;
+    let io =
+        server(started.clone(), board.clone()).map_err(failed("the server cannot be built"))?;
     let app = http::router(&io, started, board);
     let stop = signals().map_err(failed("signals cannot be received"))?;
 
@@ -289,6 +338,16 @@ fn name<'a>(what: &str, name: &'a str, max: usize) -> Result<&'a str, Problem> {
     Ok(name)
 }
 
+/// Returns what tests start a server with: no folder is there.
+#[cfg(test)]
+fn tests_started() -> Started {
+    let folder = |path| Folder::new(path, None, "en", "a command");
+    Started::now(Folders {
+        book: folder("/book"),
+        doc: folder("/doc"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,6 +408,6 @@ mod tests {
 
     #[test]
     fn the_server_can_be_built() {
-        server(Started(Instant::now()), notifications::Board::default()).unwrap();
+        server(tests_started(), notifications::Board::default()).unwrap();
     }
 }
