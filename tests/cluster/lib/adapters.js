@@ -28,16 +28,22 @@ const adapters = {
     const { createAdapter } = await import("@socket.io/redis-adapter");
     return createAdapter(await redis(url), await redis(url), { key, publishOnSpecificResponseChannel: true });
   },
+  // The adapter before `@socket.io/redis-adapter`, with requests that name a single socket.
+  async "redis-old"(url, key) {
+    const { createAdapter } = await import("socket.io-redis");
+    return createAdapter(url, { key });
+  },
   "redis-sharded": (url, prefix) => sharded(url, prefix, "dynamic"),
   "redis-sharded-static": (url, prefix) => sharded(url, prefix, "static"),
   "redis-sharded-private": (url, prefix) => sharded(url, prefix, "dynamic-private"),
   "redis-streams": (url, prefix) => streams(url, prefix, 1),
   "redis-streams-4": (url, prefix) => streams(url, prefix, 4),
+  "redis-streams-plain": (url, prefix) => streams(url, prefix, 1, true),
 };
 
-async function streams(url, prefix, streamCount) {
+async function streams(url, prefix, streamCount, onlyPlaintext = false) {
   const { createAdapter } = await import("@socket.io/redis-streams-adapter");
-  const options = { streamName: prefix, streamCount, channelPrefix: prefix, sessionKeyPrefix: `${prefix}:session:` };
+  const options = { streamName: prefix, streamCount, onlyPlaintext, channelPrefix: prefix, sessionKeyPrefix: `${prefix}:session:` };
   return createAdapter(await redis(url), options);
 }
 

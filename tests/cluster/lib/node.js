@@ -25,7 +25,7 @@ const told = (namespace) => {
   namespace.on("tell", (...args) => events.push(args));
   namespace.on("ask", (value, ack) => ack([NAME, value]));
 };
-const dynamic = /^\/dynamic-\d+$/;
+const dynamic = /^\/(dynamic-\d+|ünïcode-🎺)$/;
 io.of(dynamic).on("connection", joined);
 io.of("/").on("connection", joined);
 told(io.of("/"));
@@ -64,6 +64,12 @@ const operations = {
   ask: (how, args) =>
     new Promise((done) => io.of(how.nsp ?? "/").serverSideEmit("ask", ...args, (error, answers) => done({ error: !!error, answers }))),
   told: () => events.splice(0),
+  // Requests of old adapters, which name a single socket.
+  "old sockets": async ({ to = [] }) => [...await io.of("/").adapter.sockets(new Set(to))],
+  "old rooms": async () => [...await io.of("/").adapter.allRooms()],
+  "old join": ({ id, room }) => io.of("/").adapter.remoteJoin(id, room),
+  "old leave": ({ id, room }) => io.of("/").adapter.remoteLeave(id, room),
+  "old disconnect": ({ id, close }) => io.of("/").adapter.remoteDisconnect(id, close),
   count: async (how) => io.of(how.nsp ?? "/").adapter.serverCount(),
 };
 

@@ -8,6 +8,7 @@ const VALUES = {
   text: ["text"],
   unicode: ["žluťoučký 🎺 \u0000 \u2028 \"quoted\\\"", "\u{1F468}\u200D\u{1F469}"],
   nothing: [null, [null], { a: null }, "", [], {}],
+  "null in every place": ["a", null, { b: null, c: [null, { d: null }] }, null],
   numbers: [NUMBERS],
   binary: [Buffer.from([0, 1, 255]), { deep: [Buffer.alloc(300, 7)] }, "end"],
   "empty binary": [Buffer.alloc(0)],
@@ -189,6 +190,36 @@ export function mixed(title, kinds, start, options = {}) {
         assert.equal(error, false);
         assert.deepEqual(answers.sort(), others.map(({ name }) => [name, { n: 1 }]).sort());
       }
+    });
+
+    test("rooms and namespaces have any names", async () => {
+      const NAMES = ["zimmer-é-日本", "🎺", "a b", "*", "a#b#", "[x]?", "\"quoted\\", "x".repeat(200)];
+      const rooms = NAMES.map((name) => `${name}-${kinds.length}`);
+      const nsp = "/ünïcode-🎺";
+      for (const where of [{}, { nsp }]) {
+        const inside = [];
+        for (const node of nodes) inside.push(await Client.join(node, { ...where, auth: { rooms } }));
+        for (const source of nodes) {
+          await until("the namespace is known", async () => (await source.do("count", where)) === nodes.length);
+          for (const room of rooms) {
+            // The other nodes may not have subscribed to the room yet.
+            await until(`an event to ${room}`, async () => {
+              await source.do("emit", { ...where, to: [room] }, ["named", room]);
+              await new Promise((done) => setTimeout(done, 20));
+              return inside.every(({ events }) => events.some(([, name]) => name === room));
+            });
+            for (const client of inside) {
+              assert.ok(client.events.every(([name, to]) => name === "named" && rooms.includes(to)), JSON.stringify(client.events));
+            }
+          }
+          const { length } = await source.do("fetch", { ...where, to: [rooms[0]] });
+          assert.equal(length, nodes.length);
+          for (const client of inside) client.events = [];
+        }
+        inside.forEach(({ socket }) => socket.disconnect());
+        await until("they have left", async () => (await nodes[0].do("fetch", { ...where, to: [rooms[0]] })).length === 0);
+      }
+      for (const client of clients) client.events = [];
     });
 
     test("dynamic namespaces are shared", async () => {

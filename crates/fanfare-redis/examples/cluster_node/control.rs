@@ -243,6 +243,7 @@ pub(crate) fn node(name: &str, adapter: impl Adapter, emitter: Option<Emitter>) 
             name,
             &told,
         ))
+        .namespace(with_events(Namespace::new("/ünïcode-🎺"), name, &told))
         .namespace(control)
         .adapter(adapter)
 }

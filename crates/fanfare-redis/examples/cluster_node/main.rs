@@ -39,10 +39,11 @@ fn connect(kind: &str, url: &str, prefix: &str) -> Result<Connections, Box<dyn E
             let sharded = sharded.subscription_mode(mode);
             (sharded.clone().adapter()?, sharded.emitter()?)
         }
-        "redis-streams" | "redis-streams-4" => {
+        "redis-streams" | "redis-streams-4" | "redis-streams-plain" => {
             let streams = Streams::new(server(url))
                 .stream_name(prefix)
-                .stream_count(if kind == "redis-streams" { 1 } else { 4 })
+                .stream_count(if kind == "redis-streams-4" { 4 } else { 1 })
+                .only_plaintext(kind == "redis-streams-plain")
                 .channel_prefix(prefix)
                 .session_key_prefix(format!("{prefix}:session:"));
             (streams.clone().adapter()?, streams.emitter()?)
