@@ -233,6 +233,7 @@ fn install_servers(report: &mut Report) {
         ("redis-server", "redis-server"),
         ("nats-server", "nats-server"),
         ("psql", "postgresql"),
+        ("pgbouncer", "pgbouncer"),
     ] {
         if let Err(why) = tools::program(name, package) {
             let line = format!("the tests that need it were skipped: {why}");

@@ -6,7 +6,7 @@ use fanfare_cluster::{Emitter, QueueLimits};
 
 use crate::emitter::NatsEmitter;
 use crate::error::ConfigError;
-use crate::jetstream::JetStream;
+use crate::jetstream::{JetStream, REPLICAS};
 use crate::options::{ConnectionOptions, Credentials, ServerAddress};
 
 /// NATS and the cluster that uses it: builder of the adapters of its servers, and of emitters.
@@ -155,13 +155,16 @@ impl Nats {
         self.connection.servers = ServerAddress::list(&self.servers)?;
         #[cfg(feature = "tls")]
         self.connection.roots.check()?;
-        Ok(self)
+        match self.jetstream.as_ref().map(|jetstream| jetstream.replicas) {
+            Some(replicas) if !REPLICAS.contains(&replicas) => Err(ConfigError::Replicas(replicas)),
+            _ => Ok(self),
+        }
     }
 
     /// Creates the adapter of a server. It connects when the server is built.
     ///
     /// # Errors
-    /// [`ConfigError`] if an address or a certificate is invalid.
+    /// [`ConfigError`] if an address, a certificate or the number of copies is invalid.
     #[cfg(feature = "adapter")]
     pub fn adapter(self) -> Result<crate::NatsAdapter, ConfigError> {
         Ok(crate::NatsAdapter::new(self.checked()?))

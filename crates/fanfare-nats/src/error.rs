@@ -13,6 +13,9 @@ pub enum ConfigError {
     /// The certificates are invalid.
     #[error("the root certificates are invalid: {0}")]
     Certificates(String),
+    /// The number of copies of a stream is none that NATS has.
+    #[error("{0} copies of a stream: NATS stores 1 to 5")]
+    Replicas(usize),
     /// An emitter needs a Tokio runtime.
     #[error("an emitter is made within a Tokio runtime")]
     NoRuntime,

@@ -45,6 +45,8 @@ mod config;
 mod connection;
 mod emitter;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod jetstream;
 mod log_target;
 #[cfg(feature = "adapter")]

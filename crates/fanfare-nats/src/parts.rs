@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
+use fanfare_cluster::dialect::MAX_ID_BYTES;
 
 /// Header of a part: the id of the message, the number of the part, the number of parts.
 pub(crate) const PART: &str = "Fanfare-Part";
@@ -49,7 +50,7 @@ impl Parts {
     /// long, the oldest are dropped.
     pub(crate) fn take(&mut self, header: &str, part: &Bytes) -> Option<Bytes> {
         let mut fields = header.split(' ');
-        let id = fields.next()?;
+        let id = fields.next().filter(|id| id.len() <= MAX_ID_BYTES)?;
         let number: usize = fields.next()?.parse().ok()?;
         let count: usize = fields.next()?.parse().ok()?;
         if number == 0 {
@@ -80,7 +81,8 @@ impl Parts {
         None
     }
 
-    fn bytes(&self) -> usize {
+    /// Returns the number of bytes of all incomplete messages.
+    pub(crate) fn bytes(&self) -> usize {
         self.incomplete.iter().map(|found| found.data.len()).sum()
     }
 
@@ -125,6 +127,8 @@ mod tests {
         for bad in ["", "a", "a x 2", "a 1 y", "a 0 0", "b 5 5"] {
             assert_eq!(parts.take(bad, &data), None, "{bad}");
         }
+        let long = "i".repeat(MAX_ID_BYTES + 1);
+        assert_eq!(parts.take(&format!("{long} 0 1"), &data), None);
         assert_eq!(parts.take("c 0 1", &data), Some(data));
     }
 }

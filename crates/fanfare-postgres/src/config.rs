@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fanfare_cluster::{Emitter, QueueLimits};
 
+#[cfg(feature = "adapter")]
 use crate::PostgresAdapter;
 use crate::emitter::PostgresEmitter;
 use crate::error::ConfigError;
@@ -43,6 +44,8 @@ pub struct Postgres {
     pub(crate) heartbeat_timeout: Duration,
     pub(crate) queue: QueueLimits,
     pub(crate) max_outage: Duration,
+    #[cfg(feature = "tls")]
+    roots: Option<Vec<u8>>,
 }
 
 impl Postgres {
@@ -59,6 +62,8 @@ impl Postgres {
             heartbeat_timeout: Duration::from_secs(10),
             queue: QueueLimits::default(),
             max_outage: Duration::from_secs(5),
+            #[cfg(feature = "tls")]
+            roots: None,
         }
     }
 
@@ -122,10 +127,20 @@ impl Postgres {
         self
     }
 
+    /// Trusts these certificate authorities, in PEM, in place of those of the system. The certificate of the server is
+    /// checked whenever the connection is encrypted, also with `sslmode=prefer`, which is the default: `sslmode=require`
+    /// refuses a server without encryption.
+    #[cfg(feature = "tls")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots = Some(pem.into());
+        self
+    }
+
     /// Creates the adapter of a server. It connects when the server is built.
     ///
     /// # Errors
-    /// [`ConfigError`] if the address or the name of the table is invalid, or TLS cannot be used.
+    /// [`ConfigError`] if the address, the name of the table or a certificate is invalid, or TLS cannot be used.
+    #[cfg(feature = "adapter")]
     pub fn adapter(self) -> Result<PostgresAdapter, ConfigError> {
         Ok(PostgresAdapter::new(self.node(false)?))
     }
@@ -133,13 +148,13 @@ impl Postgres {
     /// Creates an emitter, which connects in the background and queues messages meanwhile.
     ///
     /// # Errors
-    /// The same as [`adapter`](Self::adapter), and if it is called outside of a Tokio runtime.
+    /// [`ConfigError`] if the address, the name of the table or a certificate is invalid, TLS cannot be used, or it is called outside of a Tokio runtime.
     pub fn emitter(self) -> Result<Emitter, ConfigError> {
         let node = self.node(true)?;
         Ok(Emitter::new(PostgresEmitter::start(node)?))
     }
 
-    fn node(self, emits_only: bool) -> Result<Arc<Node>, ConfigError> {
+    pub(crate) fn node(self, emits_only: bool) -> Result<Arc<Node>, ConfigError> {
         let server = self.server.parse();
         let mut server: tokio_postgres::Config =
             server.map_err(|error: tokio_postgres::Error| ConfigError::Url(error.to_string()))?;
@@ -154,6 +169,9 @@ impl Postgres {
         if parts.len() > 2 || !parts.iter().all(valid) {
             return Err(ConfigError::Table(self.table));
         }
+        #[cfg(feature = "tls")]
+        let tls = Tls::new(self.roots.as_deref())?;
+        #[cfg(not(feature = "tls"))]
         let tls = Tls::new()?;
         Ok(Node::new(self, server, tls, emits_only))
     }

@@ -29,17 +29,25 @@
 //! There is no log, so only the node to which a client was connected can recover it.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "adapter"),
+    allow(dead_code, reason = "an emitter sends and does not receive")
+)]
 
+#[cfg(feature = "adapter")]
 mod adapter;
 mod config;
 mod emitter;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod log_target;
 mod node;
 mod outgoing;
 mod task;
 mod tls;
 
+#[cfg(feature = "adapter")]
 pub use adapter::PostgresAdapter;
 pub use config::Postgres;
 pub use error::ConfigError;

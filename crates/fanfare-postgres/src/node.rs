@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 use std::fmt;
+#[cfg(feature = "adapter")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanfare::adapter::{AdapterError, ClusterHandle, ClusterMessage, Peers, PublishOutcome};
+#[cfg(feature = "adapter")]
+use fanfare::adapter::ClusterHandle;
 use fanfare_cluster::dialect::{AdapterMessage, Envelope};
 use fanfare_cluster::{
-    EMITTER_ID, Health, HealthState, Membership, MembershipEvent, MembershipOptions, PublishQueue,
-    QueueReader, publish_queue, unique_id,
+    AdapterError, ClusterMessage, EMITTER_ID, Health, HealthState, Membership, MembershipEvent,
+    MembershipOptions, Peers, PublishOutcome, PublishQueue, QueueReader, publish_queue, unique_id,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -20,6 +23,7 @@ use tokio_postgres::Config;
 use crate::config::Postgres;
 use crate::log_target;
 use crate::outgoing::{Item, Outgoing};
+#[cfg(feature = "adapter")]
 use crate::task;
 use crate::tls::Tls;
 
@@ -46,6 +50,7 @@ pub(crate) struct Node {
     connected: AtomicBool,
     /// Whether messages were, or may be, lost since this was last read.
     lost: AtomicBool,
+    #[cfg(feature = "adapter")]
     cluster: OnceLock<ClusterHandle>,
     state: Mutex<State>,
     /// Notified when channels change.
@@ -88,6 +93,7 @@ impl Node {
             accepts: AtomicBool::new(true),
             connected: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            #[cfg(feature = "adapter")]
             cluster: OnceLock::new(),
             state: Mutex::default(),
             changed: Notify::new(),
@@ -107,6 +113,7 @@ impl Node {
         self.health.ready().await;
     }
 
+    #[cfg(feature = "adapter")]
     pub(crate) fn start(&self, cluster: ClusterHandle) {
         let first = self.cluster.set(cluster).is_ok();
         let reader = self.take_reader();
@@ -276,6 +283,7 @@ impl Node {
                 }
                 Some(MembershipEvent::Left(node)) => {
                     tracing::debug!(target: log_target::CLUSTER, %node, "a node has left");
+                    #[cfg(feature = "adapter")]
                     if let Some(cluster) = self.cluster.get() {
                         cluster.node_left(&node);
                     }
@@ -366,9 +374,15 @@ impl Node {
         };
         // The other nodes need a moment to introduce themselves.
         tokio::time::sleep_until((introduced + INTRODUCTION).into()).await;
+        let known = self.known(namespace);
+        Ok(known.unwrap_or(Peers::Nodes(Vec::new())))
+    }
+
+    /// Returns the other nodes that have a namespace; `None` if this one does not have it.
+    pub(crate) fn known(&self, namespace: &str) -> Option<Peers> {
         let state = self.state.lock();
         let found = state.namespaces.get(namespace);
-        Ok(found.map_or(Peers::Nodes(Vec::new()), |found| found.members.peers()))
+        found.map(|found| found.members.peers())
     }
 
     pub(crate) async fn close(&self) {
@@ -438,13 +452,13 @@ impl Node {
             }
         }
         self.poll_members(&namespace);
-        let Some(cluster) = self.cluster.get() else {
-            return;
-        };
-        match message {
-            AdapterMessage::Message(message) => cluster.receive(&namespace, from, message),
-            AdapterMessage::Response(response) => cluster.receive_response(Some(from), response),
-            _ => {}
+        #[cfg(feature = "adapter")]
+        if let Some(cluster) = self.cluster.get() {
+            match message {
+                AdapterMessage::Message(message) => cluster.receive(&namespace, from, message),
+                AdapterMessage::Response(answer) => cluster.receive_response(Some(from), answer),
+                _ => {}
+            }
         }
     }
 }

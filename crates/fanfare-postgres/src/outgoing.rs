@@ -110,8 +110,8 @@ pub(crate) fn statements(messages: impl IntoIterator<Item = Outgoing>) -> Vec<St
 
 #[cfg(test)]
 mod tests {
-    use fanfare::adapter::EncodedEvent;
     use fanfare_cluster::{Broadcast, ClusterOptions};
+    use fanfare_protocol::EncodedEvent;
 
     use super::*;
 

@@ -27,6 +27,8 @@
 #[cfg(feature = "adapter")]
 mod adapter;
 mod classic;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod link;
 mod log_target;
 mod options;

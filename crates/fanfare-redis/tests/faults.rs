@@ -3,101 +3,12 @@
 
 mod support;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use fanfare::adapter::PublishOutcome;
-use fanfare::{Namespace, SocketIo};
 use fanfare_redis::{Classic, Health, QueueLimits, RedisAdapter, Sharded, Streams};
-use fanfare_testing::{Received, TestServer, until, within};
-use support::Redis;
-use tokio::sync::mpsc;
-
-/// A server with a client.
-struct Node {
-    server: TestServer,
-    adapter: RedisAdapter,
-    texts: mpsc::UnboundedReceiver<String>,
-    /// Events that the client has received.
-    seen: HashSet<String>,
-    emitted: usize,
-}
-
-impl Node {
-    async fn start(adapter: RedisAdapter) -> Self {
-        let io = SocketIo::builder()
-            .namespace(Namespace::new("/"))
-            .adapter(adapter.clone());
-        let server = TestServer::start(io.build().unwrap());
-        let mut peer = server.peer().await;
-        peer.join("/").await;
-        let (sender, texts) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Received::Text(text) = peer.next().await {
-                let _ = sender.send(text);
-            }
-        });
-        Self {
-            server,
-            adapter,
-            texts,
-            seen: HashSet::new(),
-            emitted: 0,
-        }
-    }
-
-    fn io(&self) -> &SocketIo {
-        self.server.io()
-    }
-
-    fn receive(&mut self, text: String) {
-        assert!(self.seen.insert(text.clone()), "twice: {text}");
-    }
-
-    /// Emits a unique event; returns its encoding and its outcome.
-    fn emit(&mut self, to: &str) -> (String, PublishOutcome) {
-        self.emitted += 1;
-        let event = format!("{to}-{}-{:p}", self.emitted, &raw const *self);
-        let report = self.io().emit(&event, ()).unwrap();
-        (format!(r#"2["{event}"]"#), report.cluster.unwrap())
-    }
-
-    /// Waits until the client has received an event.
-    async fn gets(&mut self, event: &str) {
-        within(event, async {
-            while !self.seen.contains(event) {
-                let text = self.texts.recv().await.unwrap();
-                self.receive(text);
-            }
-        })
-        .await;
-    }
-
-    /// Emits until the client of another node receives one of the events; this node's client receives each.
-    async fn reaches(&mut self, other: &mut Self) {
-        let deadline = async {
-            let mut sent = HashSet::new();
-            loop {
-                let (event, _) = self.emit("resumed");
-                self.gets(&event).await;
-                sent.insert(event);
-                let next = tokio::time::timeout(Duration::from_millis(50), other.texts.recv());
-                if let Ok(Some(text)) = next.await {
-                    let arrived = sent.contains(&text);
-                    other.receive(text);
-                    if arrived {
-                        break;
-                    }
-                }
-            }
-        };
-        within("an event on the other node", deadline).await;
-    }
-
-    async fn health(&self, what: &str, wanted: impl Fn(&Health) -> bool) {
-        until(what, || wanted(&self.adapter.health())).await;
-    }
-}
+use fanfare_testing::within;
+use support::{Node, Redis};
 
 async fn both_ways(a: &mut Node, b: &mut Node) {
     a.reaches(b).await;

@@ -106,6 +106,14 @@ impl AdapterMessage {
         })
     }
 
+    /// Encodes the contents alone as JSON, in which binary values have the form that `JSON.stringify` of Node.js gives them;
+    /// `None` if there are no contents.
+    #[must_use]
+    pub fn encode_data_plaintext(&self) -> Option<String> {
+        self.data_len()?;
+        Some(text(|out| self.write_data_json(out)))
+    }
+
     /// Returns an estimate of the length, without converting anything.
     fn capacity(&self, msgpack: bool) -> usize {
         let of = |value: &EncodedValue| match msgpack {
@@ -158,7 +166,7 @@ impl AdapterMessage {
                 ClusterMessage::Broadcast(message) => {
                     let out = members.name("packet");
                     out.extend_from_slice(b"{\"type\":2,\"data\":");
-                    out.extend_from_slice(message.event.data().json().as_bytes());
+                    out.extend_from_slice(message.event.data().plain_json().as_bytes());
                     out.push(b'}');
                     members.text("requestId", message.request_id.as_deref());
                     members.options(&message.options);
@@ -298,7 +306,8 @@ impl<'a> JsonMap<'a> {
     }
 
     fn value(&mut self, name: &str, value: &EncodedValue) {
-        self.name(name).extend_from_slice(value.json().as_bytes());
+        self.name(name)
+            .extend_from_slice(value.plain_json().as_bytes());
     }
 
     fn options(&mut self, options: &ClusterOptions) {

@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 pub(crate) use dial::Io;
@@ -148,6 +148,11 @@ impl Connection {
         self.0.max_payload.load(Ordering::Relaxed)
     }
 
+    /// Returns the time without a connection for which messages are queued.
+    pub(crate) fn max_outage(&self) -> Duration {
+        self.0.options.max_outage
+    }
+
     /// Queues a message.
     pub(crate) fn publish(
         &self,
@@ -200,9 +205,10 @@ impl Connection {
         }
     }
 
-    /// Removes a user of a subscription, and the subscription with its last user.
+    /// Removes a user of a subscription, which ends some time after its last user has gone.
     pub(crate) fn unsubscribe(&self, subject: &str) {
-        if self.0.subscriptions.lock().unsubscribe(subject) {
+        let now = Instant::now();
+        if self.0.subscriptions.lock().unsubscribe(subject, now) {
             self.0.changed.notify_one();
         }
     }

@@ -29,7 +29,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of messages of one write.
 const BATCH: usize = 1024;
 /// Minimum length, in bytes, of a queued message that is written separately, without a copy.
-const COPIED_BYTES: usize = 64 * 1024;
+const SEPARATE_WRITE_BYTES: usize = 64 * 1024;
+/// Capacity that the buffer of collected messages keeps between two writes, in bytes.
+const KEPT_BUFFER_BYTES: usize = 64 * 1024;
 /// Maximum number of servers that are learned from other servers.
 const MAX_LEARNED: usize = 64;
 /// Free part of the read buffer, in bytes.
@@ -309,6 +311,7 @@ async fn write(
         }
         tokio::select! {
             () = shared.changed.notified() => {}
+            () = subscriptions_end(shared) => {}
             _ = pings.tick() => {
                 silent = if heard.swap(false, Ordering::Relaxed) { 0 } else { silent + 1 };
                 if silent >= MAX_SILENT_INTERVALS {
@@ -337,7 +340,7 @@ async fn write(
             if connection.is_some_and(|only| only != number) {
                 continue;
             }
-            if bytes.len() < COPIED_BYTES {
+            if bytes.len() < SEPARATE_WRITE_BYTES {
                 out.extend_from_slice(&bytes);
             } else {
                 send(&mut stream, &mut out).await?;
@@ -345,6 +348,16 @@ async fn write(
             }
         }
     }
+}
+
+/// Waits until subscriptions without users end.
+async fn subscriptions_end(shared: &Shared) {
+    let next = shared.subscriptions.lock().poll_timeout();
+    match next {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+    shared.subscriptions.lock().handle_timeout(Instant::now());
 }
 
 /// Writes the collected data.
@@ -355,7 +368,7 @@ async fn send(stream: &mut WriteHalf<Box<dyn Io>>, out: &mut Vec<u8>) -> Result<
     };
     within(written).await?;
     out.clear();
-    out.shrink_to(COPIED_BYTES);
+    out.shrink_to(KEPT_BUFFER_BYTES);
     Ok(())
 }
 

@@ -40,6 +40,11 @@ impl ApiError {
         matches!(self, Self::Refused { code: 404, .. })
     }
 
+    /// Whether the same request may succeed a moment later, as while the servers of NATS elect a leader.
+    pub(crate) fn is_temporary(&self) -> bool {
+        matches!(self, Self::Request(_) | Self::Refused { code: 503, .. })
+    }
+
     pub(crate) fn is_wrong_last_sequence(&self) -> bool {
         matches!(self, Self::Refused { err_code, .. } if *err_code == WRONG_LAST_SEQUENCE)
     }
@@ -90,6 +95,15 @@ pub(crate) struct StreamInfo {
 pub(crate) struct StreamState {
     pub(crate) first_seq: u64,
     pub(crate) last_seq: u64,
+}
+
+/// Last message of a subject.
+#[derive(Debug)]
+pub(crate) struct LastMessage {
+    pub(crate) sequence: u64,
+    pub(crate) payload: Vec<u8>,
+    /// Time at which it was stored, in the format of RFC 3339.
+    pub(crate) time: String,
 }
 
 /// Options of a stream.
@@ -216,13 +230,13 @@ impl Api {
         Ok(Some((found, message)))
     }
 
-    /// Returns the last message of a subject, and its sequence. The request goes to the leader, which knows all stored
+    /// Returns the last message of a subject. The request goes to the leader, which knows all stored
     /// messages.
     pub(crate) async fn last(
         &self,
         stream: &str,
         subject: &str,
-    ) -> Result<Option<(u64, Vec<u8>)>, ApiError> {
+    ) -> Result<Option<LastMessage>, ApiError> {
         #[derive(Deserialize)]
         struct Found {
             message: Message,
@@ -232,16 +246,21 @@ impl Api {
             seq: u64,
             #[serde(default)]
             data: String,
+            time: String,
         }
         let api = format!("$JS.API.STREAM.MSG.GET.{stream}");
         let found = self.call(&api, &json!({"last_by_subj": subject})).await;
-        let Message { seq, data } = match found {
+        let Message { seq, data, time } = match found {
             Ok(Found { message }) => message,
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
         let data = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, data);
-        Ok(Some((seq, data.map_err(|_| ApiError::Reply)?)))
+        Ok(Some(LastMessage {
+            sequence: seq,
+            payload: data.map_err(|_| ApiError::Reply)?,
+            time,
+        }))
     }
 
     /// Stores a message if the last of its subject has this sequence.

@@ -10,42 +10,36 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare::adapter::{
-    BoxFuture, Broadcast, ClusterHandle, ClusterMessage, EventLog, LogPosition, LoggedEvent,
-    MissedEventsError, MissedEventsRequest, PendingDelivery, PublishOutcome,
+    BoxFuture, Broadcast, ClusterHandle, ClusterMessage, EventLog, LoggedEvent, MissedEventsError,
+    MissedEventsRequest, PendingDelivery, PublishOutcome,
 };
+use fanfare_cluster::HealthState;
 use fanfare_cluster::dialect::{AdapterMessage, Envelope};
-use fanfare_cluster::{Health, HealthState};
 use parking_lot::Mutex;
 
 use super::JetStream;
-use super::api::{self, Api, ApiError, Stored, StreamConfig, StreamInfo};
+use super::api::{self, Api, ApiError, Stored, StreamConfig};
 use super::pending::{Entry, Pending};
+use super::position::{MESSAGE_ID, Received, position};
 use super::replay;
 use crate::connection::Connection;
 use crate::log_target;
 use crate::protocol::{self, Incoming};
 use crate::subject::{Subjects, stream_name};
 
-/// Header by which JetStream recognises a repeated message.
-const MESSAGE_ID: &str = "Nats-Msg-Id";
-/// Header with the sequence of a message of the log.
-const SEQUENCE: &str = "Nats-Sequence";
 /// Number of bytes of a message that are reserved for headers.
 const HEADER_BYTES: usize = 512;
 /// First letter of the last token of the reply subjects of appended events.
 const REPLY: char = 'l';
 /// Time after which a stored event is delivered even if the log has not sent it back.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(1);
-/// Time between two attempts to prepare the stream.
-const RETRY: Duration = Duration::from_millis(500);
+/// Time after which an event is appended again if it was not acknowledged, as when the leader of the stream has died.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(2);
 /// Maximum number of bytes of the messages that wait while older ones are read.
 const MAX_BUFFERED_BYTES: usize = 64 << 20;
-/// Maximum number of messages that are read after a connection was lost; beyond it, the oldest are skipped.
-const MAX_CAUGHT_UP: u64 = 100_000;
-
 /// Log of a cluster. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Log(Arc<Inner>);
+pub(crate) struct Log(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) api: Api,
@@ -53,64 +47,28 @@ pub(super) struct Inner {
     pub(super) subjects: Subjects,
     pub(super) config: StreamConfig,
     node: String,
-    cluster: OnceLock<ClusterHandle>,
-    state: Mutex<State>,
+    pub(super) cluster: OnceLock<ClusterHandle>,
+    pub(super) state: Mutex<State>,
     /// Whether events can be appended.
-    ready: HealthState,
+    pub(super) ready: HealthState,
 }
 
+/// Progress of the log.
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// Identity of the stream: a new stream, as after a loss, starts with new positions.
-    epoch: u64,
+    pub(super) epoch: u64,
     /// Sequence of the last event that was delivered.
-    last: u64,
-    pending: Pending,
+    pub(super) last: u64,
+    pub(super) pending: Pending,
     /// Number of the connection on which events are appended.
-    appends_on: Option<u64>,
+    pub(super) appends_on: Option<u64>,
     /// Messages that arrived while older ones are read.
-    buffer: Option<Vec<Received>>,
-    buffered_bytes: usize,
+    pub(super) buffer: Option<Vec<Received>>,
+    pub(super) buffered_bytes: usize,
     /// Whether there has been no connection, or no stream, for longer than events are queued.
-    gave_up: bool,
-    failure: Option<String>,
-}
-
-/// Message of the log.
-pub(super) struct Received {
-    pub(super) sequence: u64,
-    /// Id of the message, by which a node recognises its own messages.
-    pub(super) id: Option<String>,
-    pub(super) payload: Bytes,
-}
-
-impl Received {
-    pub(super) fn of(message: &Incoming) -> Option<Self> {
-        Some(Self {
-            sequence: message.header(SEQUENCE)?.parse().ok()?,
-            id: message.header(MESSAGE_ID).map(str::to_owned),
-            payload: message.payload.clone(),
-        })
-    }
-}
-
-/// Returns the identity of a stream: its time of creation, in milliseconds, as a number that grows.
-pub(super) fn epoch(created: &str) -> u64 {
-    let digits = created.chars().filter(char::is_ascii_digit).take(17);
-    let text: String = digits.collect();
-    text.parse().unwrap_or_default()
-}
-
-pub(super) fn position(epoch: u64, sequence: u64) -> LogPosition {
-    let order = (u128::from(epoch) << 64) | u128::from(sequence);
-    LogPosition::new(order, format!("{epoch:x}-{sequence}"))
-}
-
-/// Parses a position.
-pub(super) fn read_position(text: &str) -> Option<(u64, u64)> {
-    let (epoch, sequence) = text.split_once('-')?;
-    let epoch = u64::from_str_radix(epoch, 16).ok()?;
-    Some((epoch, sequence.parse().ok()?))
+    pub(super) gave_up: bool,
+    pub(super) failure: Option<String>,
 }
 
 impl Log {
@@ -165,8 +123,7 @@ impl Log {
         state.buffer = Some(Vec::new());
         state.buffered_bytes = 0;
         drop(state);
-        let (log, number) = (self.clone(), self.0.connection.number());
-        tokio::spawn(async move { log.0.prepare(number).await });
+        self.prepare();
     }
 
     pub(crate) fn disconnected(&self) {
@@ -193,8 +150,20 @@ impl Log {
         }
         let late = |_, at| now.saturating_duration_since(at) >= COMES_BACK_WITHIN;
         let (stored, epoch) = (state.pending.take_stored(late), state.epoch);
+        let outage = self.0.connection.max_outage();
+        let expired = state
+            .pending
+            .take_expired(now, outage.max(ACKNOWLEDGED_WITHIN));
+        if !expired.is_empty() {
+            state.failure = Some("JetStream does not acknowledge events".to_owned());
+        }
+        let overdue = state.pending.is_overdue(now, ACKNOWLEDGED_WITHIN);
         drop(state);
         deliver(stored, epoch);
+        drop(expired);
+        if overdue {
+            self.restart();
+        }
     }
 
     pub(crate) async fn close(&self) {
@@ -236,6 +205,10 @@ impl Log {
             tracing::warn!(target: log_target::CLUSTER, %error, "an event is not in the log");
             state.failure = Some(failure);
         }
+        if error.is_temporary() && state.pending.get_mut(number).is_some() {
+            drop(state);
+            return self.restart();
+        }
         let entry = state.pending.remove(number);
         drop(state);
         drop(entry);
@@ -265,7 +238,7 @@ impl Log {
 
 impl Inner {
     /// Delivers an event of the log, after those of this node that precede it and were not sent back.
-    fn receive(&self, received: Received) {
+    pub(super) fn receive(&self, received: Received) {
         let Received {
             sequence,
             id,
@@ -310,112 +283,6 @@ impl Inner {
         }
     }
 
-    fn is_current(&self, number: u64) -> bool {
-        self.connection.is_up() && self.connection.number() == number
-    }
-
-    /// Prepares the stream, reads missed events, and appends waiting ones, on one connection.
-    async fn prepare(&self, number: u64) {
-        while self.is_current(number) {
-            match self.catch_up(number).await {
-                Ok(()) => return,
-                Err(error) => {
-                    let failure = error.to_string();
-                    let mut state = self.state.lock();
-                    if state.failure.as_ref() != Some(&failure) {
-                        tracing::warn!(target: log_target::CLUSTER, %error, "the log cannot be used, trying again");
-                        state.failure = Some(failure);
-                    }
-                    // Without a log, events are delivered without positions.
-                    state.gave_up = true;
-                    let pending = state.pending.take_all();
-                    drop(state);
-                    drop(pending);
-                }
-            }
-            tokio::time::sleep(RETRY).await;
-        }
-    }
-
-    async fn catch_up(&self, number: u64) -> Result<(), ApiError> {
-        let StreamInfo {
-            created,
-            state: stream,
-        } = self.api.ensure(&self.config).await?;
-        let epoch = epoch(&created);
-        let first = {
-            let mut state = self.state.lock();
-            let known = state.epoch;
-            if known != epoch {
-                if known > 0 {
-                    tracing::warn!(target: log_target::CLUSTER, "the log is a new one: what the old one had is lost");
-                }
-                (state.epoch, state.last) = (epoch, stream.last_seq);
-            }
-            state.last + 1
-        };
-        let oldest = stream
-            .last_seq
-            .saturating_sub(MAX_CAUGHT_UP)
-            .max(stream.first_seq);
-        if first < oldest {
-            let events = oldest - first;
-            tracing::warn!(target: log_target::CLUSTER, events, "events are no longer in the log");
-        }
-        let subject = self.subjects.under("log");
-        let mut next = first.max(oldest);
-        while next <= stream.last_seq {
-            let Some((sequence, message)) =
-                self.api.next(&self.config.name, &subject, next).await?
-            else {
-                break;
-            };
-            if !self.is_current(number) {
-                return Ok(());
-            }
-            if let Some(received) = Received::of(&message) {
-                self.receive(received);
-            }
-            next = sequence + 1;
-        }
-        if let Some(cluster) = self.cluster.get() {
-            let position = position(epoch, self.state.lock().last);
-            for namespace in cluster.namespaces() {
-                cluster.reads_from(&namespace, &position);
-            }
-        }
-        loop {
-            let mut state = self.state.lock();
-            if !self.is_current(number) {
-                return Ok(());
-            }
-            let buffered = state
-                .buffer
-                .as_mut()
-                .map(std::mem::take)
-                .unwrap_or_default();
-            if !buffered.is_empty() {
-                state.buffered_bytes = 0;
-                drop(state);
-                buffered
-                    .into_iter()
-                    .for_each(|received| self.receive(received));
-                continue;
-            }
-            state.buffer = None;
-            state.appends_on = Some(number);
-            state.gave_up = false;
-            state.failure = None;
-            for frame in state.pending.unstored() {
-                // Messages that do not fit into the queue are sent on the next connection, or given up.
-                self.connection.publish_on(number, frame.clone());
-            }
-            drop(state);
-            self.ready.set(Health::Up);
-            return Ok(());
-        }
-    }
-
     fn append(
         &self,
         namespace: &str,
@@ -453,13 +320,15 @@ impl Inner {
                 return outcome;
             }
         }
-        let stored = None;
+        let (stored, now) = (None, Instant::now());
         state.pending.insert(
             number,
             Entry {
                 delivery,
                 frame,
                 subject,
+                appended: now,
+                sent: now,
                 stored,
             },
         );

@@ -3,13 +3,19 @@
 #[cfg(feature = "adapter")]
 mod api;
 #[cfg(feature = "adapter")]
+mod catch_up;
+#[cfg(feature = "adapter")]
 mod log;
 #[cfg(feature = "adapter")]
 mod pending;
 #[cfg(feature = "adapter")]
+mod position;
+#[cfg(feature = "adapter")]
 mod replay;
 #[cfg(feature = "adapter")]
 mod sessions;
+#[cfg(feature = "adapter")]
+mod time;
 
 use std::time::Duration;
 
@@ -41,6 +47,9 @@ impl Default for JetStream {
     }
 }
 
+/// Numbers of copies that NATS accepts.
+pub(crate) const REPLICAS: std::ops::RangeInclusive<usize> = 1..=5;
+
 impl JetStream {
     /// Returns the default options.
     #[must_use]
@@ -49,7 +58,8 @@ impl JetStream {
     }
 
     /// Sets the time for which events and sessions are stored, at least 1 s. Default: 5 min. It should be longer than
-    /// the time in which clients may reconnect; a client that received no event for longer is not recovered.
+    /// the time in which clients may reconnect, which is logged otherwise; a client that received no event for longer is
+    /// not recovered.
     #[must_use]
     pub fn retention(mut self, time: Duration) -> Self {
         self.retention = time.max(Duration::from_secs(1));
@@ -63,7 +73,8 @@ impl JetStream {
         self
     }
 
-    /// Sets the number of NATS servers that store a copy, 1 to 5. Default: 1.
+    /// Sets the number of NATS servers that store a copy, 1 to 5. Default: 1. Another number is an error when the adapter is
+    /// created; more than there are servers make the state [degraded](fanfare_cluster::Health::Degraded).
     #[must_use]
     pub fn replicas(mut self, count: usize) -> Self {
         self.replicas = count;
@@ -75,5 +86,25 @@ impl JetStream {
     pub fn in_memory(mut self, in_memory: bool) -> Self {
         self.in_memory = in_memory;
         self
+    }
+}
+
+/// Decoders of replies, for the targets in `fuzz/`.
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    use super::api::{self, Stored, StreamInfo};
+    use super::position::{Received, epoch, position, read_position};
+    use super::sessions::StoredSession;
+    use crate::protocol::Incoming;
+
+    /// Reads a message as each kind of reply, and as an event of the log.
+    pub(crate) fn read(message: &Incoming) {
+        if let Ok(info) = api::read::<StreamInfo>(&message.payload) {
+            let at = position(epoch(&info.created), info.state.last_seq);
+            assert!(read_position(at.text()).is_some());
+        }
+        let _ = api::read::<Stored>(&message.payload);
+        let _ = serde_json::from_slice::<StoredSession>(&message.payload);
+        let _ = Received::of(message);
     }
 }

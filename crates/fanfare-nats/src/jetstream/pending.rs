@@ -1,7 +1,7 @@
 //! Events of this node that wait for their position in the log.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare::adapter::PendingDelivery;
@@ -14,6 +14,10 @@ pub(super) struct Entry {
     pub(super) frame: Bytes,
     /// Subject under which the log sends it back.
     pub(super) subject: String,
+    /// Time at which it was appended.
+    pub(super) appended: Instant,
+    /// Time at which it was last sent.
+    pub(super) sent: Instant,
     /// Sequence, and the time at which this node learned it.
     pub(super) stored: Option<(u64, Instant)>,
 }
@@ -66,12 +70,35 @@ impl Pending {
         taken
     }
 
-    /// Returns the messages that are not known to be stored, in their order.
-    pub(super) fn unstored(&self) -> impl Iterator<Item = &Bytes> {
-        let entries = self.entries.values();
-        entries
-            .filter(|entry| entry.stored.is_none())
-            .map(|entry| &entry.frame)
+    /// Passes on the messages that are not known to be stored, in their order, which are sent again.
+    pub(super) fn resend(&mut self, now: Instant, mut send: impl FnMut(&Bytes)) {
+        let entries = self.entries.values_mut();
+        for entry in entries.filter(|entry| entry.stored.is_none()) {
+            entry.sent = now;
+            send(&entry.frame);
+        }
+    }
+
+    /// Whether the acknowledgement of a message has not come for this time.
+    pub(super) fn is_overdue(&self, now: Instant, timeout: Duration) -> bool {
+        let mut unstored = self.entries.values().filter(|entry| entry.stored.is_none());
+        unstored.any(|entry| now.saturating_duration_since(entry.sent) >= timeout)
+    }
+
+    /// Takes the events that were appended this time ago and are not known to be stored.
+    pub(super) fn take_expired(&mut self, now: Instant, age: Duration) -> Vec<Entry> {
+        let expired = |entry: &Entry| {
+            entry.stored.is_none() && now.saturating_duration_since(entry.appended) >= age
+        };
+        let entries = self.entries.iter();
+        let numbers: Vec<u64> = entries
+            .filter(|(_, entry)| expired(entry))
+            .map(|(number, _)| *number)
+            .collect();
+        let taken = numbers.iter();
+        taken
+            .filter_map(|number| self.entries.remove(number))
+            .collect()
     }
 
     /// Takes all events, in their order.

@@ -7,7 +7,8 @@ use fanfare::adapter::{AdapterError, LoggedEvent, MissedEventsError, MissedEvent
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::api::ApiError;
-use super::log::{Inner, Received, epoch, position, read_position};
+use super::log::Inner;
+use super::position::{Received, epoch, position, read_position};
 
 /// Maximum number of subjects that are read at the same time for one client.
 const CONCURRENCY: usize = 32;

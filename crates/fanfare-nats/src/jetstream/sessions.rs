@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fanfare::adapter::{AdapterError, BoxFuture, PublishOutcome, SessionData, SessionStore};
@@ -10,8 +11,8 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use super::JetStream;
 use super::api::{Api, StreamConfig};
+use super::{JetStream, time};
 use crate::connection::Connection;
 use crate::log_target;
 use crate::protocol::Incoming;
@@ -40,6 +41,10 @@ struct Inner {
     storing: Mutex<Storing>,
     /// Notified when a session has been stored.
     stored: Notify,
+    /// Time for which the stream keeps sessions.
+    retention: Duration,
+    /// Whether it was logged that this is too short.
+    too_short: AtomicBool,
 }
 
 /// Sessions that are being stored.
@@ -70,7 +75,7 @@ impl Storing {
 
 /// Session in its stored form.
 #[derive(Serialize, Deserialize)]
-struct StoredSession {
+pub(super) struct StoredSession {
     private_id: String,
     id: String,
     rooms: Vec<String>,
@@ -78,6 +83,9 @@ struct StoredSession {
     data: serde_json::Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     position: Option<String>,
+    /// Time after which it is no longer used, in milliseconds; without it, the stream bounds its age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lifetime: Option<u64>,
 }
 
 impl Sessions {
@@ -96,6 +104,8 @@ impl Sessions {
             config: config.last_of_each_subject(),
             storing: Mutex::default(),
             stored: Notify::new(),
+            retention: options.retention,
+            too_short: AtomicBool::new(false),
         }))
     }
 
@@ -160,9 +170,10 @@ impl Inner {
         let subject = self.subjects.session(namespace, private_id);
         self.settled(&subject).await;
         let last = self.api.last(&self.config.name, &subject).await;
-        let Some((sequence, payload)) = last.map_err(AdapterError::new)? else {
+        let Some(last) = last.map_err(AdapterError::new)? else {
             return Ok(None);
         };
+        let (sequence, payload, stored_at) = (last.sequence, last.payload, last.time);
         // A session that was taken is an empty message.
         let found: Option<StoredSession> = serde_json::from_slice(&payload).ok();
         let Some(found) = found.filter(|found| found.private_id == private_id) else {
@@ -173,6 +184,15 @@ impl Inner {
             Err(error) if error.is_wrong_last_sequence() => return Ok(None),
             Err(error) => return Err(AdapterError::new(error)),
         }
+        if let Some(lifetime) = found.lifetime {
+            // Both times are of the clock of NATS: those of the nodes may differ.
+            let taken = self.api.last(&self.config.name, &subject).await;
+            let taken_at = taken.map_err(AdapterError::new)?.map(|taken| taken.time);
+            let age = taken_at.and_then(|taken_at| time::between(&stored_at, &taken_at));
+            if age.is_some_and(|age| age > Duration::from_millis(lifetime)) {
+                return Ok(None);
+            }
+        }
         let session = SessionData::new(found.private_id, found.id);
         let session = session.rooms(found.rooms).data(found.data);
         Ok(Some(session.position(found.position)))
@@ -180,7 +200,12 @@ impl Inner {
 }
 
 impl SessionStore for Sessions {
-    fn store(&self, namespace: &str, session: SessionData, _lifetime: Duration) -> PublishOutcome {
+    fn store(&self, namespace: &str, session: SessionData, lifetime: Duration) -> PublishOutcome {
+        let retention = self.0.retention;
+        if lifetime > retention && !self.0.too_short.swap(true, Ordering::Relaxed) {
+            tracing::warn!(target: log_target::CLUSTER, ?lifetime, ?retention, "sessions are stored for a shorter time than clients have to reconnect");
+        }
+        let lifetime = (lifetime < retention).then_some(lifetime.as_millis());
         let subject = self.0.subjects.session(namespace, &session.private_id);
         let session = StoredSession {
             private_id: session.private_id,
@@ -188,6 +213,7 @@ impl SessionStore for Sessions {
             rooms: session.rooms,
             data: session.data,
             position: session.position,
+            lifetime: lifetime.and_then(|lifetime| u64::try_from(lifetime).ok()),
         };
         let Ok(payload) = serde_json::to_vec(&session) else {
             return PublishOutcome::Full;

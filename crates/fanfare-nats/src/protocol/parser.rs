@@ -8,6 +8,8 @@ use super::ServerInfo;
 const MAX_LINE_BYTES: usize = 256 * 1024;
 /// Longest payload, in bytes: the highest limit that a server can be configured with.
 const MAX_PAYLOAD_BYTES: usize = 64 << 20;
+/// Memory that is reserved for a payload before its bytes arrive, in bytes. Beyond it, the buffer grows with what arrives.
+const RESERVED_BYTES: usize = 64 * 1024;
 /// First line of a block of headers.
 const HEADER_VERSION: &[u8] = b"NATS/1.0";
 
@@ -122,7 +124,8 @@ impl Parser {
             return Ok(None);
         };
         if buffer.len() < total + 2 {
-            buffer.reserve(total + 2 - buffer.len());
+            let missing = total + 2 - buffer.len();
+            buffer.reserve(missing.min(buffer.len().max(RESERVED_BYTES)));
             return Ok(None);
         }
         // A small message is copied, so that it does not keep the whole buffer in memory.
@@ -296,6 +299,17 @@ mod tests {
         );
         let long = vec![b'x'; MAX_LINE_BYTES + 2];
         assert_eq!(parse(&long, 4096), Err(ProtocolError::LineTooLong));
+    }
+
+    #[test]
+    fn a_length_that_is_only_announced_reserves_little() {
+        let head = format!("MSG a 1 {MAX_PAYLOAD_BYTES}\r\n");
+        let (mut parser, mut buffer) = (Parser::default(), BytesMut::from(head.as_bytes()));
+        assert!(parser.next(&mut buffer).unwrap().is_none());
+        assert!(buffer.capacity() <= 2 * RESERVED_BYTES);
+        buffer.extend_from_slice(&[0; 1 << 20]);
+        assert!(parser.next(&mut buffer).unwrap().is_none());
+        assert!(buffer.capacity() <= 4 << 20);
     }
 
     proptest! {

@@ -22,7 +22,7 @@ pub(crate) struct Nats {
     process: Option<Child>,
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     free.local_addr().unwrap().port()
 }
@@ -53,11 +53,17 @@ impl Nats {
 
     /// Starts the server and waits until it accepts connections. Its stored data are kept.
     pub(crate) async fn run(&mut self) {
+        self.run_with(&[]).await;
+    }
+
+    /// Starts the server with more options.
+    pub(crate) async fn run_with(&mut self, options: &[&str]) {
         std::fs::create_dir_all(&self.folder).unwrap();
         let process = Command::new("nats-server")
             .args(["-a", "127.0.0.1", "-p", &self.port.to_string()])
             .args(["-m", &self.monitor.to_string(), "-js", "-sd"])
             .arg(&self.folder)
+            .args(options)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
@@ -75,6 +81,11 @@ impl Nats {
             let _ = process.kill();
             let _ = process.wait();
         }
+    }
+
+    /// Returns the folder of the server's data.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
     }
 
     /// Removes the stored data of the server.

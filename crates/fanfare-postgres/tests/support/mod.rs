@@ -20,6 +20,12 @@ pub(crate) struct Postgres {
     process: Option<Child>,
 }
 
+/// Returns a port that nothing uses.
+pub(crate) fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
 /// Finds the folder of PostgreSQL's programs.
 fn programs() -> Option<PathBuf> {
     let installed = std::fs::read_dir("/usr/lib/postgresql").ok()?;
@@ -43,8 +49,7 @@ impl Postgres {
             eprintln!("not run: PostgreSQL is not installed");
             return None;
         };
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
+        let port = free_port();
         let folder = std::env::temp_dir().join(format!("fanfare-postgres-{port}"));
         std::fs::create_dir_all(&folder).unwrap();
         let postgres = Self {
@@ -88,6 +93,11 @@ impl Postgres {
 
     /// Starts the server and waits until it accepts connections.
     pub(crate) async fn run(&mut self) {
+        self.run_with(&[]).await;
+    }
+
+    /// Starts the server with more options, and waits until it accepts connections.
+    pub(crate) async fn run_with(&mut self, options: &[&str]) {
         let process = self
             .command("postgres")
             .args([
@@ -99,6 +109,7 @@ impl Postgres {
                 "-p",
                 &self.port.to_string(),
             ])
+            .args(options)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
@@ -147,6 +158,25 @@ impl Postgres {
         Options::new(self.url())
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
+    /// Gives files to the user as which the server runs.
+    pub(crate) fn hand_over(&self, path: &std::path::Path) {
+        if is_root() {
+            let owned = Command::new("chown")
+                .args(["-R", "postgres"])
+                .arg(path)
+                .status();
+            assert!(owned.unwrap().success());
+        }
+    }
+
     /// Opens a connection for the test's statements.
     pub(crate) async fn client(&self) -> tokio_postgres::Client {
         let connected = tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await;
@@ -156,7 +186,7 @@ impl Postgres {
     }
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().unwrap();
     id.stdout.starts_with(b"0\n")
 }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -6,7 +7,7 @@ use serde::Serialize;
 
 use crate::Limits;
 use crate::msgpack::{self, MsgpackArgs};
-use crate::socket::placeholders::each_reference;
+use crate::socket::placeholders::{Reference, each_reference};
 use crate::socket::scan::validate;
 use crate::socket::{ArgWriter, Args, ArgsBuf, DecodeError, EncodeError, IntoArgs, JsonArgs};
 
@@ -183,6 +184,54 @@ impl EncodedValue {
     #[must_use]
     pub fn attachments(&self) -> &[Bytes] {
         &self.parts().attachments
+    }
+
+    /// Returns the JSON with binary values in the form in which `JSON.stringify` of Node.js writes a `Buffer`:
+    /// `{"type":"Buffer","data":[0,255]}`.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use fanfare_protocol::EncodedValue;
+    ///
+    /// let value = EncodedValue::from_msgpack(Bytes::from_static(&[0x92, 0x01, 0xc4, 0x02, 0x00, 0xff]))?;
+    /// assert_eq!(value.plain_json(), r#"[1,{"type":"Buffer","data":[0,255]}]"#);
+    /// # Ok::<_, fanfare_protocol::socket::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn plain_json(&self) -> Cow<'_, str> {
+        let Json { text, attachments } = self.parts();
+        if !self.has_binary() {
+            return text.into();
+        }
+        let mut references = Vec::new();
+        each_reference(text, |reference| {
+            references.push(reference);
+            true
+        });
+        references.sort_unstable_by_key(|reference| reference.start);
+        // At most three digits and a comma for each byte.
+        let binary: usize = attachments.iter().map(|bytes| 4 * bytes.len()).sum();
+        let (mut plain, mut copied) = (String::with_capacity(text.len() + binary), 0);
+        for Reference { start, end, num } in references {
+            // A reference inside of another one is a part of that.
+            let Some(before) = text.get(copied..start) else {
+                continue;
+            };
+            plain.push_str(before);
+            plain.push_str(r#"{"type":"Buffer","data":["#);
+            let bytes = num.and_then(|num| attachments.get(num));
+            let mut digits = itoa::Buffer::new();
+            for (index, byte) in bytes.into_iter().flatten().enumerate() {
+                if index > 0 {
+                    plain.push(',');
+                }
+                plain.push_str(digits.format(*byte));
+            }
+            plain.push_str("]}");
+            copied = end;
+        }
+        plain.push_str(text.get(copied..).unwrap_or_default());
+        plain.into()
     }
 
     /// Whether the value contains binary values.

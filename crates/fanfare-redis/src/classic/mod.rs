@@ -6,6 +6,8 @@ mod adapter;
 mod decode;
 mod emitter;
 mod encode;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 #[cfg(feature = "adapter")]
 mod receive;
 

@@ -22,11 +22,12 @@ pub(super) type OnPush = Arc<dyn Fn(PushInfo) + Send + Sync>;
 pub(super) enum Connector {
     Single(Client),
     #[cfg(feature = "redis-cluster")]
-    Cluster(Vec<ConnectionInfo>),
+    Cluster(Vec<ConnectionInfo>, Option<Vec<u8>>),
     #[cfg(feature = "sentinel")]
     Sentinel {
         service: String,
         sentinels: Vec<ConnectionInfo>,
+        roots: Option<Vec<u8>>,
     },
 }
 
@@ -45,6 +46,50 @@ fn parse(url: &str) -> Result<ConnectionInfo, ConfigError> {
     Ok(info.set_redis_settings(settings))
 }
 
+/// Certificates that are trusted.
+#[cfg(feature = "tls")]
+fn trusted(roots: Option<&[u8]>) -> Option<redis::TlsCertificates> {
+    roots.map(|roots| redis::TlsCertificates {
+        client_tls: None,
+        root_cert: Some(roots.to_vec()),
+    })
+}
+
+/// Checks that there is at least one certificate, and that all can be read.
+#[cfg(feature = "tls")]
+fn check(roots: Option<&[u8]>) -> Result<(), ConfigError> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+    let Some(roots) = roots else {
+        return Ok(());
+    };
+    let invalid = |error: &dyn std::fmt::Display| {
+        ConfigError::Option(format!("the root certificates are invalid: {error}"))
+    };
+    let mut count = 0;
+    for certificate in CertificateDer::pem_slice_iter(roots) {
+        certificate.map_err(|error| invalid(&error))?;
+        count += 1;
+    }
+    match count {
+        0 => Err(invalid(&"there is no certificate")),
+        _ => Ok(()),
+    }
+}
+
+fn client(info: ConnectionInfo, roots: Option<&[u8]>) -> Result<Client, ConfigError> {
+    #[cfg(feature = "tls")]
+    check(roots)?;
+    #[cfg(feature = "tls")]
+    if let Some(certificates) = trusted(roots)
+        && matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. })
+    {
+        return Client::build_with_tls(info, certificates).map_err(|error| invalid(&error));
+    }
+    let _ = roots;
+    Client::open(info).map_err(|error| invalid(&error))
+}
+
 #[cfg(any(feature = "redis-cluster", feature = "sentinel"))]
 fn parse_all(urls: &[String]) -> Result<Vec<ConnectionInfo>, ConfigError> {
     if urls.is_empty() {
@@ -55,17 +100,26 @@ fn parse_all(urls: &[String]) -> Result<Vec<ConnectionInfo>, ConfigError> {
 
 impl Connector {
     pub(super) fn new(server: &RedisServer) -> Result<Self, ConfigError> {
-        Ok(match &server.0 {
-            Deployment::Single(url) => {
-                Self::Single(Client::open(parse(url)?).map_err(|error| invalid(&error))?)
-            }
+        let roots = server.roots.as_deref();
+        Ok(match &server.deployment {
+            Deployment::Single(url) => Self::Single(client(parse(url)?, roots)?),
             #[cfg(feature = "redis-cluster")]
-            Deployment::Cluster(urls) => Self::Cluster(parse_all(urls)?),
+            Deployment::Cluster(urls) => {
+                let nodes = parse_all(urls)?;
+                // Checks the certificates.
+                client(nodes[0].clone(), roots)?;
+                Self::Cluster(nodes, roots.map(<[u8]>::to_vec))
+            }
             #[cfg(feature = "sentinel")]
-            Deployment::Sentinel { service, sentinels } => Self::Sentinel {
-                service: service.clone(),
-                sentinels: parse_all(sentinels)?,
-            },
+            Deployment::Sentinel { service, sentinels } => {
+                let sentinels = parse_all(sentinels)?;
+                client(sentinels[0].clone(), roots)?;
+                Self::Sentinel {
+                    service: service.clone(),
+                    sentinels,
+                    roots: roots.map(<[u8]>::to_vec),
+                }
+            }
         })
     }
 
@@ -89,35 +143,78 @@ impl Connector {
                 Ok(Connection::Single(connection))
             }
             #[cfg(feature = "redis-cluster")]
-            Self::Cluster(nodes) => {
-                let client = redis::cluster::ClusterClientBuilder::new(nodes.clone())
+            Self::Cluster(nodes, roots) => {
+                let builder = redis::cluster::ClusterClientBuilder::new(nodes.clone())
                     .use_protocol(ProtocolVersion::RESP3)
                     .connection_timeout(CONNECT_TIMEOUT)
                     .response_timeout(super::ANSWER_TIMEOUT)
-                    .push_sender(push)
-                    .build()?;
+                    .push_sender(push);
+                #[cfg(feature = "tls")]
+                let builder = match trusted(roots.as_deref()) {
+                    Some(certificates) => builder.certs(certificates),
+                    None => builder,
+                };
+                let _ = roots;
+                let client = builder.build()?;
                 Ok(Connection::Cluster(client.get_async_connection().await?))
             }
             #[cfg(feature = "sentinel")]
-            Self::Sentinel { service, sentinels } => {
-                use redis::sentinel::{
-                    SentinelClient, SentinelNodeConnectionInfo, SentinelServerType,
-                };
-                let settings = sentinels.first().map(|info| info.redis_settings().clone());
-                let node = SentinelNodeConnectionInfo::default()
-                    .set_redis_connection_info(settings.unwrap_or_default());
-                let mut client = SentinelClient::build(
-                    sentinels.clone(),
-                    service.clone(),
-                    Some(node),
-                    SentinelServerType::Master,
-                )?;
+            Self::Sentinel {
+                service,
+                sentinels,
+                roots,
+            } => {
+                let mut client = sentinel(service, sentinels, roots.as_deref())?;
                 let config = config().set_push_sender(push);
                 let connection = client.get_async_connection_with_config(&config).await?;
                 Ok(Connection::Single(connection))
             }
         }
     }
+}
+
+/// Creates a client of the master of a service, which has the settings of the first sentinel.
+#[cfg(feature = "sentinel")]
+fn sentinel(
+    service: &str,
+    sentinels: &[ConnectionInfo],
+    roots: Option<&[u8]>,
+) -> RedisResult<redis::sentinel::SentinelClient> {
+    use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
+
+    let addresses = sentinels.iter().map(|info| info.addr().clone());
+    let master = SentinelServerType::Master;
+    let mut builder = SentinelClientBuilder::new(addresses, service, master)?
+        .set_client_to_redis_protocol(ProtocolVersion::RESP3)
+        .set_client_to_sentinel_protocol(ProtocolVersion::RESP3);
+    if let Some(first) = sentinels.first() {
+        let settings = first.redis_settings();
+        builder = builder.set_client_to_redis_db(settings.db());
+        if let Some(username) = settings.username() {
+            builder = builder
+                .set_client_to_redis_username(username)
+                .set_client_to_sentinel_username(username);
+        }
+        if let Some(password) = settings.password() {
+            builder = builder
+                .set_client_to_redis_password(password)
+                .set_client_to_sentinel_password(password);
+        }
+        #[cfg(feature = "tls")]
+        if matches!(first.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+            let mode = redis::TlsMode::Secure;
+            builder = builder
+                .set_client_to_redis_tls_mode(mode)
+                .set_client_to_sentinel_tls_mode(mode);
+            if let Some(certificates) = trusted(roots) {
+                builder = builder
+                    .set_client_to_redis_certificates(certificates.clone())
+                    .set_client_to_sentinel_certificates(certificates);
+            }
+        }
+    }
+    let _ = roots;
+    builder.build()
 }
 
 /// An open connection. Clones share it.

@@ -10,7 +10,7 @@ mod task;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare_cluster::{
@@ -239,6 +239,18 @@ impl Link {
         let mut subscriptions = self.shared().subscriptions.lock();
         for channel in channels {
             subscriptions.set(channel, on);
+        }
+        drop(subscriptions);
+        self.shared().subscriptions_changed.notify_one();
+    }
+
+    /// Subscribes to the sharded channels of rooms that open, and ends the subscriptions of rooms that have been closed
+    /// for a while.
+    pub(crate) fn rooms_changed(&self, channels: impl IntoIterator<Item = (String, bool)>) {
+        let now = Instant::now();
+        let mut subscriptions = self.shared().subscriptions.lock();
+        for (channel, open) in channels {
+            subscriptions.set_room(&channel, open, now);
         }
         drop(subscriptions);
         self.shared().subscriptions_changed.notify_one();

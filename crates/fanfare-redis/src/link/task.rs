@@ -143,6 +143,7 @@ impl Task {
                     let sending = publish(&mut connection, &mut batch);
                     self.answered(lost, sending).await
                 }
+                () = rooms_close(&self.shared) => continue,
                 () = tokio::time::sleep(IDLE_CHECK) => {
                     let mut ping = Cmd::new();
                     ping.arg("PING");
@@ -204,6 +205,17 @@ impl Task {
             }
         }
     }
+}
+
+/// Waits until rooms have been closed for so long that their subscriptions end, which is then a change to send.
+async fn rooms_close(shared: &Shared) {
+    let next = shared.subscriptions.lock().poll_timeout();
+    match next {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+    shared.subscriptions.lock().handle_timeout(Instant::now());
+    shared.subscriptions_changed.notify_one();
 }
 
 /// Waits for `next` while there is no connection. When the time for which messages are queued has passed, the queue is

@@ -9,7 +9,7 @@ use fanfare::adapter::{
 use fanfare_cluster::dialect::AdapterMessage;
 
 use super::{Sharded, SubscriptionMode, channel_of};
-use crate::link::{Channel, ChannelKind, Link};
+use crate::link::{ChannelKind, Link};
 use crate::server::ConfigError;
 use crate::space::Spaces;
 
@@ -64,11 +64,10 @@ impl Adapter for ShardedAdapter {
         let (Some(link), space) = (self.link(), self.spaces.get(namespace)) else {
             return;
         };
-        for change in changes {
-            let name = format!("{}{}#", space.channel, change.room);
-            let channel = Channel::new(ChannelKind::Sharded, name);
-            link.subscribe([channel], change.opened);
-        }
+        link.rooms_changed(changes.iter().map(|change| {
+            let channel = format!("{}{}#", space.channel, change.room);
+            (channel, change.opened)
+        }));
     }
 
     fn publish(&self, namespace: &str, message: ClusterMessage) -> PublishOutcome {

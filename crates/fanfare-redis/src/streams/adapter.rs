@@ -156,7 +156,7 @@ impl Adapter for StreamsAdapter {
 }
 
 /// Reads the reply to `XADD`.
-fn appended(reply: Value) -> Option<super::id::StreamId> {
+pub(super) fn appended(reply: Value) -> Option<super::id::StreamId> {
     match reply {
         Value::BulkString(bytes) => String::from_utf8(bytes).ok()?.parse().ok(),
         Value::SimpleString(text) => text.parse().ok(),

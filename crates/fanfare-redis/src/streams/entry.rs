@@ -14,10 +14,13 @@ pub(super) fn append(
     namespace: &str,
     message: &AdapterMessage,
 ) -> (Cmd, usize) {
-    let data = message.encode_data().map(|data| match data {
-        Encoded::Msgpack(bytes) => BASE64_STANDARD.encode(bytes),
-        Encoded::Json(text) => text,
-    });
+    let data = match options.only_plaintext {
+        true => message.encode_data_plaintext(),
+        false => message.encode_data().map(|data| match data {
+            Encoded::Msgpack(bytes) => BASE64_STANDARD.encode(bytes),
+            Encoded::Json(text) => text,
+        }),
+    };
     let stream = options.of(namespace);
     let mut command = Cmd::new();
     command.arg("XADD").arg(&stream);
@@ -129,5 +132,40 @@ mod reading {
             };
             AdapterMessage::decode(self.kind, data.as_ref()).ok()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use fanfare_cluster::{Broadcast, ClusterOptions};
+    use fanfare_protocol::EncodedEvent;
+    use redis::Arg;
+
+    use super::*;
+
+    /// Returns the contents of an entry.
+    fn data(only_plaintext: bool) -> String {
+        let options = StreamOptions {
+            name: "s".to_owned(),
+            count: 1,
+            max_len: 1,
+            only_plaintext,
+        };
+        let event = EncodedEvent::new("e", &(1, Bytes::from_static(&[0, 255]))).unwrap();
+        let message = AdapterMessage::from(Broadcast::new(event, ClusterOptions::default()));
+        let (command, _) = append(&options, "u", "/", &message);
+        match command.args_iter().last() {
+            Some(Arg::Simple(data)) => String::from_utf8(data.to_vec()).unwrap(),
+            _ => panic!("no contents"),
+        }
+    }
+
+    #[test]
+    fn binary_in_plain_text_is_what_json_makes_of_it_in_node() {
+        let plain = r#"{"packet":{"type":2,"data":["e",1,{"type":"Buffer","data":[0,255]}]},"opts":{"rooms":[],"except":[],"flags":{}}}"#;
+        assert_eq!(data(true), plain);
+        let binary = BASE64_STANDARD.decode(data(false)).unwrap();
+        assert!(binary.ends_with(b"\xa5flags\x80"), "{binary:?}");
     }
 }

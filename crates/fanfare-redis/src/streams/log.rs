@@ -47,7 +47,7 @@ async fn has_all_after(link: &Link, stream: &str, after: StreamId) -> Result<boo
 }
 
 /// Reads the description of a stream: whether as many entries are there as were added.
-fn is_complete(info: &Value) -> bool {
+pub(super) fn is_complete(info: &Value) -> bool {
     let pairs: Vec<(&Value, &Value)> = match info {
         Value::Map(pairs) => pairs.iter().map(|(name, value)| (name, value)).collect(),
         Value::Array(items) => items

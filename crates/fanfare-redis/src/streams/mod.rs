@@ -4,6 +4,8 @@
 mod adapter;
 mod emitter;
 mod entry;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 #[cfg(feature = "adapter")]
 mod id;
 #[cfg(feature = "adapter")]
@@ -62,6 +64,7 @@ struct StreamOptions {
     name: String,
     count: u32,
     max_len: usize,
+    only_plaintext: bool,
 }
 
 impl StreamOptions {
@@ -96,6 +99,7 @@ impl Streams {
                 name: prefix.to_owned(),
                 count: 1,
                 max_len: 10_000,
+                only_plaintext: false,
             },
             channel_prefix: prefix.to_owned(),
             #[cfg(feature = "adapter")]
@@ -123,6 +127,14 @@ impl Streams {
     /// more is not recovered.
     pub fn max_len(mut self, entries: usize) -> Self {
         self.stream.max_len = entries;
+        self
+    }
+
+    /// Writes all entries as JSON, Node's `onlyPlaintext`. Default: no, entries with binary values are MessagePack in
+    /// base64. With this, binary values arrive as `JSON.stringify` of Node.js writes them:
+    /// `{"type":"Buffer","data":[…]}`. Nodes with either value read the entries of both.
+    pub fn only_plaintext(mut self, only: bool) -> Self {
+        self.stream.only_plaintext = only;
         self
     }
 
@@ -180,6 +192,7 @@ mod tests {
             name: "s".to_owned(),
             count,
             max_len: 1,
+            only_plaintext: false,
         };
         assert_eq!(streams(1).of("/chat"), "s");
         assert_eq!(hash("/my-namespace") % 4, -3);

@@ -1,9 +1,23 @@
 //! Redis servers that the tests start.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+use std::collections::HashSet;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fanfare::adapter::PublishOutcome;
+use fanfare::{Namespace, SocketIo};
+use fanfare_redis::{Health, RedisAdapter};
+use fanfare_testing::{Received, TestServer, until, within};
+use tokio::sync::mpsc;
+
+/// Returns a port that nothing uses.
+pub(crate) fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
 
 /// Redis server that is killed when the value is dropped. Without the program `redis-server` the tests of this crate do
 /// not run.
@@ -37,8 +51,7 @@ impl Redis {
 
     /// Chooses a port and a folder, and starts nothing.
     pub(crate) fn prepare(options: &[&str]) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
+        let port = free_port();
         let folder = std::env::temp_dir().join(format!("fanfare-redis-{port}"));
         std::fs::create_dir_all(&folder).unwrap();
         Self {
@@ -105,5 +118,91 @@ impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A server with a client.
+pub(crate) struct Node {
+    pub(crate) server: TestServer,
+    pub(crate) adapter: RedisAdapter,
+    texts: mpsc::UnboundedReceiver<String>,
+    /// Events that the client has received.
+    pub(crate) seen: HashSet<String>,
+    emitted: usize,
+}
+
+impl Node {
+    pub(crate) async fn start(adapter: RedisAdapter) -> Self {
+        let io = SocketIo::builder()
+            .namespace(Namespace::new("/"))
+            .adapter(adapter.clone());
+        let server = TestServer::start(io.build().unwrap());
+        let mut peer = server.peer().await;
+        peer.join("/").await;
+        let (sender, texts) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Received::Text(text) = peer.next().await {
+                let _ = sender.send(text);
+            }
+        });
+        Self {
+            server,
+            adapter,
+            texts,
+            seen: HashSet::new(),
+            emitted: 0,
+        }
+    }
+
+    pub(crate) fn io(&self) -> &SocketIo {
+        self.server.io()
+    }
+
+    fn receive(&mut self, text: String) {
+        assert!(self.seen.insert(text.clone()), "twice: {text}");
+    }
+
+    /// Emits a unique event; returns its encoding and its outcome.
+    pub(crate) fn emit(&mut self, to: &str) -> (String, PublishOutcome) {
+        self.emitted += 1;
+        let event = format!("{to}-{}-{:p}", self.emitted, &raw const *self);
+        let report = self.io().emit(&event, ()).unwrap();
+        (format!(r#"2["{event}"]"#), report.cluster.unwrap())
+    }
+
+    /// Waits until the client has received an event.
+    pub(crate) async fn gets(&mut self, event: &str) {
+        within(event, async {
+            while !self.seen.contains(event) {
+                let text = self.texts.recv().await.unwrap();
+                self.receive(text);
+            }
+        })
+        .await;
+    }
+
+    /// Emits until the client of another node receives one of the events; this node's client receives each.
+    pub(crate) async fn reaches(&mut self, other: &mut Self) {
+        let deadline = async {
+            let mut sent = HashSet::new();
+            loop {
+                let (event, _) = self.emit("resumed");
+                self.gets(&event).await;
+                sent.insert(event);
+                let next = tokio::time::timeout(Duration::from_millis(50), other.texts.recv());
+                if let Ok(Some(text)) = next.await {
+                    let arrived = sent.contains(&text);
+                    other.receive(text);
+                    if arrived {
+                        break;
+                    }
+                }
+            }
+        };
+        within("an event on the other node", deadline).await;
+    }
+
+    pub(crate) async fn health(&self, what: &str, wanted: impl Fn(&Health) -> bool) {
+        until(what, || wanted(&self.adapter.health())).await;
     }
 }
