@@ -57,7 +57,7 @@ mixed("streams", ["node", "fanfare", "node"], redisServer, { adapter: "redis-str
 mixed("streams", ["fanfare", "node", "fanfare"], redisServer, { adapter: "redis-streams", more });
 mixed("several streams", ["fanfare", "node", "fanfare"], redisServer, { adapter: "redis-streams-4", more });
 
-/** A client that is away for longer than one page of the stream gets all of it, in order, from either kind of server. */
+/** A client that is away for longer than one page of the stream gets all of it, from either kind of server. */
 function longAbsence({ nodes }) {
   test("a client that missed several hundred events gets all of them, from Node and from Fanfare", async () => {
     const MISSED = 350;
@@ -67,7 +67,7 @@ function longAbsence({ nodes }) {
     const expected = [];
     for (const to of [fanfare, node]) {
       const emit = async (source) => {
-        const args = ["leg", expected.length, { text: "🎺".repeat(10) }];
+        const args = ["leg", expected.length, source.kind, { text: "🎺".repeat(10) }];
         expected.push(args);
         await source.do("emit", { to: ["patient"] }, args);
       };
@@ -81,7 +81,12 @@ function longAbsence({ nodes }) {
       const [, recovered] = await until("the welcome", () => patient.events.find(([name]) => name === "welcome"));
       assert.equal(recovered, true, to.name);
       await until("the missed events", () => patient.legs().length >= expected.length);
-      assert.deepEqual(patient.legs(), expected);
+      // Each server's events keep their order; Node appends after it has acknowledged, so those of both may mix.
+      for (const kind of ["node", "fanfare"]) {
+        const of = (legs) => legs.filter((leg) => leg[2] === kind);
+        assert.deepEqual(of(patient.legs()), of(expected), `events of ${kind}`);
+      }
+      assert.equal(patient.legs().length, expected.length);
       patient.events = patient.events.filter(([name]) => name !== "welcome");
     }
     patient.socket.disconnect();
