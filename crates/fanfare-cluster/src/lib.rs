@@ -16,6 +16,7 @@
 
 pub mod dialect;
 
+mod announcement;
 mod duplicates;
 mod emitter;
 mod health;
@@ -29,6 +30,7 @@ mod queue;
 mod reconnect;
 mod socket_data;
 
+pub use announcement::{MAX_ANNOUNCEMENT_BYTES, NodeAnnouncement};
 pub use duplicates::DuplicateFilter;
 pub use emitter::{BoxFuture, Emitter, EmitterError, EmitterTransport};
 pub use health::{Health, HealthState};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fanfare_protocol::deadline;
 
 use crate::dialect::AdapterMessage;
-use crate::{EMITTER_ID, NodeInfo, Peers};
+use crate::{EMITTER_ID, NodeAnnouncement, NodeInfo, Peers};
 
 /// Interval between checks for silent nodes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -170,11 +170,13 @@ impl Membership {
         }
     }
 
-    /// Returns the other nodes.
+    /// Returns the other nodes, in the order of their ids.
     #[must_use]
     pub fn peers(&self) -> Peers {
         let nodes = self.nodes.values();
-        Peers::Nodes(nodes.map(|node| node.info.clone()).collect())
+        let mut nodes: Vec<_> = nodes.map(|node| node.info.clone()).collect();
+        nodes.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        Peers::Nodes(nodes)
     }
 
     /// Whether a node is known.
@@ -283,6 +285,24 @@ impl Membership {
         self.events
             .push_back(MembershipEvent::Joined(node.to_owned()));
         self.check_at.get_or_insert(deadline(now, CHECK_INTERVAL));
+    }
+
+    /// Records the announcement of a node. To be called in place of [`received`](Self::received), for brokers whose nodes
+    /// send announcements as heartbeats. Returns whether it comes from another node.
+    pub fn announced(&mut self, from: &str, announcement: NodeAnnouncement, now: Instant) -> bool {
+        let sign = match (announcement.leaves, announcement.hello) {
+            (true, _) => AdapterMessage::Close,
+            (false, true) => AdapterMessage::InitialHeartbeat,
+            (false, false) => AdapterMessage::Heartbeat,
+        };
+        let is_other = self.received(from, &sign, now);
+        if is_other {
+            let mut info = NodeInfo::from(announcement);
+            // The sender is known by its envelope.
+            from.clone_into(&mut info.id);
+            self.described(info);
+        }
+        is_other
     }
 
     /// Stores the description of a known node.
@@ -481,6 +501,21 @@ mod tests {
             nodes.handle_timeout(start + seconds(second));
         }
         assert!(!nodes.contains("a"), "it is silent afterwards");
+    }
+
+    #[test]
+    fn nodes_describe_themselves() {
+        let (mut nodes, start) = start(MembershipOptions::default().echo(false));
+        let described = |id: &str| NodeAnnouncement::new(NodeInfo::new(id).name("web").clients(3));
+        assert!(nodes.announced("b", described("forged").hello(), start));
+        assert!(nodes.announced("a", described("a"), start));
+        let joined = |id: &str| MembershipEvent::Joined(id.to_owned());
+        assert_eq!(events(&mut nodes), [joined("b"), heartbeat(), joined("a")]);
+        let expected = ["a", "b"].map(|id| NodeInfo::new(id).name("web").clients(3));
+        assert_eq!(nodes.peers(), Peers::Nodes(expected.to_vec()));
+        assert!(nodes.announced("b", described("b").leaves(), start));
+        assert_eq!(nodes.peers().len(), 1);
+        assert!(!nodes.announced("self", described("self"), start));
     }
 
     #[test]

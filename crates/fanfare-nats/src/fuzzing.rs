@@ -1,9 +1,9 @@
 //! Decoders of what NATS and other nodes send, for the targets in `fuzz/`.
 
 use bytes::{Bytes, BytesMut};
+use fanfare_cluster::NodeAnnouncement;
 
 use crate::jetstream::fuzzing as jetstream;
-use crate::members::Heartbeat;
 use crate::parts::{MAX_MESSAGE_BYTES, Parts};
 use crate::protocol::{Incoming, Operation, Parser};
 
@@ -47,7 +47,7 @@ impl Reassembly {
             payload: payload.clone(),
             ..Incoming::default()
         };
-        let _ = (message.status(), Heartbeat::read(payload));
+        let _ = (message.status(), NodeAnnouncement::read(payload));
         jetstream::read(&message);
         let whole = self.0.take(message.header(crate::parts::PART)?, payload);
         assert!(self.0.bytes() <= MAX_MESSAGE_BYTES);

@@ -49,8 +49,6 @@ mod error;
 pub mod fuzzing;
 mod jetstream;
 mod log_target;
-#[cfg(feature = "adapter")]
-mod members;
 mod options;
 mod parts;
 mod protocol;

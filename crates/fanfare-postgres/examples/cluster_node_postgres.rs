@@ -12,7 +12,9 @@ use tokio::net::TcpListener;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let variable = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
-    let postgres = Postgres::new(variable("BROKER_URL")?).channel_prefix(variable("PREFIX")?);
+    let postgres = Postgres::new(variable("BROKER_URL")?)
+        .channel_prefix(variable("PREFIX")?)
+        .name(variable("NAME")?);
     let (adapter, emitter) = (postgres.clone().adapter()?, postgres.emitter()?);
     let io = control::node(&variable("NAME")?, adapter.clone(), Some(emitter)).build()?;
     adapter.ready().await;

@@ -36,6 +36,10 @@ use crate::tls::Tls;
 pub struct Postgres {
     server: String,
     pub(crate) channel_prefix: String,
+    #[cfg(feature = "adapter")]
+    pub(crate) name: Option<String>,
+    #[cfg(feature = "adapter")]
+    pub(crate) address: Option<String>,
     pub(crate) table: String,
     pub(crate) create_table: bool,
     pub(crate) threshold: usize,
@@ -54,6 +58,10 @@ impl Postgres {
         Self {
             server: server.into(),
             channel_prefix: "socket.io".to_owned(),
+            #[cfg(feature = "adapter")]
+            name: None,
+            #[cfg(feature = "adapter")]
+            address: None,
             table: "socket_io_attachments".to_owned(),
             create_table: true,
             threshold: MAX_NOTIFICATION_BYTES,
@@ -72,6 +80,20 @@ impl Postgres {
     /// [degraded](fanfare_cluster::Health::Degraded).
     pub fn channel_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.channel_prefix = prefix.into();
+        self
+    }
+
+    /// Sets the human-readable name of this node, which the other nodes of Fanfare see in `Cluster::nodes`.
+    #[cfg(feature = "adapter")]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the address at which the other nodes reach this one, which they see in `Cluster::nodes`.
+    #[cfg(feature = "adapter")]
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
         self
     }
 

@@ -11,10 +11,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 #[cfg(feature = "adapter")]
 use fanfare::adapter::ClusterHandle;
+#[cfg(feature = "adapter")]
+use fanfare_cluster::NodeAnnouncement;
 use fanfare_cluster::dialect::{AdapterMessage, Envelope};
 use fanfare_cluster::{
     AdapterError, ClusterMessage, EMITTER_ID, Health, HealthState, Membership, MembershipEvent,
-    MembershipOptions, Peers, PublishOutcome, PublishQueue, QueueReader, publish_queue, unique_id,
+    MembershipOptions, NodeInfo, Peers, PublishOutcome, PublishQueue, QueueReader, publish_queue,
+    unique_id,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -27,6 +30,9 @@ use crate::outgoing::{Item, Outgoing};
 use crate::task;
 use crate::tls::Tls;
 
+/// Namespace in which nodes describe themselves.
+#[cfg(feature = "adapter")]
+const MAIN_NAMESPACE: &str = "/";
 /// Longest name of a channel, in bytes.
 const MAX_CHANNEL_BYTES: usize = 63;
 /// Time after the connection in which the other nodes introduce themselves.
@@ -277,6 +283,10 @@ impl Node {
                 None => return,
                 Some(MembershipEvent::Publish(message)) => {
                     self.send(namespace, &message);
+                    #[cfg(feature = "adapter")]
+                    if namespace == MAIN_NAMESPACE && message != AdapterMessage::Close {
+                        self.announce();
+                    }
                 }
                 Some(MembershipEvent::Joined(node)) => {
                     tracing::debug!(target: log_target::CLUSTER, %node, "a node has joined");
@@ -294,6 +304,22 @@ impl Node {
                     self.state.lock().limitation = Some(limitation);
                 }
             }
+        }
+    }
+
+    /// Describes this node to the others of Fanfare; Node.js ignores that.
+    #[cfg(feature = "adapter")]
+    fn announce(&self) {
+        let uid = {
+            let state = self.state.lock();
+            let found = state.namespaces.get(MAIN_NAMESPACE);
+            found.map(|found| found.uid.to_string())
+        };
+        if let (Some(uid), Some(cluster)) = (uid, self.cluster.get()) {
+            let mut node = cluster.describe(uid);
+            node.name.clone_from(&self.options.name);
+            node.address.clone_from(&self.options.address);
+            self.send(MAIN_NAMESPACE, &NodeAnnouncement::new(node).into());
         }
     }
 
@@ -449,6 +475,11 @@ impl Node {
             if !found.members.received(from, &message, Instant::now()) {
                 drop(state);
                 return self.poll_members(&namespace);
+            }
+            if let AdapterMessage::Announcement(announcement) = &message {
+                let mut info = NodeInfo::from(announcement.clone());
+                from.clone_into(&mut info.id);
+                found.members.described(info);
             }
         }
         self.poll_members(&namespace);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fanfare::adapter::{
     Adapter, AdapterError, BoxFuture, ClusterHandle, ClusterMessage, ClusterResponse, EventLog,
-    Interest, Peers, PublishOutcome, RoomChange, SessionStore,
+    Interest, NodeInfo, Peers, PublishOutcome, RoomChange, SessionStore,
 };
 use fanfare_cluster::Health;
 
@@ -117,6 +117,10 @@ impl Adapter for RedisAdapter {
 
     fn peers<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Peers, AdapterError>> {
         self.adapter().peers(namespace)
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, AdapterError>> {
+        self.adapter().nodes()
     }
 
     fn log(&self) -> Option<&dyn EventLog> {

@@ -31,6 +31,8 @@ mod classic;
 pub mod fuzzing;
 mod link;
 mod log_target;
+#[cfg(feature = "adapter")]
+mod nodes;
 mod options;
 mod server;
 mod sharded;

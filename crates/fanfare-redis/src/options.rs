@@ -22,4 +22,24 @@ macro_rules! link_options {
     };
 }
 
+/// Defines the methods of a builder that describe its node.
+macro_rules! node_options {
+    () => {
+        /// Sets the human-readable name of this node, which the other nodes of Fanfare see in `Cluster::nodes`.
+        #[cfg(feature = "adapter")]
+        pub fn name(mut self, name: impl Into<String>) -> Self {
+            self.node.name = Some(name.into());
+            self
+        }
+
+        /// Sets the address at which the other nodes reach this one, which they see in `Cluster::nodes`.
+        #[cfg(feature = "adapter")]
+        pub fn address(mut self, address: impl Into<String>) -> Self {
+            self.node.address = Some(address.into());
+            self
+        }
+    };
+}
+
 pub(crate) use link_options;
+pub(crate) use node_options;

@@ -6,10 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use fanfare::adapter::{AdapterError, ClusterHandle, ClusterResponse, Peers, PublishOutcome};
 use fanfare_cluster::dialect::{AdapterMessage, Envelope};
-use fanfare_cluster::{EMITTER_ID, unique_id};
+use fanfare_cluster::{EMITTER_ID, NodeAnnouncement, NodeInfo, unique_id};
 use parking_lot::RwLock;
 
 use crate::link::{Channel, ChannelKind, Link, Message, OnMessage};
+use crate::nodes::{self, Announce, NodeOptions, Nodes};
+
+/// Encoding of a message that is not in a stream: message, id of the sender, namespace.
+pub(crate) type Encode = fn(&AdapterMessage, &str, &str) -> Vec<u8>;
 
 /// A namespace of this node.
 #[derive(Debug)]
@@ -29,13 +33,23 @@ pub(crate) struct Spaces {
     /// Set before anything else happens.
     link: OnceLock<Link>,
     cluster: OnceLock<ClusterHandle>,
+    nodes: Nodes,
+    encode: Encode,
     spaces: RwLock<HashMap<Arc<str>, Arc<Space>>>,
 }
 
 impl Spaces {
-    pub(crate) fn new(prefix: String, kind: ChannelKind) -> Arc<Self> {
+    pub(crate) fn new(
+        prefix: String,
+        kind: ChannelKind,
+        node: NodeOptions,
+        encode: Encode,
+    ) -> Arc<Self> {
+        let uid = unique_id();
         Arc::new(Self {
-            uid: unique_id(),
+            nodes: Nodes::new(&uid, node),
+            encode,
+            uid,
             prefix,
             kind,
             link: OnceLock::new(),
@@ -62,8 +76,24 @@ impl Spaces {
         self.link.get()
     }
 
-    pub(crate) fn set_cluster(&self, cluster: ClusterHandle) {
+    /// Starts to receive and to announce this node.
+    pub(crate) fn start(self: &Arc<Self>, cluster: ClusterHandle) {
         let _ = self.cluster.set(cluster);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(nodes::run(Arc::downgrade(self)));
+        }
+    }
+
+    /// Returns the other nodes of Fanfare.
+    pub(crate) fn nodes(&self) -> Vec<NodeInfo> {
+        self.nodes.list()
+    }
+
+    pub(crate) async fn leave(&self) {
+        nodes::leave(self);
+        if let Some(link) = self.link() {
+            link.close().await;
+        }
     }
 
     pub(crate) fn cluster(&self) -> Option<&ClusterHandle> {
@@ -116,18 +146,17 @@ impl Spaces {
         }
     }
 
-    /// Encodes an answer with `encode`, and sends it to the node that asked.
+    /// Sends an answer to the node that asked.
     pub(crate) fn respond(
         &self,
         namespace: &str,
         to: &str,
         response: ClusterResponse,
-        encode: impl FnOnce(&AdapterMessage, &str, &str) -> Vec<u8>,
     ) -> PublishOutcome {
         let space = self.get(namespace);
         let message = AdapterMessage::from(response);
         let channel = format!("{}{to}#", space.channel);
-        self.send(&channel, encode(&message, &self.uid, namespace))
+        self.send(&channel, (self.encode)(&message, &self.uid, namespace))
     }
 
     /// Counts the other nodes by their subscriptions.
@@ -161,8 +190,32 @@ impl Spaces {
             {
                 cluster.receive_response(Some(envelope.uid()), response);
             }
+            AdapterMessage::Announcement(announcement) => {
+                nodes::hear(self, envelope.uid(), announcement);
+            }
             _ => {}
         }
         Some(())
+    }
+}
+
+impl Announce for Spaces {
+    fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    fn link(&self) -> Option<&Link> {
+        self.link.get()
+    }
+
+    fn cluster(&self) -> Option<&ClusterHandle> {
+        self.cluster.get()
+    }
+
+    fn send(&self, announcement: NodeAnnouncement) {
+        let channel = self.get(nodes::NAMESPACE).channel.clone();
+        let message = AdapterMessage::from(announcement);
+        let payload = (self.encode)(&message, &self.uid, nodes::NAMESPACE);
+        Spaces::send(self, &channel, payload);
     }
 }

@@ -199,3 +199,52 @@ async fn connections_are_encrypted() {
     assert!(Classic::new(invalid).adapter().is_err());
     let _ = std::fs::remove_dir_all(folder);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_of_fanfare_describe_themselves() {
+    type Named = fn(&str, &str) -> RedisAdapter;
+    const NAMED: [Named; 3] = [
+        |url, name| {
+            let classic = Classic::new(url).name(name).address("10.0.0.1:3000");
+            classic.adapter().unwrap()
+        },
+        |url, name| {
+            let sharded = Sharded::new(url).name(name).address("10.0.0.1:3000");
+            sharded.adapter().unwrap()
+        },
+        |url, name| {
+            let streams = Streams::new(url).name(name).address("10.0.0.1:3000");
+            streams.adapter().unwrap()
+        },
+    ];
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    for make in NAMED {
+        redis.cli(&["FLUSHALL"]);
+        let url = redis.url();
+        let one = Node::start(make(&url, "one")).await;
+        let two = Node::start(make(&url, "two")).await;
+        let cluster = one.server.io().cluster().unwrap();
+        let node = within("the description", async {
+            loop {
+                if let [node] = &*cluster.nodes().await.unwrap() {
+                    break node.clone();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        assert_eq!(node.name.as_deref(), Some("two"));
+        assert_eq!(node.address.as_deref(), Some("10.0.0.1:3000"));
+        assert!(node.version.unwrap().starts_with("fanfare "));
+        assert_eq!(cluster.peers().await.unwrap().len(), 1, "counted by Redis");
+        two.server.io().close().await;
+        within("its leave", async {
+            while !cluster.nodes().await.unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+}

@@ -244,6 +244,24 @@ export function mixed(title, kinds, start, options = {}) {
       assert.deepEqual(clients.flatMap(({ events }) => events), []);
     });
 
+    test("nodes of Fanfare describe themselves to each other, which Node ignores", async () => {
+      for (const source of nodes.filter(({ kind }) => kind === "fanfare")) {
+        const others = nodes.filter((node) => node.kind === "fanfare" && node !== source);
+        const found = await until("the descriptions", async () => {
+          // Over PostgreSQL the ids of Node's servers are known, too.
+          const described = (await source.do("nodes")).filter(({ name }) => name);
+          return described.length === others.length && described;
+        });
+        assert.deepEqual(found.map(({ name }) => name).sort(), others.map(({ name }) => name).sort());
+        for (const { version, clients: count } of found) {
+          assert.match(version, /^fanfare \d/);
+          // Two clients, and the connection that drives the node.
+          assert.ok(count >= 1, `${count}`);
+        }
+      }
+      assert.deepEqual(clients.flatMap(({ events }) => events), []);
+    });
+
     options.more?.({ nodes, clients, broker, prefix, member });
 
     test("sockets of all nodes are disconnected", async () => {

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use fanfare_protocol::{EncodedEvent, EncodedValue};
 
-use super::{AdapterMessage, DialectError, check_id, json, msgpack};
+use super::{ANNOUNCEMENT, AdapterMessage, DialectError, check_id, json, msgpack};
 use crate::{
     Broadcast, ClusterAnswer, ClusterMessage, ClusterOptions, ClusterResponse, DisconnectSockets,
-    FetchSockets, ServerSideEmit, SocketData, SocketsJoin, SocketsLeave,
+    FetchSockets, MAX_ANNOUNCEMENT_BYTES, NodeAnnouncement, ServerSideEmit, SocketData,
+    SocketsJoin, SocketsLeave,
 };
 
 /// A value that is not decoded yet.
@@ -55,6 +56,15 @@ impl<'a> Raw<'a> {
             Self::Json(text) => EncodedValue::from_json(*text, Vec::new()),
             Self::Msgpack(message) => EncodedValue::from_msgpack(message.clone()),
         }?)
+    }
+
+    fn announcement(&self) -> Result<NodeAnnouncement, DialectError> {
+        let read = match self {
+            Self::Json(text) => NodeAnnouncement::read(text.as_bytes()),
+            Self::Msgpack(message) if message.len() > MAX_ANNOUNCEMENT_BYTES => None,
+            Self::Msgpack(_) => NodeAnnouncement::read(self.value()?.json().as_bytes()),
+        };
+        need(read, "data")
     }
 
     fn sockets(&self) -> Result<Vec<SocketData>, DialectError> {
@@ -148,6 +158,7 @@ pub(super) fn decode(kind: u64, data: Option<&Raw<'_>>) -> Result<AdapterMessage
         13 => AdapterMessage::Close,
         3..=7 | 9 => AdapterMessage::Message(members()?.message(kind)?),
         8 | 10..=12 => AdapterMessage::Response(members()?.response(kind)?),
+        ANNOUNCEMENT => AdapterMessage::Announcement(need(data, "data")?.announcement()?),
         _ => AdapterMessage::Unknown(kind),
     })
 }

@@ -26,10 +26,13 @@ use members::Raw;
 pub use msgpack::{EventPacket, read_options, read_packet};
 pub use write::{Encoded, write_options, write_options_json, write_packet};
 
-use crate::{ClusterMessage, ClusterResponse};
+use crate::{ClusterMessage, ClusterResponse, NodeAnnouncement};
 
 /// Maximum length of the id of a node or of a request, in bytes.
 pub const MAX_ID_BYTES: usize = 256;
+
+/// Number of the type of announcements. Node.js has no numbers above 13.
+const ANNOUNCEMENT: u64 = 101;
 
 /// Maximum depth of arrays and maps around and in the contents of a message.
 const MAX_DEPTH: usize = fanfare_protocol::Limits::JSON_DEPTH_CEILING;
@@ -48,6 +51,8 @@ pub enum AdapterMessage {
     Message(ClusterMessage),
     /// An answer to a request.
     Response(ClusterResponse),
+    /// Description of the sender (type 101). Node.js ignores it.
+    Announcement(NodeAnnouncement),
     /// A message of a type that this version does not know, which is ignored.
     Unknown(u64),
 }
@@ -62,6 +67,7 @@ impl AdapterMessage {
             Self::Close => 13,
             Self::Message(message) => u64::from(message.message_type()),
             Self::Response(response) => u64::from(response.answer.message_type()),
+            Self::Announcement(_) => ANNOUNCEMENT,
             Self::Unknown(kind) => *kind,
         }
     }
@@ -79,6 +85,12 @@ impl AdapterMessage {
 impl<M: Into<ClusterMessage>> From<M> for AdapterMessage {
     fn from(message: M) -> Self {
         Self::Message(message.into())
+    }
+}
+
+impl From<NodeAnnouncement> for AdapterMessage {
+    fn from(announcement: NodeAnnouncement) -> Self {
+        Self::Announcement(announcement)
     }
 }
 

@@ -263,3 +263,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn announcements_are_read_in_both_dialects() {
+    let node = crate::NodeInfo::new("0f").name("web 1").clients(3);
+    let announcement = crate::NodeAnnouncement::new(node).hello();
+    let message = AdapterMessage::from(announcement);
+    let json = r#"{"type":101,"data":{"id":"0f","name":"web 1","clients":3,"hello":true},"uid":"0f","nsp":"/"}"#;
+    assert_eq!(message.encode("0f", Some("/")).as_bytes(), json.as_bytes());
+    let msgpack = message.encode_msgpack("0f", Some("/"));
+    for payload in [Bytes::from(json), msgpack.into()] {
+        let envelope = Envelope::read(&payload).unwrap();
+        assert_eq!(envelope.decode().unwrap(), message);
+    }
+    let long = format!(
+        r#"{{"type":101,"uid":"a","data":{{"id":"{}"}}}}"#,
+        "x".repeat(5000)
+    );
+    let long = Bytes::from(long);
+    assert!(Envelope::read(&long).unwrap().decode().is_err());
+}

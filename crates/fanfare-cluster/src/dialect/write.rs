@@ -154,12 +154,15 @@ impl AdapterMessage {
             Self::Message(ClusterMessage::ServerSideEmit(message)) => {
                 Some(1 + usize::from(message.request_id.is_some()))
             }
-            Self::Message(_) | Self::Response(_) => Some(2),
+            Self::Message(_) | Self::Response(_) | Self::Announcement(_) => Some(2),
             Self::InitialHeartbeat | Self::Heartbeat | Self::Close | Self::Unknown(_) => None,
         }
     }
 
     fn write_data_json(&self, out: &mut Vec<u8>) {
+        if let Self::Announcement(announcement) = self {
+            return json(out, announcement);
+        }
         let mut members = JsonMap::open(out);
         match self {
             Self::Message(message) => match message {
@@ -208,6 +211,14 @@ impl AdapterMessage {
     }
 
     fn write_data(&self, out: &mut Vec<u8>) {
+        if let Self::Announcement(announcement) = self {
+            match EncodedValue::new(announcement) {
+                Ok(announcement) => out.extend_from_slice(announcement.msgpack()),
+                // Texts and numbers can always be written.
+                Err(_) => write_map(out, 0),
+            }
+            return;
+        }
         write_map(out, self.data_len().unwrap_or_default());
         match self {
             Self::Message(message) => match message {

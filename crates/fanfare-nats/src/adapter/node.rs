@@ -9,19 +9,24 @@ use fanfare::adapter::{
     AdapterError, ClusterHandle, ClusterMessage, ClusterResponse, Peers, PublishOutcome, RoomChange,
 };
 use fanfare_cluster::dialect::{AdapterMessage, Envelope};
-use fanfare_cluster::{EMITTER_ID, Health, unique_id};
+use fanfare_cluster::{
+    EMITTER_ID, Health, Membership, MembershipEvent, MembershipOptions, NodeAnnouncement, unique_id,
+};
 use parking_lot::Mutex;
 
 use crate::config::Nats;
 use crate::connection::{Connection, Driver, Handler};
 use crate::jetstream::{Log, Sessions};
 use crate::log_target;
-use crate::members::{Heard, Heartbeat, MAX_NODES, Members};
 use crate::parts::{PART, Parts};
 use crate::protocol::Incoming;
 use crate::publisher::Publisher;
 use crate::subject::Subjects;
 
+/// Maximum number of other nodes; further ones are ignored.
+const MAX_NODES: usize = 1024;
+/// Interval between the checks for silent nodes.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Time after the connection in which the other nodes introduce themselves.
 const INTRODUCTION: Duration = Duration::from_millis(250);
 /// Timeout for sending the queue when the server closes.
@@ -34,18 +39,17 @@ pub(crate) struct Node {
     name: Option<String>,
     address: Option<String>,
     interval: Duration,
-    timeout: Duration,
     driver: Mutex<Option<Driver>>,
     cluster: OnceLock<ClusterHandle>,
-    members: Mutex<Membership>,
+    members: Mutex<Members>,
     parts: Mutex<Parts>,
     log: Option<Log>,
     sessions: Option<Sessions>,
 }
 
-#[derive(Default)]
-struct Membership {
-    members: Members,
+/// The other nodes.
+struct Members {
+    nodes: Membership,
     /// Time of the last connection.
     connected: Option<Instant>,
     /// Whether another node has this node's id.
@@ -81,15 +85,25 @@ impl Node {
                 subjects.clone(),
             )
         });
+        let nodes = MembershipOptions::default()
+            // Heartbeats describe the node, and are published by it in any case.
+            .heartbeat_interval(None)
+            .heartbeat_timeout(options.heartbeat_timeout)
+            .max_nodes(MAX_NODES)
+            .echo(false);
+        let members = Members {
+            nodes: Membership::new(id, nodes),
+            connected: None,
+            collided: false,
+        };
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             name: options.name,
             address: options.address,
             interval: options.heartbeat_interval,
-            timeout: options.heartbeat_timeout,
             driver: Mutex::new(Some(driver)),
             cluster: OnceLock::new(),
-            members: Mutex::default(),
+            members: Mutex::new(members),
             parts: Mutex::default(),
             publisher,
             log,
@@ -163,12 +177,19 @@ impl Node {
             let driver = driver.run(handler);
             tokio::pin!(driver);
             let mut ticks = tokio::time::interval(interval);
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut checks = tokio::time::interval(CHECK_INTERVAL);
+            for interval in [&mut ticks, &mut checks] {
+                interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            }
             loop {
                 tokio::select! {
                     () = &mut driver => return,
                     _ = ticks.tick() => match node.upgrade() {
                         Some(node) => node.tick(),
+                        None => return,
+                    },
+                    _ = checks.tick() => match node.upgrade() {
+                        Some(node) => node.check(),
                         None => return,
                     }
                 }
@@ -176,20 +197,45 @@ impl Node {
         });
     }
 
-    /// Publishes a heartbeat, and removes silent nodes.
+    /// Publishes a heartbeat.
     fn tick(&self) {
-        let now = Instant::now();
         if !self.connection().is_up() {
             return;
         }
-        self.heartbeat(&self.subjects().heartbeats(), |_| {});
-        let gone = self.members.lock().members.expire(now, self.timeout);
-        for node in gone {
-            tracing::warn!(target: log_target::CLUSTER, %node, "a node is no longer heard");
-            self.left(&node);
-        }
+        self.heartbeat(&self.subjects().heartbeats(), |announcement| announcement);
         if let Some(log) = &self.log {
-            log.tick(now);
+            log.tick(Instant::now());
+        }
+    }
+
+    /// Removes silent nodes.
+    fn check(&self) {
+        if self.connection().is_up() {
+            self.members.lock().nodes.handle_timeout(Instant::now());
+            self.poll_members();
+        }
+    }
+
+    fn poll_members(&self) {
+        loop {
+            let event = self.members.lock().nodes.poll();
+            match event {
+                None => return,
+                Some(MembershipEvent::Joined(node)) => {
+                    tracing::info!(target: log_target::CLUSTER, %node, "a node has joined");
+                }
+                Some(MembershipEvent::Left(node)) => {
+                    tracing::info!(target: log_target::CLUSTER, %node, "a node has left, or is no longer heard");
+                    self.left(&node);
+                }
+                Some(MembershipEvent::IdCollision) => {
+                    self.members.lock().collided = true;
+                    tracing::error!(target: log_target::CLUSTER, id = self.id(), "another node has the id of this one");
+                }
+                Some(event) => {
+                    tracing::warn!(target: log_target::CLUSTER, ?event, limit = MAX_NODES, "heartbeats are ignored");
+                }
+            }
         }
     }
 
@@ -199,15 +245,14 @@ impl Node {
         }
     }
 
-    fn heartbeat(&self, subject: &str, change: impl FnOnce(&mut Heartbeat)) {
+    fn heartbeat(&self, subject: &str, change: impl FnOnce(NodeAnnouncement) -> NodeAnnouncement) {
         let Some(cluster) = self.cluster.get() else {
             return;
         };
         let mut node = cluster.describe(self.id());
         node.name.clone_from(&self.name);
         node.address.clone_from(&self.address);
-        let mut heartbeat = Heartbeat::new(node);
-        change(&mut heartbeat);
+        let heartbeat = change(NodeAnnouncement::new(node));
         if let Ok(payload) = serde_json::to_vec(&heartbeat) {
             self.connection().publish(subject, None, &[], &payload);
         }
@@ -258,13 +303,11 @@ impl Node {
         };
         // The other nodes need a moment to introduce themselves.
         tokio::time::sleep_until((connected + INTRODUCTION).into()).await;
-        Ok(Peers::Nodes(self.members.lock().members.list()))
+        Ok(self.members.lock().nodes.peers())
     }
 
     pub(super) async fn close(&self) {
-        self.heartbeat(&self.subjects().heartbeats(), |heartbeat| {
-            heartbeat.leaves = true;
-        });
+        self.heartbeat(&self.subjects().heartbeats(), NodeAnnouncement::leaves);
         if let Some(log) = &self.log {
             log.close().await;
         }
@@ -272,35 +315,18 @@ impl Node {
     }
 
     fn hear(&self, payload: &[u8]) {
-        let Some(heartbeat) = Heartbeat::read(payload) else {
+        let Some(mut heartbeat) = NodeAnnouncement::read(payload) else {
             tracing::debug!(target: log_target::CLUSTER, "an invalid heartbeat");
             return;
         };
-        let (id, hello) = (heartbeat.id.clone(), heartbeat.hello);
-        let mut membership = self.members.lock();
-        if id == self.id() {
-            if !std::mem::replace(&mut membership.collided, true) {
-                tracing::error!(target: log_target::CLUSTER, %id, "another node has the id of this one");
-            }
-            return;
-        }
-        let heard = membership.members.hear(heartbeat, Instant::now());
-        drop(membership);
-        match heard {
-            Heard::Joined => {
-                tracing::info!(target: log_target::CLUSTER, node = %id, "a node has joined");
-            }
-            Heard::Left => {
-                tracing::info!(target: log_target::CLUSTER, node = %id, "a node has left");
-                self.left(&id);
-            }
-            Heard::Ignored => {
-                tracing::debug!(target: log_target::CLUSTER, node = %id, limit = MAX_NODES, "a heartbeat is ignored");
-            }
-            Heard::Known => {}
-        }
-        if hello && heard != Heard::Left {
-            self.heartbeat(&self.subjects().node(&id), |_| {});
+        let id = heartbeat.id.clone();
+        // Answered below, to the node alone.
+        let hello = std::mem::take(&mut heartbeat.hello) && !heartbeat.leaves;
+        let now = Instant::now();
+        let is_other = self.members.lock().nodes.announced(&id, heartbeat, now);
+        self.poll_members();
+        if hello && is_other {
+            self.heartbeat(&self.subjects().node(&id), |announcement| announcement);
         }
     }
 
@@ -359,13 +385,11 @@ impl Handler for Node {
     fn connected(&self) {
         let now = Instant::now();
         {
-            let mut membership = self.members.lock();
-            membership.connected = Some(now);
-            membership.members.refresh(now);
+            let mut members = self.members.lock();
+            members.connected = Some(now);
+            members.nodes.connected(now);
         }
-        self.heartbeat(&self.subjects().heartbeats(), |heartbeat| {
-            heartbeat.hello = true;
-        });
+        self.heartbeat(&self.subjects().heartbeats(), NodeAnnouncement::hello);
         if let Some(log) = &self.log {
             log.connected();
         }
@@ -375,6 +399,7 @@ impl Handler for Node {
     }
 
     fn disconnected(&self) {
+        self.members.lock().nodes.disconnected();
         self.parts.lock().clear();
         if let Some(log) = &self.log {
             log.disconnected();

@@ -168,6 +168,18 @@ async fn operate(
             let count = io.of(how.namespace()).server_count().await;
             return Ok(value(&json!(count.unwrap_or_default())));
         }
+        "nodes" => {
+            let cluster = io.cluster().ok_or_else(|| EventError::new("no cluster"))?;
+            let found = cluster.nodes().await;
+            let found = found.map_err(|error| EventError::new(error.to_string()))?;
+            let nodes = found.iter().map(|node| {
+                json!({
+                    "name": node.name, "address": node.address, "version": node.version,
+                    "clients": node.clients,
+                })
+            });
+            return Ok(value(&serde_json::Value::Array(nodes.collect())));
+        }
         other => {
             let emitter = emitter.ok_or_else(|| EventError::new(format!("no {other}")))?;
             let sent = emit(&emitter, other, &how, args.collect());

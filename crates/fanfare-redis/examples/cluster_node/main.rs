@@ -21,8 +21,8 @@ fn server(urls: &str) -> RedisServer {
 
 type Connections = (RedisAdapter, Emitter);
 
-fn connect(kind: &str, url: &str, prefix: &str) -> Result<Connections, Box<dyn Error>> {
-    let classic = Classic::new(server(url)).key(prefix);
+fn connect(kind: &str, url: &str, prefix: &str, name: &str) -> Result<Connections, Box<dyn Error>> {
+    let classic = Classic::new(server(url)).key(prefix).name(name);
     Ok(match kind {
         "redis" => (classic.clone().adapter()?, classic.emitter()?),
         "redis-specific" => {
@@ -36,7 +36,7 @@ fn connect(kind: &str, url: &str, prefix: &str) -> Result<Connections, Box<dyn E
                 _ => SubscriptionMode::DynamicPrivate,
             };
             let sharded = Sharded::new(server(url)).channel_prefix(prefix);
-            let sharded = sharded.subscription_mode(mode);
+            let sharded = sharded.subscription_mode(mode).name(name);
             (sharded.clone().adapter()?, sharded.emitter()?)
         }
         "redis-streams" | "redis-streams-4" | "redis-streams-plain" => {
@@ -45,6 +45,7 @@ fn connect(kind: &str, url: &str, prefix: &str) -> Result<Connections, Box<dyn E
                 .stream_count(if kind == "redis-streams-4" { 4 } else { 1 })
                 .only_plaintext(kind == "redis-streams-plain")
                 .channel_prefix(prefix)
+                .name(name)
                 .session_key_prefix(format!("{prefix}:session:"));
             (streams.clone().adapter()?, streams.emitter()?)
         }
@@ -56,7 +57,12 @@ fn connect(kind: &str, url: &str, prefix: &str) -> Result<Connections, Box<dyn E
 async fn main() -> Result<(), Box<dyn Error>> {
     let variable = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
     let url = variable("BROKER_URL")?;
-    let (adapter, emitter) = connect(&variable("ADAPTER")?, &url, &variable("PREFIX")?)?;
+    let (adapter, emitter) = connect(
+        &variable("ADAPTER")?,
+        &url,
+        &variable("PREFIX")?,
+        &variable("NAME")?,
+    )?;
     let mut server = control::node(&variable("NAME")?, adapter.clone(), Some(emitter));
     if variable("ADAPTER")?.contains("streams") {
         server = server.connection_state_recovery(ConnectionStateRecovery::default());

@@ -1,19 +1,20 @@
 //! The adapter of classic publish and subscribe.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use fanfare::adapter::{
     Adapter, AdapterError, BoxFuture, ClusterAnswer, ClusterHandle, ClusterMessage,
-    ClusterResponse, Peers, PublishOutcome,
+    ClusterResponse, NodeInfo, Peers, PublishOutcome,
 };
-use fanfare_cluster::unique_id;
+use fanfare_cluster::{NodeAnnouncement, unique_id};
 use parking_lot::RwLock;
 
 use super::Classic;
 use super::encode::{self, Channels};
 use super::receive::{Receiver, Use};
 use crate::link::{Channel, ChannelKind, Link, Message, OnMessage};
+use crate::nodes::{self, Announce, Nodes};
 use crate::server::ConfigError;
 
 /// A namespace of this node.
@@ -43,6 +44,9 @@ pub(crate) struct ClassicAdapter {
     /// Set before anything else happens.
     link: OnceLock<Link>,
     cluster: OnceLock<ClusterHandle>,
+    nodes: Nodes,
+    /// Reference to itself, for the task that announces this node.
+    this: Weak<Self>,
     spaces: RwLock<HashMap<Arc<str>, Arc<Space>>>,
     /// Namespaces by the channels and patterns of their subscriptions.
     routes: RwLock<HashMap<Vec<u8>, Route>>,
@@ -50,8 +54,11 @@ pub(crate) struct ClassicAdapter {
 
 impl ClassicAdapter {
     pub(super) fn start(options: Classic) -> Result<Arc<Self>, ConfigError> {
-        let classic = Arc::new(Self {
-            uid: unique_id(),
+        let uid = unique_id();
+        let classic = Arc::new_cyclic(|this| Self {
+            nodes: Nodes::new(&uid, options.node),
+            this: this.clone(),
+            uid,
             key: options.key,
             specific: options.specific,
             link: OnceLock::new(),
@@ -87,6 +94,7 @@ impl ClassicAdapter {
             return;
         };
         let receiver = Receiver {
+            announced: &|from, announcement| nodes::hear(self, from, announcement),
             uid: &self.uid,
             cluster,
             space: &space,
@@ -145,6 +153,9 @@ impl ClassicAdapter {
 impl Adapter for ClassicAdapter {
     fn start(&self, cluster: ClusterHandle) {
         let _ = self.cluster.set(cluster);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(nodes::run(self.this.clone()));
+        }
     }
 
     fn namespace_opened(&self, namespace: &str) {
@@ -219,11 +230,36 @@ impl Adapter for ClassicAdapter {
         })
     }
 
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, AdapterError>> {
+        Box::pin(async { Ok(self.nodes.list()) })
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            nodes::leave(self);
             if let Some(link) = self.link() {
                 link.close().await;
             }
         })
+    }
+}
+
+impl Announce for ClassicAdapter {
+    fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    fn link(&self) -> Option<&Link> {
+        self.link.get()
+    }
+
+    fn cluster(&self) -> Option<&ClusterHandle> {
+        self.cluster.get()
+    }
+
+    fn send(&self, announcement: NodeAnnouncement) {
+        let payload = encode::announcement(&self.uid, &announcement);
+        let channel = &self.space(nodes::NAMESPACE).channels.request;
+        ClassicAdapter::send(self, channel, payload);
     }
 }

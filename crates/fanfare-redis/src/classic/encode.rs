@@ -86,6 +86,27 @@ struct Request<'a> {
     close: Option<bool>,
 }
 
+/// Type of the requests in which nodes of Fanfare describe themselves. Node.js ignores types that it does not know.
+pub(crate) const ANNOUNCEMENT: u64 = 101;
+
+/// Encodes an announcement for the channel of requests.
+#[cfg(feature = "adapter")]
+pub(crate) fn announcement(uid: &str, announcement: &fanfare_cluster::NodeAnnouncement) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Announcement<'a> {
+        uid: &'a str,
+        r#type: u64,
+        data: &'a fanfare_cluster::NodeAnnouncement,
+    }
+    let announcement = Announcement {
+        uid,
+        r#type: ANNOUNCEMENT,
+        data: announcement,
+    };
+    // Texts and numbers can always be written.
+    serde_json::to_vec(&announcement).unwrap_or_default()
+}
+
 /// Encodes a message for the channel of requests; `None` if this wire format has no such message. Without `uid`
 /// the message is that of an emitter.
 pub(crate) fn request(

@@ -49,6 +49,8 @@ pub struct Classic {
     server: RedisServer,
     key: String,
     #[cfg(feature = "adapter")]
+    node: crate::nodes::NodeOptions,
+    #[cfg(feature = "adapter")]
     specific: bool,
     link: LinkOptions,
 }
@@ -59,6 +61,8 @@ impl Classic {
         Self {
             server: server.into(),
             key: crate::options::DEFAULT_PREFIX.to_owned(),
+            #[cfg(feature = "adapter")]
+            node: crate::nodes::NodeOptions::default(),
             #[cfg(feature = "adapter")]
             specific: false,
             link: LinkOptions::default(),
@@ -80,6 +84,7 @@ impl Classic {
     }
 
     crate::options::link_options!();
+    crate::options::node_options!();
 
     /// Creates the adapter of a server, which connects in the background; until it is connected, the server works
     /// alone.

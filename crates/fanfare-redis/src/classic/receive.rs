@@ -4,10 +4,11 @@ use bytes::Bytes;
 use fanfare::adapter::{
     Broadcast, ClusterAnswer, ClusterHandle, ClusterResponse, PublishOutcome, ServerSideEmit,
 };
+use fanfare_cluster::NodeAnnouncement;
 use fanfare_cluster::dialect::AdapterMessage;
 
 use super::adapter::Space;
-use super::decode::{self, Header};
+use super::decode::{self, Header, Raw};
 use super::encode;
 use crate::link::Message;
 
@@ -24,6 +25,8 @@ pub(super) struct Receiver<'a> {
     pub(super) uid: &'a str,
     pub(super) cluster: &'a ClusterHandle,
     pub(super) space: &'a Space,
+    /// Handles the announcement of a node.
+    pub(super) announced: &'a dyn Fn(&str, NodeAnnouncement),
     /// Publishes an answer to a node.
     pub(super) respond: &'a dyn Fn(&str, Vec<u8>) -> PublishOutcome,
 }
@@ -66,6 +69,7 @@ impl Receiver<'_> {
             1 => return self.all_rooms(&header),
             2..=4 if !header.has_options => return self.one_socket(&header),
             6 => return self.server_side_emit(header),
+            encode::ANNOUNCEMENT => return self.announcement(header),
             kind => decode::message_type(kind)?,
         };
         match AdapterMessage::decode(number, Some(payload)) {
@@ -87,6 +91,15 @@ impl Receiver<'_> {
         let mut message = ServerSideEmit::new(header.data?.event()?);
         message.request_id = header.request_id.map(Into::into);
         self.cluster.receive(&self.space.name, &header.uid, message);
+        Some(())
+    }
+
+    fn announcement(&self, header: Header<'_>) -> Option<()> {
+        let announcement = match header.data? {
+            Raw::Json(text) => NodeAnnouncement::read(text.as_bytes())?,
+            Raw::Msgpack(_) => return None,
+        };
+        (self.announced)(&header.uid, announcement);
         Some(())
     }
 

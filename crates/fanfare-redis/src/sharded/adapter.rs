@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fanfare::adapter::{
     Adapter, AdapterError, BoxFuture, ClusterHandle, ClusterMessage, ClusterResponse, Interest,
-    Peers, PublishOutcome, RoomChange,
+    NodeInfo, Peers, PublishOutcome, RoomChange,
 };
 use fanfare_cluster::dialect::AdapterMessage;
 
@@ -21,7 +21,7 @@ pub(crate) struct ShardedAdapter {
 
 impl ShardedAdapter {
     pub(super) fn start(options: Sharded) -> Result<Self, ConfigError> {
-        let spaces = Spaces::new(options.prefix, ChannelKind::Sharded);
+        let spaces = Spaces::new(options.prefix, ChannelKind::Sharded, options.node, encode);
         let link = Link::start(&options.server, &options.link, spaces.on_message())?;
         spaces.set_link(link);
         Ok(Self {
@@ -41,7 +41,7 @@ fn encode(message: &AdapterMessage, uid: &str, namespace: &str) -> Vec<u8> {
 
 impl Adapter for ShardedAdapter {
     fn start(&self, cluster: ClusterHandle) {
-        self.spaces.set_cluster(cluster);
+        self.spaces.start(cluster);
     }
 
     fn namespace_opened(&self, namespace: &str) {
@@ -79,18 +79,18 @@ impl Adapter for ShardedAdapter {
     }
 
     fn respond(&self, namespace: &str, to: &str, response: ClusterResponse) -> PublishOutcome {
-        self.spaces.respond(namespace, to, response, encode)
+        self.spaces.respond(namespace, to, response)
     }
 
     fn peers<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Peers, AdapterError>> {
         Box::pin(self.spaces.peers(namespace))
     }
 
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, AdapterError>> {
+        Box::pin(async { Ok(self.spaces.nodes()) })
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            if let Some(link) = self.link() {
-                link.close().await;
-            }
-        })
+        Box::pin(self.spaces.leave())
     }
 }

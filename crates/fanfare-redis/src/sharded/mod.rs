@@ -83,6 +83,8 @@ fn channel_of(mode: SubscriptionMode, channel: &str, message: &ClusterMessage) -
 pub struct Sharded {
     server: RedisServer,
     prefix: String,
+    #[cfg(feature = "adapter")]
+    node: crate::nodes::NodeOptions,
     mode: SubscriptionMode,
     link: LinkOptions,
 }
@@ -93,6 +95,8 @@ impl Sharded {
         Self {
             server: server.into(),
             prefix: crate::options::DEFAULT_PREFIX.to_owned(),
+            #[cfg(feature = "adapter")]
+            node: crate::nodes::NodeOptions::default(),
             mode: SubscriptionMode::default(),
             link: LinkOptions::default(),
         }
@@ -112,6 +116,7 @@ impl Sharded {
     }
 
     crate::options::link_options!();
+    crate::options::node_options!();
 
     /// Creates the adapter of a server, which connects in the background; until it is connected, the server works
     /// alone.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use fanfare::adapter::{
     Adapter, AdapterError, BoxFuture, Broadcast, ClusterHandle, ClusterMessage, ClusterResponse,
-    EventLog, LoggedEvent, MissedEventsError, MissedEventsRequest, Peers, PendingDelivery,
-    PublishOutcome, SessionData, SessionStore,
+    EventLog, LoggedEvent, MissedEventsError, MissedEventsRequest, NodeInfo, Peers,
+    PendingDelivery, PublishOutcome, SessionData, SessionStore,
 };
 use fanfare_cluster::dialect::AdapterMessage;
 use parking_lot::Mutex;
@@ -40,7 +40,7 @@ impl StreamsAdapter {
             true => ChannelKind::Sharded,
             false => ChannelKind::Exact,
         };
-        let spaces = Spaces::new(options.channel_prefix, kind);
+        let spaces = Spaces::new(options.channel_prefix, kind, options.node, encode);
         let link = Link::start(&options.server, &options.link, spaces.on_message())?;
         spaces.set_link(link);
         Ok(Arc::new(Self {
@@ -82,7 +82,7 @@ fn encode(message: &AdapterMessage, uid: &str, namespace: &str) -> Vec<u8> {
 
 impl Adapter for StreamsAdapter {
     fn start(&self, cluster: ClusterHandle) {
-        self.spaces.set_cluster(cluster);
+        self.spaces.start(cluster);
     }
 
     fn namespace_opened(&self, namespace: &str) {
@@ -127,11 +127,15 @@ impl Adapter for StreamsAdapter {
     }
 
     fn respond(&self, namespace: &str, to: &str, response: ClusterResponse) -> PublishOutcome {
-        self.spaces.respond(namespace, to, response, encode)
+        self.spaces.respond(namespace, to, response)
     }
 
     fn peers<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Peers, AdapterError>> {
         Box::pin(self.spaces.peers(namespace))
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, AdapterError>> {
+        Box::pin(async { Ok(self.spaces.nodes()) })
     }
 
     fn log(&self) -> Option<&dyn EventLog> {
@@ -144,9 +148,7 @@ impl Adapter for StreamsAdapter {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            if let Some(link) = self.link() {
-                link.close().await;
-            }
+            self.spaces.leave().await;
             let streams: Vec<_> = self.streams.lock().drain().collect();
             for (_, stream) in streams {
                 stream.order.lose();

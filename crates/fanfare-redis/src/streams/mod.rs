@@ -55,6 +55,8 @@ pub struct Streams {
     #[cfg(feature = "adapter")]
     session_key_prefix: String,
     #[cfg(feature = "adapter")]
+    node: crate::nodes::NodeOptions,
+    #[cfg(feature = "adapter")]
     sharded_pubsub: bool,
 }
 
@@ -104,6 +106,8 @@ impl Streams {
             channel_prefix: prefix.to_owned(),
             #[cfg(feature = "adapter")]
             session_key_prefix: "sio:session:".to_owned(),
+            #[cfg(feature = "adapter")]
+            node: crate::nodes::NodeOptions::default(),
             #[cfg(feature = "adapter")]
             sharded_pubsub: false,
         }
@@ -159,6 +163,7 @@ impl Streams {
     }
 
     crate::options::link_options!();
+    crate::options::node_options!();
 
     /// Creates the adapter of a server, which connects in the background; until it is connected, the server works
     /// alone.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Adapter, AdapterError, Broadcast, ClusterHandle, ClusterMessage, ClusterResponse, Health,
-    Interest, LogLimits, LoggedEvent, MissedEventsError, MissedEventsRequest, Peers,
+    Interest, LogLimits, LoggedEvent, MissedEventsError, MissedEventsRequest, NodeInfo, Peers,
     PendingDelivery, PublishOutcome, RoomChange, SessionData,
 };
 use crate::contain::{contain, contain_future};
@@ -62,6 +62,11 @@ impl Contained {
     pub(crate) async fn peers(&self, namespace: &str) -> Result<Peers, AdapterError> {
         let peers = contain_future(HOOK, || self.0.peers(namespace)).await;
         peers.unwrap_or_else(|| Err(panicked()))
+    }
+
+    pub(crate) async fn nodes(&self) -> Result<Vec<NodeInfo>, AdapterError> {
+        let nodes = contain_future(HOOK, || self.0.nodes()).await;
+        nodes.unwrap_or_else(|| Err(panicked()))
     }
 
     pub(crate) fn health(&self) -> Health {

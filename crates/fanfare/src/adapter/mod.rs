@@ -168,6 +168,17 @@ pub trait Adapter: Send + Sync + 'static {
     /// Returns the nodes that are currently in the cluster, without this one.
     fn peers<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Peers, AdapterError>>;
 
+    /// Returns the other nodes that the adapter knows one by one, with what they say of themselves. Default: those of
+    /// [`peers`](Self::peers) in the main namespace. An adapter that counts the nodes may know some of them.
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, AdapterError>> {
+        Box::pin(async {
+            Ok(match self.peers("/").await? {
+                Peers::Nodes(nodes) => nodes,
+                Peers::Count(_) => Vec::new(),
+            })
+        })
+    }
+
     /// Returns the log of the adapter, if it has one: then broadcasts without acknowledgements are passed to
     /// [`EventLog::append`] in place of [`publish`](Self::publish). Default: none.
     fn log(&self) -> Option<&dyn EventLog> {

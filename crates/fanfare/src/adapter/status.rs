@@ -38,15 +38,14 @@ impl Cluster {
         self.0.adapter.peers("/").await
     }
 
-    /// Returns the other servers, as far as the adapter knows them one by one.
+    /// Returns the other servers that the adapter knows one by one, with their names, addresses, versions and numbers of
+    /// clients. Servers of Node.js do not describe themselves: over Redis they are missing here, over PostgreSQL only
+    /// their ids are known.
     ///
     /// # Errors
     /// As [`peers`](Self::peers).
     pub async fn nodes(&self) -> Result<Vec<NodeInfo>, AdapterError> {
-        Ok(match self.peers().await? {
-            Peers::Nodes(nodes) => nodes,
-            Peers::Count(_) => Vec::new(),
-        })
+        self.0.adapter.nodes().await
     }
 }
 
