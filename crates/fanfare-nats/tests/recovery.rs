@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::time::Duration;
+
+use fanfare::adapter::{Adapter, SessionData};
 use fanfare::recovery::{ConnectionStateRecovery, RecoveryFailure, RecoveryOutcome};
 use fanfare::{Socket, SocketIo};
 use fanfare_nats::JetStream;
@@ -175,4 +178,34 @@ async fn a_session_is_taken_once_and_failures_have_reasons() {
     let client = Client::connect(&two.server, &forged).await;
     let outcome = client.socket(&two.server).recovery();
     assert!(matches!(outcome, RecoveryOutcome::Failed(_)), "{outcome:?}");
+}
+
+/// The stream keeps sessions for its retention of five minutes; each one is used for its own lifetime only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_ends_with_its_lifetime() {
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
+    let (one, two) = (start(&nats).await, start(&nats).await);
+    let (stored, taken) = (
+        one.adapter.sessions().unwrap(),
+        two.adapter.sessions().unwrap(),
+    );
+    let (short, long) = (Duration::from_millis(20), Duration::from_secs(60));
+    let before = nats.last_sequence(SESSIONS).await;
+    for (id, lifetime) in [("short", short), ("long", long)] {
+        let session = SessionData::new(id, "sid");
+        assert!(stored.store("/", session, lifetime).is_queued());
+    }
+    within("both are stored", async {
+        while nats.last_sequence(SESSIONS).await < before + 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    tokio::time::sleep(5 * short).await;
+    assert_eq!(taken.take("/", "short").await.unwrap(), None);
+    let found = taken.take("/", "long").await.unwrap().unwrap();
+    assert_eq!((&*found.private_id, &*found.id), ("long", "sid"));
+    assert_eq!(taken.take("/", "long").await.unwrap(), None, "only once");
 }
