@@ -20,6 +20,9 @@ const MARK: HeaderName = HeaderName::from_static("fanfare-relay");
 /// Interval at which a name is looked up again.
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Interval at which a list of servers is read again.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Relay of the requests whose session lives on another server. Cheap to clone; the clones share the list of servers.
 #[derive(Clone)]
 pub struct Relay {
@@ -128,6 +131,39 @@ impl Relay {
                 tracing::warn!(target: "fanfare::relay", %name, %error, "the list of servers stays as it is");
             }
             tokio::time::sleep(RESOLVE_INTERVAL).await;
+        }
+    }
+
+    /// Takes the addresses of all servers from a function, every two seconds, and keeps the list while that returns
+    /// `None`. Runs until the future is dropped.
+    ///
+    /// With an adapter that knows the addresses of the other servers, such as that for NATS with `Nats::address`, nothing
+    /// has to be configured, and the sessions of a server are unknown as soon as it has left the cluster:
+    ///
+    /// ```no_run
+    /// # use fanfare::SocketIo;
+    /// # async fn run(relay: fanfare_relay::Relay, io: SocketIo) {
+    /// tokio::spawn(relay.follow(move || {
+    ///     let cluster = io.cluster();
+    ///     async move {
+    ///         let nodes = cluster?.nodes().await.ok()?;
+    ///         Some(nodes.into_iter().filter_map(|node| node.address).collect())
+    ///     }
+    /// }));
+    /// # }
+    /// ```
+    pub async fn follow<F, Fut>(self, mut addresses: F)
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Option<Vec<String>>>,
+    {
+        loop {
+            if let Some(addresses) = addresses().await
+                && let Err(error) = self.set_peers(addresses)
+            {
+                tracing::warn!(target: "fanfare::relay", %error, "the list of servers stays as it is");
+            }
+            tokio::time::sleep(FOLLOW_INTERVAL).await;
         }
     }
 

@@ -193,6 +193,45 @@ async fn sessions_of_servers_that_are_gone_are_unknown_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_addresses_may_come_from_a_function() {
+    let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = there.local_addr().unwrap().to_string();
+    let there = node(there, Relay::new(KEY, address.clone()).unwrap());
+    let here = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let relay = Relay::new(KEY, here.local_addr().unwrap().to_string()).unwrap();
+    let here = node(here, relay.clone());
+    let (list, addresses) = tokio::sync::watch::channel(None);
+    let (calls, mut called) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(relay.follow(move || {
+        let addresses = addresses.borrow().clone();
+        let _ = calls.send(addresses.clone());
+        std::future::ready(addresses)
+    }));
+    let sid = open(&there).await;
+    let status = async || request(here.address, "POST", &sid, "40").await.status;
+    assert_eq!(status().await, 400);
+    let until = async |expected: u16| {
+        let reached = async { while status().await != expected {} };
+        let reached = tokio::time::timeout(PATIENCE, reached).await;
+        reached.unwrap_or_else(|_| panic!("no response {expected}"));
+    };
+    list.send_replace(Some(vec![address]));
+    until(200).await;
+    // Without an answer of the function, and with one that is no list, the list stays.
+    for unusable in [None, Some(vec!["nonsense".to_owned()])] {
+        list.send_replace(unusable.clone());
+        // It was returned twice, so the first time has had its effect.
+        for _ in 0..2 {
+            while called.recv().await.unwrap() != unusable {}
+        }
+        assert_eq!(request(here.address, "POST", &sid, "3").await.status, 200);
+    }
+    // A server that has left: its sessions are unknown, although it answers.
+    list.send_replace(Some(Vec::new()));
+    until(400).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_answer_is_waited_for_only_so_long() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peer = Relay::new(KEY, silent.local_addr().unwrap().to_string()).unwrap();
