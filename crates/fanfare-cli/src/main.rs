@@ -7,6 +7,7 @@
 #![cfg_attr(
     not(all(
         feature = "bench",
+        feature = "cluster",
         feature = "connect",
         feature = "demo",
         feature = "doctor",
@@ -17,6 +18,8 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+#[cfg(feature = "cluster")]
+mod cluster;
 #[cfg(feature = "connect")]
 mod connect;
 #[cfg(feature = "demo")]
@@ -77,6 +80,9 @@ enum Command {
     /// Serve two apps to try Fanfare with: a chat and live notifications.
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
+    /// Show, drain and rebalance the servers of a cluster.
+    #[cfg(feature = "cluster")]
+    Cluster(cluster::Cluster),
     /// Put load on a server, verify every delivery, report the numbers.
     #[cfg(feature = "bench")]
     Bench(bench::Bench),
@@ -101,6 +107,8 @@ fn main() -> ExitCode {
         Command::Listen(args) => asynchronous(listen::run(args)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
+        #[cfg(feature = "cluster")]
+        Command::Cluster(args) => asynchronous(cluster::run(args)),
         #[cfg(feature = "bench")]
         Command::Bench(args) => asynchronous(bench::run(args)),
         #[cfg(feature = "doctor")]

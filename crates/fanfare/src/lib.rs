@@ -58,6 +58,7 @@
 //! - `validation` (off): checks the rules of `garde` on typed events, acknowledgements and [`Valid`](extract::Valid)
 //!   arguments that arrive.
 //! - `brotli` (off): `br` for bodies that are compressed on the fly.
+//! - `operations` (off): status, drain and rebalancing of a cluster for its operators, over HTTP under a key.
 //! - `client-files` (off): `serve_embedded_client`, the browser client embedded in the program.
 
 #![forbid(unsafe_code)]
@@ -82,6 +83,8 @@ mod id;
 pub mod limits;
 mod log_target;
 pub mod namespace;
+#[cfg(feature = "operations")]
+pub mod operations;
 pub mod parser;
 pub mod recovery;
 mod rooms;

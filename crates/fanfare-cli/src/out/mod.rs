@@ -68,6 +68,14 @@ pub(crate) fn line(text: &Text) {
     }
 }
 
+/// Moves the cursor of the terminal up by this number of lines, and clears what is below.
+pub(crate) fn rewind(lines: usize) {
+    if lines > 0 {
+        // If the terminal is gone, the next line fails and ends the program.
+        let _ = write!(std::io::stdout().lock(), "\x1b[{lines}A\x1b[J");
+    }
+}
+
 /// Prints a line on standard error. If that is closed, the failure cannot be reported anywhere.
 pub(crate) fn error(text: &Text) {
     let _ = writeln!(std::io::stderr().lock(), "{}", text.as_str());
@@ -90,6 +98,12 @@ pub(crate) fn document(bytes: &[u8]) -> std::io::Result<()> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Returns standard output for a program that reads frames from it.
+#[cfg(feature = "demo")]
+pub(crate) fn frames() -> tokio::io::Stdout {
+    tokio::io::stdout()
 }
 
 /// Returns the writer of log lines, in which `tracing_subscriber` escapes values.

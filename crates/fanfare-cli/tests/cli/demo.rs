@@ -1,6 +1,7 @@
 //! The demo, from a client's side.
 
 use std::net::TcpStream;
+use std::time::Instant;
 
 use super::support::{DEADLINE, Process, fanfare, run};
 
@@ -79,4 +80,77 @@ fn hundreds_of_clients_may_come_at_once() {
     };
     let clients: Vec<TcpStream> = (0..400).map(connect).collect();
     drop(clients);
+}
+
+/// Several nodes: a message that one gets reaches the clients of all; a killed node is gone, and comes back.
+#[test]
+fn nodes_are_one_server() {
+    let demo = Process::start(fanfare(&["demo", "--port", "0", "--nodes", "3"]));
+    let line = demo.wait("Chat  ");
+    let url = line
+        .rsplit_once(' ')
+        .unwrap()
+        .1
+        .trim_end_matches("/chat/")
+        .to_owned();
+    let cluster = format!("{url}/cluster");
+    let watch = fanfare(&["listen", &cluster, "state", "--json", "--retry"]);
+    let watching = Process::start(watch);
+    let ready = |count: usize| {
+        let begin = Instant::now();
+        while watching.wait("\"state\"").matches("\"ready\"").count() != count {
+            assert!(begin.elapsed() < DEADLINE, "{count} nodes are not ready");
+        }
+    };
+    ready(3);
+    // Six connections, two at each node.
+    let counting = |name: &str| {
+        let auth = format!(r#"{{"count":"{name}"}}"#);
+        Process::start(fanfare(&[
+            "listen", &cluster, "number", "--retry", "--auth", &auth,
+        ]))
+    };
+    let listeners: Vec<Process> = (0..6).map(|_| counting("a")).collect();
+    listeners
+        .iter()
+        .for_each(|listener| drop(listener.wait("# connected")));
+    let count = |number: u64| {
+        let request = format!(r#"{{"count":"a","number":{number}}}"#);
+        run(&["emit", &cluster, "count", &request, "--ack"])
+            .expect(0)
+            .json()
+    };
+    assert_eq!(count(1)["stored"], 3);
+    listeners
+        .iter()
+        .for_each(|listener| drop(listener.wait("number 1")));
+    let control = |node: u8, action: &str| {
+        let request = format!(r#"{{"node":{node},"action":"{action}"}}"#);
+        run(&["emit", &cluster, "control", &request]).expect(0);
+    };
+    control(2, "kill");
+    ready(2);
+    assert_eq!(count(2)["stored"], 2);
+    listeners
+        .iter()
+        .for_each(|listener| drop(listener.wait("number 2")));
+    control(2, "start");
+    ready(3);
+    assert_eq!(
+        count(2)["stored"],
+        3,
+        "the same number again, which nobody gets twice"
+    );
+    assert_eq!(count(3)["stored"], 3);
+    for listener in &listeners {
+        let mut line = listener.wait("number");
+        while !line.contains("number 3") {
+            // What a client that came back had received before.
+            assert!(
+                line.contains("number 1") || line.contains("number 2"),
+                "{line}"
+            );
+            line = listener.wait("number");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 mod bare_node;
 mod bench;
+mod cluster;
 mod commands;
 mod demo;
 mod doctor;

@@ -300,6 +300,16 @@ impl Process {
         assert!(sent.unwrap().success());
     }
 
+    /// Returns whether the process has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Returns the lines that nothing has waited for, once the process has ended.
+    pub(crate) fn rest(&self) -> Vec<String> {
+        self.lines.iter().collect()
+    }
+
     /// Waits for the process to end, and returns its exit code.
     pub(crate) fn code(&mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)

@@ -242,7 +242,11 @@ impl ClusterInner {
         event: &EncodedEvent,
         request_id: Option<String>,
     ) {
-        let handlers = namespace.behaviour.server_handlers(event.name());
+        let own = namespace.io().and_then(|io| io.own_event(event.name()));
+        let handlers = match &own {
+            Some(own) => std::slice::from_ref(own),
+            None => namespace.behaviour.server_handlers(event.name()),
+        };
         if handlers.is_empty() {
             let (namespace, event) = (Escaped(&namespace.name), Escaped(event.name()));
             tracing::debug!(target: log_target::CLUSTER, %namespace, %event, "no handler for this server-side event");

@@ -30,6 +30,11 @@ impl Cluster {
         self.health().is_ready()
     }
 
+    /// Returns the numbers of messages sent to and received from the other servers since the server was built.
+    pub fn messages(&self) -> (u64, u64) {
+        self.0.traffic().sums()
+    }
+
     /// Returns the other servers that are in the main namespace, or their number, where the adapter knows no more.
     ///
     /// # Errors

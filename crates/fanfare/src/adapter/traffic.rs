@@ -76,6 +76,12 @@ impl Traffic {
     pub(super) fn received(&self, kind: Kind) {
         self.received.add(kind as usize, 1);
     }
+
+    /// Returns the numbers of messages sent and received, of all kinds.
+    pub(super) fn sums(&self) -> (u64, u64) {
+        let sum = |counts: &Sharded<KINDS>| (0..KINDS).map(|kind| counts.sum(kind)).sum();
+        (sum(&self.sent), sum(&self.received))
+    }
 }
 
 /// Counts a request that ended before all other servers had answered.

@@ -156,6 +156,7 @@ impl SocketIoBuilder {
                 closed: Latch::default(),
                 drained: AtomicBool::new(false),
                 epoch: clock::now(),
+                own_events: OnceLock::new(),
                 engine: OnceLock::new(),
                 this: this.clone(),
             }

@@ -16,7 +16,7 @@ use http::Extensions;
 use super::builder::SocketIoBuilder;
 use super::namespaces::Namespaces;
 use super::task_tracker::{Latch, TaskTracker};
-use crate::adapter::{FetchSocketsError, RemoteSocket, ServerSideEmitError};
+use crate::adapter::{FetchSocketsError, RemoteSocket, ServerHandler, ServerSideEmitError};
 use crate::broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 use crate::client::Dispatcher;
 use crate::client_files::Bundles;
@@ -81,6 +81,8 @@ pub(crate) struct IoInner {
     pub(crate) drained: AtomicBool,
     /// Origin of compact times.
     pub(crate) epoch: Instant,
+    /// Handler of the server-side events of the server itself, with their name.
+    pub(crate) own_events: OnceLock<(&'static str, ServerHandler)>,
     pub(super) engine: OnceLock<Arc<Engine<Dispatcher>>>,
     pub(super) this: Weak<IoInner>,
 }
@@ -103,6 +105,12 @@ impl IoInner {
 
     pub(crate) fn engine(&self) -> Option<&Arc<Engine<Dispatcher>>> {
         self.engine.get()
+    }
+
+    /// Returns the handler of a server-side event of the server itself.
+    pub(crate) fn own_event(&self, name: &str) -> Option<ServerHandler> {
+        let (own, handler) = self.own_events.get()?;
+        (*own == name).then(|| handler.clone())
     }
 
     /// Starts the background tasks; must be called on the runtime.
@@ -281,6 +289,18 @@ impl SocketIo {
     /// Returns the statistics of the server since it was built.
     pub fn stats(&self) -> Stats {
         self.0.stats.snapshot()
+    }
+
+    /// Waits until the server has been closed, or its drain has ended: for what has to stop with it.
+    ///
+    /// ```no_run
+    /// # async fn f(io: fanfare::SocketIo, app: axum::Router, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    /// let closed = async move { io.closed().await };
+    /// axum::serve(listener, app).with_graceful_shutdown(closed).await
+    /// # }
+    /// ```
+    pub async fn closed(&self) {
+        self.0.closed.wait().await;
     }
 
     /// Passes the statistics to the recorder of the [`metrics`](https://docs.rs/metrics) facade now. This happens once

@@ -42,14 +42,20 @@ impl SocketIo {
         if !(0.0..=1.0).contains(&share) {
             return Err(InvalidShareError(share));
         }
+        let count = (self.clients_count() as f64 * share).round() as usize;
+        Ok(self.close_at_random(count, within).await)
+    }
+
+    /// Closes this many connections, see [`rebalance`](Self::rebalance). Returns the number of those that were open.
+    pub(crate) async fn close_at_random(&self, count: usize, within: Duration) -> usize {
         let engine = self.engine();
         let mut connections = Vec::with_capacity(engine.connections());
         engine.for_each(|conn| connections.push(conn.clone()));
         Random::new().shuffle(&mut connections);
-        connections.truncate((connections.len() as f64 * share).round() as usize);
+        connections.truncate(count);
         let chosen = connections.len();
         let closed = close_paced(connections, Instant::now(), within).await;
-        tracing::debug!(target: log_target::DRAIN, share, chosen, closed, "connections were moved");
-        Ok(closed)
+        tracing::debug!(target: log_target::DRAIN, chosen, closed, "connections were moved");
+        closed
     }
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use fanfare::adapter::{
     Adapter, AdapterError, BoxFuture, Broadcast, ClusterHandle, ClusterMessage, ClusterResponse,
-    EventLog, Health, Interest, LogLimits, LogPosition, LoggedEvent, MissedEventsError,
-    MissedEventsRequest, Peers, PendingDelivery, PublishOutcome, RoomChange, SessionData,
-    SessionStore,
+    EncodedEvent, EventLog, Health, Interest, LogLimits, LogPosition, LoggedEvent,
+    MissedEventsError, MissedEventsRequest, Peers, PendingDelivery, PublishOutcome, RoomChange,
+    SessionData, SessionStore,
 };
 use fanfare::{Namespace, SocketIo, SocketIoBuilder};
 use tokio::sync::Semaphore;
@@ -27,6 +27,8 @@ struct Shared {
     /// Number of entries that have been delivered.
     delivered: usize,
     sessions: HashMap<(String, String), SessionData>,
+    /// Server-side events that nodes have published.
+    server_events: Vec<EncodedEvent>,
 }
 
 /// An entry of the log, with the delivery that waits at the node that appended it.
@@ -121,6 +123,12 @@ impl Bus {
         drop(SocketIo::builder().adapter(adapter).build().unwrap());
         let ghosts = std::mem::take(&mut elsewhere.lock().nodes); // handles that refer to nothing
         self.lock().nodes.extend(ghosts);
+    }
+
+    /// Server-side events that nodes have published.
+    #[cfg(feature = "operations")]
+    pub(crate) fn server_events(&self) -> Vec<EncodedEvent> {
+        self.lock().server_events.clone()
     }
 
     /// Number of entries of the log.
@@ -218,6 +226,9 @@ impl Adapter for Loopback {
     }
 
     fn publish(&self, namespace: &str, message: ClusterMessage) -> PublishOutcome {
+        if let ClusterMessage::ServerSideEmit(message) = &message {
+            self.bus.lock().server_events.push(message.event.clone());
+        }
         if self.outcome().is_queued() {
             for (_, cluster) in self.bus.others(&self.uid) {
                 cluster.receive(namespace, &self.uid, message.clone());

@@ -26,6 +26,8 @@ mod listeners;
 mod logs;
 mod metrics;
 mod mount;
+#[cfg(feature = "operations")]
+mod operations;
 mod parsers;
 mod recorder;
 mod recovery;
