@@ -94,7 +94,7 @@ function late(milliseconds, message) {
  * A server and a browser for the tests of one file. After each test the pages of its `visitors` have reported no errors,
  * and nobody is connected any more.
  */
-export function stage() {
+export function stage(command = demo) {
   const here = {
     server: undefined,
     browser: undefined,
@@ -107,7 +107,7 @@ export function stage() {
     },
   };
   before(async () => {
-    here.server = await Server.start(); // first: without it there is nothing to look at
+    here.server = await Server.start(0, command); // first: without it there is nothing to look at
     here.browser = await launch();
   });
   after(async () => {

@@ -21,6 +21,11 @@ for (const [size, options] of Object.entries({ phone: PHONE, "small phone": SMAL
       await connected(page, "websocket");
       await until("the status", async () => (await page.locator("#uptime").textContent()) !== "–");
       await audit(page, title("index"));
+
+      await page.goto(`${here.server.url}/cluster/`);
+      await connected(page, "websocket");
+      await page.locator("#alone:not([hidden])").waitFor();
+      await audit(page, title("cluster of one"));
       await page.goto(`${here.server.url}/source/home/`);
       await audit(page, title("source"));
 

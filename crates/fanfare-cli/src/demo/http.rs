@@ -125,7 +125,9 @@ mod tests {
     async fn call(request: Request<Body>) -> (StatusCode, Value) {
         let started = super::super::tests_started();
         let board = Board::default();
-        let io = super::super::server(started.clone(), board.clone()).unwrap();
+        let site = super::super::cluster::Site::default();
+        let io = super::super::server(started.clone(), board.clone(), site, |builder| builder);
+        let io = io.unwrap();
         let answer = router(&io, started, board).oneshot(request).await.unwrap();
         let status = answer.status();
         let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();

@@ -4,8 +4,10 @@
 
 mod assets;
 mod chat;
+mod cluster;
 mod folder;
 mod http;
+mod nodes;
 mod notifications;
 mod problem;
 
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
 use fanfare::typed::{Contract, Typed, TypedEvent};
-use fanfare::{Ack, BuildError, Namespace, SocketIo, State};
+use fanfare::{Ack, BuildError, Namespace, SocketIo, SocketIoBuilder, State};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
@@ -30,6 +32,9 @@ use problem::Problem;
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Number of nodes with a broker, unless told otherwise.
+const DEFAULT_NODES: u8 = 3;
+
 /// Time after which the process ends even if the shutdown has not finished.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -39,6 +44,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 Examples:
   fanfare demo
   fanfare demo --port 8080 --host 0.0.0.0
+  fanfare demo --nodes 3
+  fanfare demo --nodes 3 --engine redis://127.0.0.1:6379
   curl -d '{\"title\":\"Lunch is ready\"}' localhost:3000/api/notify
 
 The environment variable RUST_LOG sets what is logged, for example RUST_LOG=fanfare=debug.")]
@@ -58,6 +65,25 @@ pub(crate) struct Demo {
     /// The API documentation, as `cargo doc` builds it, to serve at /doc/.
     #[arg(long, value_name = "FOLDER")]
     doc: Option<PathBuf>,
+
+    /// Start this number of servers, each a process of its own, behind a balancer.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=i64::from(nodes::MAX_NODES)))]
+    nodes: Option<u8>,
+
+    /// Connect the servers over a broker: redis://…, nats://… or postgres://…. Without one, the demo passes their messages on.
+    #[arg(long, value_name = "URL", value_parser = engine)]
+    engine: Option<String>,
+
+    /// Be the node with this id. The demo starts its nodes with it.
+    #[arg(long, value_name = "ID", hide = true)]
+    node: Option<String>,
+}
+
+fn engine(text: &str) -> Result<String, String> {
+    match nodes::engine_kind(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("write an address such as redis://127.0.0.1:6379, nats://127.0.0.1:4222 or postgres://user:password@127.0.0.1/database".to_owned()),
+    }
 }
 
 impl Demo {
@@ -150,6 +176,11 @@ pub(crate) fn run(args: &Demo) -> Outcome {
         .with_ansi(out::error_style().is_on())
         .with_writer(out::logs)
         .init();
+    if let Some(id) = &args.node {
+        // Its standard input is read until the end, for which a runtime of the library would wait.
+        let run = nodes::run_node(id, args.engine.as_deref(), args.folders());
+        return crate::asynchronous(run);
+    }
     fanfare::runtime::block_on(serve(args)).map_err(failed("the runtime cannot be started"))?
 }
 
@@ -158,23 +189,30 @@ fn failed<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Failure
     move |why| Failure::new(Code::Failed, what).because(why)
 }
 
-/// Builds the Socket.IO server of the demo.
-fn server(started: Started, board: notifications::Board) -> Result<SocketIo, BuildError> {
+/// Builds the Socket.IO server of the demo; `in_cluster` makes it a node.
+fn server(
+    started: Started,
+    board: notifications::Board,
+    site: cluster::Site,
+    in_cluster: impl FnOnce(SocketIoBuilder) -> SocketIoBuilder,
+) -> Result<SocketIo, BuildError> {
     let index = Namespace::typed::<Index>().on_event(
         async |_: Typed<GetStatus>, State(started): State<Started>, io: SocketIo| {
             Ack(started.status(&io))
         },
     );
-    SocketIo::builder()
+    let builder = SocketIo::builder()
         .namespace(index)
-        .namespace(chat::namespace())
-        .namespace(notifications::namespace())
+        .namespace(chat::namespace(&site.hall))
+        .namespace(cluster::namespace(&site))
+        .namespace(notifications::namespace(&board))
         .state(started)
-        .state(chat::Hall::default())
+        .state(site.hall.clone())
         .state(board)
+        .state(site)
         .ping_interval(PING_INTERVAL)
-        .ping_timeout(PING_TIMEOUT)
-        .build()
+        .ping_timeout(PING_TIMEOUT);
+    in_cluster(builder).build()
 }
 
 async fn serve(args: &Demo) -> Outcome {
@@ -182,10 +220,14 @@ async fn serve(args: &Demo) -> Outcome {
     let listener = fanfare::serve::bind(address)
         .await
         .map_err(|error| explain(address, &error))?;
+    if args.nodes.is_some() || args.engine.is_some() {
+        return serve_nodes(args, listener).await;
+    }
     let started = Started::now(args.folders());
     let board = notifications::Board::default();
-    let io =
-        server(started.clone(), board.clone()).map_err(failed("the server cannot be built"))?;
+    let site = cluster::Site::default();
+    let io = server(started.clone(), board.clone(), site, |builder| builder)
+        .map_err(failed("the server cannot be built"))?;
     let app = http::router(&io, started, board);
     let stop = signals().map_err(failed("signals cannot be received"))?;
 
@@ -214,6 +256,25 @@ async fn serve(args: &Demo) -> Outcome {
         result = serving => result.map_err(failed("the server failed"))?,
         // A client that keeps a request open must not keep the process alive.
         () = async { let _ = was_closed.await; tokio::time::sleep(SHUTDOWN_TIMEOUT).await } => {}
+    }
+    Ok(Code::Ok)
+}
+
+/// Serves the demo with several nodes.
+async fn serve_nodes(args: &Demo, listener: tokio::net::TcpListener) -> Outcome {
+    let stop = signals().map_err(failed("signals cannot be received"))?;
+    announce(
+        listener
+            .local_addr()
+            .map_err(failed("the address cannot be known"))?,
+    );
+    let nodes = args.nodes.unwrap_or(DEFAULT_NODES);
+    let folders = [("--book", &args.book), ("--doc", &args.doc)].into_iter();
+    let folders = folders.filter_map(|(option, folder)| Some((option, folder.clone()?)));
+    let folders = folders.collect();
+    tokio::select! {
+        ended = nodes::run(listener, nodes, args.engine.clone(), folders) => ended?,
+        () = stop => {}
     }
     Ok(Code::Ok)
 }
@@ -254,6 +315,7 @@ fn announce(address: SocketAddr) {
     out::line(&text!("Fanfare demo    {}/", url));
     out::line(&text!("Chat            {}/chat/", url));
     out::line(&text!("Notifications   {}/notifications/", url));
+    out::line(&text!("Cluster         {}/cluster/", url));
     if everywhere {
         out::line(&text!(
             "Other machines reach it under this machine's address."
@@ -295,7 +357,7 @@ fn now() -> u64 {
     })
 }
 
-/// Generator of ids that are unique across restarts of the server.
+/// Generator of ids that are unique across restarts of the server, and across nodes.
 #[derive(Debug)]
 struct Ids {
     run: String,
@@ -305,7 +367,7 @@ struct Ids {
 impl Default for Ids {
     fn default() -> Self {
         Self {
-            run: format!("{:x}", now()),
+            run: format!("{:x}-{}", now(), std::process::id()),
             last: 0,
         }
     }
@@ -395,6 +457,8 @@ mod tests {
             TypeScript::of::<chat::Chat>(),
             TypeScript::of::<notifications::Notifications>(),
         );
+        let cluster = TypeScript::of::<cluster::ClusterPage>();
+        assert_current(file("cluster/events.d.ts"), &cluster);
         assert_current(file("events.d.ts"), &TypeScript::of::<Index>());
         assert_current(file("chat/events.d.ts"), &chat);
         assert_current(file("notifications/events.d.ts"), &notifications);
@@ -402,12 +466,14 @@ mod tests {
             .description("The events of `fanfare demo`, see `examples/README.md`.")
             .contract::<Index>()
             .contract::<chat::Chat>()
+            .contract::<cluster::ClusterPage>()
             .contract::<notifications::Notifications>();
         assert_current(file("asyncapi.json"), &document);
     }
 
     #[test]
     fn the_server_can_be_built() {
-        server(tests_started(), notifications::Board::default()).unwrap();
+        let (started, board) = (tests_started(), notifications::Board::default());
+        server(started, board, cluster::Site::default(), |builder| builder).unwrap();
     }
 }

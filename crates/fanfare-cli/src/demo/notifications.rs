@@ -1,11 +1,12 @@
 //! Notifications: namespace `/notifications`. `examples/README.md` describes its events;
 //! `examples/notifications/events.d.ts` is generated from their types.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare::ack::BroadcastAckError;
+use fanfare::adapter::{RemoteSocket, ServerEvent, ServerSideEmitError};
 use fanfare::typed::{Contract, Typed, TypedEvent, TypedOperator, TypedSocket};
 use fanfare::{Ack, ConnectError, Data, EmitError, EventError, Namespace, Socket, SocketIo, State};
 use garde::Validate;
@@ -44,7 +45,7 @@ struct Stored {
 }
 
 /// A notification. Pages acknowledge it, and the sender's receipt counts these acknowledgements.
-#[derive(Debug, Clone, Serialize, TypedEvent)]
+#[derive(Debug, Clone, Serialize, Deserialize, TypedEvent)]
 #[event(ack = ())]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Notification {
@@ -143,8 +144,12 @@ fn user_room(user: &str) -> String {
 )]
 pub(super) struct Notifications;
 
-pub(crate) fn namespace() -> Namespace<Notifications> {
-    Namespace::typed::<Notifications>()
+pub(crate) fn namespace(board: &Board) -> Namespace<Notifications> {
+    let (keeping, copying) = (board.clone(), board.clone());
+    Namespace::new("/notifications")
+        .on_server_event("keep", move |event| keep(keeping.clone(), event))
+        .on_server_event("board", move |event| copy(copying.clone(), event))
+        .contract::<Notifications>()
         .ack_errors(rejection)
         .middleware(authenticate)
         .on_connect(welcome)
@@ -165,6 +170,8 @@ async fn authenticate(
     Form(Data(auth)): Form<Data<Auth>>,
 ) -> Result<(), ConnectError> {
     let user = name("The name", &auth.user, MAX_NAME_CHARS)?.to_owned();
+    // For the lists of users, which other nodes need as well. A name is valid data.
+    let _ = socket.set_data(&user);
     socket.extensions().insert(User(user));
     Ok(())
 }
@@ -173,11 +180,11 @@ async fn welcome(socket: Socket) -> Result<(), EventError> {
     if let Some(User(user)) = socket.extensions().get() {
         socket.join(user_room(&user))?;
     }
-    Ok(tell_audience(&socket.io())?)
+    Ok(tell_audience(&socket.io()).await?)
 }
 
 async fn goodbye(io: SocketIo) -> Result<(), EmitError> {
-    tell_audience(&io)
+    tell_audience(&io).await
 }
 
 /// Connected users and topics, sent after the connection and after each change.
@@ -196,23 +203,70 @@ struct Topic {
 }
 
 /// Sends the reachable users and the topics to everyone.
-fn tell_audience(io: &SocketIo) -> Result<(), EmitError> {
-    let namespace = io.typed::<Notifications>();
-    let sockets = namespace.sockets();
-    let users = sockets
-        .iter()
-        .filter_map(|socket| socket.extensions().get());
-    let rooms: BTreeMap<String, usize> = namespace.rooms().into_iter().collect();
-    let topic = |name| Topic {
-        name,
-        subscribers: rooms.get(&topic_room(name)).copied().unwrap_or(0),
-    };
-    let audience = Audience {
-        users: users.map(|User(user)| user).take(MAX_LISTED).collect(),
-        topics: TOPICS.into_iter().map(topic).collect(),
-    };
-    namespace.emit(&audience)?;
+async fn tell_audience(io: &SocketIo) -> Result<(), EmitError> {
+    let audience = audience(io).await;
+    io.typed::<Notifications>().emit(&audience)?;
     Ok(())
+}
+
+/// Sends them to the clients of this node, when other nodes have come or gone.
+pub(super) async fn show_audience(io: &SocketIo) {
+    let audience = audience(io).await;
+    // A client that cannot keep up is disconnected, and learns it when it comes back.
+    let _ = io.typed::<Notifications>().local().emit(&audience);
+}
+
+async fn audience(io: &SocketIo) -> Audience {
+    // Without the sockets of nodes that do not answer.
+    let sockets = io.typed::<Notifications>().fetch_sockets().await;
+    let sockets = sockets.unwrap_or_else(|error| error.into_sockets());
+    let users = sockets.iter().filter_map(|socket| socket.data().ok());
+    let topic = |name| {
+        let room = topic_room(name);
+        let follows = |socket: &&RemoteSocket| socket.rooms().contains(&room);
+        Topic {
+            name,
+            subscribers: sockets.iter().filter(follows).count(),
+        }
+    };
+    Audience {
+        users: users.take(MAX_LISTED).collect(),
+        topics: TOPICS.into_iter().map(topic).collect(),
+    }
+}
+
+/// Keeps a notification that was sent at another node.
+async fn keep(board: Board, event: ServerEvent) {
+    if let Ok(notification) = event.data() {
+        board.0.lock().await.keep(notification);
+    }
+}
+
+/// Answers a node that has just started.
+async fn copy(board: Board, event: ServerEvent) {
+    let kept = board.0.lock().await.notifications.clone();
+    // A node without an answer starts with an empty board.
+    let _ = event.ack((kept,));
+}
+
+impl Board {
+    /// Takes over the notifications of another node.
+    pub(super) async fn catch_up(&self, io: &SocketIo) {
+        let notifications = io.of("/notifications");
+        let others = notifications.server_side_emit_with_ack::<VecDeque<Notification>>("board", ());
+        let answers = match others.await {
+            Ok(answers)
+            | Err(ServerSideEmitError::Timeout {
+                responses: answers, ..
+            }) => answers,
+            Err(_) => return, // this node is the first
+        };
+        let most = answers.into_iter().max_by_key(VecDeque::len);
+        let mut board = self.0.lock().await;
+        if let Some(most) = most.filter(|most| most.len() > board.notifications.len()) {
+            board.notifications = most;
+        }
+    }
 }
 
 /// Replaces the topics of this connection. The answer has the notifications kept for this user and these topics.
@@ -247,7 +301,7 @@ async fn subscribe(
             socket.leave(topic_room(topic));
         }
     }
-    tell_audience(&socket.io())?;
+    tell_audience(&socket.io()).await?;
     let board = board.0.lock().await;
     let inbox = board
         .notifications
@@ -287,13 +341,20 @@ pub(crate) async fn send(
         board.keep(notification.clone());
         notification
     };
+    // Other nodes that cannot be told do not have it in later inboxes.
+    let _ = io
+        .of("/notifications")
+        .server_side_emit("keep", (&notification,));
     let namespace = io.typed::<Notifications>();
     let target: TypedOperator<Notifications> = match &notification.to {
         None => namespace.everyone(),
         Some(Target::Topic(topic)) => namespace.to(topic_room(topic)),
         Some(Target::User(user)) => namespace.to(user_room(user)),
     };
-    let recipients = target.sockets().len();
+    let recipients = target.clone().fetch_sockets().await;
+    let recipients = recipients
+        .unwrap_or_else(|error| error.into_sockets())
+        .len();
     let acks = target.timeout(ACK_TIMEOUT).emit_with_ack(&notification);
     let delivered = match acks.await {
         Ok(answers) => answers.len(),

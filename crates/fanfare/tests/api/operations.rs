@@ -138,7 +138,7 @@ async fn servers_with_too_many_connections_close_some() {
     }
 }
 
-/// What a program can do that publishes to the broker and does not know the key.
+/// A program that publishes to the broker and does not know the key can do nothing.
 #[tokio::test]
 async fn requests_without_the_key_or_repeated_do_nothing() {
     let bus = Bus::default();

@@ -24,7 +24,7 @@ const MAX_HISTORY: usize = 100;
 /// Rooms that always exist.
 const PERMANENT_ROOMS: [&str; 3] = ["lobby", "music", "rust"];
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct User {
     /// The same for every connection with the same key, which cannot be derived from it.
@@ -44,7 +44,7 @@ pub(super) struct Summary {
 }
 
 /// A message of another person.
-#[derive(Debug, Clone, Serialize, TypedEvent)]
+#[derive(Debug, Clone, Serialize, Deserialize, TypedEvent)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Message {
     /// Unique, also across restarts of the server.
@@ -119,13 +119,13 @@ pub(super) struct Stored {
     /// Message with the bytes of its picture.
     pub(super) live: Message,
     pub(super) room: Summary,
+    pub(super) nonce: String,
 }
 
 #[derive(Debug, Default)]
 struct Room {
     messages: u64,
-    /// Nonces and messages, oldest first.
-    history: VecDeque<(String, Message)>,
+    history: History,
 }
 
 /// One connection.
@@ -133,6 +133,17 @@ struct Room {
 struct Seat {
     user: User,
     room: Option<String>,
+}
+
+/// Nonces and messages, oldest first.
+type History = VecDeque<(String, Message)>;
+
+/// State of the chat of another node; pictures are not part of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Copied<S> {
+    /// Names, numbers of messages, histories.
+    rooms: Vec<(String, u64, History)>,
+    seats: Vec<(S, User, Option<String>)>,
 }
 
 /// State of the chat; `S` identifies connections.
@@ -278,6 +289,7 @@ impl<S: Eq + Hash> Hall<S> {
                 live: message.clone(),
                 message: message.clone(),
                 room: self.summary(&room),
+                nonce,
             });
         }
         let text = text.trim().to_owned();
@@ -297,25 +309,79 @@ impl<S: Eq + Hash> Hall<S> {
             text,
             picture,
         };
+        let message = self.keep(nonce.clone(), &live);
+        Ok(Stored {
+            is_new: true,
+            message,
+            live,
+            room: self.summary(&room),
+            nonce,
+        })
+    }
+
+    /// Keeps a message, and returns it without the bytes of its picture.
+    fn keep(&mut self, nonce: String, live: &Message) -> Message {
         let mut message = live.clone();
         if let Some(picture) = &mut message.picture
             && let Some(data) = picture.data.take()
         {
             self.album.keep(&picture.id, &data);
         }
-        if let Some(place) = self.rooms.get_mut(&room) {
-            place.messages = number;
+        if let Some(place) = self.rooms.get_mut(&message.room) {
+            place.messages = place.messages.max(message.number);
             place.history.push_back((nonce, message.clone()));
             if place.history.len() > MAX_HISTORY {
                 place.history.pop_front();
             }
         }
-        Ok(Stored {
-            is_new: true,
-            message,
-            live,
-            room: self.summary(&room),
-        })
+        message
+    }
+
+    /// Adds a message that was said at another node.
+    pub(super) fn said(&mut self, nonce: String, live: &Message) {
+        if !self.rooms.contains_key(&live.room) && self.make_space().is_ok() {
+            self.rooms.insert(live.room.clone(), Room::default());
+        }
+        self.keep(nonce, live);
+    }
+
+    /// Returns the connections for which a condition does not hold.
+    pub(super) fn without(&self, keeps: impl Fn(&S) -> bool) -> Vec<S>
+    where
+        S: Clone,
+    {
+        let seats = self.seats.keys();
+        seats.filter(|seat| !keeps(seat)).cloned().collect()
+    }
+
+    /// Returns the state, for a node that has just started.
+    pub(super) fn copy(&self) -> Copied<S>
+    where
+        S: Clone,
+    {
+        let rooms = self.rooms.iter();
+        let rooms = rooms.map(|(name, room)| (name.clone(), room.messages, room.history.clone()));
+        let seats = self.seats.iter();
+        let seats =
+            seats.map(|(socket, seat)| (socket.clone(), seat.user.clone(), seat.room.clone()));
+        Copied {
+            rooms: rooms.collect(),
+            seats: seats.collect(),
+        }
+    }
+
+    /// Takes over the state of another node, where it has more.
+    pub(super) fn take_over(&mut self, copied: Copied<S>) {
+        for (name, messages, history) in copied.rooms {
+            let room = self.rooms.entry(name).or_default();
+            if messages > room.messages {
+                room.messages = messages;
+                room.history = history;
+            }
+        }
+        for (socket, user, room) in copied.seats {
+            self.seats.entry(socket).or_insert(Seat { user, room });
+        }
     }
 
     /// Returns the bytes of a picture.

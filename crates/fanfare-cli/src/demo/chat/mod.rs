@@ -3,6 +3,7 @@
 
 mod hall;
 mod picture;
+mod replicas;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use fanfare::ack::AckSender;
 use fanfare::extract::Valid;
 use fanfare::typed::{Contract, Typed, TypedEvent, TypedSocket};
-use fanfare::{Ack, ConnectError, EmitError, EventError, Namespace, Socket, SocketId, State};
+use fanfare::{Ack, ConnectError, EmitError, EventError, Namespace, Socket, State};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -29,7 +30,25 @@ const MAX_NAME_CHARS: usize = 24;
 /// they were made. It is an async lock because emitting may disconnect a slow consumer, whose disconnect handler takes
 /// the lock as well.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Hall(Arc<Mutex<hall::Hall<SocketId>>>);
+pub(crate) struct Hall {
+    state: Arc<Mutex<hall::Hall<String>>>,
+    /// Id of the node; empty if the server is alone.
+    node: Arc<str>,
+}
+
+impl Hall {
+    pub(super) fn new(node: &str) -> Self {
+        Self {
+            state: Arc::default(),
+            node: node.into(),
+        }
+    }
+
+    /// Returns the name of a connection, which no other node gives to one.
+    fn seat(&self, socket: &TypedSocket<Chat>) -> String {
+        format!("{}/{}", self.node, socket.id())
+    }
+}
 
 /// Returns the Socket.IO room for a room of the chat. The prefix keeps users out of the rooms that each socket has for
 /// its id.
@@ -47,8 +66,8 @@ fn key(room: &str) -> String {
 )]
 pub(super) struct Chat;
 
-pub(crate) fn namespace() -> Namespace<Chat> {
-    Namespace::new("/chat")
+pub(crate) fn namespace(hall: &Hall) -> Namespace<Chat> {
+    replicas::add_to(Namespace::new("/chat"), hall)
         // By name, because it acknowledges before it returns.
         .on(Join::NAME, join)
         .contract::<Chat>()
@@ -141,19 +160,19 @@ impl Auth {
 async fn authenticate(
     socket: Socket,
     Form(Valid(auth)): Form<Valid<Auth>>,
-    State(hall): State<Hall>,
+    State(shared): State<Hall>,
 ) -> Result<(), ConnectError> {
     let user = auth.user()?;
-    hall.0.lock().await.check_name(&user)?;
+    shared.state.lock().await.check_name(&user)?;
     socket.extensions().insert(user);
     Ok(())
 }
 
-async fn welcome(socket: TypedSocket<Chat>, State(hall): State<Hall>) -> Result<(), EventError> {
+async fn welcome(socket: TypedSocket<Chat>, State(shared): State<Hall>) -> Result<(), EventError> {
     let Some(user) = socket.extensions().get::<User>() else {
         return Ok(()); // the middleware has set it
     };
-    let mut hall = hall.0.lock().await;
+    let mut hall = shared.state.lock().await;
     if hall.check_name(&user).is_err() {
         // Two users chose the name at the same time, and this is the second.
         socket.disconnect(false);
@@ -167,7 +186,9 @@ async fn welcome(socket: TypedSocket<Chat>, State(hall): State<Hall>) -> Result<
             picture: picture::SIZE,
         },
     })?;
-    hall.enter(socket.id(), user);
+    let seat = shared.seat(&socket);
+    replicas::tell(&socket, "enter", (&seat, &user));
+    hall.enter(seat, user);
     Ok(())
 }
 
@@ -183,11 +204,13 @@ struct Join {
 async fn join(
     socket: TypedSocket<Chat>,
     Typed(request): Typed<Join>,
-    State(hall): State<Hall>,
+    State(shared): State<Hall>,
     ack: AckSender,
 ) -> Result<(), EventError> {
-    let mut hall = hall.0.lock().await;
-    let moved = hall.join(socket.id(), &request.room)?;
+    let mut hall = shared.state.lock().await;
+    let seat = shared.seat(&socket);
+    let moved = hall.join(seat.clone(), &request.room)?;
+    replicas::tell(&socket, "join", (seat, &moved.room));
     let room = &moved.room;
     if let Some(left) = &moved.left {
         socket.leave(key(&left.room));
@@ -225,11 +248,12 @@ struct Delivered {
 async fn message(
     socket: TypedSocket<Chat>,
     Typed(outgoing): Typed<Outgoing>,
-    State(hall): State<Hall>,
+    State(shared): State<Hall>,
 ) -> Result<Ack<Delivered>, EventError> {
-    let mut hall = hall.0.lock().await;
-    let stored = hall.say(socket.id(), outgoing)?;
+    let mut hall = shared.state.lock().await;
+    let stored = hall.say(shared.seat(&socket), outgoing)?;
     if stored.is_new {
+        replicas::tell(&socket, "say", (&stored.nonce, &stored.live));
         let room = &stored.message.room;
         socket.to(key(room)).emit(&stored.live)?;
         socket.namespace().emit(&Room(&stored.room))?;
@@ -251,10 +275,10 @@ struct Typing {
 async fn typing(
     socket: TypedSocket<Chat>,
     Typed(event): Typed<Typing>,
-    State(hall): State<Hall>,
+    State(shared): State<Hall>,
 ) -> Result<(), EmitError> {
-    let hall = hall.0.lock().await;
-    if let Some(user) = hall.user_in(socket.id(), &event.room) {
+    let hall = shared.state.lock().await;
+    if let Some(user) = hall.user_in(shared.seat(&socket), &event.room) {
         let typing = UserTyping {
             room: &event.room,
             user,
@@ -282,14 +306,17 @@ struct PictureBytes {
 
 async fn picture(
     Typed(request): Typed<GetPicture>,
-    State(hall): State<Hall>,
+    State(shared): State<Hall>,
 ) -> Result<Ack<PictureBytes>, EventError> {
-    let data = hall.0.lock().await.picture(&request.id)?;
+    let data = shared.state.lock().await.picture(&request.id)?;
     Ok(Ack(PictureBytes { data }))
 }
 
-async fn goodbye(socket: TypedSocket<Chat>, State(hall): State<Hall>) -> Result<(), EmitError> {
-    match hall.0.lock().await.leave(socket.id()) {
+async fn goodbye(socket: TypedSocket<Chat>, State(shared): State<Hall>) -> Result<(), EmitError> {
+    let seat = shared.seat(&socket);
+    let mut hall = shared.state.lock().await;
+    replicas::tell(&socket, "leave", &seat);
+    match hall.leave(seat) {
         Some(left) => tell_left(&socket, &left),
         None => Ok(()),
     }

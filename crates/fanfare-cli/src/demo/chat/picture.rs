@@ -1,5 +1,6 @@
 //! Pictures of the chat: validation and storage.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -22,13 +23,13 @@ const MAX_SIDE_PIXELS: u32 = 20_000;
 const MAX_NAME_BYTES: usize = 255;
 
 /// Picture of a message.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Picture {
     pub(super) id: String,
     name: String,
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: Cow<'static, str>,
     /// Size in bytes.
     size: usize,
     /// Width in pixels.
@@ -36,7 +37,7 @@ pub(super) struct Picture {
     /// Height in pixels.
     height: u32,
     /// Content; absent in a history, where the event `picture` fetches it when it is displayed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Binary"))]
     pub(super) data: Option<Bytes>,
 }
@@ -85,7 +86,7 @@ impl Upload {
                 .filter(|c| !c.is_control())
                 .take(MAX_NAME_BYTES)
                 .collect(),
-            kind,
+            kind: kind.into(),
             size,
             width,
             height,
