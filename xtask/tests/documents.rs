@@ -41,7 +41,7 @@ fn public(source: &str) -> BTreeSet<String> {
 fn members(of: &str) -> Option<BTreeSet<String>> {
     let files: &[&str] = match of {
         "Limits" => &["crates/fanfare-protocol/src/limits.rs"],
-        "Serve" => &["crates/fanfare-engine/src/serve/builder.rs"],
+        "Serve" => &["crates/fanfare-engine/src/http_server/builder.rs"],
         "EngineConfig" => &["crates/fanfare-engine/src/config.rs"],
         "ConnectionStateRecovery" => &["crates/fanfare/src/recovery/mod.rs"],
         "RateLimits" => &["crates/fanfare/src/limits/rate.rs"],

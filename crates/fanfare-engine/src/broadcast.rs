@@ -107,7 +107,7 @@ pub fn broadcast<S: Send + Sync + 'static>(
         report.recipients += 1;
         if options.volatile {
             if conn.keeps_volatile() {
-                let source = forms.source(conn);
+                let source = conn.encode(&mut forms);
                 if !matches!(source, OutgoingFrames::Deflate(_)) {
                     let _ = conn.queue_volatile(source, message.packets);
                     continue;
@@ -117,7 +117,7 @@ pub fn broadcast<S: Send + Sync + 'static>(
                 continue;
             }
         }
-        let source = forms.source(conn);
+        let source = conn.encode(&mut forms);
         let result = match &jobs {
             None => batch::send(conn, source, message.packets),
             Some(_) => conn
@@ -182,7 +182,7 @@ fn broadcast_run<'a, S: Send + Sync + 'static>(
         let queued = if conn.takes_as_is(message.binary) {
             conn.attach_in_batch(&run, size, batch)
         } else {
-            let queued = conn.queue_in_batch(forms.source(conn), message.packets, batch);
+            let queued = conn.queue_in_batch(conn.encode(forms), message.packets, batch);
             queued.map(|first| (first, Capacity::ALL))
         };
         match queued {

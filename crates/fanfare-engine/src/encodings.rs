@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use fanfare_websocket::deflate::{self, Params, compress_shared_into};
 
-use crate::connection::Connection;
 use crate::encoded_message::EncodedMessage;
 use crate::encoded_message::{Frames, Framing};
 use crate::outgoing_frames::OutgoingFrames;
@@ -79,30 +78,25 @@ impl<'a> Encodings<'a> {
         self.compress
     }
 
-    /// Returns the frames to send to a connection.
-    #[inline]
-    pub(crate) fn source<S: Send + Sync + 'static>(
-        &mut self,
-        conn: &Connection<S>,
-    ) -> OutgoingFrames<'_> {
-        if self.compress && conn.takes_as_is(self.message.binary) {
-            return OutgoingFrames::Shared(&self.message.frames);
-        }
-        self.other(conn)
+    /// Whether the message is binary.
+    pub(crate) fn is_binary(&self) -> bool {
+        self.message.binary
     }
 
-    #[cold]
-    fn other<S: Send + Sync + 'static>(&mut self, conn: &Connection<S>) -> OutgoingFrames<'_> {
-        let framing = match self.message.binary {
-            true => conn.framing(),
-            false => Framing::Plain,
-        };
-        let config = conn.deflate_config();
-        let deflate = if self.compress {
-            conn.deflate.get()
-        } else {
-            None
-        };
+    /// Returns the frames as they were made.
+    #[inline]
+    pub(crate) fn unchanged(&self) -> OutgoingFrames<'_> {
+        OutgoingFrames::Shared(&self.message.frames)
+    }
+
+    /// Returns the frames with this framing, compressed as the recipient has negotiated and `config` says.
+    pub(crate) fn encoded(
+        &mut self,
+        framing: Framing,
+        negotiated: Option<Compression>,
+        config: &deflate::Config,
+    ) -> OutgoingFrames<'_> {
+        let deflate = negotiated.filter(|_| self.compress);
         let (window, own) = match deflate {
             Some(Compression::Shared(window)) if self.message.len() >= config.threshold => {
                 (window, false)
@@ -112,7 +106,7 @@ impl<'a> Encodings<'a> {
         };
         let compress = self.compress;
         let frames = if framing != Framing::Plain || window > 0 {
-            &self.form((framing, window), &config).frames
+            &self.form((framing, window), config).frames
         } else {
             &self.message.frames
         };

@@ -12,15 +12,6 @@ use crate::handshake::HandshakeRequest;
 use crate::log_target;
 use crate::rejection::HttpRejection;
 
-/// Mode in which our side closes a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CloseMode {
-    /// Sends the queue first (Node's `close()`).
-    Flush,
-    /// Discards the queue (Node's `close(true)`).
-    Discard,
-}
-
 /// Decision on a handshake: `Err` with the message that replaces `Forbidden` (empty: it stays).
 pub type AllowFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 

@@ -23,6 +23,7 @@ mod flags;
 mod handler;
 mod handshake;
 mod http_options;
+mod http_server;
 mod log_target;
 mod log_throttle;
 mod outbox;
@@ -31,11 +32,12 @@ mod proxies;
 mod query;
 mod rejection;
 pub mod relay;
+mod reply;
 mod scratch;
-pub mod serve;
 mod service;
 mod shared_segment;
 mod sid;
+mod stream;
 mod sync;
 mod table;
 mod websocket;
@@ -43,15 +45,15 @@ mod websocket;
 pub use batch::batch;
 pub use broadcast::{BroadcastOptions, DeliveryReport, broadcast};
 pub use config::{EngineConfig, SlowConsumer};
-pub use connection::Connection;
+pub use connection::{CloseMode, Connection};
 pub use encoded_message::{EncodedMessage, MessageBuilder};
 pub use engine::Engine;
 pub use error::SendError;
 pub use fanfare_protocol::engine::{CloseReason, Protocol, Transport, Transports};
 pub use fanfare_websocket::deflate::Config as PerMessageDeflate;
-pub use handler::{CloseMode, Handler};
+pub use handler::Handler;
 pub use handshake::HandshakeRequest;
-pub use serve::builder::serve;
+pub use http_server::serve;
 pub use service::EngineService;
 
 /// Types of the optional methods of a [`Handler`].
@@ -66,7 +68,22 @@ pub mod http {
         ContentEncoding, Cookie, CookiePriority, Cors, CorsOrigin, HttpCompression, SameSite,
     };
     pub use crate::rejection::HttpRejection;
-    pub use crate::service::{EngineBody, EngineFuture};
+    pub use crate::reply::EngineBody;
+    pub use crate::service::EngineFuture;
+}
+
+/// A server for the engine: accepts connections and speaks HTTP/1.1 and HTTP/2 on them.
+///
+/// [`serve()`] prepares it, [`Serve`](serve::Serve) has its options.
+///
+/// HTTP/1 is parsed here, so that one rule decides where a request ends. A request that arrives in one piece, as nearly
+/// all of Engine.IO's do, is read into a buffer of the thread, answered with one `write`, and costs the connection no
+/// buffer. Hyper serves HTTP/2. A connection with much input yields to others.
+pub mod serve {
+    pub use crate::http_server::{
+        HttpService, IdleConnections, OpenSessions, Serve, ServeBody, ServeBodyError, Served, bind,
+    };
+    pub use crate::service::EngineServer;
 }
 
 /// Load balancers in front of the server, and the addresses of the clients behind them.

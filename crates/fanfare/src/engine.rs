@@ -11,14 +11,16 @@ pub use fanfare_engine::{
 };
 pub use fanfare_protocol::engine::ErrorCode;
 
-use crate::client::Client;
-
 /// The connection that carries the sockets of one client (Node's `socket.conn`), see
 /// [`Socket::conn`](crate::Socket::conn).
 #[derive(Clone)]
-pub struct EngineConnection(pub(crate) Arc<Connection<Client>>);
+pub struct EngineConnection(Arc<dyn AnyConnection>);
 
 impl EngineConnection {
+    pub(crate) fn new<S: Send + Sync + 'static>(conn: Arc<Connection<S>>) -> Self {
+        Self(conn)
+    }
+
     /// Returns the id of the session. It is a secret of this client: a peer that knows it can hijack the session.
     pub fn id(&self) -> &str {
         self.0.sid()
@@ -66,13 +68,13 @@ impl EngineConnection {
             true => CloseMode::Discard,
             false => CloseMode::Flush,
         };
-        self.0.close(mode, CloseReason::ForcedClose);
+        self.0.clone().close(mode, CloseReason::ForcedClose);
     }
 }
 
 impl PartialEq for EngineConnection {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::as_ptr(&self.0).addr() == Arc::as_ptr(&other.0).addr()
     }
 }
 
@@ -81,6 +83,57 @@ impl Eq for EngineConnection {}
 impl fmt::Debug for EngineConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("EngineConnection").field(&self.0).finish()
+    }
+}
+
+/// A connection whose sockets are left out of its type: hooks observe connections below the sockets.
+trait AnyConnection: fmt::Debug + Send + Sync {
+    fn sid(&self) -> &str;
+    fn transport(&self) -> Transport;
+    fn protocol(&self) -> Protocol;
+    fn handshake(&self) -> &HandshakeRequest;
+    fn is_open(&self) -> bool;
+    fn pending_bytes(&self) -> usize;
+    fn pending_packets(&self) -> usize;
+    fn close_description(&self) -> Option<String>;
+    fn close(self: Arc<Self>, mode: CloseMode, reason: CloseReason);
+}
+
+impl<S: Send + Sync + 'static> AnyConnection for Connection<S> {
+    fn sid(&self) -> &str {
+        self.sid()
+    }
+
+    fn transport(&self) -> Transport {
+        self.transport()
+    }
+
+    fn protocol(&self) -> Protocol {
+        self.protocol()
+    }
+
+    fn handshake(&self) -> &HandshakeRequest {
+        self.handshake()
+    }
+
+    fn is_open(&self) -> bool {
+        self.is_open()
+    }
+
+    fn pending_bytes(&self) -> usize {
+        self.pending_bytes()
+    }
+
+    fn pending_packets(&self) -> usize {
+        self.pending_packets()
+    }
+
+    fn close_description(&self) -> Option<String> {
+        self.close_description()
+    }
+
+    fn close(self: Arc<Self>, mode: CloseMode, reason: CloseReason) {
+        Connection::close(&self, mode, reason);
     }
 }
 

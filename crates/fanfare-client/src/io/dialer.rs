@@ -1,14 +1,12 @@
 //! Connections to one server: TCP, proxies, TLS.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::proxy::Proxy;
-use super::stream::{DialError, Stream};
+use super::stream::{DialError, Stream, tcp};
 use super::tls::{Tls, TlsConnector};
 #[cfg(feature = "rustls")]
 use super::trust::TlsReport;
@@ -150,29 +148,4 @@ impl Dialer {
             None => step.await,
         }
     }
-}
-
-/// Opens a TCP connection to the first address of the host that accepts it.
-pub(super) async fn tcp(host: &str, port: u16) -> Result<TcpStream, DialError> {
-    let unknown = |error| DialError::Name {
-        host: host.to_owned(),
-        error,
-    };
-    let mut last = unknown(io::Error::new(
-        io::ErrorKind::NotFound,
-        "the name has no address",
-    ));
-    for address in tokio::net::lookup_host((host, port))
-        .await
-        .map_err(unknown)?
-    {
-        match TcpStream::connect(address).await {
-            Ok(tcp) => {
-                tcp.set_nodelay(true).map_err(DialError::Tcp)?;
-                return Ok(tcp);
-            }
-            Err(error) => last = DialError::Tcp(error),
-        }
-    }
-    Err(last)
 }

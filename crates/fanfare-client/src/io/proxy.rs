@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::dialer::tcp;
+use super::stream::tcp;
 use super::tls::{Tls, TlsConnector};
 use super::url::Address;
 use super::{BoxedIo, Io};

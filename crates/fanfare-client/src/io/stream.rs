@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::BoxedIo;
 
@@ -98,4 +99,29 @@ impl From<DialError> for io::Error {
             DialError::Timeout(_) => Self::new(io::ErrorKind::TimedOut, error.to_string()),
         }
     }
+}
+
+/// Opens a TCP connection to the first address of the host that accepts it.
+pub(super) async fn tcp(host: &str, port: u16) -> Result<TcpStream, DialError> {
+    let unknown = |error| DialError::Name {
+        host: host.to_owned(),
+        error,
+    };
+    let mut last = unknown(io::Error::new(
+        io::ErrorKind::NotFound,
+        "the name has no address",
+    ));
+    for address in tokio::net::lookup_host((host, port))
+        .await
+        .map_err(unknown)?
+    {
+        match TcpStream::connect(address).await {
+            Ok(tcp) => {
+                tcp.set_nodelay(true).map_err(DialError::Tcp)?;
+                return Ok(tcp);
+            }
+            Err(error) => last = DialError::Tcp(error),
+        }
+    }
+    Err(last)
 }

@@ -22,7 +22,6 @@ use crate::encoded_message::{EncodedMessage, MessageBuilder};
 use crate::encodings::{Deflate, Encodings};
 use crate::error::SendError;
 use crate::flags::Flags;
-use crate::handler::CloseMode;
 use crate::handshake::HandshakeRequest;
 use crate::outgoing_frames::OutgoingFrames;
 use crate::query::wants_base64;
@@ -45,6 +44,15 @@ pub(crate) trait EngineContext<S>: Send + Sync + 'static {
     }
     /// Reports the close to the handler now.
     fn report(&self, conn: &Arc<Connection<S>>);
+}
+
+/// Mode in which our side closes a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseMode {
+    /// Sends the queue first (Node's `close()`).
+    Flush,
+    /// Discards the queue (Node's `close(true)`).
+    Discard,
 }
 
 /// One connection of an [`Engine`](crate::engine::Engine), over any transport.
@@ -145,7 +153,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
         }
         if message.uncompressed || !self.takes_as_is(message.binary) {
             let mut forms = Encodings::new(message, true);
-            return batch::send(self, forms.source(self), message.packets);
+            return batch::send(self, self.encode(&mut forms), message.packets);
         }
         batch::send(
             self,
@@ -194,6 +202,24 @@ impl<S: Send + Sync + 'static> Connection<S> {
         }
     }
 
+    /// Returns the frames of a message for this connection.
+    #[inline]
+    pub(crate) fn encode<'a>(&self, encodings: &'a mut Encodings<'_>) -> OutgoingFrames<'a> {
+        if encodings.compress() && self.takes_as_is(encodings.is_binary()) {
+            return encodings.unchanged();
+        }
+        self.encode_other(encodings)
+    }
+
+    #[cold]
+    fn encode_other<'a>(&self, encodings: &'a mut Encodings<'_>) -> OutgoingFrames<'a> {
+        let framing = match encodings.is_binary() {
+            true => self.framing(),
+            false => Framing::Plain,
+        };
+        encodings.encoded(framing, self.deflate.get(), &self.deflate_config())
+    }
+
     /// Compression settings of messages.
     pub(crate) fn deflate_config(&self) -> deflate::Config {
         self.host.config().per_message_deflate.unwrap_or_default()
@@ -211,7 +237,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
         }
         if self.keeps_volatile() {
             let mut forms = Encodings::new(message, true);
-            let source = forms.source(self);
+            let source = self.encode(&mut forms);
             if !matches!(source, OutgoingFrames::Deflate(_)) {
                 return self.queue_volatile(source, message.packets);
             }

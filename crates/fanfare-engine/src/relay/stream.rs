@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::oneshot;
 
-use crate::serve::{Duplex, HttpStream, KeepBusy, Taken, Takeover};
+use crate::stream::{Duplex, HttpStream, KeepBusy, Taken, Takeover};
 
 /// Time for which a client may take nothing of what is written to it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -3,14 +3,11 @@
 use bytes::Bytes;
 use fanfare_protocol::engine::ErrorCode;
 use fanfare_websocket::handshake::HandshakeError;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use http::{HeaderValue, Response, StatusCode};
 
-use super::{EngineBody, Upgrade};
-
-const XSS_PROTECTION: HeaderName = HeaderName::from_static("x-xss-protection");
-
-pub(crate) type Answer = Response<EngineBody>;
+use super::Upgrade;
+use crate::reply::{Answer, EngineBody};
 
 /// Returns an empty response.
 pub(super) fn empty(status: StatusCode) -> Answer {
@@ -76,68 +73,4 @@ pub(super) fn no_websocket(error: &HandshakeError, how: Upgrade) -> Answer {
         }
     }
     response
-}
-
-/// A response, in the form that is cheapest to write.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    /// Response of a session, to which no hook adds header fields.
-    Plain(Plain),
-    Whole(Answer),
-}
-
-/// Response 200 of a session. The server adds the length of the body.
-#[derive(Debug)]
-pub(crate) struct Plain {
-    pub(crate) content_type: &'static str,
-    pub(crate) body: Bytes,
-    /// Whether the response has the header `X-XSS-Protection: 0`, which Node adds for Internet Explorer.
-    pub(crate) msie: bool,
-}
-
-impl Plain {
-    /// Creates the response to a GET.
-    pub(super) fn payload(body: Bytes, binary: bool, msie: bool) -> Plain {
-        let content_type = match binary {
-            true => "application/octet-stream",
-            false => "text/plain; charset=UTF-8",
-        };
-        Plain {
-            content_type,
-            body,
-            msie,
-        }
-    }
-
-    /// Creates the response to a POST.
-    pub(super) fn posted(msie: bool) -> Plain {
-        Plain {
-            content_type: "text/html",
-            body: Bytes::from_static(b"ok"),
-            msie,
-        }
-    }
-}
-
-impl From<Plain> for Answer {
-    fn from(plain: Plain) -> Answer {
-        let mut response = Response::new(EngineBody::new(plain.body));
-        let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(plain.content_type));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if plain.msie {
-            headers.insert(XSS_PROTECTION, HeaderValue::from_static("0"));
-        }
-        *response.headers_mut() = headers;
-        response
-    }
-}
-
-impl From<Reply> for Answer {
-    fn from(reply: Reply) -> Answer {
-        match reply {
-            Reply::Plain(plain) => plain.into(),
-            Reply::Whole(answer) => answer,
-        }
-    }
 }

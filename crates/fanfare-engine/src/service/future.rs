@@ -10,14 +10,14 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 
-use super::answer::{Answer, Reply};
 use super::get::Get;
 use super::pending_handshake::PendingHandshake;
 use super::post::Post;
 use super::relayed::Relayed;
 use super::{EngineBody, Upgrade, answer};
 use crate::handler::Handler;
-use crate::serve::Replies;
+use crate::http_server::Replies;
+use crate::reply::{Answer, Reply};
 
 /// The future that [`EngineService`](crate::service::EngineService) returns.
 pub struct EngineFuture<H: Handler, B> {

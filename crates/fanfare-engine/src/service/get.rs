@@ -11,7 +11,6 @@ use fanfare_websocket::{OpCode, frame};
 use http::HeaderValue;
 use http::header::{CONTENT_ENCODING, SET_COOKIE};
 
-use super::answer::{Plain, Reply};
 use super::future::State;
 use super::hold::{Hold, IfEarly, hold};
 use super::verify::is_msie;
@@ -26,6 +25,7 @@ use crate::handler::Handler;
 use crate::http_options::ON_THE_FLY;
 use crate::http_options::{ContentEncoding, HttpCompression};
 use crate::outbox::Entry;
+use crate::reply::{Plain, Reply};
 use fanfare_protocol::engine::Protocol;
 
 /// A GET that waits.

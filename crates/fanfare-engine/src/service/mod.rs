@@ -1,13 +1,13 @@
 //! Tower service that routes and answers requests.
 
 mod answer;
-mod body;
 mod future;
 mod get;
 mod hold;
 mod pending_handshake;
 mod post;
 mod relayed;
+mod served;
 mod session;
 mod verify;
 
@@ -26,24 +26,22 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 
-use crate::connection::Connection;
+use crate::connection::{CloseMode, Connection};
 use crate::engine::Engine;
-use crate::handler::{CloseMode, ConnectionError, Handler};
+use crate::handler::{ConnectionError, Handler};
 use crate::handshake::HandshakeRequest;
 use crate::http_options::Cors;
 use crate::rejection::HttpRejection;
-use crate::serve::{KeepBusy, Takeover};
-use crate::websocket;
+use crate::stream::{KeepBusy, Takeover};
+use crate::websocket::{self, Owner};
 use fanfare_protocol::engine::{CloseReason, Protocol, Transport};
 
 use crate::engine::OpenError;
 use crate::fields::Fields;
 use crate::handshake::head_len;
 use crate::query::{self, Params, wants_base64};
+use crate::reply::{Answer, EngineBody, Plain, Reply};
 use crate::sid::Sid;
-use answer::Answer;
-pub(crate) use answer::{Plain, Reply};
-pub use body::EngineBody;
 pub use future::EngineFuture;
 use future::State;
 #[cfg(test)]
@@ -53,7 +51,7 @@ use get::{Get, PollResponseFormat};
 pub(crate) use hold::IfEarly;
 use pending_handshake::{HandshakeStage, PendingHandshake};
 use post::Post;
-pub(crate) use post::received;
+pub use served::EngineServer;
 use verify::{RequestRejection, Target, is_msie, is_octet_stream};
 
 /// Tower service that answers Engine.IO requests.
@@ -65,10 +63,8 @@ pub struct EngineService<H: Handler> {
     owner: Option<Owner>,
 }
 
-type Owner = Arc<dyn Any + Send + Sync>;
-
 impl<H: Handler> EngineService<H> {
-    pub(crate) fn new(engine: Arc<Engine<H>>) -> Self {
+    fn new(engine: Arc<Engine<H>>) -> Self {
         EngineService {
             engine,
             owner: None,
@@ -214,26 +210,10 @@ impl<H: Handler> EngineService<H> {
                 Get::start(&self.engine, conn, kind, true)
             }
             Err(OpenError(handshake, why)) => {
-                self.reject_id(handshake.as_deref(), why, None).into()
+                self.engine.no_session_id(handshake.as_deref(), why);
+                answer::rejection(ErrorCode::BadRequest, None).into()
             }
         }
-    }
-
-    /// Rejects a handshake for which there is no session id.
-    pub(crate) fn reject_id(
-        &self,
-        request: Option<&HandshakeRequest>,
-        why: &str,
-        upgrade: Option<Upgrade>,
-    ) -> Answer {
-        self.engine
-            .warn_throttled("no session id: the handshake is rejected", why);
-        let rejection = RequestRejection::NoId(why.to_owned());
-        self.reject(
-            request.unwrap_or(&HandshakeRequest::default()),
-            &rejection,
-            upgrade,
-        )
     }
 
     /// Reports a rejection to the handler and makes its response.
@@ -277,9 +257,7 @@ impl<H: Handler> EngineService<H> {
             detail,
             request,
         };
-        let handler = &self.engine.handler;
-        self.engine
-            .contain("on_connection_error", || handler.connection_error(&error));
+        self.engine.connection_error(&error);
         match upgrade {
             Some(how) => answer::upgrade_rejection(code, message, how),
             None => answer::rejection(code, message),
@@ -338,7 +316,12 @@ impl<H: Handler> EngineService<H> {
         let deflate = accept.permessage_deflate();
         let open = move |source| {
             let runtime = service.engine.runtime().clone();
-            runtime.spawn(websocket::Task::new(service, source, target, deflate));
+            runtime.spawn(websocket::Task::new(
+                (service.engine, service.owner),
+                source,
+                target,
+                deflate,
+            ));
         };
         match takeover {
             Some(takeover) => takeover.set(|taken| open(websocket::Source::Taken(taken))),
@@ -395,7 +378,7 @@ fn rejected(rejected: SessionRejection) -> Answer {
 
 /// Way in which a request asks for a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Upgrade {
+enum Upgrade {
     /// By the header `Upgrade`, in HTTP/1 (RFC 6455).
     Header,
     /// By the method CONNECT, in HTTP/2 (RFC 8441).

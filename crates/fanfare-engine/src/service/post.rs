@@ -6,24 +6,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use fanfare_protocol::Escaped;
-use fanfare_protocol::engine::session::{Actions, Received};
-use fanfare_protocol::engine::{Data, Packet, PacketError, PacketType, payload, v3};
+use fanfare_protocol::engine::session::Actions;
+use fanfare_protocol::engine::{Packet, PacketError, PacketType, payload, v3};
 use http::StatusCode;
 use http_body::Body;
 use tokio::time::Sleep;
 
-use super::answer::{self, Plain, Reply};
+use super::answer;
 use super::future::State;
 use super::hold::{Hold, IfEarly, hold};
 use super::{EngineFuture, rejected};
 use crate::batch::batch;
-use crate::clock;
-use crate::connection::Connection;
+use crate::connection::{CloseMode, Connection};
 use crate::engine::Engine;
 use crate::flags::Flags;
-use crate::handler::{CloseMode, Handler};
+use crate::handler::Handler;
 use crate::log_target;
+use crate::reply::{Plain, Reply};
 use fanfare_protocol::engine::{CloseReason, Protocol, Transport};
 
 /// Description of a close because the client disconnected in the middle of a body, in Node's words.
@@ -301,12 +300,7 @@ fn hand_over_body<H: Handler>(
         hand_over(engine, conn, &mut packets).then(|| packets.rest_len())
     } else {
         let Ok(rest) = std::str::from_utf8(rest) else {
-            received(
-                engine,
-                conn,
-                Transport::Polling,
-                Err(PacketError::InvalidUtf8),
-            );
+            engine.received(conn, Transport::Polling, Err(PacketError::InvalidUtf8));
             return None;
         };
         match conn.protocol() {
@@ -330,7 +324,7 @@ fn hand_over<'a, H: Handler>(
     packets: &mut impl Iterator<Item = Result<Packet<'a>, PacketError>>,
 ) -> bool {
     for packet in packets {
-        if !received(engine, conn, Transport::Polling, packet) {
+        if !engine.received(conn, Transport::Polling, packet) {
             return false;
         }
         if conn.flags.has(Flags::PAUSED) {
@@ -338,40 +332,4 @@ fn hand_over<'a, H: Handler>(
         }
     }
     false
-}
-
-/// Handles one packet. `false`: the session accepts no more.
-pub(crate) fn received<H: Handler>(
-    engine: &Arc<Engine<H>>,
-    conn: &Arc<Connection<H::State>>,
-    lane: Transport,
-    packet: Result<Packet<'_>, PacketError>,
-) -> bool {
-    let kind = match &packet {
-        Ok(packet) => Received::of(packet),
-        Err(error) => {
-            tracing::debug!(target: log_target::SESSION, ?conn, error = %Escaped(&error), "not a packet");
-            conn.inner.lock().describe(error);
-            Received::Invalid
-        }
-    };
-    if kind != Received::Message {
-        let now = clock::now();
-        conn.drive(|inner| ((), inner.session.packet(now, lane, kind, conn.host.times())));
-        let beat = match conn.protocol() {
-            Protocol::V4 => Received::Pong,
-            Protocol::V3 => Received::Ping,
-        };
-        if kind == beat && conn.is_open() {
-            engine.handler.heartbeat(conn);
-        }
-    } else if let Ok(packet) = packet
-        && conn.is_open()
-    {
-        match packet.data {
-            Data::Text(text) => engine.handler.text(conn, text),
-            Data::Binary(data) => engine.handler.binary(conn, &data),
-        }
-    }
-    conn.is_open()
 }

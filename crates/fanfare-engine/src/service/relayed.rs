@@ -10,15 +10,15 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 
-use super::answer::Answer;
 use super::future::State;
 use super::verify::RequestRejection;
-use super::{EngineBody, EngineFuture, EngineService, Upgrade};
+use super::{EngineFuture, EngineService, Upgrade};
 use crate::handler::Handler;
 use crate::handshake::HandshakeRequest;
 use crate::query::Params;
 use crate::relay::{RelayBody, RelayFuture, RelayUpgrade, SessionRelay};
-use crate::serve::{KeepBusy, Takeover};
+use crate::reply::{Answer, EngineBody};
+use crate::stream::{KeepBusy, Takeover};
 
 /// Response of another server that is awaited.
 pub(super) struct Relayed<H: Handler> {

@@ -10,8 +10,8 @@ use super::verify::{Target, is_msie, is_octet_stream};
 use super::{EngineFuture, EngineService, answer};
 use crate::fields::Fields;
 use crate::handler::Handler;
+use crate::http_server::{Head, Replies, ServeBody, Sessions};
 use crate::query::{Params, may_have_sid};
-use crate::serve::{Head, Replies, ServeBody, Sessions};
 
 impl<H: Handler> Sessions for EngineService<H> {
     fn answer(&self, head: &Head<'_, '_>, body: &mut ServeBody) -> Option<Box<dyn Replies>> {

@@ -4,6 +4,7 @@ mod probe;
 mod reader;
 mod stream;
 
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,14 +17,12 @@ use fanfare_websocket::{Decoder, DecoderConfig, Role};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 
 use crate::connection::Connection;
-use crate::engine::OpenError;
+use crate::engine::{Engine, OpenError};
 use crate::handler::Handler;
 use crate::handshake::HandshakeRequest;
 use crate::log_target;
-use crate::serve::{KeepBusy, Taken};
-use crate::service::EngineService;
-use crate::service::Upgrade;
 use crate::sid::Sid;
+use crate::stream::{KeepBusy, Taken};
 use fanfare_protocol::engine::{Protocol, Transport};
 use reader::Reader;
 use stream::Stream;
@@ -46,6 +45,9 @@ pub(crate) enum Source {
     Taken(Taken),
 }
 
+/// State that lives at least until the session of a WebSocket is open.
+pub(crate) type Owner = Arc<dyn Any + Send + Sync>;
+
 /// Future of a WebSocket. It lives as long as the stream, so it is kept small: what is needed once or rarely is boxed.
 pub(crate) struct Task<H: Handler>(Stage<H>);
 
@@ -58,7 +60,9 @@ enum Stage<H: Handler> {
 }
 
 struct Start<H: Handler> {
-    service: EngineService<H>,
+    engine: Arc<Engine<H>>,
+    /// Kept until the session is open, see [`EngineService::keeping`](crate::service::EngineService::keeping).
+    _owner: Option<Owner>,
     source: Source,
     target: Target<H::State>,
     deflate: Option<Params>,
@@ -66,13 +70,14 @@ struct Start<H: Handler> {
 
 impl<H: Handler> Task<H> {
     pub(crate) fn new(
-        service: EngineService<H>,
+        (engine, owner): (Arc<Engine<H>>, Option<Owner>),
         source: Source,
         target: Target<H::State>,
         deflate: Option<Params>,
     ) -> Self {
         Task(Stage::Start(Box::new(Start {
-            service,
+            engine,
+            _owner: owner,
             source,
             target,
             deflate,
@@ -83,7 +88,7 @@ impl<H: Handler> Task<H> {
 impl<H: Handler> Start<H> {
     /// Opens the session, or starts the probe or the rejection of the WebSocket.
     fn begin(self, cx: &Context<'_>, upgraded: Option<Upgraded>) -> Stage<H> {
-        let engine = self.service.engine().clone();
+        let engine = self.engine;
         let (mut stream, early, head) = match (self.source, upgraded) {
             (Source::Hyper(_, busy), Some(upgraded)) => {
                 let (stream, early) = Stream::new(upgraded, busy);
@@ -104,8 +109,7 @@ impl<H: Handler> Start<H> {
                         Stage::Reading(Reader::new(engine, conn, stream, decoder, early.into()))
                     }
                     Err(OpenError(handshake, why)) => {
-                        let how = Some(Upgrade::Header);
-                        self.service.reject_id(handshake.as_deref(), why, how);
+                        engine.no_session_id(handshake.as_deref(), why);
                         Stage::Aside(Box::pin(async move {
                             stream.reject(answer.unwrap_or_default()).await;
                             None

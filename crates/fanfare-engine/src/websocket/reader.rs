@@ -20,7 +20,6 @@ use crate::handler::Handler;
 use crate::log_target;
 use crate::outgoing_frames::OutgoingFrames;
 use crate::scratch::{SCRATCH_BYTES, with_scratch};
-use crate::service::received;
 use fanfare_protocol::engine::{Protocol, Transport};
 
 /// Remaining size of the read buffer below which an incomplete frame grows in a separate buffer, in bytes.
@@ -331,7 +330,7 @@ fn on_text<H: Handler>(engine: &Arc<Engine<H>>, conn: &Arc<Connection<H::State>>
         Protocol::V4 => Packet::decode(text),
         Protocol::V3 => v3::decode_text(text),
     };
-    received(engine, conn, Transport::WebSocket, packet);
+    engine.received(conn, Transport::WebSocket, packet);
 }
 
 #[inline]
@@ -343,7 +342,7 @@ fn on_binary<H: Handler>(engine: &Arc<Engine<H>>, conn: &Arc<Connection<H::State
             }
         }
         Protocol::V3 => {
-            received(engine, conn, Transport::WebSocket, v3::decode_binary(data));
+            engine.received(conn, Transport::WebSocket, v3::decode_binary(data));
         }
     }
 }

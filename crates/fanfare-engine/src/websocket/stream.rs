@@ -20,7 +20,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use crate::connection::Connection;
 use crate::flags::Flags;
 use crate::outbox::Sink;
-use crate::serve::{Duplex, KeepBusy, Raw, Turn};
+use crate::stream::{Duplex, KeepBusy, Raw, Turn};
 use crate::sync::write_half;
 
 /// The stream below a WebSocket.

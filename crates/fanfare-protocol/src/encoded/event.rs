@@ -3,7 +3,8 @@ use bytes::Bytes;
 use super::EncodedValue;
 use super::value::msgpack_array;
 use crate::msgpack;
-use crate::socket::encode::{write_address, write_string};
+use crate::socket::encode::write_address;
+use crate::socket::json::write_string;
 use crate::socket::packet::{number_name, string};
 use crate::socket::{
     AllArgs, Args, ArgsBuf, ArgsError, DecodeError, EncodeError, IntoArgs, JsonArgs, PacketType,

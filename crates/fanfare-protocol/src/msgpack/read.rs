@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::to_json::key_text;
 use crate::socket::DecodeError;
 
 /// Start of one value: all of it, or for arrays and maps the number of elements that follow.
@@ -227,4 +226,33 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+/// Returns the text of a key, as JavaScript spells it.
+pub(super) fn key_text(key: Head<'_>) -> Cow<'_, str> {
+    match key {
+        Head::Text(text) => String::from_utf8_lossy(text),
+        Head::Unsigned(value) => Cow::Owned(value.to_string()),
+        Head::Signed(value) => Cow::Owned(value.to_string()),
+        Head::Float(value) => Cow::Owned(float_text(value)),
+        Head::Bool(value) => Cow::Owned(value.to_string()),
+        _ => Cow::Borrowed("null"),
+    }
+}
+
+/// Returns the text of a number, as JavaScript spells it: never longer than 25 characters.
+pub(super) fn float_text(value: f64) -> String {
+    let size = value.abs();
+    if value.is_infinite() {
+        let sign = if value < 0.0 { "-" } else { "" };
+        return format!("{sign}Infinity");
+    }
+    if size >= 1e21 {
+        return format!("{value:e}").replace('e', "e+");
+    }
+    if size > 0.0 && size < 1e-6 {
+        return format!("{value:e}");
+    }
+    // Zero has no sign in JavaScript's text.
+    (value + 0.0).to_string()
 }

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::date::iso;
-use super::read::{Head, Reader};
+use super::read::{Head, Reader, key_text};
 use crate::Limits;
 use crate::socket::DecodeError;
-use crate::socket::encode::write_string;
+use crate::socket::json::write_string;
 
 /// Extension type of timestamps in plain MessagePack.
 const TIMESTAMP: i8 = -1;
@@ -195,35 +195,6 @@ pub(crate) fn split_array(message: &[u8]) -> (usize, &[u8]) {
     }
 }
 
-/// Returns the text of a key, as JavaScript spells it.
-pub(super) fn key_text(key: Head<'_>) -> Cow<'_, str> {
-    match key {
-        Head::Text(text) => String::from_utf8_lossy(text),
-        Head::Unsigned(value) => Cow::Owned(value.to_string()),
-        Head::Signed(value) => Cow::Owned(value.to_string()),
-        Head::Float(value) => Cow::Owned(float_text(value)),
-        Head::Bool(value) => Cow::Owned(value.to_string()),
-        _ => Cow::Borrowed("null"),
-    }
-}
-
-/// Returns the text of a number, as JavaScript spells it: never longer than 25 characters.
-fn float_text(value: f64) -> String {
-    let size = value.abs();
-    if value.is_infinite() {
-        let sign = if value < 0.0 { "-" } else { "" };
-        return format!("{sign}Infinity");
-    }
-    if size >= 1e21 {
-        return format!("{value:e}").replace('e', "e+");
-    }
-    if size > 0.0 && size < 1e-6 {
-        return format!("{value:e}");
-    }
-    // Zero has no sign in JavaScript's text.
-    (value + 0.0).to_string()
-}
-
 /// Returns the milliseconds since 1970 of a timestamp, `Some(None)` if they are out of range; `None` if the extension
 /// is no timestamp.
 fn timestamp(kind: i8, data: &[u8]) -> Option<Option<i64>> {
@@ -245,10 +216,9 @@ fn timestamp(kind: i8, data: &[u8]) -> Option<Option<i64>> {
     let milliseconds = seconds.checked_mul(1000);
     Some(milliseconds.and_then(|ms| ms.checked_add(i64::from(nanoseconds / 1_000_000))))
 }
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::msgpack::read::float_text;
 
     #[test]
     fn numbers_as_keys_are_short() {

@@ -1,6 +1,6 @@
 //! Errors of packets.
 
-use super::header::PacketType;
+use super::packet_type::PacketType;
 
 /// Reason for which a Socket.IO packet was rejected. The connection is closed (`forced close`), as in Node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

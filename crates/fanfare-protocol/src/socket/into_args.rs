@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 
 use super::decode_args::AllArgs;
-use super::encode::{EncodeError, write_string};
+use super::json::{EncodeError, write_string};
 
 /// Arguments of an event or acknowledgement to be sent.
 ///

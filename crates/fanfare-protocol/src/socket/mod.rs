@@ -11,10 +11,12 @@ mod decode_args;
 mod decoder;
 pub(crate) mod encode;
 mod error;
-pub(crate) mod header;
+mod header;
 mod into_args;
+pub(crate) mod json;
 pub(crate) mod node;
 pub(crate) mod packet;
+pub(crate) mod packet_type;
 pub(crate) mod placeholders;
 mod public_message;
 pub(crate) mod scan;
@@ -30,12 +32,14 @@ pub(crate) use decode_args::TYPED;
 pub use decode_args::{AllArgs, decode_args, decode_value};
 pub use decoder::{Assembled, Decoder};
 pub use encode::{
-    EncodeError, encode_ack, encode_connect, encode_connect_error, encode_connect_reply,
-    encode_disconnect, encode_event,
+    encode_ack, encode_connect, encode_connect_error, encode_connect_reply, encode_disconnect,
+    encode_event,
 };
 pub use error::{DecodeError, JsonErrorKind};
-pub use header::{Header, PacketType, RESERVED_EVENTS, is_reserved_event};
+pub use header::Header;
 pub use into_args::{ArgWriter, IntoArgs, JsonArgs, RawArgs};
+pub use json::EncodeError;
 pub use packet::{Ack, Connect, ConnectError, ConnectErrorBody, Event, Packet, decode};
+pub use packet_type::{PacketType, RESERVED_EVENTS, is_reserved_event};
 pub use spread::Spread;
 pub(crate) use spread::spread_struct;

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::args::{Args, open_array, rest_of_array};
 use super::error::{DecodeError, JsonErrorKind};
-use super::header::{Header, PacketType, reserved};
+use super::header::Header;
+use super::packet_type::{PacketType, reserved};
 use super::scan::{Escapes, replace_lone_surrogates, validate};
 use crate::Limits;
 

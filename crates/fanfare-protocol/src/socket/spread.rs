@@ -5,8 +5,8 @@ use std::fmt;
 use serde::Serialize;
 use serde::ser::{self, Impossible, SerializeTuple, SerializeTupleStruct};
 
-use super::encode::EncodeError;
 use super::into_args::{ArgWriter, IntoArgs};
+use super::json::EncodeError;
 
 /// Wrapper of any serialisable value as arguments: a tuple (an array counts as one) is several, `()` none, others one.
 ///

@@ -7,8 +7,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::encode::{EncodeError, write_header, write_json};
-use super::header::PacketType;
+use super::encode::write_header;
+use super::json::{EncodeError, write_json};
+use super::packet_type::PacketType;
 
 /// Appends the answer of a server to CONNECT: no payload.
 pub fn encode_connect_reply(out: &mut Vec<u8>, namespace: &str) {

@@ -203,6 +203,12 @@ impl ClusterInner {
             outcome => Err(outcome.into()),
         }
     }
+
+    /// Publishes the changes of the metrics since the last time.
+    pub(crate) fn publish_metrics(&self) {
+        let health = self.adapter.health().label();
+        self.traffic.publish(self.pending_requests(), health);
+    }
 }
 
 impl fmt::Debug for ClusterInner {

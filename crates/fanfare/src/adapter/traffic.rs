@@ -3,7 +3,7 @@
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
 
-use super::{ClusterInner, ClusterMessage};
+use super::ClusterMessage;
 use crate::stats::Sharded;
 
 /// Kind of a message, for metrics.
@@ -89,22 +89,20 @@ pub(super) fn incomplete() {
     counter!("fanfare_cluster_requests_incomplete_total").increment(1);
 }
 
-impl ClusterInner {
-    /// Publishes the changes since the last time.
-    pub(crate) fn publish_metrics(&self) {
-        let (traffic, pending) = (self.traffic(), self.pending_requests());
-        let health = self.adapter.health().label();
-        let mut published = traffic.published.lock();
+impl Traffic {
+    /// Publishes the changes since the last time. `pending`: number of requests that wait for other servers.
+    pub(super) fn publish(&self, pending: usize, health: &'static str) {
+        let mut published = self.published.lock();
         let published = &mut *published;
         for (kind, label) in LABELS.into_iter().enumerate() {
             let advance = |before: &mut u64, now: u64| {
                 let difference = now.wrapping_sub(std::mem::replace(before, now));
                 (difference > 0).then_some(difference)
             };
-            if let Some(count) = advance(&mut published.sent[kind], traffic.sent.sum(kind)) {
+            if let Some(count) = advance(&mut published.sent[kind], self.sent.sum(kind)) {
                 counter!("fanfare_cluster_messages_sent_total", "kind" => label).increment(count);
             }
-            let received = traffic.received.sum(kind);
+            let received = self.received.sum(kind);
             if let Some(count) = advance(&mut published.received[kind], received) {
                 counter!("fanfare_cluster_messages_received_total", "kind" => label)
                     .increment(count);

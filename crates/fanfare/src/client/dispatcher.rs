@@ -280,7 +280,7 @@ fn is_binary(packet: &str) -> bool {
 fn tell(conn: &Conn, event: EngineConnectionEvent<'_>) {
     let hooks = &conn.state().io.hooks;
     if hooks.watches_conns() {
-        let watched = crate::engine::EngineConnection(conn.clone());
+        let watched = crate::engine::EngineConnection::new(conn.clone());
         let io = &conn.state().io;
         io.contain("on_conn_event", || hooks.conn_event(&watched, event));
     }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use fanfare_engine::{MessageBuilder, Protocol};
+use fanfare_engine::Protocol;
 use fanfare_protocol::Escaped;
 use tracing::Instrument;
 
+use super::rejection::{reject, reject_namespace};
 use super::{Conn, Dispatcher};
-use crate::codec::Codec;
 use crate::disconnect_reason::DisconnectReason;
 use crate::handler::{ConnectContext, ConnectError, reports};
 use crate::limits::Owner;
@@ -262,34 +262,5 @@ impl Drop for Joining {
             self.socket.reject();
         }
         self.socket.forget_extensions();
-    }
-}
-
-pub(super) fn reject(conn: &Conn, namespace: &str, error: &ConnectError) {
-    if conn.protocol() == Protocol::V4 {
-        return send_connect_error(conn, namespace, error);
-    }
-    send_rejection(conn, namespace, |codec, buf| {
-        codec.write_error(buf, namespace, error.message(), error.data());
-    });
-}
-
-fn reject_namespace(conn: &Conn, name: &str, why: NoNamespace) {
-    conn.state().io.stats.rejected(why.cause());
-    // An object, which clients of every version understand.
-    send_connect_error(conn, name, &ConnectError::new(why.to_string()));
-}
-
-fn send_connect_error(conn: &Conn, namespace: &str, error: &ConnectError) {
-    send_rejection(conn, namespace, |codec, buf| {
-        codec.write_connect_error(buf, namespace, error.message(), error.data());
-    });
-}
-
-fn send_rejection(conn: &Conn, namespace: &str, write: impl FnOnce(&Codec, &mut MessageBuilder)) {
-    let result = conn.send_with(|buf| write(&conn.state().io.codec, buf));
-    if result.is_err() {
-        let namespace = Escaped(namespace);
-        tracing::debug!(target: log_target::SOCKET, %namespace, "the client went before it was rejected");
     }
 }

@@ -4,6 +4,7 @@ mod dispatcher;
 mod join;
 mod packets;
 mod rates;
+mod rejection;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -3,7 +3,7 @@
 use fanfare_protocol::socket::Packet;
 
 use super::Conn;
-use super::join::reject;
+use super::rejection::reject;
 use crate::ack::AckSender;
 use crate::clock;
 use crate::handler::{AckSink, ConnectError, EventError};

@@ -210,7 +210,7 @@ impl Socket {
 
     /// Returns the underlying connection: its transport, its first request, its queue.
     pub fn conn(&self) -> EngineConnection {
-        EngineConnection(self.0.connection.clone())
+        EngineConnection::new(self.0.connection.clone())
     }
 
     /// Returns the current transport of the connection: `polling` or `websocket`.

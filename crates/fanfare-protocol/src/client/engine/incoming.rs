@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
+use super::wire::parse_error;
 use super::{
     Engine, Heartbeat, MAX_OPEN_PACKET_BYTES, MAX_SID_BYTES, Output, Probe, Queued, Sink, State,
     Ws, after, max_payload, wire,
@@ -230,8 +231,4 @@ impl Engine {
             });
         }
     }
-}
-
-pub(super) fn parse_error(what: &'static str) -> TransportError {
-    TransportError::new("parse error").with_description(what)
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::incoming::parse_error;
+use super::wire::parse_error;
 use super::{Engine, Output, Probe, Queued, Sink, State, Ws};
 use crate::client::{Action, DisconnectReason, Packet, Transport, TransportError};
 

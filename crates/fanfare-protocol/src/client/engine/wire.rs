@@ -4,7 +4,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
-use super::incoming::parse_error;
 use crate::client::{Body, Packet, TransportError};
 use crate::engine::{PacketType, Protocol, v3};
 
@@ -135,4 +134,8 @@ fn append_base64(protocol: Protocol, out: &mut Vec<u8>, data: &[u8]) {
             out.extend_from_slice(BASE64.encode(data).as_bytes());
         }
     }
+}
+
+pub(super) fn parse_error(what: &'static str) -> TransportError {
+    TransportError::new("parse error").with_description(what)
 }

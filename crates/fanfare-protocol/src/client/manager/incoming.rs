@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::legacy::MAIN;
+use super::membership::MAIN;
 use super::{Manager, V2_HINT};
 use crate::client::codec::Decoded;
 use crate::client::engine::after;

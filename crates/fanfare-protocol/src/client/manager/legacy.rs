@@ -6,14 +6,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Manager, Membership};
+use super::Manager;
+use super::membership::{MAIN, Membership};
 use crate::client::SocketId;
 use crate::client::codec;
 use crate::client::socket::Phase;
 use crate::engine::Protocol;
 use crate::socket::ConnectErrorBody;
-
-pub(super) const MAIN: &str = "/";
 
 impl Manager {
     pub(super) fn is_legacy(&self) -> bool {

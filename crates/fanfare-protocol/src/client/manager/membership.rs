@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Manager;
-use super::legacy::MAIN;
 use crate::client::codec;
 use crate::client::engine::after;
 use crate::client::socket::Phase;
 use crate::client::{SocketId, TransportError};
+
+/// Name of the main namespace.
+pub(super) const MAIN: &str = "/";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Membership {

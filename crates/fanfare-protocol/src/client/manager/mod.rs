@@ -366,7 +366,7 @@ impl Manager {
     }
 
     fn authenticate(&mut self, now: Instant, id: SocketId) {
-        let main = |socket: &Socket| &*socket.nsp == legacy::MAIN;
+        let main = |socket: &Socket| &*socket.nsp == membership::MAIN;
         if self.is_legacy() && self.socket(id).is_some_and(main) {
             // Its credentials are in the query of the requests.
             return self.join(now, id, None);

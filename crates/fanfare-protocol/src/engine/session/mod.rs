@@ -13,6 +13,7 @@
 mod actions;
 mod config;
 mod machine;
+mod polling;
 mod state;
 mod upgrade;
 

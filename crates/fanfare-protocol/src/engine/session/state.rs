@@ -10,3 +10,13 @@ pub enum Stage {
     /// The session has ended.
     Closed,
 }
+
+/// Progress of an upgrade from polling to WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    No,
+    /// The WebSocket is connected and has not sent `2probe` yet.
+    Attached,
+    /// `3probe` was sent; a pending GET is ended at intervals.
+    Probed,
+}

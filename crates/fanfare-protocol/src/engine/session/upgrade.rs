@@ -2,18 +2,10 @@
 
 use std::time::Instant;
 
+use super::state::Upgrade;
 use super::{Actions, Received, Session, SessionConfig, SessionRejection, Stage, Tail};
 use crate::deadline;
 use crate::engine::Transport;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Upgrade {
-    No,
-    /// The WebSocket is connected and has not sent `2probe` yet.
-    Attached,
-    /// `3probe` was sent; a pending GET is ended at intervals.
-    Probed,
-}
 
 impl Session {
     /// Attaches a WebSocket that requests to become the transport of this session.
@@ -92,14 +84,5 @@ impl Session {
             actions |= Actions::ANSWER;
         }
         actions
-    }
-
-    pub(super) fn end_upgrade(&mut self) {
-        self.upgrade = Upgrade::No;
-        self.upgrade_until = None;
-        self.noop_at = None;
-        if self.stage == Stage::Open {
-            self.tail = Tail::Nothing;
-        }
     }
 }

@@ -2,8 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use super::render::is_tuple;
-
 /// Keywords of JSON Schema that become tags of the same names.
 const RULES: [&str; 12] = [
     "minLength",
@@ -20,8 +18,19 @@ const RULES: [&str; 12] = [
     "format",
 ];
 
+/// Maximum length of an array of fixed length that is written as a tuple.
+const MAX_TUPLE_ITEMS: u64 = 8;
+
 /// Formats that add nothing to the type.
 const PLAIN_FORMATS: [&str; 2] = ["float", "double"];
+
+/// Whether an array is written as a tuple, whose length is part of the type.
+pub(super) fn is_tuple(schema: &Map<String, Value>) -> bool {
+    let length = |key| schema.get(key).and_then(Value::as_u64);
+    let (min, max) = (length("minItems"), length("maxItems"));
+    schema.get("items").is_some_and(Value::is_array)
+        || (min == max && max.is_some_and(|max| max <= MAX_TUPLE_ITEMS))
+}
 
 /// Returns the comment of a schema, with a tag for each rule; empty if there is neither text nor rule.
 pub(super) fn comment(schema: &Value, indent: usize) -> String {

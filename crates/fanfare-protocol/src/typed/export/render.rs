@@ -2,14 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::jsdoc::comment;
+use super::jsdoc::{comment, is_tuple};
 use super::schemas::referred;
 
 /// Keyword of Fanfare: the TypeScript type, which replaces `string` in schemas of binary data.
 pub(super) const TS_TYPE: &str = "tsType";
-
-/// Maximum length of an array of fixed length that is written as a tuple.
-const MAX_TUPLE_ITEMS: u64 = 8;
 
 /// Returns the type that a schema describes. `indent` is that of the line where it begins.
 pub(super) fn render(schema: &Value, indent: usize) -> String {
@@ -137,14 +134,6 @@ fn one_kind(schema: &Map<String, Value>, kind: &str, indent: usize) -> Type {
         "object" => object(schema, indent),
         _ => Type::single("unknown"),
     }
-}
-
-/// Whether an array is written as a tuple, whose length is part of the type.
-pub(super) fn is_tuple(schema: &Map<String, Value>) -> bool {
-    let length = |key| schema.get(key).and_then(Value::as_u64);
-    let (min, max) = (length("minItems"), length("maxItems"));
-    schema.get("items").is_some_and(Value::is_array)
-        || (min == max && max.is_some_and(|max| max <= MAX_TUPLE_ITEMS))
 }
 
 fn array(schema: &Map<String, Value>, indent: usize) -> Type {

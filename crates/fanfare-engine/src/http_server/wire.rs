@@ -9,11 +9,12 @@ use bytes::{Buf, Bytes};
 use fanfare_protocol::deadline;
 use tokio::time::Sleep;
 
+use super::Input;
 use super::body::BodyFeed;
 use super::connection_registry::ConnectionSlot;
-use super::{Input, Raw, Turn};
 use crate::clock;
 use crate::scratch::with_scratch;
+use crate::stream::{Raw, Turn};
 
 /// Maximum number of bytes that are read ahead while a request is being answered; the rest waits in the kernel.
 const MAX_READ_AHEAD_BYTES: usize = 16 * 1024;

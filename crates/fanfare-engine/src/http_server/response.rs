@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{Response, StatusCode};
 
-use crate::service::{EngineBody, Plain};
+use crate::reply::{EngineBody, Plain};
 
 /// Properties of a response that the request determines.
 #[derive(Clone, Copy, Debug, Default)]

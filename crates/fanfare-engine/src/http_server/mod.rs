@@ -1,13 +1,11 @@
 //! A server for the engine: accepts connections and speaks HTTP/1.1 and HTTP/2 on them.
 //!
-//! [`serve()`](crate::serve()) prepares it, [`Serve`] has its options.
-//!
 //! HTTP/1 is parsed here, so that one rule decides where a request ends. A request that arrives in one piece, as nearly
 //! all of Engine.IO's do, is read into a buffer of the thread, answered with one `write`, and costs the connection no
 //! buffer. Hyper serves HTTP/2. A connection with much input yields to others.
 
 mod body;
-pub(crate) mod builder;
+mod builder;
 mod chunked;
 mod connection;
 mod connection_registry;
@@ -20,8 +18,6 @@ mod request;
 mod response;
 mod served;
 mod sessions;
-mod stream;
-mod turn;
 mod wire;
 
 use std::future::Future;
@@ -41,23 +37,20 @@ use crate::log_throttle::LogThrottle;
 use crate::proxies::read_header;
 use crate::rejection::HttpRejection;
 use crate::scratch::SCRATCH_BYTES;
+use crate::stream::Raw;
 
 pub use body::{ServeBody, ServeBodyError};
-pub use builder::Serve;
+pub use builder::{Serve, serve};
 use connection::Connection;
-pub(crate) use connection::Taken;
 use connection_registry::{CloseSignal, ConnectionSlot, Group};
-pub(crate) use exchange::Takeover;
-pub(crate) use http2::KeepBusy;
 use input::Input;
 pub use listen::bind;
+pub use options::IdleConnections;
 use options::{Hook, Options};
 pub(crate) use request::Head;
-pub use served::{EngineServer, HttpService, IdleConnections, OpenSessions, Served};
+pub use served::{HttpService, OpenSessions, Served};
 use sessions::Direct;
 pub(crate) use sessions::{Replies, Sessions};
-pub(crate) use stream::{Duplex, HttpStream, Raw};
-pub(crate) use turn::Turn;
 
 /// Minimum interval between log messages about frequent events.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);

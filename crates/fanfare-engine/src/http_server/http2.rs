@@ -15,12 +15,13 @@ use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 use tower_service::Service;
 
-use super::connection::identify;
 use super::connection_registry::{CloseSignal, ConnectionSlot, IdleHandle};
-use super::{HttpService, HttpStream, ServeBody, Shared};
+use super::request::identify;
+use super::{HttpService, ServeBody, Shared};
 use crate::handshake::Peer;
 use crate::log_target;
 use crate::rejection::HttpRejection;
+use crate::stream::{HttpStream, KeepBusy};
 
 /// Serves a connection with hyper until it ends.
 pub(super) async fn serve<S: HttpService>(
@@ -154,8 +155,8 @@ where
         let under_way = UnderWay::new(&self.requests);
         identify(request.extensions_mut(), self.peer, self.secure);
         if request.method() == Method::CONNECT {
-            let busy = Arc::new(UnderWay::new(&self.requests));
-            request.extensions_mut().insert(KeepBusy(busy));
+            let busy = KeepBusy::new(UnderWay::new(&self.requests));
+            request.extensions_mut().insert(busy);
         }
         Answering {
             answer: self.service.call(request.map(ServeBody::streamed)),
@@ -163,11 +164,6 @@ where
         }
     }
 }
-
-/// Guard in the extensions of a request for a WebSocket, kept with it so that the connection below does not count as
-/// waiting for a request.
-#[derive(Clone, Debug)]
-pub(crate) struct KeepBusy(#[allow(dead_code, reason = "it is kept for its end")] Arc<UnderWay>);
 
 /// Guard of a request in progress. While there is one, the connection does not wait.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::LOG_INTERVAL;
 use super::connection_registry::ConnectionRegistry;
-use super::served::IdleConnections;
 use crate::contain::contain;
 use crate::log_target;
 use crate::log_throttle::LogThrottle;
@@ -31,6 +31,19 @@ pub(super) struct Options {
 pub(super) struct Pool {
     pub(super) registry: Arc<ConnectionRegistry>,
     pub(super) idle_log: LogThrottle,
+}
+
+/// Group of connections that wait for a request. Clones are the same group.
+#[derive(Clone, Debug)]
+pub struct IdleConnections(pub(super) Arc<Pool>);
+
+impl Default for IdleConnections {
+    fn default() -> Self {
+        Self(Arc::new(Pool {
+            registry: Arc::default(),
+            idle_log: LogThrottle::every(LOG_INTERVAL),
+        }))
+    }
 }
 
 impl Options {

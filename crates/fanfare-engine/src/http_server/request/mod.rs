@@ -7,10 +7,13 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version,
+};
 
 use super::body::{BodyFeed, ServeBody};
 use crate::fields::Fields;
+use crate::handshake::{Peer, Secure};
 
 /// Number of header fields that are parsed on the stack, enough for nearly all requests; others use the heap.
 const INLINE_HEADERS: usize = 64;
@@ -363,6 +366,16 @@ fn decimal(value: &[u8]) -> Option<usize> {
     let add = |number: usize, byte| number.checked_mul(10)?.checked_add(digit(byte)?);
     let number = value.iter().try_fold(0, add);
     number.filter(|_| !value.is_empty())
+}
+
+/// Adds the sender of a request to its extensions.
+pub(super) fn identify(extensions: &mut Extensions, peer: Option<Peer>, secure: bool) {
+    if let Some(peer) = peer {
+        peer.insert(extensions);
+    }
+    if secure {
+        extensions.insert(Secure(true));
+    }
 }
 
 #[cfg(test)]

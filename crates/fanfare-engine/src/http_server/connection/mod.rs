@@ -10,22 +10,22 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tower_service::Service;
 
 use super::connection_registry::{CloseSignal, ConnectionSlot};
-use super::exchange::{Exchange, Takeover};
+use super::exchange::Exchange;
 use super::request::{self, Incoming, Parsed, Room};
 use super::response::Form;
 use super::wire::{Fed, Looked, Wire};
-use super::{HttpService, HttpStream, Input, Raw, ServeBody, Shared, Turn, http2, response};
+use super::{HttpService, Input, ServeBody, Shared, http2, response};
 use crate::handshake::Peer;
-use crate::handshake::Secure;
 use crate::rejection::HttpRejection;
+use crate::reply::{EngineBody, Reply};
 use crate::scratch::with_scratch;
-use crate::service::{EngineBody, Reply};
+use crate::stream::{HttpStream, Raw, Taken, Takeover, Turn};
 
 /// Maximum number of requests that are accepted before the response to the first one.
 const MAX_PIPELINED_REQUESTS: usize = 4;
@@ -37,25 +37,6 @@ const MAX_DISCARDED_BODY_BYTES: usize = 64 * 1024;
 const MAX_COPIED_BODY_BYTES: usize = 4096;
 /// Time that a client has to close a connection that we have ended, before we close it.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// A connection that has left HTTP.
-pub(crate) struct Taken {
-    pub(crate) stream: Raw,
-    /// Bytes that arrived right behind the request.
-    pub(crate) early: Bytes,
-    /// Response 101, which is still to be written.
-    pub(crate) head: Vec<u8>,
-}
-
-/// Adds the sender of a request to its extensions.
-pub(super) fn identify(extensions: &mut Extensions, peer: Option<Peer>, secure: bool) {
-    if let Some(peer) = peer {
-        peer.insert(extensions);
-    }
-    if secure {
-        extensions.insert(Secure(true));
-    }
-}
 
 /// Future of one connection. While it waits it holds no buffer.
 pub(super) struct Connection<S: Service<Request<ServeBody>>> {
@@ -267,7 +248,7 @@ impl<S: HttpService> Connection<S> {
         let (peer, secure) = (self.peer, self.shared.options.secure);
         let sessions = self.shared.direct.0.as_deref();
         Exchange::begin(incoming, &mut self.service, sessions, |extensions| {
-            identify(extensions, peer, secure);
+            request::identify(extensions, peer, secure);
         })
     }
 

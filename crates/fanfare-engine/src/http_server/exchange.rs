@@ -1,42 +1,18 @@
 //! A request and its response.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Extensions, Response};
-use parking_lot::Mutex;
 
+use super::HttpService;
 use super::body::BodyFeed;
 use super::request::{Incoming, Keep};
 use super::response::Form;
 use super::sessions::{Replies, Sessions};
-use super::{HttpService, Taken};
-use crate::service::{EngineBody, Reply};
-
-type TakeOver = Box<dyn FnOnce(Taken) + Send>;
-
-/// Slot in the extensions of a request for another protocol: takes over the connection after the response 101.
-#[derive(Clone, Default)]
-pub(crate) struct Takeover(Arc<Mutex<Option<TakeOver>>>);
-
-impl Takeover {
-    pub(crate) fn set(&self, take_over: impl FnOnce(Taken) + Send + 'static) {
-        *self.0.lock() = Some(Box::new(take_over));
-    }
-
-    pub(super) fn take(&self) -> Option<TakeOver> {
-        self.0.lock().take()
-    }
-}
-
-impl fmt::Debug for Takeover {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Takeover")
-    }
-}
+use crate::reply::{EngineBody, Reply};
+use crate::stream::Takeover;
 
 /// A request and its response.
 pub(super) struct Exchange<F> {

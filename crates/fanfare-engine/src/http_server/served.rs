@@ -8,14 +8,11 @@ use std::sync::Arc;
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::options::Pool;
+use super::ServeBody;
+use super::options::IdleConnections;
 use super::sessions::{Direct, Sessions};
-use super::{LOG_INTERVAL, ServeBody};
-use crate::engine::Engine;
-use crate::handler::Handler;
-use crate::log_throttle::LogThrottle;
 use crate::rejection::HttpRejection;
-use crate::service::{EngineBody, EngineService};
+use crate::reply::EngineBody;
 
 /// A service that answers the requests of [`Serve`](super::Serve). Implemented for every service that meets the bounds.
 pub trait HttpService:
@@ -45,7 +42,7 @@ where
 /// A server for [`Serve`](super::Serve): provides the service, signals when it closes, and receives reports of
 /// rejections.
 ///
-/// All services implement it, as servers that never close. [`EngineServer`] is an engine without layers around it.
+/// All services implement it, as servers that never close. [`EngineServer`](crate::service::EngineServer) is an engine without layers around it.
 pub trait Served: Clone + Send + Sync + 'static {
     /// Service that answers requests.
     type Service: HttpService;
@@ -95,27 +92,13 @@ impl<S: HttpService + Sync> Served for S {
     }
 }
 
-/// Group of connections that wait for a request. Clones are the same group.
-#[derive(Clone, Debug)]
-pub struct IdleConnections(pub(super) Arc<Pool>);
-
-impl Default for IdleConnections {
-    fn default() -> Self {
-        Self(Arc::new(Pool {
-            registry: Arc::default(),
-            idle_log: LogThrottle::every(LOG_INTERVAL),
-        }))
-    }
-}
-
 /// Open sessions of an engine, whose requests it answers without its service.
 #[derive(Clone)]
 pub struct OpenSessions(Arc<dyn Sessions>);
 
 impl OpenSessions {
-    /// Returns the open sessions of an engine.
-    pub fn of<H: Handler>(engine: &Arc<Engine<H>>) -> Self {
-        Self(Arc::new(engine.service()))
+    pub(crate) fn new(sessions: Arc<dyn Sessions>) -> Self {
+        Self(sessions)
     }
 
     pub(super) fn direct(sessions: Option<Self>) -> Direct {
@@ -126,49 +109,5 @@ impl OpenSessions {
 impl fmt::Debug for OpenSessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenSessions").finish_non_exhaustive()
-    }
-}
-
-/// An engine that is served without layers around it, so that it answers the requests of its open sessions at once
-/// ([`Served::sessions`]). Never closes by itself.
-///
-/// ```no_run
-/// use fanfare_engine::serve::EngineServer;
-/// use fanfare_engine::{Engine, Handler};
-///
-/// # async fn f<H: Handler>(engine: std::sync::Arc<Engine<H>>) -> std::io::Result<()> {
-/// fanfare_engine::serve(EngineServer::new(engine)).bind("127.0.0.1:3000").await
-/// # }
-/// ```
-pub struct EngineServer<H: Handler>(Arc<Engine<H>>);
-
-impl<H: Handler> EngineServer<H> {
-    /// Returns the server of an engine.
-    pub fn new(engine: Arc<Engine<H>>) -> Self {
-        Self(engine)
-    }
-}
-
-impl<H: Handler> Clone for EngineServer<H> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<H: Handler> fmt::Debug for EngineServer<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("EngineServer").finish_non_exhaustive()
-    }
-}
-
-impl<H: Handler> Served for EngineServer<H> {
-    type Service = EngineService<H>;
-
-    fn service(&self) -> EngineService<H> {
-        self.0.service()
-    }
-
-    fn sessions(&self) -> Option<OpenSessions> {
-        Some(OpenSessions::of(&self.0))
     }
 }

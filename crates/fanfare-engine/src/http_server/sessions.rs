@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::ServeBody;
 use super::request::Head;
-use crate::service::Reply;
+use crate::reply::Reply;
 
 /// Engine that answers the requests of its open sessions.
 pub(crate) trait Sessions: Send + Sync {

@@ -1,5 +1,7 @@
 //! The engine: its connections and its options.
 
+mod calls;
+
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,17 +18,15 @@ use tokio::sync::Notify;
 use crate::batch::batch;
 use crate::clock;
 use crate::config::EngineConfig;
-use crate::connection::Connection;
-use crate::connection::EngineContext;
+use crate::connection::{CloseMode, Connection, EngineContext};
 use crate::deadline_queue::DeadlineQueue;
 use crate::encodings::Encodings;
 use crate::error::SendError;
 use crate::flags::Flags;
-use crate::handler::{CloseMode, Handler};
+use crate::handler::Handler;
 use crate::handshake::HandshakeRequest;
 use crate::log_target;
 use crate::log_throttle::LogThrottle;
-use crate::service::EngineService;
 use crate::sid::{SESSION_ID_BYTES, Sid};
 use crate::table::Table;
 use fanfare_protocol::engine::{CloseReason, Protocol, Transport};
@@ -87,11 +87,6 @@ impl<H: Handler> Engine<H> {
     /// The options.
     pub fn config(&self) -> &EngineConfig {
         &self.config
-    }
-
-    /// Returns the tower service that answers requests.
-    pub fn service(self: &Arc<Self>) -> EngineService<H> {
-        EngineService::new(self.clone())
     }
 
     /// Number of open connections (Node's `clientsCount`).
@@ -238,7 +233,7 @@ impl<H: Handler> Engine<H> {
         inner.outbox.push_first(out.into(), head);
         if let Some(initial) = &self.config.initial_packet {
             let mut encodings = Encodings::new(initial, true);
-            let frames = encodings.source(&*conn).into_bytes();
+            let frames = conn.encode(&mut encodings).into_bytes();
             inner.outbox.push(frames, initial.packets);
         }
         inner.outbox.compress = true;

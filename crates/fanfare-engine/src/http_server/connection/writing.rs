@@ -8,13 +8,13 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 
 use super::{CONTINUE, Connection, End, MAX_COPIED_BODY_BYTES, MAX_DISCARDED_BODY_BYTES, State};
+use crate::http_server::HttpService;
+use crate::http_server::body::BodyFeed;
+use crate::http_server::response::{self, Form};
+use crate::http_server::wire::Looked;
 use crate::rejection::HttpRejection;
-use crate::serve::body::BodyFeed;
-use crate::serve::response::{self, Form};
-use crate::serve::stream::poll_stalled;
-use crate::serve::wire::Looked;
-use crate::serve::{HttpService, Raw, Turn};
-use crate::service::Reply;
+use crate::reply::Reply;
+use crate::stream::{Raw, Turn, poll_stalled};
 
 impl<S: HttpService> Connection<S> {
     /// Writes as much of a response as possible at once.

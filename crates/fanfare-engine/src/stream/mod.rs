@@ -1,4 +1,7 @@
-//! Stream of a connection while it carries HTTP.
+//! Streams of connections: while they carry HTTP, and when they leave it for another protocol.
+
+mod takeover;
+mod turn;
 
 use std::any::Any;
 use std::future::Future;
@@ -14,7 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::Turn;
+pub(crate) use takeover::{KeepBusy, Taken, Takeover};
+pub(crate) use turn::Turn;
 
 /// A stream of any kind.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
@@ -30,7 +34,7 @@ pub(crate) enum Raw {
 
 impl Raw {
     /// Detects whether the stream is a TCP socket, and whether it is a Unix socket. (Always `Some`.)
-    pub(super) fn new<T: AsyncRead + AsyncWrite + Send + 'static>(
+    pub(crate) fn new<T: AsyncRead + AsyncWrite + Send + 'static>(
         stream: T,
     ) -> Option<(Raw, bool)> {
         let mut stream = Some(stream);
@@ -48,7 +52,7 @@ impl Raw {
         stream.map(|stream| (Raw::Boxed(Box::pin(stream)), unix))
     }
 
-    pub(super) fn tcp(&self) -> Option<&TcpStream> {
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Raw::Tcp(tcp) => Some(tcp),
             Raw::Boxed(_) => None,
@@ -56,7 +60,7 @@ impl Raw {
     }
 
     /// Reads; 0 is the end.
-    pub(super) fn poll_read(
+    pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut [u8],
@@ -70,7 +74,7 @@ impl Raw {
     }
 
     /// Writes; the result is never 0.
-    pub(super) fn poll_write(
+    pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
@@ -81,11 +85,11 @@ impl Raw {
         }
     }
 
-    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.pin().poll_flush(cx)
     }
 
-    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.pin().poll_shutdown(cx)
     }
 
@@ -138,7 +142,7 @@ impl HttpStream {
 }
 
 /// Polls the timeout of a write that waits. Ready: it has waited too long.
-pub(super) fn poll_stalled(
+pub(crate) fn poll_stalled(
     stalled: &mut Option<Pin<Box<Sleep>>>,
     stream: Option<&TcpStream>,
     patience: Duration,
