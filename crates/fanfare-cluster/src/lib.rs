@@ -39,7 +39,7 @@ pub use interest::{SubscriptionChange, SubscriptionOptions, Subscriptions};
 pub use membership::{Membership, MembershipEvent, MembershipOptions};
 pub use message::{
     Broadcast, ClusterAnswer, ClusterFlags, ClusterMessage, ClusterOptions, ClusterResponse,
-    DisconnectSockets, FetchSockets, ServerSideEmit, SocketsJoin, SocketsLeave,
+    DisconnectSockets, FetchSockets, PeerRequest, ServerSideEmit, SocketsJoin, SocketsLeave,
 };
 pub use node::{NodeInfo, Peers};
 pub use outcome::{AdapterError, PublishOutcome};

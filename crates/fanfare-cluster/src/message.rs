@@ -52,6 +52,9 @@ pub struct ClusterFlags {
     pub compress: Option<bool>,
     /// Timeout of the acknowledgements.
     pub timeout: Option<Duration>,
+    /// Number of the event, less than 2⁵³, by which the nodes of Fanfare recognise it when they recover a connection.
+    /// Node.js ignores it.
+    pub event_id: Option<u64>,
 }
 
 impl ClusterFlags {
@@ -75,6 +78,13 @@ impl ClusterFlags {
         self.timeout = timeout;
         self
     }
+
+    /// Sets the number of the event.
+    #[must_use]
+    pub fn event_id(mut self, number: Option<u64>) -> Self {
+        self.event_id = number;
+        self
+    }
 }
 
 /// Message to all other nodes of a cluster. Heartbeats (types 1, 2 and 13 of Node's `MessageType`) are handled by the
@@ -95,10 +105,12 @@ pub enum ClusterMessage {
     FetchSockets(FetchSockets),
     /// An event for the servers themselves.
     ServerSideEmit(ServerSideEmit),
+    /// A request between the nodes of Fanfare.
+    PeerRequest(PeerRequest),
 }
 
 impl ClusterMessage {
-    /// Returns the number of the type in Node's `MessageType`.
+    /// Returns the number of the type: that of Node's `MessageType`, or one above 100, which Node.js ignores.
     pub const fn message_type(&self) -> u8 {
         match self {
             Self::Broadcast(_) => 3,
@@ -107,6 +119,7 @@ impl ClusterMessage {
             Self::DisconnectSockets(_) => 6,
             Self::FetchSockets(_) => 7,
             Self::ServerSideEmit(_) => 9,
+            Self::PeerRequest(_) => 103,
         }
     }
 }
@@ -193,6 +206,13 @@ messages! {
         /// Id of the request, if an answer is wanted.
         request_id: String,
     }
+    /// A request between the nodes of Fanfare, which interpret its content: the server does, not the adapter.
+    PeerRequest {
+        /// Content.
+        body: EncodedValue,
+        /// Id of the request, repeated in the answers.
+        request_id: String,
+    }
 }
 
 /// Answer to the node that sent a request.
@@ -227,16 +247,19 @@ pub enum ClusterAnswer {
     ClientCount(usize),
     /// First argument of the acknowledgement of one client.
     Ack(EncodedValue),
+    /// The answer of a node to a [`PeerRequest`].
+    Peer(EncodedValue),
 }
 
 impl ClusterAnswer {
-    /// Returns the number of the type in Node's `MessageType`.
+    /// Returns the number of the type: that of Node's `MessageType`, or one above 100, which Node.js ignores.
     pub const fn message_type(&self) -> u8 {
         match self {
             Self::Sockets(_) => 8,
             Self::ServerSideEmit(_) => 10,
             Self::ClientCount(_) => 11,
             Self::Ack(_) => 12,
+            Self::Peer(_) => 104,
         }
     }
 }

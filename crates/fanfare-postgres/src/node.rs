@@ -327,7 +327,9 @@ impl Node {
         // As in Node.js: a message that needs no answer does not count as a heartbeat.
         let is_sign = match &message {
             ClusterMessage::Broadcast(message) => message.request_id.is_some(),
-            ClusterMessage::FetchSockets(_) | ClusterMessage::ServerSideEmit(_) => true,
+            ClusterMessage::FetchSockets(_)
+            | ClusterMessage::ServerSideEmit(_)
+            | ClusterMessage::PeerRequest(_) => true,
             _ => false,
         };
         if is_sign && let Some(found) = self.state.lock().namespaces.get_mut(namespace) {

@@ -19,7 +19,7 @@ use crate::outgoing::{Item, Statement, statements};
 /// Timeout of an attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest delay between two attempts to connect.
-const MAX_DELAY: Duration = Duration::from_millis(800);
+const MAX_DELAY: Duration = Duration::from_millis(500);
 /// Interval between the checks of both connections.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Timeout for an answer of the server.

@@ -1,7 +1,7 @@
 // Starts brokers and nodes, and drives these.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -100,14 +100,77 @@ export async function postgresServer() {
   return { url: `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`, stop };
 }
 
+/** A NATS server of the test's own. */
+export async function natsServer() {
+  const [port, folder] = [await freePort(), mkdtempSync(join(tmpdir(), "fanfare-nats-"))];
+  const child = program("nats-server", ["-a", "127.0.0.1", "-p", port, "-js", "-sd", folder]);
+  await Promise.race([child.failed, until("the start of NATS", () => child.output.includes("Server is ready"))]);
+  const stop = async () => {
+    await kill(child);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { url: `nats://127.0.0.1:${port}`, stop };
+}
+
+/** A round-robin load balancer in front of these ports. */
+export async function nginx(ports, { log } = {}) {
+  const [port, folder] = [await freePort(), mkdtempSync(join(tmpdir(), "fanfare-nginx-"))];
+  writeFileSync(join(folder, "nginx.conf"), nginxConfig(folder, port, ports, log));
+  const child = program("nginx", ["-p", folder, "-c", join(folder, "nginx.conf"), "-g", "daemon off;"]);
+  await Promise.race([child.failed, until("the start of nginx", () => fetch(`http://127.0.0.1:${port}/`).catch(() => false))]);
+  const stop = async () => {
+    await kill(child);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { url: `http://127.0.0.1:${port}`, stop };
+}
+
+function nginxConfig(folder, port, ports, log) {
+  return `
+worker_processes 1;
+error_log ${folder}/error.log;
+pid ${folder}/nginx.pid;
+events { worker_connections 4096; }
+http {
+  log_format line '$status $request_method $arg_transport $upstream_addr';
+  access_log ${log ? `${log} line` : "off"};
+  client_body_temp_path ${folder}/body;
+  proxy_temp_path ${folder}/proxy;
+  fastcgi_temp_path ${folder}/fastcgi;
+  uwsgi_temp_path ${folder}/uwsgi;
+  scgi_temp_path ${folder}/scgi;
+  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
+  upstream fanfare {
+${ports.map((upstream) => `    server 127.0.0.1:${upstream} max_fails=0;`).join("\n")}
+    keepalive 64;
+  }
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    location / {
+      proxy_pass http://fanfare;
+      proxy_http_version 1.1;
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+      proxy_read_timeout 120s;
+      proxy_next_upstream off;
+    }
+  }
+}
+`;
+}
+
+const suffixOf = (adapter) => (adapter === "postgres" ? "_postgres" : adapter.startsWith("nats") ? "_nats" : "");
+
 export class Node {
   /** Starts a node: `kind` is `node` or `fanfare`. */
-  static async start(kind, name, { adapter, url, prefix }) {
-    const port = await freePort();
-    const env = { PORT: `${port}`, ADAPTER: adapter, BROKER_URL: url, PREFIX: prefix, NAME: name };
+  static async start(kind, name, { adapter, url, prefix, port, recovery }) {
+    port ??= await freePort();
+    const env = { PORT: `${port}`, ADAPTER: adapter, BROKER_URL: url, PREFIX: prefix, NAME: name, ...(recovery && { RECOVERY: "1" }) };
     const child = kind === "node"
       ? program(process.execPath, [new URL("node.js", import.meta.url).pathname], env)
-      : program(`${TARGET}/debug/examples/cluster_node${adapter === "postgres" ? "_postgres" : ""}`, [], env);
+      : program(`${TARGET}/debug/examples/cluster_node${suffixOf(adapter)}`, [], env);
     const node = Object.assign(new Node(), { kind, name, port, child });
     await Promise.race([child.failed, until(`the start of ${kind}`, () => {
       if (child.exitCode !== null) throw new Error(`${kind} ended: ${child.output}`);

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { io } from "socket.io-client";
+import { freePort, nginx } from "../lib/cluster.js";
 
 const PATIENCE_MS = 60_000;
 const SERVERS = 3;
@@ -17,71 +17,12 @@ const EVENTS = 20;
 const folder = mkdtempSync(join(tmpdir(), "fanfare-relay-"));
 const log = join(folder, "access.log");
 const processes = [];
-let url;
+let balancer, url;
 
 function start(command, args, env = {}) {
   const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
   processes.push(child);
   return child;
-}
-
-async function freePort() {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-function nginxConfig(port, servers) {
-  return `
-worker_processes 1;
-error_log ${folder}/error.log;
-pid ${folder}/nginx.pid;
-events { worker_connections 4096; }
-http {
-  log_format line '$status $request_method $arg_transport $upstream_addr';
-  access_log ${log} line;
-  client_body_temp_path ${folder}/body;
-  proxy_temp_path ${folder}/proxy;
-  fastcgi_temp_path ${folder}/fastcgi;
-  uwsgi_temp_path ${folder}/uwsgi;
-  scgi_temp_path ${folder}/scgi;
-  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
-  upstream fanfare {
-${servers.map((address) => `    server ${address} max_fails=0;`).join("\n")}
-    keepalive 64;
-  }
-  server {
-    listen 127.0.0.1:${port} backlog=4096;
-    location / {
-      proxy_pass http://fanfare;
-      proxy_http_version 1.1;
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;
-      proxy_read_timeout 120s;
-      proxy_next_upstream off;
-    }
-  }
-}
-`;
-}
-
-async function accepts(port) {
-  const deadline = Date.now() + PATIENCE_MS;
-  while (Date.now() < deadline) {
-    try {
-      await fetch(`http://127.0.0.1:${port}/socket.io/?EIO=4&transport=polling`);
-      return;
-    } catch {
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-  assert.fail(`nothing listens on port ${port}`);
 }
 
 before(async () => {
@@ -95,17 +36,15 @@ before(async () => {
     const env = { FANFARE_CLUSTER_KEY: "a key that all three have" };
     await once(start(server, [address, ...addresses], env).stdout, "data");
   }
-  const port = await freePort();
-  writeFileSync(join(folder, "nginx.conf"), nginxConfig(port, addresses));
-  start("nginx", ["-p", folder, "-c", join(folder, "nginx.conf"), "-g", "daemon off;"]);
-  await accepts(port);
-  url = `http://127.0.0.1:${port}`;
+  balancer = await nginx(addresses.map((address) => address.split(":")[1]), { log });
+  url = balancer.url;
 });
 
 after(async () => {
   const ends = processes.map((child) => (child.exitCode === null ? once(child, "exit") : undefined));
   for (const child of processes) child.kill("SIGTERM");
   await Promise.all(ends);
+  await balancer?.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 

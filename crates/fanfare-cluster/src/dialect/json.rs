@@ -105,6 +105,7 @@ impl From<JsonOptions> for ClusterOptions {
                 volatile: flags.volatile.is_some_and(|flag| flag.0),
                 compress: flags.compress.map(|flag| flag.0),
                 timeout: flags.timeout.and_then(milliseconds),
+                event_id: flags.id.and_then(|id| id.as_u64()),
             },
         }
     }
@@ -116,6 +117,7 @@ struct JsonFlags {
     volatile: Option<Truthy>,
     compress: Option<Truthy>,
     timeout: Option<f64>,
+    id: Option<serde_json::Number>,
 }
 
 /// Names of rooms; a number is taken as its decimal text.

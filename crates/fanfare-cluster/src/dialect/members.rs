@@ -6,8 +6,8 @@ use fanfare_protocol::{EncodedEvent, EncodedValue};
 use super::{ANNOUNCEMENT, AdapterMessage, DialectError, check_id, json, msgpack};
 use crate::{
     Broadcast, ClusterAnswer, ClusterMessage, ClusterOptions, ClusterResponse, DisconnectSockets,
-    FetchSockets, MAX_ANNOUNCEMENT_BYTES, NodeAnnouncement, ServerSideEmit, SocketData,
-    SocketsJoin, SocketsLeave,
+    FetchSockets, MAX_ANNOUNCEMENT_BYTES, NodeAnnouncement, PeerRequest, ServerSideEmit,
+    SocketData, SocketsJoin, SocketsLeave,
 };
 
 /// A value that is not decoded yet.
@@ -121,6 +121,7 @@ impl Members<'_> {
             5 => SocketsLeave::new(self.options()?, self.rooms()?).into(),
             6 => DisconnectSockets::new(self.options()?, self.close).into(),
             7 => FetchSockets::new(self.options()?, self.request_id()?).into(),
+            103 => PeerRequest::new(self.value()?, self.request_id()?).into(),
             _ => {
                 let event = need(self.packet.as_ref(), "packet")?.event()?;
                 let mut message = ServerSideEmit::new(event);
@@ -138,6 +139,7 @@ impl Members<'_> {
                 let count = need(self.client_count, "clientCount")?;
                 ClusterAnswer::ClientCount(usize::try_from(count).unwrap_or(usize::MAX))
             }
+            104 => ClusterAnswer::Peer(self.value()?),
             _ => ClusterAnswer::Ack(self.value()?),
         };
         Ok(ClusterResponse::new(self.request_id()?, answer))
@@ -156,8 +158,8 @@ pub(super) fn decode(kind: u64, data: Option<&Raw<'_>>) -> Result<AdapterMessage
         1 => AdapterMessage::InitialHeartbeat,
         2 => AdapterMessage::Heartbeat,
         13 => AdapterMessage::Close,
-        3..=7 | 9 => AdapterMessage::Message(members()?.message(kind)?),
-        8 | 10..=12 => AdapterMessage::Response(members()?.response(kind)?),
+        3..=7 | 9 | 103 => AdapterMessage::Message(members()?.message(kind)?),
+        8 | 10..=12 | 104 => AdapterMessage::Response(members()?.response(kind)?),
         ANNOUNCEMENT => AdapterMessage::Announcement(need(data, "data")?.announcement()?),
         _ => AdapterMessage::Unknown(kind),
     })

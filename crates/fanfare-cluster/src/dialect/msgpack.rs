@@ -199,6 +199,12 @@ pub fn read_options(reader: &mut Reader<'_>) -> Result<ClusterOptions, DialectEr
                             };
                             flags.timeout = timeout.and_then(milliseconds);
                         }
+                        b"id" => {
+                            if let Head::Unsigned(number) = reader.clone().head()? {
+                                flags.event_id = Some(number);
+                            }
+                            reader.skip(1)?;
+                        }
                         _ => reader.skip(1)?,
                     }
                     Ok(())

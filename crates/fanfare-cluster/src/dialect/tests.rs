@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     Broadcast, ClusterAnswer, ClusterFlags, ClusterOptions, DisconnectSockets, FetchSockets,
-    HandshakeData, ServerSideEmit, SocketData, SocketsJoin, SocketsLeave,
+    HandshakeData, PeerRequest, ServerSideEmit, SocketData, SocketsJoin, SocketsLeave,
 };
 
 fn read(payload: &[u8]) -> Result<AdapterMessage, DialectError> {
@@ -163,12 +163,14 @@ fn name() -> impl Strategy<Value = String> {
 fn options() -> impl Strategy<Value = ClusterOptions> {
     let rooms = || proptest::collection::vec(name(), 0..20);
     let timeout = proptest::option::of(0..100_000u64);
-    let flags = (any::<bool>(), any::<Option<bool>>(), timeout);
-    (rooms(), rooms(), flags).prop_map(|(rooms, except, (volatile, compress, timeout))| {
+    let number = proptest::option::of(0..1u64 << 53);
+    let flags = (any::<bool>(), any::<Option<bool>>(), timeout, number);
+    (rooms(), rooms(), flags).prop_map(|(rooms, except, (volatile, compress, timeout, number))| {
         let flags = ClusterFlags::default()
             .volatile(volatile)
             .compress(compress)
-            .timeout(timeout.map(Duration::from_millis));
+            .timeout(timeout.map(Duration::from_millis))
+            .event_id(number);
         ClusterOptions::new(rooms).except(except).flags(flags)
     })
 }
@@ -215,6 +217,7 @@ fn message() -> impl Strategy<Value = AdapterMessage> {
         proptest::collection::vec(socket(), 0..4).prop_map(ClusterAnswer::Sockets),
         value().prop_map(|v| ClusterAnswer::ServerSideEmit(EncodedValue::new(&v).unwrap())),
         value().prop_map(|v| ClusterAnswer::Ack(EncodedValue::new(&v).unwrap())),
+        value().prop_map(|v| ClusterAnswer::Peer(EncodedValue::new(&v).unwrap())),
         any::<u32>().prop_map(|count| ClusterAnswer::ClientCount(count as usize)),
     ];
     prop_oneof![
@@ -236,6 +239,8 @@ fn message() -> impl Strategy<Value = AdapterMessage> {
             message.request_id = id;
             message.into()
         }),
+        (value(), id())
+            .prop_map(|(v, id)| PeerRequest::new(EncodedValue::new(&v).unwrap(), id).into()),
         (id(), answer).prop_map(|(id, answer)| ClusterResponse::new(id, answer).into()),
     ]
 }

@@ -49,10 +49,11 @@ impl AdapterMessage {
             Self::Message(ClusterMessage::ServerSideEmit(message)) => {
                 message.event.data().has_binary()
             }
+            Self::Message(ClusterMessage::PeerRequest(message)) => message.body.has_binary(),
             Self::Response(response) => match &response.answer {
-                ClusterAnswer::ServerSideEmit(value) | ClusterAnswer::Ack(value) => {
-                    value.has_binary()
-                }
+                ClusterAnswer::ServerSideEmit(value)
+                | ClusterAnswer::Ack(value)
+                | ClusterAnswer::Peer(value) => value.has_binary(),
                 ClusterAnswer::Sockets(_) | ClusterAnswer::ClientCount(_) => false,
             },
             _ => false,
@@ -194,12 +195,18 @@ impl AdapterMessage {
                     members.text("requestId", message.request_id.as_deref());
                     members.value("packet", message.event.data());
                 }
+                ClusterMessage::PeerRequest(message) => {
+                    members.text("requestId", Some(&message.request_id));
+                    members.value("packet", &message.body);
+                }
             },
             Self::Response(response) => {
                 members.text("requestId", Some(&response.request_id));
                 match &response.answer {
                     ClusterAnswer::Sockets(sockets) => json(members.name("sockets"), sockets),
-                    ClusterAnswer::ServerSideEmit(value) | ClusterAnswer::Ack(value) => {
+                    ClusterAnswer::ServerSideEmit(value)
+                    | ClusterAnswer::Ack(value)
+                    | ClusterAnswer::Peer(value) => {
                         members.value("packet", value);
                     }
                     ClusterAnswer::ClientCount(count) => json(members.name("clientCount"), count),
@@ -251,6 +258,11 @@ impl AdapterMessage {
                     write_text(out, "packet");
                     out.extend_from_slice(message.event.data().msgpack());
                 }
+                ClusterMessage::PeerRequest(message) => {
+                    member(out, "requestId", Some(&message.request_id));
+                    write_text(out, "packet");
+                    out.extend_from_slice(message.body.msgpack());
+                }
             },
             Self::Response(response) => {
                 member(out, "requestId", Some(&response.request_id));
@@ -259,7 +271,9 @@ impl AdapterMessage {
                         write_text(out, "sockets");
                         write_sockets(out, sockets);
                     }
-                    ClusterAnswer::ServerSideEmit(value) | ClusterAnswer::Ack(value) => {
+                    ClusterAnswer::ServerSideEmit(value)
+                    | ClusterAnswer::Ack(value)
+                    | ClusterAnswer::Peer(value) => {
                         write_text(out, "packet");
                         out.extend_from_slice(value.msgpack());
                     }
@@ -345,6 +359,9 @@ pub fn write_options_json(out: &mut Vec<u8>, options: &ClusterOptions) {
     if let Some(timeout) = options.flags.timeout {
         json(flags.name("timeout"), &milliseconds_of(timeout));
     }
+    if let Some(number) = options.flags.event_id {
+        json(flags.name("id"), &number);
+    }
     flags.close();
     members.close();
 }
@@ -368,7 +385,8 @@ pub fn write_options(out: &mut Vec<u8>, options: &ClusterOptions) {
         out,
         usize::from(flags.volatile)
             + usize::from(flags.compress.is_some())
-            + usize::from(flags.timeout.is_some()),
+            + usize::from(flags.timeout.is_some())
+            + usize::from(flags.event_id.is_some()),
     );
     if flags.volatile {
         write_text(out, "volatile");
@@ -381,6 +399,10 @@ pub fn write_options(out: &mut Vec<u8>, options: &ClusterOptions) {
     if let Some(timeout) = flags.timeout {
         write_text(out, "timeout");
         write_uint(out, milliseconds_of(timeout));
+    }
+    if let Some(number) = flags.event_id {
+        write_text(out, "id");
+        write_uint(out, number);
     }
 }
 

@@ -376,7 +376,7 @@ fn is_request(message: &ClusterMessage) -> bool {
     match message {
         ClusterMessage::Broadcast(message) => message.request_id.is_some(),
         ClusterMessage::ServerSideEmit(message) => message.request_id.is_some(),
-        ClusterMessage::FetchSockets(_) => true,
+        ClusterMessage::FetchSockets(_) | ClusterMessage::PeerRequest(_) => true,
         _ => false,
     }
 }

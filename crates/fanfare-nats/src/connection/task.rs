@@ -19,7 +19,7 @@ use crate::protocol::{Operation, Parser};
 /// Timeout of an attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest delay between two attempts to connect.
-const MAX_DELAY: Duration = Duration::from_millis(800);
+const MAX_DELAY: Duration = Duration::from_millis(500);
 /// Interval of pings.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// Number of intervals without data from the server after which the connection counts as lost.

@@ -74,6 +74,13 @@ impl<P> Log<P> {
         self.first + self.entries.len() as u64 - 1
     }
 
+    /// Returns the time at which an event was added, if it is kept.
+    #[must_use]
+    pub fn sent_at(&self, position: Position) -> Option<Instant> {
+        let index = usize::try_from(position.checked_sub(self.first)?).ok()?;
+        self.entries.get(index).map(|entry| entry.at)
+    }
+
     /// Number of events kept.
     #[must_use]
     pub fn len(&self) -> usize {

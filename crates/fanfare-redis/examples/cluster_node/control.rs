@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fanfare::ack::BroadcastAckError;
 use fanfare::adapter::{Adapter, ServerEvent, ServerSideEmitError};
+use fanfare::recovery::ConnectionStateRecovery;
 use fanfare::{
     Ack, AllArgs, BroadcastOperator, Data, EventError, Namespace, Socket, SocketIo,
     SocketIoBuilder, Value,
@@ -234,7 +235,7 @@ fn value(json: &serde_json::Value) -> Value {
     serde_json::from_value(json.clone()).unwrap_or_default()
 }
 
-/// Returns the server of a node: its clients join the rooms of their `auth`, and `/control` takes operations.
+/// Returns the server of a node, with recovery if `RECOVERY` is set: its clients join the rooms of their `auth`, and `/control` takes operations.
 pub(crate) fn node(name: &str, adapter: impl Adapter, emitter: Option<Emitter>) -> SocketIoBuilder {
     let told = Told::default();
     let handled = told.clone();
@@ -248,7 +249,13 @@ pub(crate) fn node(name: &str, adapter: impl Adapter, emitter: Option<Emitter>) 
             }
         },
     );
-    SocketIo::builder()
+    let server = match std::env::var_os("RECOVERY") {
+        Some(_) => {
+            SocketIo::builder().connection_state_recovery(ConnectionStateRecovery::default())
+        }
+        None => SocketIo::builder(),
+    };
+    server
         .namespace(with_events(Namespace::new("/"), name, &told))
         .namespace(with_events(
             Namespace::pattern("/dynamic-{number}"),

@@ -212,11 +212,14 @@ impl Adapter for ClassicAdapter {
         };
         let space = self.space(namespace);
         // Node sends this one to all nodes with either value of the option.
-        let to = match response.answer {
-            ClusterAnswer::ServerSideEmit(_) => "",
-            _ => to,
-        };
-        self.answer(&space, to, payload)
+        match response.answer {
+            ClusterAnswer::ServerSideEmit(_) => self.answer(&space, "", payload),
+            // Only nodes of Fanfare ask, and each of them has a channel of its own.
+            ClusterAnswer::Peer(_) => {
+                self.send(&format!("{}{to}#", space.channels.response), payload)
+            }
+            _ => self.answer(&space, to, payload),
+        }
     }
 
     fn peers<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Peers, AdapterError>> {

@@ -199,6 +199,10 @@ pub(super) fn response(payload: &Bytes, header: Header<'_>) -> Option<ClusterRes
             let answer = fanfare_cluster::ClusterAnswer::ServerSideEmit(value);
             return Some(ClusterResponse::new(header.request_id?, answer));
         }
+        Some(kind) if kind == u64::from(super::encode::PEER_ANSWER) => {
+            let answer = fanfare_cluster::ClusterAnswer::Peer(header.data?.value()?);
+            return Some(ClusterResponse::new(header.request_id?, answer));
+        }
         Some(8) => 11,
         Some(9) => 12,
         Some(_) => return None,

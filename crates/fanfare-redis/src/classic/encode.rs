@@ -9,6 +9,11 @@ use fanfare_cluster::{ClusterAnswer, ClusterResponse};
 use fanfare_protocol::msgpack::{write_array, write_map, write_text, write_uint};
 use serde::Serialize;
 
+/// Type of a request between the nodes of Fanfare, which Node.js ignores.
+pub(super) const PEER_REQUEST: u8 = 103;
+/// Type of its answer.
+pub(super) const PEER_ANSWER: u8 = 104;
+
 /// Channels of a namespace.
 #[derive(Debug)]
 pub(crate) struct Channels {
@@ -130,6 +135,14 @@ pub(crate) fn request(
                 message,
             ));
         }
+        ClusterMessage::PeerRequest(message) => {
+            let mut fields = Fields::new(message.body.has_binary());
+            fields.text("uid", uid?);
+            fields.text("requestId", &message.request_id);
+            fields.number("type", u64::from(PEER_REQUEST));
+            fields.value("data", &message.body);
+            return Some(fields.finish());
+        }
         ClusterMessage::SocketsJoin(message) => Request {
             opts: Some((&message.options).into()),
             rooms: Some(&message.rooms),
@@ -214,6 +227,12 @@ pub(crate) fn response(response: &ClusterResponse) -> Option<Vec<u8>> {
             fields.number("type", 9);
             fields.text("requestId", id);
             fields.value("packet", value);
+        }
+        ClusterAnswer::Peer(value) => {
+            fields = Fields::new(value.has_binary());
+            fields.number("type", u64::from(PEER_ANSWER));
+            fields.text("requestId", id);
+            fields.value("data", value);
         }
         _ => return None,
     }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use fanfare::adapter::{
-    Broadcast, ClusterAnswer, ClusterHandle, ClusterResponse, PublishOutcome, ServerSideEmit,
+    Broadcast, ClusterAnswer, ClusterHandle, ClusterResponse, PeerRequest, PublishOutcome,
+    ServerSideEmit,
 };
 use fanfare_cluster::NodeAnnouncement;
 use fanfare_cluster::dialect::AdapterMessage;
@@ -70,6 +71,7 @@ impl Receiver<'_> {
             2..=4 if !header.has_options => return self.one_socket(&header),
             6 => return self.server_side_emit(header),
             encode::ANNOUNCEMENT => return self.announcement(header),
+            kind if kind == u64::from(encode::PEER_REQUEST) => return self.peer_request(header),
             kind => decode::message_type(kind)?,
         };
         match AdapterMessage::decode(number, Some(payload)) {
@@ -100,6 +102,13 @@ impl Receiver<'_> {
             Raw::Msgpack(_) => return None,
         };
         (self.announced)(&header.uid, announcement);
+        Some(())
+    }
+
+    fn peer_request(&self, header: Header<'_>) -> Option<()> {
+        let request_id = header.request_id?.into_owned();
+        let message = PeerRequest::new(header.data?.value()?, request_id);
+        self.cluster.receive(&self.space.name, &header.uid, message);
         Some(())
     }
 

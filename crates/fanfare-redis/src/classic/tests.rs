@@ -4,7 +4,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use fanfare_cluster::dialect::AdapterMessage;
-use fanfare_cluster::{Broadcast, ClusterMessage, ServerSideEmit};
+use fanfare_cluster::{
+    Broadcast, ClusterAnswer, ClusterMessage, ClusterResponse, PeerRequest, ServerSideEmit,
+};
+use fanfare_protocol::EncodedValue;
 use serde::Deserialize;
 
 use super::decode::{self, Header};
@@ -146,6 +149,28 @@ fn what_is_cut_or_changed_is_ignored_without_a_panic() {
             }
         }
     }
+}
+
+/// Requests between nodes of Fanfare have types that Node.js ignores.
+#[test]
+fn requests_between_nodes_of_fanfare() {
+    let body = EncodedValue::new(&(1, Bytes::from_static(b"x"))).unwrap();
+    let message = ClusterMessage::from(PeerRequest::new(body.clone(), "r".to_owned()));
+    assert_eq!(
+        encode::request(None, "/", &message),
+        None,
+        "an emitter has no node"
+    );
+    let payload = Bytes::from(encode::request(Some("me"), "/", &message).unwrap());
+    let header = Header::read(&payload).unwrap();
+    assert_eq!((header.kind, &*header.uid), (Some(103), "me"));
+    assert_eq!(header.request_id.as_deref(), Some("r"));
+    assert_eq!(header.data.unwrap().value().unwrap(), body);
+    let answer = ClusterResponse::new("r", ClusterAnswer::Peer(body));
+    let payload = Bytes::from(encode::response(&answer).unwrap());
+    let header = Header::read(&payload).unwrap();
+    assert_eq!(header.kind, Some(104));
+    assert_eq!(decode::response(&payload, header).unwrap(), answer);
 }
 
 #[test]

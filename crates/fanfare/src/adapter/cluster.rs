@@ -18,6 +18,7 @@ use crate::error::EmitError;
 use crate::handler::reports;
 use crate::log_target;
 use crate::namespace::{NamespaceHandle, NamespaceInner};
+use crate::recovery::answer_peer;
 use crate::server::IoInner;
 
 /// Time until a request to other nodes fails, Node's `requestsTimeout`.
@@ -101,6 +102,9 @@ impl ClusterHandle {
                 let answer = ClusterAnswer::Sockets(sockets);
                 cluster.answer(namespace, from, message.request_id, answer);
             }
+            (ClusterMessage::PeerRequest(message), found) => {
+                answer_peer(&cluster, found.as_ref(), namespace, from, message);
+            }
             (ClusterMessage::ServerSideEmit(message), Some(found)) => {
                 cluster.server_event(found, from, &message.event, message.request_id);
             }
@@ -152,11 +156,13 @@ impl ClusterHandle {
         cluster.is_some_and(|cluster| cluster.find(request_id).is_some())
     }
 
-    /// Whether a socket of this node is in a room, or has this id: an adapter that receives the messages for all rooms
+    /// Whether a socket of this node is in a room, or has this id, or a client that was and may come back: an adapter that receives the messages for all rooms
     /// need not read the others.
     pub fn has_room(&self, namespace: &str, room: &str) -> bool {
         let namespace = self.namespace(namespace);
-        namespace.is_some_and(|namespace| namespace.rooms.read().has_recipients(room))
+        namespace.is_some_and(|namespace| {
+            namespace.rooms.read().has_recipients(room) || namespace.held_rooms.has(room)
+        })
     }
 
     /// Marks another node as gone: requests no longer wait for it.

@@ -63,6 +63,29 @@ struct State {
     /// Numbers of the changes by room and whether it is that of a socket.
     by_room: HashMap<(Arc<str>, bool), u64>,
     next: u64,
+    /// Rooms that are open for the adapter as long as they are held, although they may have no socket.
+    held: HashMap<(Arc<str>, bool), Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    holders: usize,
+    /// Whether the room has a socket.
+    open: bool,
+}
+
+impl State {
+    fn change(&mut self, key: (Arc<str>, bool), opened: bool) {
+        if let Some(number) = self.by_room.remove(&key) {
+            self.changes.remove(&number);
+            return;
+        }
+        let number = self.next;
+        self.next += 1;
+        let change = RoomChange::new(key.0.clone(), opened, key.1);
+        self.changes.insert(number, change);
+        self.by_room.insert(key, number);
+    }
 }
 
 impl InterestQueue {
@@ -85,15 +108,51 @@ impl InterestQueue {
         }
         let state = &mut *self.state.lock();
         let key = (Arc::from(room), is_socket);
-        if let Some(number) = state.by_room.remove(&key) {
-            state.changes.remove(&number);
+        match state.held.get_mut(&key) {
+            Some(held) => held.open = opened,
+            None => state.change(key, opened),
+        }
+    }
+
+    /// Keeps a room open for the adapter until it is [released](Self::release); `open` says whether it has a socket.
+    /// Called under the lock of the rooms.
+    pub(crate) fn hold(&self, room: &Arc<str>, open: bool, is_socket: bool) {
+        if is_socket && !self.sockets {
             return;
         }
-        let number = state.next;
-        state.next += 1;
-        let change = RoomChange::new(key.0.clone(), opened, is_socket);
-        state.changes.insert(number, change);
-        state.by_room.insert(key, number);
+        let state = &mut *self.state.lock();
+        let key = (room.clone(), is_socket);
+        if let Some(held) = state.held.get_mut(&key) {
+            held.holders += 1;
+            return;
+        }
+        state.held.insert(key.clone(), Held { holders: 1, open });
+        if !open {
+            state.change(key, true);
+        }
+    }
+
+    /// Releases a room that was held; without a socket it closes.
+    pub(crate) fn release(&self, room: &Arc<str>, is_socket: bool) {
+        let state = &mut *self.state.lock();
+        let key = (room.clone(), is_socket);
+        let Some(held) = state.held.get_mut(&key) else {
+            return;
+        };
+        held.holders -= 1;
+        if held.holders == 0 {
+            let open = held.open;
+            state.held.remove(&key);
+            if !open {
+                state.change(key, false);
+            }
+        }
+    }
+
+    /// Whether the adapter knows all changes.
+    pub(crate) fn is_flushed(&self) -> bool {
+        let state = self.state.lock();
+        !state.flushing && (state.changes.is_empty() || !state.announced)
     }
 
     /// Enables passing changes on: from now on the adapter knows the namespace.
@@ -154,6 +213,29 @@ mod tests {
         queue.push("a", false, false);
         assert_eq!(told(&queue), [("d".into(), true), ("a".into(), false)]);
         assert_eq!(told(&queue), []);
+    }
+
+    #[test]
+    fn a_room_that_is_held_stays_open() {
+        let queue = InterestQueue::new(Interest::Rooms).unwrap();
+        queue.announce();
+        let (a, b) = (Arc::from("a"), Arc::from("b"));
+        queue.push("a", true, false);
+        assert_eq!(told(&queue), [("a".into(), true)]);
+        queue.hold(&a, true, false);
+        queue.push("a", false, false);
+        queue.hold(&b, false, false);
+        queue.hold(&b, false, false);
+        assert_eq!(told(&queue), [("b".into(), true)], "`a` is open already");
+        queue.push("b", true, false);
+        queue.release(&b, false);
+        assert_eq!(told(&queue), []);
+        queue.release(&b, false);
+        queue.release(&a, false);
+        assert_eq!(told(&queue), [("a".into(), false)], "`b` has a socket");
+        queue.push("b", false, false);
+        assert_eq!(told(&queue), [("b".into(), false)]);
+        assert!(queue.is_flushed() && queue.state.lock().held.is_empty());
     }
 
     #[test]

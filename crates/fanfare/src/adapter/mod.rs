@@ -21,7 +21,7 @@ pub(crate) use cluster::{REQUEST_TIMEOUT, not_sent};
 pub use fanfare_cluster::{
     AdapterError, Broadcast, ClusterAnswer, ClusterFlags, ClusterMessage, ClusterOptions,
     ClusterResponse, DisconnectSockets, FetchSockets, HandshakeData, Health, HealthState, NodeInfo,
-    Peers, PublishOutcome, ServerSideEmit, SocketData, SocketsJoin, SocketsLeave,
+    PeerRequest, Peers, PublishOutcome, ServerSideEmit, SocketData, SocketsJoin, SocketsLeave,
 };
 pub use fanfare_protocol::{EncodedEvent, EncodedValue};
 pub(crate) use interest::InterestQueue;
@@ -151,6 +151,9 @@ pub trait Adapter: Send + Sync + 'static {
     /// [`namespace_opened`](Self::namespace_opened); a room that opened and closed again in between is not mentioned,
     /// and no other change is missing. A room has recipients before the adapter knows it: a broadcast that another node
     /// sends in that time is missed.
+    ///
+    /// A message that is published after this call should reach the other nodes after the subscription is in place:
+    /// recovery from another node asks for missed events behind it.
     fn rooms_changed(&self, namespace: &str, changes: &[RoomChange]) {
         let _ = (namespace, changes);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use fanfare_protocol::EncodedValue;
 use parking_lot::Mutex;
@@ -19,6 +19,8 @@ const MAX_NODES: usize = 16_384;
 pub(crate) struct Pending {
     state: Mutex<State>,
     changed: Notify,
+    /// Whether one answer was enough.
+    satisfied: AtomicBool,
     budget: Arc<AnswerBudget>,
     socket_budget: Arc<SocketBudget>,
 }
@@ -125,6 +127,7 @@ impl Pending {
         Self {
             state: Mutex::default(),
             changed: Notify::new(),
+            satisfied: AtomicBool::new(false),
             budget: budget.clone(),
             socket_budget: socket_budget.clone(),
         }
@@ -149,7 +152,9 @@ impl Pending {
             ClusterAnswer::Sockets(sockets) if state.answer(from) => {
                 self.keep_sockets(&mut state, from, sockets);
             }
-            ClusterAnswer::ServerSideEmit(value) if state.answer(from) => {
+            ClusterAnswer::ServerSideEmit(value) | ClusterAnswer::Peer(value)
+                if state.answer(from) =>
+            {
                 self.keep(&mut state, value);
             }
             ClusterAnswer::ClientCount(count) => match from {
@@ -217,6 +222,33 @@ impl Pending {
             }
             self.changed.notified().await;
         }
+    }
+
+    /// Waits for the first answer that `choose` accepts; `None` if all nodes have answered, and none is.
+    pub(crate) async fn first<T>(
+        &self,
+        choose: &mut impl FnMut(&EncodedValue) -> Option<T>,
+    ) -> Option<T> {
+        loop {
+            let (values, done) = {
+                let mut state = self.state.lock();
+                let values = std::mem::take(&mut state.values);
+                (values, state.missing_nodes() == 0)
+            };
+            if let Some(found) = values.iter().find_map(|(value, _)| choose(value)) {
+                self.satisfied.store(true, Ordering::Relaxed);
+                return Some(found);
+            }
+            if done {
+                return None;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Whether no more answers are waited for.
+    pub(super) fn is_satisfied(&self) -> bool {
+        self.satisfied.load(Ordering::Relaxed) || self.missing() == 0
     }
 
     /// Returns the nodes that have not answered, or not all of whose clients have.

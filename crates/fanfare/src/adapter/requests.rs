@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fanfare_cluster::unique_id;
 use fanfare_engine::diagnostics::LogThrottle;
-use fanfare_protocol::{EncodedEvent, Escaped, Limits};
+use fanfare_protocol::{EncodedEvent, EncodedValue, Escaped, Limits};
 use parking_lot::Mutex;
 
 use super::contained::Contained;
@@ -130,7 +130,7 @@ impl ClusterInner {
         self.checked(namespace, outcome, Kind::Session, "session not stored");
     }
 
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &self,
         namespace: &str,
         to: &str,
@@ -241,10 +241,31 @@ impl RemoteRequest {
     }
 }
 
+impl RemoteRequest {
+    /// Waits for the first answer that `choose` accepts; `None` if all other nodes have answered, and none is.
+    ///
+    /// # Errors
+    /// If the adapter cannot determine the other nodes.
+    pub(crate) async fn first<T>(
+        &self,
+        mut choose: impl FnMut(&EncodedValue) -> Option<T>,
+    ) -> Result<Option<T>, AdapterError> {
+        let peers = self.cluster.adapter.peers(&self.namespace.name);
+        let first = self.pending.first(&mut choose);
+        let (mut peers, mut first) = (std::pin::pin!(peers), std::pin::pin!(first));
+        tokio::select! {
+            biased;
+            found = &mut first => return Ok(found),
+            peers = &mut peers => self.pending.expect(peers?),
+        }
+        Ok(first.await)
+    }
+}
+
 impl Drop for RemoteRequest {
     fn drop(&mut self) {
         self.cluster.requests.lock().remove(&self.id);
-        if self.pending.missing() > 0 {
+        if !self.pending.is_satisfied() {
             traffic::incomplete();
         }
     }

@@ -46,6 +46,7 @@ impl Kind {
             ClusterMessage::DisconnectSockets(_) => Self::Disconnect,
             ClusterMessage::FetchSockets(_) => Self::Fetch,
             ClusterMessage::ServerSideEmit(_) => Self::ServerEvent,
+            ClusterMessage::PeerRequest(_) => Self::Session,
             _ => Self::Other,
         }
     }

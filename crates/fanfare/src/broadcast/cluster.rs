@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::encode;
 use crate::error::EmitError;
 use crate::namespace::NamespaceInner;
+use crate::recovery::Identity;
 use crate::rooms::Audience;
 
 impl BroadcastOperator {
@@ -31,6 +32,10 @@ impl BroadcastOperator {
             volatile: options.flags.volatile,
             compress: options.flags.compress.unwrap_or(true),
             timeout: options.flags.timeout,
+            identity: match options.flags.event_id {
+                Some(number) => Identity::Numbered(number),
+                None => Identity::Unnumbered,
+            },
             ..Self::new(namespace)
         }
     }
@@ -41,7 +46,8 @@ impl BroadcastOperator {
         let flags = ClusterFlags::default()
             .volatile(self.volatile)
             .compress((!self.compress).then_some(false))
-            .timeout(self.timeout);
+            .timeout(self.timeout)
+            .event_id(self.identity.number());
         ClusterOptions::new(self.rooms.as_slice().to_vec())
             .except(except.collect())
             .flags(flags)
@@ -66,16 +72,30 @@ impl BroadcastOperator {
     /// Sends an encoded event to the other nodes and to the clients of this one: at once, or when it has a position in
     /// the adapter's log.
     pub(crate) fn emit_shared(&self, event: &EncodedEvent) -> Result<BroadcastReport, EmitError> {
-        let broadcast = |options| Broadcast::new(event.clone(), options);
         if let Some(cluster) = self.cluster().filter(|cluster| cluster.has_log()) {
-            let broadcast = broadcast(self.cluster_options());
+            let broadcast = Broadcast::new(event.clone(), self.cluster_options());
             let outcome = cluster.append(&self.namespace, event, broadcast, || self.clone());
             return Ok(BroadcastReport {
                 cluster: Some(outcome),
                 ..BroadcastReport::default()
             });
         }
-        let cluster = self.publish(broadcast);
+        if let Some(recovery) = &self.namespace.recovery
+            && self.identity == Identity::Local
+            && !self.volatile
+            && self.cluster().is_some()
+            && let Some(unpublished) = recovery.number()
+        {
+            let numbered = Self {
+                identity: Identity::Numbered(unpublished.number),
+                ..self.clone()
+            };
+            // In this order, so that a server that asks for a client's missed events finds this one in the log.
+            let report = numbered.deliver_shared(event, None)?;
+            let cluster = numbered.publish(|options| Broadcast::new(event.clone(), options));
+            return Ok(BroadcastReport { cluster, ..report });
+        }
+        let cluster = self.publish(|options| Broadcast::new(event.clone(), options));
         let report = self.deliver_shared(event, None)?;
         Ok(BroadcastReport { cluster, ..report })
     }

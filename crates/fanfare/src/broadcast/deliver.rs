@@ -9,6 +9,7 @@ use crate::adapter::{LogPosition, not_sent};
 use crate::client::Client;
 use crate::encode;
 use crate::error::EmitError;
+use crate::id::SocketId;
 use crate::namespace::NamespaceInner;
 use crate::recovery::{Keep, Recovery};
 use crate::rooms::Audience;
@@ -115,10 +116,13 @@ impl BroadcastOperator {
         let rooms = self.rooms.as_slice().iter();
         let rooms: SmallVec<[&str; 1]> = rooms.map(String::as_str).collect();
         let NamespaceInner { name, codec, .. } = &*self.namespace;
-        let send = |message: &EncodedMessage| self.deliver(message);
+        let send = |message: &EncodedMessage, had: &[SocketId]| match had.is_empty() {
+            true => self.deliver(message),
+            false => self.deliver_except(message, |socket| had.contains(&socket.0.id)),
+        };
         let keep = match self.volatile {
             true => Keep::No,
-            false => Keep::For(&rooms, &except),
+            false => Keep::For(&rooms, &except, self.identity),
         };
         Ok(recovery.emit((codec, name), event, keep, send)?)
     }

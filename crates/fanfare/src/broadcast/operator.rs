@@ -15,6 +15,7 @@ use crate::encode::{self, encode_event};
 use crate::error::{EmitError, TooManyRooms};
 use crate::handler::reports;
 use crate::namespace::NamespaceInner;
+use crate::recovery::Identity;
 use crate::rooms::Audience;
 use crate::socket::Socket;
 
@@ -59,6 +60,8 @@ pub struct BroadcastOperator {
     pub(super) compress: bool,
     pub(super) local: bool,
     pub(super) timeout: Option<Duration>,
+    /// Identity of the event, if it came from another server or goes to others.
+    pub(super) identity: Identity,
 }
 
 impl BroadcastOperator {
@@ -73,6 +76,7 @@ impl BroadcastOperator {
             compress: true,
             local: false,
             timeout: None,
+            identity: Identity::Local,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::handler::{ConnectContext, ConnectError, reports};
 use crate::limits::Owner;
 use crate::log_target;
 use crate::namespace::NamespaceInner;
-use crate::recovery::{Attempt, Recovery, RecoveryFailure, RecoveryState};
+use crate::recovery::{Attempt, PeerClaim, Recovery, RecoveryFailure, RecoveryState};
 use crate::server::{NoNamespace, run_or_spawn};
 use crate::socket::Socket;
 
@@ -46,13 +46,26 @@ impl Dispatcher {
         // Clients of Socket.IO v2 do not support recovery.
         let recovery = namespace.recovery.as_deref();
         let recovery = recovery.filter(|_| conn.protocol() == Protocol::V4);
-        let part = recovery.map(|recovery| {
-            let attempt = Attempt::parse(auth);
-            RecoveryState::new(attempt.map(|attempt| recovery.claim(&attempt)))
-        });
         let cluster = namespace.cluster_recovery.as_deref();
         let cluster = cluster.filter(|_| conn.protocol() == Protocol::V4);
-        let attempt = cluster.and_then(|_| Attempt::parse(auth));
+        let mut attempt = match recovery.is_some() || cluster.is_some() {
+            true => Attempt::parse(auth),
+            false => None,
+        };
+        let part = recovery.map(|recovery| {
+            let claimed = attempt.as_ref().map(|attempt| recovery.claim(attempt));
+            // A session that is not here may be on another server.
+            let elsewhere = matches!(
+                claimed,
+                Some(Err(
+                    RecoveryFailure::OtherServer | RecoveryFailure::SessionGone
+                ))
+            );
+            if !(elsewhere && recovery.has_peers()) {
+                attempt = None;
+            }
+            RecoveryState::new(claimed)
+        });
         let part = part.or_else(|| cluster.map(|_| RecoveryState::new(None)));
         let skip = recovery.is_some_and(Recovery::skips_middlewares)
             && part.as_ref().is_some_and(RecoveryState::is_claimed);
@@ -136,9 +149,9 @@ impl Joining {
         run_or_spawn(&io.running, async move {
             let namespace = self.socket.0.namespace.clone();
             let Some(cluster) = namespace.cluster_recovery.as_deref() else {
-                return self.begin();
+                return self.restore_from_peer(&namespace, &attempt).await;
             };
-            match cluster.claim(&namespace.name, &attempt).await {
+            match cluster.claim(&namespace, &attempt).await {
                 Ok(claim) => {
                     let restored = self.socket.restored(claim);
                     match self.replaced_by(restored) {
@@ -155,6 +168,29 @@ impl Joining {
         });
     }
 
+    /// Asks the other servers for the session, and continues with a socket that has its state.
+    async fn restore_from_peer(self, namespace: &Arc<NamespaceInner>, attempt: &Attempt) {
+        match PeerClaim::find(namespace, attempt).await {
+            Ok(claim) => {
+                let recovery = namespace.recovery.as_deref();
+                let restored = self.socket.restored_from_peer(claim);
+                match self.replaced_by(restored) {
+                    Some(restored) if recovery.is_some_and(Recovery::skips_middlewares) => {
+                        restored.finish(Ok(()));
+                    }
+                    Some(restored) => restored.begin(),
+                    None => {} // disconnected meanwhile
+                }
+            }
+            Err(failure) => {
+                if let Some(part) = self.socket.part() {
+                    part.lock().fail(failure);
+                }
+                self.begin();
+            }
+        }
+    }
+
     /// Looks up in the adapter's log what the client missed, and connects it.
     fn replay(self) {
         let io = self.socket.io_inner();
@@ -163,7 +199,7 @@ impl Joining {
             let rooms = self.socket.rooms();
             let looked_up = match namespace.cluster_recovery.as_deref() {
                 Some(cluster) => cluster.look_up(&self.socket, rooms).await,
-                None => Ok(()),
+                None => PeerClaim::look_up(&self.socket, rooms).await,
             };
             match looked_up {
                 _ if !self.socket.is_connecting() => {} // disconnected meanwhile

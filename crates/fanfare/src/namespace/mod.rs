@@ -3,6 +3,7 @@
 pub(crate) mod builder;
 mod cluster;
 mod dynamic;
+mod holds;
 mod pattern;
 mod room_events;
 mod router;
@@ -10,6 +11,7 @@ pub(crate) mod running;
 
 pub(crate) use builder::{Namespace, with_slash};
 pub(crate) use dynamic::{Declaration, Matcher, Origin, Parent};
+pub(crate) use holds::{HeldRooms, RoomHold};
 pub use pattern::NamespaceParams;
 pub(crate) use pattern::Pattern;
 pub use room_events::{RoomEvent, RoomEvents};

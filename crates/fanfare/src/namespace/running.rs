@@ -11,7 +11,7 @@ use fanfare_protocol::{EncodedEvent, Limits};
 use parking_lot::Mutex;
 
 use super::room_events::RoomHub;
-use super::{Declaration, NamespaceParams, Origin, Parent, RoomEvents};
+use super::{Declaration, HeldRooms, NamespaceParams, Origin, Parent, RoomEvents};
 use crate::ack::{AnswerBudget, BroadcastAcks};
 use crate::adapter::{ClusterInner, PublishOutcome};
 use crate::broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
@@ -51,6 +51,7 @@ impl Settings {
             &self.limits,
             budget,
             client,
+            self.cluster.is_some(),
         );
         Some(Box::new(recovery))
     }
@@ -100,6 +101,8 @@ pub(crate) struct NamespaceInner {
     next_ack: AtomicU64,
     pub(crate) cluster: Option<Arc<ClusterInner>>,
     pub(crate) room_hub: RoomHub,
+    /// Rooms of clients that may come back.
+    pub(crate) held_rooms: HeldRooms,
     /// Number of listeners for outgoing events of its sockets.
     pub(crate) outgoing_listeners: AtomicUsize,
     pub(crate) stats: Arc<NamespaceStats>,
@@ -158,6 +161,7 @@ impl NamespaceInner {
             next_ack: AtomicU64::new(0),
             cluster: settings.cluster.clone(),
             room_hub: RoomHub::new(settings.cluster.as_ref()),
+            held_rooms: HeldRooms::default(),
             outgoing_listeners: AtomicUsize::new(0),
             io,
         })

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use fanfare_protocol::Limits;
 use parking_lot::Mutex;
@@ -59,6 +60,12 @@ impl Budget {
             }),
             next: AtomicU64::new(0),
         })
+    }
+
+    /// Whether a client that left after this time has not come back, and another server may ask for its session.
+    pub(crate) fn has_absent(&self, since: Instant) -> bool {
+        let sessions = self.sessions.lock();
+        sessions.any(|session| session.hold.is_some() && session.left_at >= since)
     }
 
     /// Opens the entry of a namespace that `client` created, or the application if it is `None`.

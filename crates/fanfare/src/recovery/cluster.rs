@@ -1,8 +1,9 @@
 //! Recovery through the log and the session store of an adapter.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fanfare_engine::EncodedMessage;
 use fanfare_protocol::socket::EncodeError;
@@ -16,12 +17,18 @@ use crate::adapter::{
     ClusterInner, LogPosition, MissedEventsError, MissedEventsRequest, REQUEST_TIMEOUT, SessionData,
 };
 use crate::broadcast::{BroadcastOperator, BroadcastReport};
+use crate::clock;
 use crate::disconnect_reason::DisconnectReason;
 use crate::encode;
 use crate::id::SocketId;
 use crate::log_target;
 use crate::namespace::NamespaceInner;
 use crate::socket::Socket;
+
+/// Time within which a session that was stored can be taken from the store.
+const RECENT: Duration = Duration::from_secs(5);
+/// Maximum number of sessions that were stored within that time and are remembered.
+const MAX_RECENT: usize = 4096;
 
 /// Recovery of the clients of one namespace.
 pub(crate) struct ClusterRecovery {
@@ -40,6 +47,8 @@ pub(crate) struct ClusterState {
     live: HashMap<Box<str>, Socket>,
     /// Events that are delivered while the missed ones of a client are looked up.
     buffers: HashMap<SocketId, Buffer>,
+    /// Sessions that were stored a moment ago, oldest first.
+    recent: VecDeque<(Instant, Box<str>)>,
     /// Sockets that received, as missed events, some that are still to be delivered on this node: up to this position.
     ahead: HashMap<SocketId, LogPosition>,
 }
@@ -172,7 +181,7 @@ impl ClusterRecovery {
     /// disconnected first.
     pub(crate) async fn claim(
         &self,
-        namespace: &str,
+        namespace: &Arc<NamespaceInner>,
         attempt: &Attempt,
     ) -> Result<ClusterClaim, RecoveryFailure> {
         loop {
@@ -182,11 +191,15 @@ impl ClusterRecovery {
                 None => break,
             }
         }
-        let taken = self.cluster.adapter.take(namespace, attempt.pid());
+        let taken = self.cluster.adapter.take(&namespace.name, attempt.pid());
         let session = match tokio::time::timeout(REQUEST_TIMEOUT, taken).await {
-            Ok(Ok(session)) => session.ok_or(RecoveryFailure::SessionGone)?,
+            Ok(Ok(Some(session))) => session,
+            // The server that has the client may not have noticed that it is gone.
+            Ok(Ok(None)) => super::peers::release(namespace, attempt.pid())
+                .await
+                .ok_or(RecoveryFailure::SessionGone)?,
             Ok(Err(error)) => {
-                let namespace = Escaped(namespace);
+                let namespace = Escaped(&namespace.name);
                 tracing::debug!(target: log_target::RECOVERY, %namespace, error = %Escaped(&error), "session not taken");
                 return Err(RecoveryFailure::Unreachable);
             }
@@ -203,6 +216,31 @@ impl ClusterRecovery {
             session,
             missed: None,
         })
+    }
+
+    /// Takes the session of a client that has come back to another server: if a socket still uses it, that is
+    /// disconnected, which stores the session. `None` if this server has not had it.
+    pub(super) async fn release(&self, namespace: &str, pid: &str) -> Option<SessionData> {
+        let mut had = false;
+        loop {
+            let live = {
+                let state = self.state.lock();
+                had |= state.recent.iter().any(|(_, recent)| **recent == *pid);
+                state.live.get(pid).cloned()
+            };
+            let Some(live) = live else {
+                break;
+            };
+            had = true;
+            supersede(&live);
+        }
+        if !had {
+            return None;
+        }
+        // Behind the message that stores it.
+        let taken = self.cluster.adapter.take(namespace, pid);
+        let taken = tokio::time::timeout(REQUEST_TIMEOUT, taken).await;
+        taken.ok()?.ok()?
     }
 
     /// Looks up the events that the client of a socket missed, once its middlewares have passed. Events that are
@@ -334,6 +372,12 @@ impl ClusterRecovery {
             return None;
         }
         let (data, _) = socket.state();
+        let now = clock::now();
+        let is_old = |(at, _): &(Instant, Box<str>)| now.saturating_duration_since(*at) > RECENT;
+        while state.recent.len() >= MAX_RECENT || state.recent.front().is_some_and(is_old) {
+            state.recent.pop_front();
+        }
+        state.recent.push_back((now, member.private_id.clone()));
         let session = SessionData::new(member.private_id, id.as_str());
         Some(session.rooms(rooms).data(data).position(member.position))
     }

@@ -2,7 +2,10 @@
 
 mod budget;
 mod cluster;
+mod logged;
+mod missed;
 mod outcome;
+mod peers;
 mod sessions;
 mod state;
 mod store;
@@ -16,9 +19,11 @@ use crate::socket::Socket;
 
 pub(crate) use budget::Budget;
 pub(crate) use cluster::{ClusterClaim, ClusterRecovery};
+pub(crate) use logged::{Identity, Keep};
 pub use outcome::{RecoveryFailure, RecoveryOutcome};
+pub(crate) use peers::{PeerClaim, answer_peer};
 pub(crate) use state::RecoveryState;
-pub(crate) use store::{Attempt, Keep, Lost, Recovery};
+pub(crate) use store::{Attempt, Lost, Recovery, is_recoverable};
 
 /// Counts the outcome of a recovery, and logs a failure.
 fn report(socket: &Socket, outcome: RecoveryOutcome) {
@@ -47,7 +52,9 @@ fn report(socket: &Socket, outcome: RecoveryOutcome) {
 ///
 /// With an adapter that has an [event log](crate::adapter::EventLog) and a
 /// [session store](crate::adapter::SessionStore), both are used in place of the memory of this server, and a client is
-/// recovered by any server of the cluster: with its id, rooms and data, but without its extensions.
+/// recovered by any server of the cluster: with its id, rooms and data, but without its extensions. With any other adapter
+/// the servers ask each other: each server that a client was connected to has its session and events in memory, and
+/// hands them over. A server that has stopped cannot; its clients are new ones elsewhere.
 ///
 /// A client that cannot be recovered is a new one in every respect. If the recovery fails only while its middlewares
 /// run, they run once more, for a new socket.

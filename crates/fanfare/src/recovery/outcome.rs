@@ -41,6 +41,10 @@ pub enum RecoveryFailure {
     /// The client missed more than [`Limits::recovery_replay_bytes`](crate::Limits).
     #[error("the client missed too much")]
     TooMuchMissed,
+    /// While the client changed servers, a server or emitter that does not number its events, as those of Node.js, sent
+    /// equal ones: this server cannot tell which of them the client has missed.
+    #[error("equal events of a server that does not number them cannot be told apart")]
+    Ambiguous,
 }
 
 impl RecoveryFailure {
@@ -53,6 +57,21 @@ impl RecoveryFailure {
             Self::EventsGone => "events_gone",
             Self::Unreachable => "unreachable",
             Self::TooMuchMissed => "too_much_missed",
+            Self::Ambiguous => "ambiguous",
         }
+    }
+
+    /// Returns the reason that another server named.
+    pub(super) fn of_label(label: &str) -> Self {
+        let all = [
+            Self::OtherServer,
+            Self::SessionGone,
+            Self::UnknownOffset,
+            Self::EventsGone,
+            Self::TooMuchMissed,
+            Self::Ambiguous,
+        ];
+        let found = all.into_iter().find(|failure| failure.label() == label);
+        found.unwrap_or(Self::Unreachable)
     }
 }

@@ -80,6 +80,18 @@ impl<S> Sessions<S> {
         gone
     }
 
+    /// Returns a session that is kept.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<(&mut S, Instant)> {
+        let stored = self.stored.get_mut(key)?;
+        Some((&mut stored.session, stored.expires))
+    }
+
+    /// Whether a session is kept that fulfils a condition.
+    pub(crate) fn any(&self, condition: impl Fn(&S) -> bool) -> bool {
+        let mut stored = self.stored.values();
+        stored.any(|stored| condition(&stored.session))
+    }
+
     /// Removes a session and returns it, with the time until which it is kept.
     pub(crate) fn take(&mut self, key: &str) -> Option<(S, Instant)> {
         let stored = self.stored.remove(key)?;

@@ -8,11 +8,13 @@ use fanfare_protocol::recovery::{Memberships, Position};
 use serde_json::Value;
 
 use super::cluster::{ClusterClaim, ClusterMember};
+use super::peers::PeerClaim;
 use super::store::State;
 use super::{RecoveryFailure, RecoveryOutcome};
 use crate::disconnect_reason::DisconnectReason;
 use crate::id::SocketId;
 use crate::limits::Owner;
+use crate::namespace::RoomHold;
 use crate::socket::{EarlyRooms, Extensions};
 
 /// State that is kept of a client that left.
@@ -27,6 +29,12 @@ pub(crate) struct Session {
     pub(super) left: Position,
     pub(super) left_at: Instant,
     pub(super) owner: Owner,
+    /// Log in whose positions the session is expressed.
+    pub(super) epoch: Arc<str>,
+    /// Secret of the server to which the session has been lent, see [`super::peers`].
+    pub(super) lent: Option<Box<str>>,
+    /// Keeps the rooms of the client open, if there are other servers.
+    pub(super) hold: Option<RoomHold>,
     /// Counts the session for as long as it lives.
     pub(super) _kept: Kept,
 }
@@ -76,7 +84,11 @@ impl Session {
     }
 
     pub(super) fn size(&self) -> usize {
-        512 + self.memberships.size() + held(&self.data)
+        let held_rooms = match self.hold {
+            Some(_) => self.memberships.size(),
+            None => 0,
+        };
+        512 + self.memberships.size() + held_rooms + held(&self.data)
     }
 }
 
@@ -103,6 +115,10 @@ pub(crate) struct RecoveryState {
     pub(super) cluster_claim: Option<ClusterClaim>,
     /// Session in the adapter's terms, once the socket is connected.
     pub(super) cluster_member: Option<ClusterMember>,
+    /// Session of another server, until the socket is connected.
+    pub(super) peer_claim: Option<PeerClaim>,
+    /// Hold of the rooms that the socket is about to join.
+    hold: Option<RoomHold>,
     /// Claimed session, until the socket is connected.
     pub(super) claim: Option<Claim>,
     /// Membership in the log, once the socket is connected.
@@ -128,6 +144,8 @@ impl RecoveryState {
             outcome,
             cluster_claim: None,
             cluster_member: None,
+            peer_claim: None,
+            hold: None,
             claim,
             member: None,
             leaving: None,
@@ -143,6 +161,26 @@ impl RecoveryState {
         }
     }
 
+    /// Creates the state of a socket that takes over a session of another server.
+    pub(crate) fn of_peer(claim: PeerClaim) -> Self {
+        Self {
+            outcome: RecoveryOutcome::Recovered { missed: 0 },
+            peer_claim: Some(claim),
+            ..Self::new(None)
+        }
+    }
+
+    /// Keeps rooms open until [`take_hold`](Self::take_hold).
+    pub(super) fn put_hold(&mut self, hold: Option<RoomHold>) {
+        self.hold = hold;
+    }
+
+    /// Returns what keeps rooms open, to be dropped while no lock is held, once the socket has joined them.
+    pub(crate) fn take_hold(&mut self) -> Option<RoomHold> {
+        let claimed = self.peer_claim.as_mut();
+        self.hold.take().or_else(|| claimed?.take_hold())
+    }
+
     /// Whether a session has been claimed and the socket is not connected yet.
     pub(crate) fn is_claimed(&self) -> bool {
         self.claim.is_some()
@@ -151,12 +189,17 @@ impl RecoveryState {
     /// Whether the session of the adapter has been claimed and the missed events have not been looked up.
     pub(crate) fn awaits_replay(&self) -> bool {
         let claim = self.cluster_claim.as_ref();
+        let peer_claim = self.peer_claim.as_ref();
         claim.is_some_and(ClusterClaim::awaits_replay)
+            || peer_claim.is_some_and(PeerClaim::awaits_replay)
     }
 
     /// Returns the state that the socket takes over.
     pub(crate) fn restored(&self) -> Option<Restored> {
         if let Some(claim) = &self.cluster_claim {
+            return Some(claim.restored());
+        }
+        if let Some(claim) = &self.peer_claim {
             return Some(claim.restored());
         }
         let session = &self.claim.as_ref()?.session;

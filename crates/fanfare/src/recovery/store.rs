@@ -16,6 +16,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::budget::{Budget, Charge};
+use super::logged::{Keep, LoggedPacket, Numbers, Unpublished};
+use super::peers::Ahead;
 use super::state::{Claim, Kept, Member, RecoveryState, Session};
 use super::{ConnectionStateRecovery, RecoveryFailure, RecoveryOutcome};
 use crate::clock;
@@ -25,7 +27,7 @@ use crate::encode;
 use crate::id::SocketId;
 use crate::limits::Owner;
 use crate::log_target;
-use crate::namespace::NamespaceInner;
+use crate::namespace::{NamespaceInner, RoomHold};
 use crate::socket::{EarlyRooms, Socket};
 
 /// Request of a client to resume its session.
@@ -56,13 +58,15 @@ impl Attempt {
 /// Log of one namespace, and its part of the sessions of the server.
 pub(crate) struct Recovery {
     settings: ConnectionStateRecovery,
-    budget: Arc<Budget>,
+    pub(super) budget: Arc<Budget>,
     /// Number of sessions of this namespace.
     sessions: Arc<AtomicUsize>,
-    max_replay: usize,
+    pub(super) max_replay: usize,
     /// Time within which heartbeats detect that a client is gone.
-    heartbeat: Duration,
-    epoch: String,
+    pub(super) heartbeat: Duration,
+    pub(super) epoch: Arc<str>,
+    /// Number of the next event for other servers, if there are any.
+    pub(super) numbers: Option<Numbers>,
     state: Arc<Mutex<State>>,
     sweeping: AtomicBool,
 }
@@ -70,15 +74,16 @@ pub(crate) struct Recovery {
 /// State under one lock, which is acquired before that of the rooms, so that sent events, memberships and the log
 /// agree. No code of the application runs under it, except that of a custom parser, which must not emit.
 pub(crate) struct State {
-    pub(super) log: Log<EncodedMessage>,
+    pub(super) log: Log<LoggedPacket>,
     charge: Charge,
     this: Weak<Mutex<State>>,
-    live: HashMap<Box<str>, Socket>,
+    pub(super) live: HashMap<Box<str>, Socket>,
+    pub(super) ahead: Ahead,
 }
 
 impl State {
     /// Updates the budget after the log has changed. Returns `true` if the budget is exceeded.
-    fn settle(&mut self) -> bool {
+    pub(super) fn settle(&mut self) -> bool {
         self.charge.set(self.log.bytes(), &self.this)
     }
 
@@ -89,13 +94,6 @@ impl State {
         self.settle();
         self.log.bytes() < before
     }
-}
-
-/// Whether an event is kept for clients that miss it: then for those in the rooms of the first list but in none of the
-/// second.
-pub(crate) enum Keep<'a> {
-    For(&'a [&'a str], &'a [&'a str]),
-    No,
 }
 
 /// Reason for which a socket cannot resume the session that it claimed. Holds values of the application.
@@ -114,13 +112,15 @@ impl From<RecoveryFailure> for Lost {
 }
 
 impl Recovery {
-    /// Creates the log of a namespace; `client` is the owner that created the namespace, if it was a client.
+    /// Creates the log of a namespace; `client` is the owner that created the namespace, if it was a client. `has_peers`:
+    /// whether other servers may ask for sessions.
     pub(crate) fn new(
         settings: ConnectionStateRecovery,
         heartbeat: Duration,
         limits: &Limits,
         budget: &Arc<Budget>,
         client: Option<Owner>,
+        has_peers: bool,
     ) -> Self {
         let log = LogLimits {
             bytes: limits.recovery_bytes,
@@ -135,17 +135,29 @@ impl Recovery {
             sessions: Arc::default(),
             max_replay: limits.recovery_replay_bytes,
             heartbeat,
-            epoch: SocketId::random()[..8].to_owned(),
+            epoch: SocketId::random()[..8].into(),
+            numbers: has_peers.then(Numbers::new),
             state: Arc::new_cyclic(|this| {
                 Mutex::new(State {
                     log: Log::new(log),
                     charge,
                     this: this.clone(),
                     live: HashMap::new(),
+                    ahead: Ahead::default(),
                 })
             }),
             sweeping: AtomicBool::new(false),
         }
+    }
+
+    /// Whether sessions are exchanged with other servers.
+    pub(crate) fn has_peers(&self) -> bool {
+        self.numbers.is_some()
+    }
+
+    /// Numbers an event that other servers receive as well; it counts as unpublished until the value is dropped.
+    pub(crate) fn number(&self) -> Option<Unpublished<'_>> {
+        self.numbers.as_ref().map(Numbers::next)
     }
 
     pub(crate) fn skips_middlewares(&self) -> bool {
@@ -170,13 +182,14 @@ impl Recovery {
     /// Sends an event by `send`, with its offset, and keeps it for clients that miss it. An event that is not kept has
     /// the offset of the last one that was: a client that gets it has got all that were sent before.
     ///
-    /// The arguments are serialized already, so that no `Serialize` of the application runs under the lock.
+    /// The arguments are serialized already, so that no `Serialize` of the application runs under the lock. `send` gets
+    /// the ids of sockets that have received the event before, from another server.
     pub(crate) fn emit<R>(
         &self,
         (codec, namespace): (&Codec, &str),
         event: &EncodedEvent,
         keep: Keep<'_>,
-        send: impl FnOnce(&EncodedMessage) -> R,
+        send: impl FnOnce(&EncodedMessage, &[SocketId]) -> R,
     ) -> Result<R, EncodeError> {
         let packet = |position| {
             let offset = Offset::text(&self.epoch, position);
@@ -186,13 +199,30 @@ impl Recovery {
         let last = state.log.position();
         let mut exceeded = false;
         let sent = match keep {
-            Keep::No => send(&packet(last)?),
-            Keep::For(rooms, except) => {
+            Keep::No => send(&packet(last)?, &[]),
+            Keep::For(rooms, except, identity) => {
                 let message = packet(last + 1)?;
-                let (now, len) = (clock::now(), message.len());
-                state.log.push(now, rooms, except, len, message.clone());
+                let now = clock::now();
+                let had = state.ahead.take(identity, now);
+                let logged = LoggedPacket {
+                    message: message.clone(),
+                    event: self.has_peers().then(|| event.clone()),
+                    identity,
+                };
+                let size = logged.size();
+                if had.is_empty() {
+                    state.log.push(now, rooms, except, size, logged);
+                } else {
+                    let except = except.iter().copied();
+                    let except: Vec<&str> =
+                        except.chain(had.iter().map(SocketId::as_str)).collect();
+                    state.log.push(now, rooms, &except, size, logged);
+                }
+                if let Some(numbers) = &self.numbers {
+                    numbers.logged(last + 1);
+                }
                 exceeded = state.settle();
-                send(&message)
+                send(&message, &had)
             }
         };
         drop(state);
@@ -205,20 +235,15 @@ impl Recovery {
     /// Takes out the session that a client asks for; a socket that still uses it is disconnected.
     pub(crate) fn claim(&self, attempt: &Attempt) -> Result<Claim, RecoveryFailure> {
         let pid = attempt.pid();
-        if pid
-            .split_once('.')
-            .is_none_or(|(epoch, _)| epoch != self.epoch)
-        {
-            return Err(RecoveryFailure::OtherServer);
-        }
-        let mut state = self.state.lock();
-        while let Some(live) = state.live.get(pid).cloned() {
-            drop(state);
-            supersede(&live);
-            state = self.state.lock();
-        }
-        let taken = self.budget.sessions.lock().take(pid);
-        let (session, expires) = taken.ok_or(RecoveryFailure::SessionGone)?;
+        let state = self.lock_after(pid);
+        let taken = self.take(pid);
+        let (session, expires) = taken.ok_or_else(|| {
+            let epoch = pid.split_once('.').map(|(epoch, _)| epoch);
+            match epoch == Some(&*self.epoch) {
+                true => RecoveryFailure::SessionGone,
+                false => RecoveryFailure::OtherServer,
+            }
+        })?;
         let claim = Claim {
             session,
             expires,
@@ -233,6 +258,25 @@ impl Recovery {
         found.map(|()| claim)
     }
 
+    /// Locks the state once no socket uses a session any longer: one that does is disconnected.
+    pub(super) fn lock_after(&self, pid: &str) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
+        while let Some(live) = state.live.get(pid).cloned() {
+            drop(state);
+            supersede(&live);
+            state = self.state.lock();
+        }
+        state
+    }
+
+    /// Removes a session of this namespace.
+    pub(super) fn take(&self, pid: &str) -> Option<(Session, Instant)> {
+        let mut sessions = self.budget.sessions.lock();
+        let (session, _) = sessions.get_mut(pid)?;
+        let own = session.epoch == self.epoch;
+        if own { sessions.take(pid) } else { None }
+    }
+
     /// Connects a socket before the client is told: returns its private id and the events that it missed. `rooms` are
     /// those that it has joined, including those of its session unless a middleware made it leave them.
     ///
@@ -245,6 +289,9 @@ impl Recovery {
         part: &mut RecoveryState,
         rooms: &EarlyRooms,
     ) -> Result<(Box<str>, Vec<EncodedMessage>), Lost> {
+        if let Some(claim) = part.peer_claim.take() {
+            return self.admit_from_peer(state, socket, part, rooms, claim);
+        }
         let now = state.log.position();
         let mut resumed = None;
         if let Some(claim) = &mut part.claim {
@@ -259,7 +306,8 @@ impl Recovery {
         }
         let resumed = part.claim.take().zip(resumed);
         let (mut member, missed) = match resumed {
-            Some((Claim { session, .. }, missed)) => {
+            Some((Claim { mut session, .. }, missed)) => {
+                part.put_hold(session.hold.take());
                 let count = missed.len();
                 part.outcome = RecoveryOutcome::Recovered { missed: count };
                 tracing::debug!(target: log_target::RECOVERY, socket = %socket.id(), missed = count, "connection recovered");
@@ -279,62 +327,32 @@ impl Recovery {
                 (member, Vec::new())
             }
         };
+        let pid = Self::enter(state, socket, part, rooms, &mut member);
+        part.member = Some(member);
+        Ok((pid, missed))
+    }
+
+    /// Adds a socket to those that are connected, with the rooms that it has joined.
+    pub(super) fn enter(
+        state: &mut State,
+        socket: &Socket,
+        part: &RecoveryState,
+        rooms: &EarlyRooms,
+        member: &mut Member,
+    ) -> Box<str> {
         super::report(socket, part.outcome);
+        let now = state.log.position();
         member.memberships.join(&socket.id(), now);
         rooms
             .iter()
             .for_each(|room| member.memberships.join(room, now));
         let pid = member.pid.clone();
         state.live.insert(pid.clone(), socket.clone());
-        part.member = Some(member);
-        Ok((pid, missed))
+        pid
     }
 
-    fn missed(
-        &self,
-        log: &Log<EncodedMessage>,
-        claim: &Claim,
-    ) -> Result<Vec<EncodedMessage>, RecoveryFailure> {
-        let session = &claim.session;
-        let settled = session.left_at.checked_sub(self.heartbeat);
-        let since = |after| {
-            log.missed(&session.memberships, after, settled)
-                .map_err(|error| {
-                    tracing::debug!(target: log_target::RECOVERY, socket = %session.id, %error, "cannot recover");
-                    RecoveryFailure::EventsGone
-                })
-        };
-        let offset = claim
-            .offset
-            .as_deref()
-            .map(|text| Offset::parse(&self.epoch, text));
-        let missed = match offset {
-            Some(Offset::Own(position)) if position <= log.position() => {
-                since(position.max(session.start))?
-            }
-            // If the client had got any event in this session, it would know one of our offsets.
-            None | Some(Offset::Foreign) => since(session.start)?,
-            Some(_) => {
-                let missed = since(session.start)?;
-                if missed.iter().any(|(position, _)| *position <= session.left) {
-                    return Err(RecoveryFailure::UnknownOffset);
-                }
-                missed
-            }
-        };
-        let bytes: usize = missed.iter().map(|(_, message)| message.len()).sum();
-        if bytes > self.max_replay {
-            let limit = self.max_replay;
-            tracing::debug!(target: log_target::RECOVERY, socket = %session.id, bytes, limit, "too much to send again");
-            return Err(RecoveryFailure::TooMuchMissed);
-        }
-        Ok(missed
-            .into_iter()
-            .map(|(_, message)| message.clone())
-            .collect())
-    }
-
-    /// Removes a socket; `reason` is `None` if it was never connected. Returns the evicted sessions, to be dropped
+    /// Removes a socket; `reason` is `None` if it was never connected. `hold`: the rooms of a client that may come back.
+    /// Returns the evicted sessions, to be dropped
     /// while no lock is held.
     pub(crate) fn depart(
         &self,
@@ -342,6 +360,7 @@ impl Recovery {
         socket: &Socket,
         part: &mut RecoveryState,
         reason: Option<DisconnectReason>,
+        hold: &mut Option<RoomHold>,
     ) -> Vec<Session> {
         if let Some(Claim {
             session, expires, ..
@@ -368,6 +387,9 @@ impl Recovery {
             left: state.log.position(),
             left_at: clock::now(),
             owner: socket.owner(),
+            epoch: self.epoch.clone(),
+            lent: None,
+            hold: hold.take(),
             _kept: Kept::new(&self.sessions),
         };
         let expires = deadline(session.left_at, self.settings.max_disconnection_duration);
@@ -441,7 +463,7 @@ async fn sweeper(namespace: Weak<NamespaceInner>, pause: Duration) {
 
 /// Whether a disconnection is recoverable: the client did not intend it, or a server that shuts down closed the
 /// connection.
-pub(super) const fn is_recoverable(reason: DisconnectReason) -> bool {
+pub(crate) const fn is_recoverable(reason: DisconnectReason) -> bool {
     use DisconnectReason as R;
     matches!(
         reason,

@@ -144,6 +144,11 @@ impl<M: Member> Rooms<M> {
         self.room_of(name).is_some() || self.index_of(name).is_some()
     }
 
+    /// Whether a member has joined this room.
+    pub(crate) fn has_room(&self, name: &str) -> bool {
+        self.room_of(name).is_some()
+    }
+
     fn room_of(&self, name: &str) -> Option<u32> {
         self.by_name
             .find(self.hasher.hash_one(name), |&r| {

@@ -10,6 +10,9 @@ use super::SocketIo;
 use super::pace::{FETCH_TIMEOUT, close_paced};
 use crate::log_target;
 
+/// Time within which a client that was closed comes back to another server: the longest delay of official clients.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Outcome of a [drain](SocketIo::drain).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -48,7 +51,9 @@ impl SocketIo {
     ///    sees its transport closed and reconnects. A client on long-polling that has no request pending has two
     ///    seconds to fetch its close.
     /// 3. The server waits for running handlers.
-    /// 4. Connections that are left at the deadline are aborted and reported; then [`serve`](crate::serve()) returns.
+    /// 4. With connection state recovery through the memory of the servers of a cluster, it waits until the others have
+    ///    asked for the sessions of the clients that it has closed, for at most 5 s.
+    /// 5. Connections that are left at the deadline are aborted and reported; then [`serve`](crate::serve()) returns.
     ///
     /// [`close`](Self::close) does all of it at once: queued messages are dropped, and it waits for handlers without a
     /// deadline.
@@ -85,6 +90,7 @@ impl SocketIo {
         }
         let _ = tokio::time::timeout_at(end, self.settled()).await;
         let left = engine.connections();
+        self.hand_over_sessions(start, end).await;
         engine.close();
         self.0.drained.store(true, Ordering::Release);
         self.0.closed.set();
@@ -101,5 +107,20 @@ impl SocketIo {
         };
         tracing::debug!(target: log_target::DRAIN, ?report, "drained");
         report
+    }
+
+    /// Waits until the other servers have taken the sessions of the clients that were closed, if these are recovered
+    /// through this server.
+    async fn hand_over_sessions(&self, start: Instant, end: Instant) {
+        let Some((_, budget)) = &self.0.settings.recovery else {
+            return;
+        };
+        let end = end.min(Instant::from_std(after(
+            Instant::now().into_std(),
+            RETURN_TIMEOUT,
+        )));
+        while budget.has_absent(start.into_std()) && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }

@@ -27,7 +27,7 @@ use crate::handler::Reports;
 use crate::id::SocketId;
 use crate::limits::Owner;
 use crate::namespace::{NamespaceHandle, NamespaceInner, NamespaceParams};
-use crate::recovery::{ClusterClaim, RecoveryFailure, RecoveryOutcome, RecoveryState};
+use crate::recovery::{ClusterClaim, PeerClaim, RecoveryFailure, RecoveryOutcome, RecoveryState};
 use crate::server::{IoInner, NoNamespace, SocketIo};
 
 /// A client that is connected to a namespace. Cheap to clone; clones are the same socket.
@@ -130,6 +130,11 @@ impl Socket {
     /// Returns a new socket for the same client, which takes over a session of the adapter.
     pub(crate) fn restored(&self, claim: ClusterClaim) -> Self {
         self.with_recovery(RecoveryState::of_cluster(claim))
+    }
+
+    /// Returns a new socket for the same client, which takes over a session of another server.
+    pub(crate) fn restored_from_peer(&self, claim: PeerClaim) -> Self {
+        self.with_recovery(RecoveryState::of_peer(claim))
     }
 
     fn with_recovery(&self, part: RecoveryState) -> Self {

@@ -12,7 +12,7 @@ use crate::disconnect_reason::DisconnectReason;
 use crate::handler::{ConnectContext, DisconnectContext};
 use crate::log_target;
 use crate::namespace::NamespaceInner;
-use crate::recovery::{ClusterRecovery, Lost, Recovery};
+use crate::recovery::{ClusterRecovery, Lost, Recovery, is_recoverable};
 
 impl Socket {
     /// Adds the socket to the room index once its middlewares have passed, and tells the client. `false` if it has been
@@ -73,6 +73,8 @@ impl Socket {
         drop(index);
         drop(cluster_state);
         drop(state);
+        let hold = self.part().and_then(|part| part.lock().take_hold());
+        drop(hold);
         self.0.namespace.flush_interest();
         if let Some(recovery) = recovery {
             recovery.sweep(&self.0.namespace);
@@ -105,8 +107,15 @@ impl Socket {
         let cluster_state = cluster.map(ClusterRecovery::lock);
         let mut index = self.0.namespace.rooms.write();
         let mut rooms = Vec::new();
+        let mut hold = None;
         let was = self.0.phase.swap(DISCONNECTED, Ordering::AcqRel);
         if is_seated(was) {
+            // Before it leaves its rooms, so that their events are received without interruption.
+            if recovery.is_some_and(Recovery::has_peers) && reason.is_some_and(is_recoverable) {
+                let joined = index.rooms_of(self.0.seat.load(Ordering::Relaxed));
+                let joined = joined.iter().map(|room| &**room);
+                hold = Some(self.0.namespace.hold(&index, self.0.id.as_str(), joined));
+            }
             let left = index.remove(self.0.seat.load(Ordering::Relaxed));
             let left = left.map(|(_, left)| left).unwrap_or_default();
             self.left_rooms(&left);
@@ -124,10 +133,11 @@ impl Socket {
         drop(index);
         let mut gone = Vec::new();
         if let (Some(recovery), Some(state), Some(part)) = (recovery, &mut state, self.part()) {
-            gone = recovery.depart(state, self, &mut part.lock(), reason);
+            gone = recovery.depart(state, self, &mut part.lock(), reason, &mut hold);
         }
         drop(state);
         drop(gone);
+        drop(hold);
         if let (Some(cluster), Some(mut state), Some(part)) = (cluster, cluster_state, self.part())
         {
             let mut part = part.lock();
@@ -148,6 +158,8 @@ impl Socket {
                 self.drop_listeners();
             }
             self.0.namespace.broadcast_acks.gone(&self.0.id);
+            let unused = self.part().and_then(|part| part.lock().take_hold());
+            drop(unused);
             if recovery.is_some() {
                 self.0.namespace.await_returns();
             }

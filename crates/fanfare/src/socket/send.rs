@@ -13,9 +13,10 @@ use crate::adapter::PublishOutcome;
 use crate::broadcast::{BroadcastOperator, RoomNames};
 use crate::encode;
 use crate::error::EmitError;
+use crate::id::SocketId;
 use crate::log_target;
 use crate::namespace::NamespaceInner;
-use crate::recovery::Keep;
+use crate::recovery::{Identity, Keep};
 
 impl Socket {
     /// Sends an event: `&T` is one argument, a tuple is several. In a middleware, before the client is connected, it is
@@ -185,9 +186,11 @@ impl Socket {
                 let own = [&*self.0.id];
                 let keep = match how.volatile {
                     true => Keep::No,
-                    false => Keep::For(&own[..], &[]),
+                    false => Keep::For(&own[..], &[], Identity::Local),
                 };
-                let send = |message: &EncodedMessage| self.send_message(event.name(), message, how);
+                let send = |message: &EncodedMessage, _: &[SocketId]| {
+                    self.send_message(event.name(), message, how)
+                };
                 return recovery.emit((codec, name), event, keep, send)?;
             }
             if self.0.namespace.cluster_recovery.is_some() {

@@ -18,7 +18,7 @@ use crate::support::Server;
 
 /// Connection of all servers of a test.
 #[derive(Clone, Default)]
-pub(crate) struct Bus(Arc<Mutex<Shared>>);
+pub(crate) struct Bus(Arc<Mutex<Shared>>, Arc<Mutex<()>>);
 
 #[derive(Default)]
 struct Shared {
@@ -29,6 +29,10 @@ struct Shared {
     sessions: HashMap<(String, String), SessionData>,
     /// Server-side events that nodes have published.
     server_events: Vec<EncodedEvent>,
+    /// Called before a request between servers is passed on: the number of those before, and the function.
+    on_request: Option<(usize, Box<dyn FnOnce() + Send>)>,
+    /// Broadcasts that wait, by the nodes that are behind.
+    behind: HashMap<String, Vec<(String, String, Broadcast)>>,
 }
 
 /// An entry of the log, with the delivery that waits at the node that appended it.
@@ -83,6 +87,56 @@ pub(crate) fn position(entries: usize) -> LogPosition {
 impl Bus {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.0.lock().unwrap()
+    }
+
+    /// Makes broadcasts to a node wait, as they do behind a slow broker.
+    pub(crate) fn delay(&self, uid: &str) {
+        self.lock().behind.insert(uid.to_owned(), Vec::new());
+    }
+
+    /// Calls a function before the second request between servers is passed on.
+    pub(crate) fn before_second_request(&self, call: impl FnOnce() + Send + 'static) {
+        self.lock().on_request = Some((1, Box::new(call)));
+    }
+
+    fn requested(&self) {
+        let mut shared = self.lock();
+        let call = match &mut shared.on_request {
+            Some((0, _)) => shared.on_request.take(),
+            Some((before, _)) => {
+                *before -= 1;
+                None
+            }
+            None => None,
+        };
+        drop(shared);
+        if let Some((_, call)) = call {
+            call();
+        }
+    }
+
+    /// Passes on the broadcasts that wait.
+    pub(crate) fn catch_up(&self, uid: &str) {
+        let mut shared = self.lock();
+        let waiting = shared.behind.remove(uid).unwrap_or_default();
+        let node = shared.nodes.iter().find(|(id, _)| id == uid).cloned();
+        drop(shared);
+        let (_, node) = node.unwrap();
+        for (from, namespace, broadcast) in waiting {
+            node.receive(&namespace, &from, broadcast);
+        }
+    }
+
+    /// Removes a node, as if its process had been killed.
+    pub(crate) fn kill(&self, uid: &str) {
+        self.lock().nodes.retain(|(id, _)| id != uid);
+    }
+
+    /// Returns the handle of a node.
+    pub(crate) fn handle(&self, uid: &str) -> ClusterHandle {
+        let shared = self.lock();
+        let found = shared.nodes.iter().find(|(id, _)| id == uid);
+        found.unwrap().1.clone()
     }
 
     pub(crate) fn others(&self, uid: &str) -> Vec<(String, ClusterHandle)> {
@@ -229,8 +283,24 @@ impl Adapter for Loopback {
         if let ClusterMessage::ServerSideEmit(message) = &message {
             self.bus.lock().server_events.push(message.event.clone());
         }
+        if matches!(message, ClusterMessage::PeerRequest(_)) {
+            self.bus.requested();
+        }
+        // All nodes receive these messages in one order, as from a broker.
+        let ordered = matches!(
+            message,
+            ClusterMessage::Broadcast(_) | ClusterMessage::PeerRequest(_)
+        );
+        let _order = ordered.then(|| self.bus.1.lock().unwrap());
         if self.outcome().is_queued() {
-            for (_, cluster) in self.bus.others(&self.uid) {
+            for (uid, cluster) in self.bus.others(&self.uid) {
+                if let ClusterMessage::Broadcast(broadcast) = &message
+                    && let Some(waiting) = self.bus.lock().behind.get_mut(&uid)
+                {
+                    let from = self.uid.clone();
+                    waiting.push((from, namespace.to_owned(), broadcast.clone()));
+                    continue;
+                }
                 cluster.receive(namespace, &self.uid, message.clone());
             }
         }

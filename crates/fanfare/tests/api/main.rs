@@ -29,6 +29,7 @@ mod mount;
 #[cfg(feature = "operations")]
 mod operations;
 mod parsers;
+mod peer_recovery;
 mod recorder;
 mod recovery;
 mod recovery_faults;

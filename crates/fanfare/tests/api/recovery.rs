@@ -67,6 +67,10 @@ impl Client {
         }
     }
 
+    pub(crate) fn offset(&self) -> Option<String> {
+        self.offset.clone()
+    }
+
     /// Reconnects over a new connection; the old one stays open.
     async fn again(&self, server: &Server) -> Self {
         Self::connect(server, self.auth(), self.offset.clone())
@@ -107,9 +111,9 @@ impl Client {
 
 pub(crate) struct Gone {
     pub(crate) auth: Value,
-    sid: String,
-    pid: String,
-    offset: Option<String>,
+    pub(crate) sid: String,
+    pub(crate) pid: String,
+    pub(crate) offset: Option<String>,
 }
 
 impl Gone {
