@@ -46,6 +46,31 @@ pub(crate) fn node_tests(name: &str) -> Result<std::result::Result<PathBuf, Outc
     Ok(Ok(folder))
 }
 
+/// Runs the files in `deploy/`: proxies in front of servers of the demo.
+pub(crate) fn deploy(report: &mut Report) -> Result<Outcome> {
+    let folder = match node_tests("deploy")? {
+        Ok(folder) => folder,
+        Err(outcome) => return Ok(outcome),
+    };
+    if !binaries()? {
+        return Ok(Outcome::Failed("the binary does not build".to_owned()));
+    }
+    // A test of what is missing says so itself.
+    for (name, package) in [
+        ("nginx", "nginx-light"),
+        ("haproxy", "haproxy"),
+        ("caddy", "caddy"),
+        ("openssl", "openssl"),
+    ] {
+        if let Err(why) = tools::program(name, package) {
+            report.add(format!("the test that needs it was skipped: {why}"));
+        }
+    }
+    let mut tests = command(&folder, "npm", &["test", "--silent"]);
+    tests.env("CARGO_TARGET_DIR", target());
+    all(report, [tests])
+}
+
 /// Runs the Node tests of a folder against `server`.
 fn scripts(report: &mut Report, name: &str, server: &str) -> Result<Outcome> {
     let folder = match node_tests(name)? {

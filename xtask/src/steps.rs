@@ -118,6 +118,11 @@ pub(crate) const STEPS: &[Step] = &[
         peers::cluster,
     ),
     waiting(
+        "deploy",
+        "the files in deploy/: nginx, HAProxy and Caddy in front of two servers, units, manifests",
+        peers::deploy,
+    ),
+    waiting(
         "browser",
         "the demo and the course in Chromium, with Playwright",
         peers::browser,

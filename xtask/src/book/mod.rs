@@ -3,6 +3,7 @@
 //! The chapters are in `book/en/src` and `book/fr/src`. A copy of them, with what both share and with documents of the
 //! repository, is the source that mdBook reads; the pages are in `target/book/en` and `target/book/fr`.
 
+mod calls;
 mod links;
 mod markdown;
 mod pages;

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 
-use super::{Language, markdown, stage};
+use super::{Language, calls, markdown, stage};
 use crate::command::command;
 use crate::{root, tools};
 
@@ -78,6 +78,10 @@ pub(crate) fn spelling() -> Result<Result<Vec<String>, String>> {
 /// Returns the places of the French chapters that break the rules of typography.
 pub(crate) fn typography() -> Result<Vec<String>> {
     let mut found = Vec::new();
+    for call in calls::read()? {
+        let note = call.note(Language::French);
+        found.extend(offences(note).map(|rule| format!("book/node/calls.tsv: {rule}: {note}")));
+    }
     for file in stage::files(&Language::French.source())? {
         if file.extension().is_some_and(|extension| extension == "md") {
             let name = file.strip_prefix(root())?.display().to_string();

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Language, markdown};
+use super::{Language, calls, markdown};
 use crate::root;
 
 /// Folder of the documents of the repository in the English book.
@@ -37,7 +37,7 @@ pub(crate) fn prepare(language: Language, to: &Path) -> Result<()> {
                     english: &english,
                     to,
                 };
-                chapter.rewrite(&text)?
+                calls::expand(&chapter.rewrite(&text)?, language)?
             };
             write(&target, text.as_bytes())?;
         } else {
