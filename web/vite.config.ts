@@ -1,7 +1,7 @@
 // One Vite project builds every page of the demo. The pages live in ../examples, so that the path of a file there
 // is its URL; what they share lives in ./src. The result goes to
 // ../crates/fanfare-cli/dist: the `fanfare` binary embeds it, and a package holds only what is in its folder.
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
@@ -9,6 +9,22 @@ import { includes, inputs, sourcePages } from "./build/pages.ts";
 
 const web = import.meta.dirname;
 const examples = resolve(web, "../examples");
+
+/** Adds the official browser client as a file, which `fanfare new` writes into new projects. */
+function browserClient(): Plugin {
+  const name = "socket.io.esm.min.js";
+  let outDir = "";
+  return {
+    name: "fanfare-browser-client",
+    apply: "build",
+    configResolved(config) {
+      outDir = resolve(config.root, config.build.outDir);
+    },
+    writeBundle() {
+      copyFileSync(join(web, "node_modules/socket.io-client/dist", name), join(outDir, name));
+    },
+  };
+}
 
 /** Writes `.br` and `.gz` beside every text file, so that the server only has to choose. */
 function precompress(): Plugin {
@@ -64,5 +80,5 @@ export default defineConfig({
       "/api": { target: process.env["FANFARE_URL"] ?? "http://127.0.0.1:3000" },
     },
   },
-  plugins: [includes(), sourcePages(), precompress()],
+  plugins: [includes(), sourcePages(), browserClient(), precompress()],
 });

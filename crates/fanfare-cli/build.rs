@@ -1,4 +1,6 @@
 //! Build script: rebuilds the binary when the demo's pages change, and warns when they are missing.
+//!
+//! `fanfare new` needs the browser client that is built with them.
 
 use std::path::Path;
 
@@ -8,6 +10,10 @@ const HOW: &str =
 
 fn main() {
     println!("cargo::rerun-if-changed=dist");
+    println!("cargo::rustc-check-cfg=cfg(browser_client)");
+    if Path::new("dist/socket.io.esm.min.js").is_file() {
+        println!("cargo::rustc-cfg=browser_client");
+    }
     if Path::new("dist/index.html").is_file() {
         return;
     }

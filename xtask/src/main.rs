@@ -17,6 +17,7 @@ mod lean;
 mod package;
 mod peers;
 mod prepare;
+mod projects;
 mod steps;
 mod summary;
 mod test;

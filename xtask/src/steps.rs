@@ -133,6 +133,11 @@ pub(crate) const STEPS: &[Step] = &[
         peers::autobahn,
     ),
     step(
+        "projects",
+        "what `fanfare new` writes: format, lints and tests of each project",
+        crate::projects::run,
+    ),
+    step(
         "guards",
         "instructions per operation on the hot paths, against their limits",
         |_| crate::guards::run(),

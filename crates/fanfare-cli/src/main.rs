@@ -11,6 +11,7 @@
         feature = "connect",
         feature = "demo",
         feature = "doctor",
+        feature = "new",
         feature = "shell"
     )),
     allow(dead_code, unused_imports, unused_macros)
@@ -30,6 +31,8 @@ mod emit;
 mod exit;
 mod listen;
 mod net;
+#[cfg(feature = "new")]
+mod new;
 mod out;
 mod session;
 #[cfg(feature = "shell")]
@@ -89,6 +92,9 @@ enum Command {
     /// Check a deployment from outside: what is wrong, and the line that fixes it.
     #[cfg(feature = "doctor")]
     Doctor(doctor::Doctor),
+    /// Begin a project: a server, a page, tests.
+    #[cfg(feature = "new")]
+    New(new::New),
     /// Print a script that completes `fanfare` in your shell.
     #[cfg(feature = "shell")]
     Completions(shell::Completions),
@@ -113,6 +119,8 @@ fn main() -> ExitCode {
         Command::Bench(args) => asynchronous(bench::run(args)),
         #[cfg(feature = "doctor")]
         Command::Doctor(args) => asynchronous(doctor::run(args)),
+        #[cfg(feature = "new")]
+        Command::New(args) => new::run(&args),
         #[cfg(feature = "shell")]
         Command::Completions(args) => shell::completions(&args),
         #[cfg(feature = "shell")]
