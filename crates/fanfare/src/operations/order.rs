@@ -6,8 +6,9 @@ use std::time::Duration;
 use fanfare_protocol::EncodedEvent;
 use serde::{Deserialize, Serialize};
 
+use super::status::{Answer, Answers};
 use super::{MAX_SEEN, Node, NodeStatus, Operations, OperationsError};
-use crate::adapter::{MissingNodes, PublishOutcome, ServerEvent, ServerSideEmit};
+use crate::adapter::{PublishOutcome, ServerEvent, ServerSideEmit};
 use crate::log_target;
 
 /// Name of the server-side event, which handlers of the application do not receive.
@@ -40,29 +41,6 @@ struct Order {
     /// Random id, so that it is carried out once.
     id: String,
     command: Command,
-}
-
-/// Answer of a server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Answer {
-    pub(super) node: NodeStatus,
-    /// Whether the request was for this server, and is carried out.
-    #[serde(default)]
-    pub(super) carried_out: bool,
-}
-
-/// Answers of the other servers.
-#[derive(Debug, Default)]
-pub(super) struct Answers {
-    pub(super) nodes: Vec<Answer>,
-    pub(super) missing: MissingNodes,
-}
-
-impl Answers {
-    pub(super) fn names(&self) -> Vec<String> {
-        let names = self.nodes.iter().map(|answer| &answer.node.name);
-        names.cloned().collect()
-    }
 }
 
 impl Operations {

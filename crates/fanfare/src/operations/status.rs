@@ -5,9 +5,32 @@ use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::order::Answers;
 use super::{Node, OperationsError};
+use crate::adapter::MissingNodes;
 use crate::server::SocketIo;
+
+/// Answer of a server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) node: NodeStatus,
+    /// Whether the request was for this server, and is carried out.
+    #[serde(default)]
+    pub(super) carried_out: bool,
+}
+
+/// Answers of the other servers.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    pub(super) nodes: Vec<Answer>,
+    pub(super) missing: MissingNodes,
+}
+
+impl Answers {
+    pub(super) fn names(&self) -> Vec<String> {
+        let names = self.nodes.iter().map(|answer| &answer.node.name);
+        names.cloned().collect()
+    }
+}
 
 /// State of the cluster, as one of its servers sees it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
