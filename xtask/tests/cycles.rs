@@ -47,7 +47,7 @@ const DEFENDED: [(&str, &str, &[&str]); 10] = [
     (
         "fanfare",
         "crate::recovery::",
-        &["budget", "cluster", "state", "store"],
+        &["budget", "cluster", "peers", "state", "store"],
     ),
     (
         "fanfare",

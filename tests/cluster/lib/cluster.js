@@ -117,7 +117,7 @@ export async function nginx(ports, { log } = {}) {
   const [port, folder] = [await freePort(), mkdtempSync(join(tmpdir(), "fanfare-nginx-"))];
   writeFileSync(join(folder, "nginx.conf"), nginxConfig(folder, port, ports, log));
   const child = program("nginx", ["-p", folder, "-c", join(folder, "nginx.conf"), "-g", "daemon off;"]);
-  await Promise.race([child.failed, until("the start of nginx", () => fetch(`http://127.0.0.1:${port}/`).catch(() => false))]);
+  await Promise.race([child.failed, until("the start of nginx", () => fetch(`http://127.0.0.1:${port}/socket.io/?EIO=4&transport=polling`).catch(() => false))]);
   const stop = async () => {
     await kill(child);
     rmSync(folder, { recursive: true, force: true });

@@ -11,10 +11,10 @@ pub(crate) mod running;
 
 pub(crate) use builder::{Namespace, with_slash};
 pub(crate) use dynamic::{Declaration, Matcher, Origin, Parent};
-pub(crate) use holds::{HeldRooms, RoomHold};
+pub(crate) use holds::HeldRooms;
 pub use pattern::NamespaceParams;
 pub(crate) use pattern::Pattern;
 pub use room_events::{RoomEvent, RoomEvents};
 pub(crate) use router::Behaviour;
 pub use running::ParentNamespace;
-pub(crate) use running::{Life, NamespaceHandle, NamespaceInner, Settings};
+pub(crate) use running::{Life, NamespaceHandle, NamespaceInner, RoomHold, Settings};
