@@ -24,7 +24,7 @@
 //! # }
 //! ```
 //!
-//! # Where to find what
+//! # Overview
 //!
 //! The root has what a first program needs. Everything else is in the module of its subject:
 //!

@@ -106,7 +106,7 @@ async fn everything_over_every_transport() {
         assert_eq!(reason, DisconnectReason::IoServerDisconnect);
     }
     let refused = soon(server.client().namespace("/admin")).await.unwrap_err();
-    let StartError::Connect(fanfare_client::ConnectError::Refused { message, data }) = refused
+    let StartError::Connect(fanfare_client::ConnectError::Rejected { message, data }) = refused
     else {
         panic!()
     };

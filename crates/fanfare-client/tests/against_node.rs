@@ -113,7 +113,7 @@ async fn namespaces_share_one_connection() {
         soon(manager.socket("/chat")).await.unwrap(),
     );
     let refused = soon(manager.socket("/admin")).await.unwrap_err();
-    let StartError::Connect(ConnectError::Refused { message, data }) = refused else {
+    let StartError::Connect(ConnectError::Rejected { message, data }) = refused else {
         panic!("{refused:?}")
     };
     assert_eq!(

@@ -163,7 +163,7 @@ async fn rejections_have_their_data() {
     ] {
         let manager = client(&url, &[Transport::WebSocket]).build().unwrap();
         let refused = soon(manager.socket(namespace).auth(auth)).await;
-        let Err(StartError::Connect(fanfare_client::ConnectError::Refused { data, .. })) = refused
+        let Err(StartError::Connect(fanfare_client::ConnectError::Rejected { data, .. })) = refused
         else {
             panic!("{refused:?}")
         };

@@ -129,9 +129,29 @@ struct State<T> {
     closed: bool,
 }
 
+/// Returns the number of the first items of these sizes that have together at most `max_bytes`: at most `max`, but one
+/// item always fits.
+pub(crate) fn fitting(
+    sizes: impl IntoIterator<Item = usize>,
+    max: usize,
+    max_bytes: usize,
+) -> usize {
+    let mut sum = 0usize;
+    let mut first = true;
+    let fits = |bytes: &usize| {
+        sum = sum.saturating_add(*bytes);
+        std::mem::take(&mut first) || sum <= max_bytes
+    };
+    sizes.into_iter().take(max).take_while(fits).count()
+}
+
 impl<T> State<T> {
-    fn take(&mut self, into: &mut Vec<T>, max: usize) -> usize {
-        let count = self.items.len().min(max);
+    /// Moves at most `max` messages of together at most `max_bytes`, but at least one if `max` allows it.
+    fn take(&mut self, into: &mut Vec<T>, max: usize, max_bytes: usize) -> usize {
+        let count = match self.bytes > max_bytes {
+            true => fitting(self.items.iter().map(|(_, bytes)| *bytes), max, max_bytes),
+            false => self.items.len().min(max),
+        };
         into.reserve(count);
         for (item, bytes) in self.items.drain(..count) {
             self.bytes -= bytes;
@@ -192,6 +212,19 @@ impl<T> PublishQueue<T> {
         self.0.state.lock().closed
     }
 
+    /// Waits until there are messages. Returns `false` if there will be none: the queue is closed and empty.
+    pub(crate) async fn ready(&self) -> bool {
+        loop {
+            {
+                let state = self.0.state.lock();
+                if !state.items.is_empty() || state.closed {
+                    return !state.items.is_empty();
+                }
+            }
+            self.0.changed.notified().await;
+        }
+    }
+
     /// Returns the number of messages that wait.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -230,12 +263,13 @@ impl<T> QueueReader<T> {
     /// Waits for messages, and moves at most `max` of them to the end of `batch`. Returns their number, which is 0 only
     /// if the queue is closed and empty, or `max` is 0.
     ///
-    /// Cancel safe: a call that is dropped takes nothing.
+    /// # Cancel safety
+    /// A dropped call takes nothing.
     pub async fn next_batch(&mut self, batch: &mut Vec<T>, max: usize) -> usize {
         loop {
             {
                 let mut state = self.0.state.lock();
-                let count = state.take(batch, max);
+                let count = state.take(batch, max, usize::MAX);
                 if count > 0 || max == 0 || state.closed {
                     return count;
                 }
@@ -246,7 +280,13 @@ impl<T> QueueReader<T> {
 
     /// Moves the waiting messages, at most `max`, to the end of `batch` without waiting. Returns their number.
     pub fn try_batch(&mut self, batch: &mut Vec<T>, max: usize) -> usize {
-        self.0.state.lock().take(batch, max)
+        self.try_batch_within(batch, max, usize::MAX)
+    }
+
+    /// Moves waiting messages of together at most `max_bytes`, as [`try_batch`](Self::try_batch) does. A single longer
+    /// message is moved alone.
+    pub fn try_batch_within(&mut self, batch: &mut Vec<T>, max: usize, max_bytes: usize) -> usize {
+        self.0.state.lock().take(batch, max, max_bytes)
     }
 
     /// Drops all messages that wait, as when the connection to the broker is lost, and returns their number.

@@ -193,7 +193,8 @@ fn sockets_with_binary_data_are_read() {
         panic!("not sockets");
     };
     assert_eq!(sockets[0].id.len(), 20);
-    assert_eq!(sockets[0].handshake.auth["token"], "t");
-    assert_eq!(sockets[0].data["name"], "Béa");
-    assert!(sockets[0].data["picture"].is_null());
+    assert_eq!(sockets[0].handshake().auth()["token"], "t");
+    let data: serde_json::Value = sockets[0].data().unwrap();
+    assert_eq!(data["name"], "Béa");
+    assert!(data["picture"].is_null());
 }

@@ -54,10 +54,10 @@ pub(crate) trait BatchTarget: FlushTarget + Sized + 'static {
 }
 
 /// A shared segment that this thread's batch has made.
-struct OpenRun {
+struct OpenSegment {
     /// Audience of the segment: a clone of the caller's key, which keeps its address from being reused by a later one.
     key: Box<dyn Any>,
-    run: Arc<SharedSegment>,
+    segment: Arc<SharedSegment>,
     room: Capacity,
     recipients: usize,
 }
@@ -68,7 +68,7 @@ struct Batch {
     depth: Cell<u32>,
     dirty: RefCell<Vec<Arc<dyn FlushTarget>>>,
     /// Shared segments that may still grow, each with its audience.
-    runs: RefCell<Vec<OpenRun>>,
+    segments: RefCell<Vec<OpenSegment>>,
     scratch: RefCell<Vec<u8>>,
 }
 
@@ -78,7 +78,7 @@ thread_local! {
             id: Cell::new(0),
             depth: Cell::new(0),
             dirty: RefCell::new(Vec::new()),
-            runs: RefCell::new(Vec::new()),
+            segments: RefCell::new(Vec::new()),
             scratch: RefCell::new(Vec::new()),
         }
     };
@@ -125,7 +125,7 @@ impl Drop for Scope {
 }
 
 fn flush(batch: &Batch) {
-    drop(batch.runs.take());
+    drop(batch.segments.take());
     // Taken out first: flushing must not happen under the borrow.
     let mut dirty = batch.dirty.take();
     match workers_for(dirty.len()) {
@@ -202,17 +202,17 @@ pub(crate) fn append_to_segment<K: PartialEq + 'static>(
     packets: u32,
 ) -> Option<usize> {
     BATCH.with(|batch| {
-        let mut runs = batch.runs.borrow_mut();
-        let at = runs
+        let mut segments = batch.segments.borrow_mut();
+        let at = segments
             .iter()
             .rposition(|open| open.key.downcast_ref::<K>() == Some(key))?;
-        let open = &mut runs[at];
-        if open.run.append(frames, packets, &mut open.room) {
+        let open = &mut segments[at];
+        if open.segment.append(frames, packets, &mut open.room) {
             return Some(open.recipients);
         }
         // It is sealed or full, and will never take anything again.
-        let spent = runs.swap_remove(at);
-        drop(runs);
+        let spent = segments.swap_remove(at);
+        drop(segments);
         drop(spent);
         None
     })
@@ -221,22 +221,22 @@ pub(crate) fn append_to_segment<K: PartialEq + 'static>(
 /// Remembers a shared segment that ends the outboxes of all recipients, until the batch ends.
 pub(crate) fn remember_segment<K: 'static>(
     key: K,
-    run: Arc<SharedSegment>,
+    segment: Arc<SharedSegment>,
     room: Capacity,
     recipients: usize,
 ) {
-    let open = OpenRun {
+    let open = OpenSegment {
         key: Box::new(key),
-        run,
+        segment,
         room,
         recipients,
     };
     BATCH.with(|batch| {
-        let mut runs = batch.runs.borrow_mut();
-        let oldest = (runs.len() == MAX_OPEN_SEGMENTS).then(|| runs.remove(0));
-        runs.push(open);
+        let mut segments = batch.segments.borrow_mut();
+        let oldest = (segments.len() == MAX_OPEN_SEGMENTS).then(|| segments.remove(0));
+        segments.push(open);
         // The segment may hold the last reference to a connection, and dropping that may send something.
-        drop(runs);
+        drop(segments);
         drop(oldest);
     });
 }

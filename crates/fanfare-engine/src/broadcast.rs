@@ -81,7 +81,7 @@ pub fn broadcast<S: Send + Sync + 'static>(
     if message.is_empty() {
         return report;
     }
-    let mut forms = Encodings::new(message, options.compress);
+    let mut encodings = Encodings::new(message, options.compress);
     let recipients = || {
         let skipped = |conn: &&Arc<Connection<S>>| skip.is_none_or(|skip| !Arc::ptr_eq(skip, conn));
         targets.iter().filter(skipped)
@@ -92,7 +92,7 @@ pub fn broadcast<S: Send + Sync + 'static>(
     };
     let shared = (jobs.is_some() || batch::is_active())
         && !options.volatile
-        && forms.compress()
+        && encodings.compress()
         && targets.len() >= MIN_SEGMENT_RECIPIENTS
         && message.len() <= MAX_SEGMENT_MESSAGE_BYTES;
     if shared {
@@ -100,25 +100,23 @@ pub fn broadcast<S: Send + Sync + 'static>(
             targets: targets.clone(),
             skip: skip.cloned(),
         };
-        return broadcast_run(key, message, &mut forms, recipients(), jobs.as_ref());
+        return broadcast_segment(key, message, &mut encodings, recipients(), jobs.as_ref());
     }
     let mut job = Job::new(jobs.as_ref());
     for conn in recipients() {
         report.recipients += 1;
+        let source = conn.encode(&mut encodings);
         if options.volatile {
-            if conn.keeps_volatile() {
-                let source = conn.encode(&mut forms);
-                if !matches!(source, OutgoingFrames::Deflate(_)) {
-                    let _ = conn.queue_volatile(source, message.packets);
-                    continue;
-                }
+            if conn.keeps_volatile() && !matches!(source, OutgoingFrames::Deflate(_)) {
+                let _ = conn.queue_volatile(source, message.packets);
+                continue;
             }
             if !conn.is_writable() {
                 continue;
             }
         }
-        let source = conn.encode(&mut forms);
         let result = match &jobs {
+            None if options.volatile => conn.send_if_writable(source, message.packets).map(drop),
             None => batch::send(conn, source, message.packets),
             Some(_) => conn
                 .queue_in_batch(source, message.packets, 0)
@@ -149,10 +147,10 @@ impl<S> PartialEq for Key<S> {
 }
 
 /// Puts the message into all outboxes by way of a shared segment: an existing one, or a new one.
-fn broadcast_run<'a, S: Send + Sync + 'static>(
+fn broadcast_segment<'a, S: Send + Sync + 'static>(
     key: Key<S>,
     message: &EncodedMessage,
-    forms: &mut Encodings<'_>,
+    encodings: &mut Encodings<'_>,
     recipients: impl Iterator<Item = &'a Arc<Connection<S>>>,
     jobs: Option<&Handle>,
 ) -> DeliveryReport {
@@ -165,7 +163,7 @@ fn broadcast_run<'a, S: Send + Sync + 'static>(
             full: 0,
         };
     }
-    let run = Arc::new(SharedSegment::new(&message.frames, message.packets));
+    let segment = Arc::new(SharedSegment::new(&message.frames, message.packets));
     let batch = match jobs {
         None => batch::current(),
         Some(_) => 0,
@@ -175,14 +173,14 @@ fn broadcast_run<'a, S: Send + Sync + 'static>(
     let mut least = Capacity::ALL;
     // Whether further messages may use the segment: every recipient has it, and takes messages in the encoding that it
     // holds.
-    let mut everybody = true;
+    let mut by_all = true;
     for conn in recipients {
         report.recipients += 1;
-        everybody &= conn.takes_as_is(true);
+        by_all &= conn.takes_as_is(true);
         let queued = if conn.takes_as_is(message.binary) {
-            conn.attach_in_batch(&run, size, batch)
+            conn.attach_in_batch(&segment, size, batch)
         } else {
-            let queued = conn.queue_in_batch(conn.encode(forms), message.packets, batch);
+            let queued = conn.queue_in_batch(conn.encode(encodings), message.packets, batch);
             queued.map(|first| (first, Capacity::ALL))
         };
         match queued {
@@ -198,8 +196,8 @@ fn broadcast_run<'a, S: Send + Sync + 'static>(
             Err(SendError::Closed) => {}
         }
     }
-    if jobs.is_none() && everybody && report.full == 0 {
-        batch::remember_segment(key, run, least, report.recipients);
+    if jobs.is_none() && by_all && report.full == 0 {
+        batch::remember_segment(key, segment, least, report.recipients);
     }
     report
 }

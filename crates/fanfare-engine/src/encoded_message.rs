@@ -182,11 +182,12 @@ impl MessageBuilder {
         self.binary = true;
     }
 
-    /// Adds all packets of an encoded message.
+    /// Adds all packets of an encoded message. If that one must not be compressed, nothing in this builder is.
     pub fn append(&mut self, message: &EncodedMessage) {
         self.out.extend_from_slice(&message.frames);
         self.packets += message.packets;
         self.binary |= message.binary;
+        self.uncompressed |= message.uncompressed;
     }
 
     /// Length in bytes, framing included.
@@ -253,5 +254,26 @@ impl<'a> Iterator for Frames<'a> {
             payload: &whole[payload],
             whole,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_appended_uncompressed_stays_uncompressed() {
+        let plain = EncodedMessage::text("x");
+        let uncompressed = plain.clone().uncompressed();
+        for (first, second, expected) in [
+            (&plain, &uncompressed, true),
+            (&uncompressed, &plain, true),
+            (&plain, &plain, false),
+        ] {
+            let mut builder = MessageBuilder::default();
+            builder.append(first);
+            builder.append(second);
+            assert_eq!(builder.finish().uncompressed, expected);
+        }
     }
 }

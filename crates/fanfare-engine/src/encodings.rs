@@ -106,7 +106,7 @@ impl<'a> Encodings<'a> {
         };
         let compress = self.compress;
         let frames = if framing != Framing::Plain || window > 0 {
-            &self.form((framing, window), config).frames
+            &self.made_for((framing, window), config).frames
         } else {
             &self.message.frames
         };
@@ -117,19 +117,19 @@ impl<'a> Encodings<'a> {
         }
     }
 
-    fn form(&mut self, key: (Framing, u8), config: &deflate::Config) -> &EncodedMessage {
+    fn made_for(&mut self, key: (Framing, u8), config: &deflate::Config) -> &EncodedMessage {
         let at = match self.made.iter().position(|(made, _)| *made == key) {
             Some(at) => at,
             None => {
                 let (framing, window) = key;
-                let mut form = self.message.clone();
+                let mut encoded = self.message.clone();
                 if framing != Framing::Plain {
-                    form = form.framed(framing);
+                    encoded = encoded.framed(framing);
                 }
                 if window > 0 {
-                    form = compressed(&form, window, config);
+                    encoded = compressed(&encoded, window, config);
                 }
-                self.made.push((key, form));
+                self.made.push((key, encoded));
                 self.made.len() - 1
             }
         };
@@ -167,14 +167,23 @@ mod tests {
     fn each_form_is_made_once() {
         let message = EncodedMessage::text(&"again and ".repeat(300));
         let config = deflate::Config::default();
-        let mut forms = Encodings::new(&message, true);
-        let first = forms.form((Framing::Plain, 15), &config).frames.clone();
+        let mut encodings = Encodings::new(&message, true);
+        let first = encodings
+            .made_for((Framing::Plain, 15), &config)
+            .frames
+            .clone();
         assert!(first.len() < 100, "{}", first.len());
-        let other = forms.form((Framing::Plain, 10), &config).frames.clone();
-        let again = forms.form((Framing::Plain, 15), &config).frames.clone();
+        let other = encodings
+            .made_for((Framing::Plain, 10), &config)
+            .frames
+            .clone();
+        let again = encodings
+            .made_for((Framing::Plain, 15), &config)
+            .frames
+            .clone();
         assert_eq!(first.as_ptr(), again.as_ptr());
         assert_ne!(first.as_ptr(), other.as_ptr());
-        assert_eq!(forms.made.len(), 2);
+        assert_eq!(encodings.made.len(), 2);
     }
 
     #[test]

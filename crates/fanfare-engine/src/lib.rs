@@ -12,7 +12,6 @@ mod clock;
 mod coalesce_buffer;
 mod config;
 mod connection;
-mod contain;
 mod deadline_queue;
 mod encoded_message;
 mod encodings;
@@ -25,7 +24,6 @@ mod handshake;
 mod http_options;
 mod http_server;
 mod log_target;
-mod log_throttle;
 mod outbox;
 mod outgoing_frames;
 mod proxies;
@@ -48,7 +46,7 @@ pub use config::{EngineConfig, SlowConsumer};
 pub use connection::{CloseMode, Connection};
 pub use encoded_message::{EncodedMessage, MessageBuilder};
 pub use engine::Engine;
-pub use error::SendError;
+pub use error::{OutboxUnit, SendError};
 pub use fanfare_protocol::engine::{CloseReason, Protocol, Transport, Transports};
 pub use fanfare_websocket::deflate::Config as PerMessageDeflate;
 pub use handler::Handler;
@@ -94,8 +92,7 @@ pub mod proxy {
 
 /// Diagnostics of servers above the engine: panics of an application's functions, throttled log messages.
 pub mod diagnostics {
-    pub use crate::contain::contain;
-    pub use crate::log_throttle::LogThrottle;
+    pub use fanfare_protocol::diagnostics::{LogThrottle, contain, panic_message};
 }
 
 /// Decoders that are otherwise private, for the targets in `fuzz/`.

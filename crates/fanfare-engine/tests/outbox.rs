@@ -123,7 +123,9 @@ async fn packets_are_limited_as_bytes_are() {
     for _ in 0..3 {
         conn.send(&small).unwrap();
     }
-    assert!(matches!(conn.send(&small), Err(SendError::Full { .. })));
+    let full = conn.send(&small).unwrap_err();
+    let expected = "the outbox is full: 3 packets are waiting, the limit is 3";
+    assert_eq!(full.to_string(), expected);
     assert_eq!(server.closed().await, CloseReason::TransportError);
 }
 

@@ -66,6 +66,7 @@ impl Publisher {
     /// Sends a message to the nodes that it concerns.
     pub(crate) fn publish(&self, namespace: &str, message: ClusterMessage) -> PublishOutcome {
         let subject = self.subject(namespace, &message);
+        self.subjects.record(namespace, &message);
         self.send(&subject, namespace, &message.into())
     }
 

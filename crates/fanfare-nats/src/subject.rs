@@ -1,7 +1,11 @@
 //! Names of subjects.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Instant;
 
+use fanfare_cluster::{ClusterMessage, RecentJoins};
+use parking_lot::Mutex;
 use sha1::{Digest, Sha1};
 
 /// Longest token, in bytes; longer ones are hashed.
@@ -54,10 +58,11 @@ fn name_of(token: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Subjects of a cluster: `fanfare.<prefix>.v1.…`.
+/// Subjects of a cluster: `fanfare.<prefix>.v1.…`. Clones share what they remember.
 #[derive(Debug, Clone)]
 pub(crate) struct Subjects {
     base: String,
+    recent: Arc<Mutex<RecentJoins>>,
 }
 
 impl Subjects {
@@ -65,7 +70,10 @@ impl Subjects {
         let mut base = "fanfare.".to_owned();
         push_token(&mut base, prefix);
         base.push_str(".v1.");
-        Self { base }
+        Self {
+            base,
+            recent: Arc::default(),
+        }
     }
 
     fn with(&self, parts: &[&str]) -> String {
@@ -106,11 +114,25 @@ impl Subjects {
         self.with(&["ns", namespace, "room", room])
     }
 
-    /// Returns the subject of messages with these recipients: that of one room, or of all.
+    /// Returns the subject of messages with these recipients: that of one room to which the nodes have subscribed, or of
+    /// all.
     pub(crate) fn recipients(&self, namespace: &str, rooms: &[String]) -> String {
-        match rooms {
-            [room] => self.room(namespace, room),
-            _ => self.all(namespace),
+        if let [room] = rooms {
+            let subject = self.room(namespace, room);
+            if !self.recent.lock().contains(&subject, Instant::now()) {
+                return subject;
+            }
+        }
+        self.all(namespace)
+    }
+
+    /// Records the rooms that sockets are made to join, by this node or another.
+    pub(crate) fn record(&self, namespace: &str, message: &ClusterMessage) {
+        if let ClusterMessage::SocketsJoin(message) = message {
+            let mut recent = self.recent.lock();
+            for room in &message.rooms {
+                recent.record(&self.room(namespace, room), Instant::now());
+            }
         }
     }
 

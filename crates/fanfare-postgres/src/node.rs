@@ -437,8 +437,17 @@ impl Node {
         (*namespace.uid != *envelope.uid()).then_some(id)
     }
 
+    /// Handles messages of channels, with one write for each client.
+    pub(crate) fn receive_all(&self, messages: impl Iterator<Item = (String, Bytes)>) {
+        let receive = || messages.for_each(|(channel, payload)| self.receive(&channel, &payload));
+        match self.cluster.get() {
+            Some(cluster) => cluster.batch(receive),
+            None => receive(),
+        }
+    }
+
     /// Handles a message of a channel.
-    pub(crate) fn receive(&self, channel: &str, payload: &Bytes) {
+    fn receive(&self, channel: &str, payload: &Bytes) {
         let envelope = match Envelope::read(payload) {
             Ok(envelope) => envelope,
             Err(error) => {

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanfare_cluster::{Health, QueueReader, reconnection_delays};
+use fanfare_cluster::{Health, QueueReader, reconnection_delays, turn_len};
 use fanfare_protocol::{deadline, finite};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
@@ -169,12 +169,21 @@ async fn serve(
             }
             _ => Ok(None),
         });
-        let mut messages = pin!(messages.buffered(ROWS));
-        while let Some(message) = messages.next().await {
-            match message {
-                Ok(Some((channel, payload))) => node.receive(&channel, &payload),
-                Ok(None) => {}
-                Err(lost) => return lost,
+        // What has arrived together is handled together; other tasks run in between.
+        let mut ready = pin!(messages.buffered(ROWS).ready_chunks(ROWS));
+        while let Some(messages) = ready.next().await {
+            let mut lost = None;
+            let received = messages
+                .into_iter()
+                .map_while(|message| message.map_err(|error| lost = Some(error)).ok());
+            let mut received: Vec<_> = received.flatten().collect();
+            while !received.is_empty() {
+                let turn = turn_len(received.iter().map(|(_, payload)| payload.len()));
+                node.receive_all(received.drain(..turn));
+                tokio::task::yield_now().await;
+            }
+            if let Some(lost) = lost {
+                return lost;
             }
         }
         Lost::Closed

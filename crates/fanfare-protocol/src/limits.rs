@@ -48,7 +48,7 @@ pub struct Limits {
     pub max_room_len: usize,
     /// Maximum number of bytes held for events of one connection whose handlers have not finished (64 MiB), plus one
     /// event. At the limit, nothing is read from the connection until half of it is done. An event counts as the bytes
-    /// that its arguments hold once they are deserialised (an estimate, see
+    /// that its arguments hold once they are deserialized (an estimate, see
     /// [`Args::decoded_bytes`](crate::socket::Args::decoded_bytes)), the handler's future, and
     /// [`Limits::EVENT_OVERHEAD`] more.
     pub max_handler_backlog_bytes: usize,
@@ -134,7 +134,7 @@ impl Limits {
         fetch_sockets_bytes: usize,
     }
 
-    /// Highest effective value of [`Limits::max_json_depth`]: deserialising recurses, and a stack is finite.
+    /// Highest effective value of [`Limits::max_json_depth`]: deserializing recurses, and a stack is finite.
     pub const JSON_DEPTH_CEILING: usize = 512;
 
     /// Bytes that an event counts for in [`Limits::max_handler_backlog_bytes`] in addition to its arguments.

@@ -82,7 +82,7 @@ fn held_at_most(args: &Args<'_>) -> usize {
 }
 
 #[test]
-fn what_is_held_is_known_before_it_is_deserialised() {
+fn what_is_held_is_known_before_it_is_deserialized() {
     let list = |value: &str| format!("[{}]", vec![value; 200].join(","));
     let mut values: Vec<String> = [
         r#"{"":0}"#,
@@ -136,7 +136,7 @@ fn what_is_held_is_known_before_it_is_deserialised() {
     let (estimate, most) = (args.decoded_bytes(), held_at_most(&args));
     assert!(estimate < 3 * most, "{estimate} for {most}");
 
-    // A copy that is not deserialised holds its bytes and the bounds of each argument.
+    // A copy that is not deserialized holds its bytes and the bounds of each argument.
     let many = list("0");
     let args = Args::from_json(&many, 8).unwrap();
     let (estimate, held) = (args.held_bytes(), held(|| args.to_buf()));

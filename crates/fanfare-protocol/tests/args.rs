@@ -378,7 +378,7 @@ fn kept_arguments_are_the_same() {
 }
 
 #[test]
-fn arguments_of_any_allowed_depth_are_deserialised() {
+fn arguments_of_any_allowed_depth_are_deserialized() {
     let mut limits = Limits::default();
     limits.max_json_depth = 100_000;
     let depth = Limits::JSON_DEPTH_CEILING;

@@ -296,7 +296,7 @@ fn receive<'a>(
     }
 }
 
-/// Deserialises all contents of a packet.
+/// Deserializes all contents of a packet.
 fn read(packet: &Packet<'_>) {
     let args = match packet {
         Packet::Event(event) => &event.args,

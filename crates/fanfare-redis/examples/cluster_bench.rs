@@ -1,14 +1,19 @@
-//! Server for the benchmarks of clusters. The environment: `PORT`, `ADAPTER` (`redis`, `redis-sharded`, `redis-streams`),
-//! `BROKER_URL`, `PREFIX`.
+//! Server for the benchmarks of clusters. The environment: `PORT`, `ADAPTER` (`redis`, `redis-sharded`, `redis-streams`,
+//! `postgres`, `nats`), `BROKER_URL`, `PREFIX`.
 
 use std::collections::HashSet;
 use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare::adapter::FetchSocketsError;
+use fanfare::adapter::{Adapter, FetchSocketsError};
 use fanfare::{Ack, Data, EmitError, JoinError, Namespace, Socket, SocketIo};
+use fanfare_nats::Nats;
+use fanfare_postgres::Postgres;
 use fanfare_redis::{Classic, RedisAdapter, Sharded, Streams};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 async fn broadcast(io: SocketIo, Data(text): Data<String>) -> Result<(), EmitError> {
     io.emit("msg", &text)?;
@@ -48,7 +53,7 @@ async fn fetch(io: SocketIo) -> Result<Ack<(usize, usize)>, FetchSocketsError> {
     let sockets = io.fetch_sockets().await?;
     let good = sockets.iter().filter(|socket| {
         let in_own_room = socket.rooms().iter().any(|room| room == socket.id());
-        in_own_room && socket.handshake().url.starts_with("/socket.io/")
+        in_own_room && socket.handshake().url().starts_with("/socket.io/")
     });
     let ids: HashSet<&str> = good.map(|socket| socket.id()).collect();
     Ok(Ack((sockets.len(), ids.len())))
@@ -68,24 +73,10 @@ async fn leave_all(io: SocketIo, Data(room): Data<String>) -> Ack {
     Ack(())
 }
 
-fn adapter(kind: &str, url: &str, prefix: &str) -> Result<RedisAdapter, Box<dyn Error>> {
-    Ok(match kind {
-        "redis" => Classic::new(url).key(prefix).adapter()?,
-        "redis-sharded" => Sharded::new(url).channel_prefix(prefix).adapter()?,
-        "redis-streams" => Streams::new(url)
-            .stream_name(prefix)
-            .channel_prefix(prefix)
-            .session_key_prefix(format!("{prefix}:session:"))
-            .adapter()?,
-        other => return Err(format!("no adapter {other}").into()),
-    })
-}
-
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let variable = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
-    let url = variable("BROKER_URL")?;
-    let adapter = adapter(&variable("ADAPTER")?, &url, &variable("PREFIX")?)?;
+async fn serve(
+    adapter: impl Adapter,
+    ready: impl Future<Output = ()>,
+) -> Result<(), Box<dyn Error>> {
     let bench = Namespace::new("/")
         .on("broadcast", broadcast)
         .on("broadcast-binary", broadcast_binary)
@@ -97,9 +88,48 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .on("leaveall", leave_all);
     let io = SocketIo::builder()
         .namespace(bench)
-        .adapter(adapter.clone())
+        .adapter(adapter)
         .build()?;
-    adapter.ready().await;
+    ready.await;
     let port: u16 = variable("PORT")?.parse()?;
     Ok(fanfare::serve(io).bind(("127.0.0.1", port)).await?)
+}
+
+async fn redis(adapter: RedisAdapter) -> Result<(), Box<dyn Error>> {
+    serve(adapter.clone(), async { adapter.ready().await }).await
+}
+
+fn variable(name: &str) -> Result<String, Box<dyn Error>> {
+    std::env::var(name).map_err(|_| format!("{name} is not set").into())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    fanfare::runtime::block_on(start())?
+}
+
+async fn start() -> Result<(), Box<dyn Error>> {
+    let (url, prefix) = (variable("BROKER_URL")?, variable("PREFIX")?);
+    match &*variable("ADAPTER")? {
+        "redis" => redis(Classic::new(url).key(prefix).adapter()?).await,
+        "redis-sharded" => redis(Sharded::new(url).channel_prefix(prefix).adapter()?).await,
+        "redis-streams" => {
+            let streams = Streams::new(url)
+                .stream_name(&prefix)
+                .channel_prefix(&prefix)
+                .session_key_prefix(format!("{prefix}:session:"));
+            redis(streams.adapter()?).await
+        }
+        "postgres" => {
+            let postgres = Postgres::new(url)
+                .channel_prefix(&prefix)
+                .table(format!("{prefix}_attachments"));
+            let adapter = postgres.adapter()?;
+            serve(adapter.clone(), async { adapter.ready().await }).await
+        }
+        "nats" => {
+            let adapter = Nats::new(url).prefix(prefix).adapter()?;
+            serve(adapter.clone(), async { adapter.ready().await }).await
+        }
+        other => Err(format!("no adapter {other}").into()),
+    }
 }

@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use fanfare::adapter::{AdapterError, ClusterHandle, ClusterResponse, Peers, PublishOutcome};
+use fanfare::adapter::{
+    AdapterError, ClusterHandle, ClusterMessage, ClusterResponse, Peers, PublishOutcome,
+};
 use fanfare_cluster::dialect::{AdapterMessage, Envelope};
 use fanfare_cluster::{EMITTER_ID, NodeAnnouncement, NodeInfo, unique_id};
 use parking_lot::RwLock;
 
-use crate::link::{Channel, ChannelKind, Link, Message, OnMessage};
+use crate::link::{Channel, ChannelKind, Link, Message, OnMessages};
 use crate::nodes::{self, Announce, NodeOptions, Nodes};
 
 /// Encoding of a message that is not in a stream: message, id of the sender, namespace.
@@ -58,12 +60,22 @@ impl Spaces {
         })
     }
 
-    /// Returns the function that receives the messages of the link.
-    pub(crate) fn on_message(self: &Arc<Self>) -> OnMessage {
+    /// Returns the function that receives the link's messages.
+    /// `observe` sees each message before it is handled.
+    pub(crate) fn on_messages(
+        self: &Arc<Self>,
+        observe: impl Fn(&Space, &ClusterMessage) + Send + Sync + 'static,
+    ) -> OnMessages {
         let this = Arc::downgrade(self);
-        Arc::new(move |message| {
-            if let Some(spaces) = this.upgrade() {
-                let _ = spaces.receive(&message);
+        Box::new(move |messages| {
+            if let Some(spaces) = this.upgrade()
+                && let Some(cluster) = spaces.cluster()
+            {
+                cluster.batch(|| {
+                    for message in messages.drain(..) {
+                        let _ = spaces.receive(cluster, &message, &observe);
+                    }
+                });
             }
         })
     }
@@ -170,8 +182,12 @@ impl Spaces {
     }
 
     /// Handles a message. Messages that cannot be read are ignored, as in Node.
-    fn receive(&self, message: &Message) -> Option<()> {
-        let cluster = self.cluster()?;
+    fn receive(
+        &self,
+        cluster: &ClusterHandle,
+        message: &Message,
+        observe: &impl Fn(&Space, &ClusterMessage),
+    ) -> Option<()> {
         let envelope = Envelope::read(&message.payload).ok()?;
         if envelope.uid() == self.uid {
             return None;
@@ -183,6 +199,7 @@ impl Spaces {
         }
         match envelope.decode().ok()? {
             AdapterMessage::Message(message) => {
+                observe(&space, &message);
                 cluster.receive(&space.name, envelope.uid(), message);
             }
             AdapterMessage::Response(response)

@@ -26,7 +26,7 @@
 //! # }
 //! ```
 //!
-//! # Where to find what
+//! # Overview
 //!
 //! | to | use |
 //! |---|---|

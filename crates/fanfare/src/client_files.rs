@@ -39,17 +39,17 @@ pub(crate) enum ClientFiles {
 }
 
 impl ClientFiles {
-    pub(crate) fn read(&self) -> Result<Bundles, BuildError> {
+    pub(crate) fn read(&self) -> Result<LoadedFiles, BuildError> {
         match self {
-            Self::Dir(dir) => Bundles::read(dir),
+            Self::Dir(dir) => LoadedFiles::read(dir),
             #[cfg(feature = "client-files")]
-            Self::Embedded => Bundles::embedded(),
+            Self::Embedded => LoadedFiles::embedded(),
         }
     }
 }
 
 /// The files and their version.
-pub(crate) struct Bundles {
+pub(crate) struct LoadedFiles {
     files: HashMap<&'static str, File>,
     version: String,
     etag: HeaderValue,
@@ -64,7 +64,7 @@ struct File {
     deflate: OnceLock<Bytes>,
 }
 
-impl Bundles {
+impl LoadedFiles {
     /// Reads the files of a directory, or those of an npm package: `dist` of `socket.io-client`, `client-dist` of
     /// `socket.io`.
     fn read(given: &Path) -> Result<Self, BuildError> {
@@ -198,9 +198,9 @@ impl Bundles {
     }
 }
 
-impl fmt::Debug for Bundles {
+impl fmt::Debug for LoadedFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bundles")
+        f.debug_struct("LoadedFiles")
             .field("version", &self.version)
             .field("files", &self.files.keys())
             .finish()

@@ -1,7 +1,7 @@
 //! Errors of sending, of joining rooms and of building a server.
 
 use fanfare_cluster::PublishOutcome;
-use fanfare_engine::SendError;
+use fanfare_engine::{OutboxUnit, SendError};
 use fanfare_protocol::socket::EncodeError;
 
 /// Reason for which an event was not sent.
@@ -14,13 +14,15 @@ pub enum EmitError {
     /// The outbox of the connection is full: the client is a slow consumer. The limits are `outbox_bytes` and
     /// `outbox_packets` of [`Limits`](crate::Limits).
     #[error(
-        "the outbox of the connection is full: {pending} bytes are waiting, the limit is {limit}"
+        "the outbox of the connection is full: {pending} {unit} are waiting, the limit is {limit}"
     )]
     Full {
-        /// Number of bytes that wait to be written.
+        /// Number of bytes or packets that wait to be written.
         pending: usize,
-        /// The limit, in bytes.
+        /// The limit that the event would exceed, in the same unit.
         limit: usize,
+        /// Unit of both.
+        unit: OutboxUnit,
     },
     /// The socket is disconnected.
     #[error("the socket is disconnected")]
@@ -53,7 +55,15 @@ impl TooManyRooms {
 impl From<SendError> for EmitError {
     fn from(error: SendError) -> Self {
         match error {
-            SendError::Full { pending, limit } => Self::Full { pending, limit },
+            SendError::Full {
+                pending,
+                limit,
+                unit,
+            } => Self::Full {
+                pending,
+                limit,
+                unit,
+            },
             _ => Self::Disconnected,
         }
     }

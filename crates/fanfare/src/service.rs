@@ -92,11 +92,11 @@ where
             believe(proxies, &mut request);
         }
         if self.engine.matches(request.uri().path()) {
-            let answer = match &io.bundles {
-                Some(bundles) => {
+            let answer = match &io.client_files {
+                Some(client_files) => {
                     let config = self.engine.engine().config();
                     // The application's function that decides on the origin may panic.
-                    io.contain("cors", || bundles.answer(config, &request))
+                    io.contain("cors", || client_files.answer(config, &request))
                         .unwrap_or_else(|| Some(internal_error()))
                 }
                 None => None,

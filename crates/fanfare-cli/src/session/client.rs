@@ -175,7 +175,7 @@ fn note(event: SocketEvent, transport: Option<Transport>) -> Option<SessionEvent
             recovered,
             transport: transport.map_or("-".to_owned(), |transport| transport.to_string()),
         },
-        SocketEvent::ConnectError(ConnectError::Refused { message, data }) => {
+        SocketEvent::ConnectError(ConnectError::Rejected { message, data }) => {
             SessionEvent::Refused {
                 message,
                 data: data.and_then(|data| serde_json::from_str(&data).ok()),

@@ -123,7 +123,10 @@ pub struct Events {
 }
 
 impl Events {
-    /// Waits for the next event; returns `None` when the socket is gone. Cancellation-safe.
+    /// Waits for the next event; returns `None` when the socket is gone.
+    ///
+    /// # Cancel safety
+    /// As a branch of `select!`, no event is lost.
     pub async fn next(&mut self) -> Option<SocketEvent> {
         self.receiver.next().await
     }
@@ -146,7 +149,10 @@ pub struct EventStream<T> {
 }
 
 impl<T: DeserializeOwned> EventStream<T> {
-    /// Waits for the next event; returns `None` when the socket is gone. Cancellation-safe.
+    /// Waits for the next event; returns `None` when the socket is gone.
+    ///
+    /// # Cancel safety
+    /// As a branch of `select!`, no event is lost.
     pub async fn next(&mut self) -> Option<Result<T, ListenError>> {
         std::future::poll_fn(|cx| self.poll(cx)).await
     }
@@ -197,7 +203,10 @@ impl Item for ManagerEvent {
 }
 
 impl ManagerEvents {
-    /// Waits for the next event; returns `None` when the manager is gone. Cancellation-safe.
+    /// Waits for the next event; returns `None` when the manager is gone.
+    ///
+    /// # Cancel safety
+    /// As a branch of `select!`, no event is lost.
     pub async fn next(&mut self) -> Option<ManagerEvent> {
         self.receiver.next().await
     }

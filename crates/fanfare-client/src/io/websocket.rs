@@ -161,7 +161,7 @@ pub(crate) async fn run(
     };
     let result = socket.drive(&mut commands, &mut deliver).await;
     if result.is_err() {
-        socket.say_why().await;
+        socket.write_rest().await;
     }
     if !socket.closing {
         deliver(vec![Input::Closed(result)]);
@@ -272,7 +272,7 @@ impl Socket {
 
     /// Writes as much of the remaining output as possible at once. After a failure, the output ends with a close frame
     /// that contains the reason.
-    async fn say_why(&mut self) {
+    async fn write_rest(&mut self) {
         let rest = &self.output[self.written..];
         let _ = tokio::time::timeout(Duration::ZERO, self.writer.write_all(rest)).await;
     }

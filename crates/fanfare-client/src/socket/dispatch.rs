@@ -1,10 +1,13 @@
 //! Dispatch of queued events to handlers.
 
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use fanfare_core::HandlerKind;
 use fanfare_protocol::Escaped;
+use fanfare_protocol::diagnostics::LogThrottle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::erased::{Erased, Failure};
@@ -21,6 +24,10 @@ use crate::queue::Receiver;
 /// run.
 const MAX_RUNNING: usize = 1024;
 
+/// Interval in which each kind of failure is logged once for the handlers of a socket; the rest goes to the level
+/// `debug`, because the server determines the rate.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Runs handlers until the socket is gone. Each is polled once right here, so that handlers start in the order of
 /// events and those that need not wait need no task; a handler that must wait continues in a separate task.
 pub(crate) async fn dispatch(
@@ -33,6 +40,7 @@ pub(crate) async fn dispatch(
         handlers,
         events: Arc::new(Semaphore::new(MAX_RUNNING)),
         lifecycle: Arc::new(Semaphore::new(MAX_RUNNING)),
+        reports: Arc::default(),
     };
     while let Some(event) = dispatcher.receiver.next().await {
         let Some(socket) = socket.upgrade().map(Socket::from_inner) else {
@@ -50,6 +58,7 @@ struct Dispatcher {
     handlers: Arc<Handlers>,
     events: Arc<Semaphore>,
     lifecycle: Arc<Semaphore>,
+    reports: Arc<Reports>,
 }
 
 impl Dispatcher {
@@ -64,7 +73,7 @@ impl Dispatcher {
             let Some(permit) = self.permit(&cx.socket).await else {
                 return;
             };
-            run(permit, &*listener.handler, &cx, &name).await;
+            run(permit, &*listener.handler, &cx, &name, &self.reports).await;
         }
     }
 
@@ -133,7 +142,7 @@ impl Dispatcher {
         for listener in listeners {
             // Does not wait, because the running handlers may have hung.
             match self.lifecycle.clone().try_acquire_owned() {
-                Ok(permit) => run(permit, &*listener.handler, cx, name).await,
+                Ok(permit) => run(permit, &*listener.handler, cx, name, &self.reports).await,
                 Err(_) => tracing::error!(target: log_target::HANDLER, event = name,
                     limit = MAX_RUNNING,
                     "handler not run: too many of its kind have not ended"
@@ -149,19 +158,20 @@ async fn run<M: HandlerKind>(
     handler: &dyn Erased<M>,
     cx: &M::Context<'_>,
     name: &str,
+    reports: &Arc<Reports>,
 ) {
     let mut future = match handler.call(cx) {
         Ok(future) => future,
-        Err(failure) => return report(name, &failure),
+        Err(failure) => return reports.report(name, &failure),
     };
-    match std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+    match std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut future).poll(cx))).await {
         Poll::Ready(Ok(())) => {}
-        Poll::Ready(Err(failure)) => report(name, &failure),
+        Poll::Ready(Err(failure)) => reports.report(name, &failure),
         Poll::Pending => {
-            let name = name.to_owned();
+            let (name, reports) = (name.to_owned(), reports.clone());
             tokio::spawn(async move {
                 if let Err(failure) = future.await {
-                    report(&name, &failure);
+                    reports.report(&name, &failure);
                 }
                 drop(permit);
             });
@@ -169,20 +179,64 @@ async fn run<M: HandlerKind>(
     }
 }
 
-/// Logs the failure of a handler.
-fn report(name: &str, failure: &Failure) {
-    let event = Escaped(name);
-    match failure {
-        Failure::Rejected(rejection) => {
-            let rejection = Escaped(rejection);
-            tracing::warn!(target: log_target::HANDLER, %event, %rejection, "handler not run");
+/// Times of the last log messages about the handlers of a socket.
+#[derive(Debug)]
+struct Reports {
+    rejections: LogThrottle,
+    failures: LogThrottle,
+    panics: LogThrottle,
+}
+
+impl Default for Reports {
+    fn default() -> Self {
+        let log = || LogThrottle::every(LOG_INTERVAL);
+        Self {
+            rejections: log(),
+            failures: log(),
+            panics: log(),
         }
-        Failure::Error(error) => {
-            let error = Escaped(error);
-            tracing::warn!(target: log_target::HANDLER, %event, %error, "handler failed");
-        }
-        Failure::Panicked => {
-            tracing::error!(target: log_target::HANDLER, %event, "handler panicked");
+    }
+}
+
+impl Reports {
+    /// Logs the failure of a handler.
+    #[cold]
+    fn report(&self, name: &str, failure: &Failure) {
+        let (event, now) = (Escaped(name), Instant::now());
+        match failure {
+            Failure::Rejected(rejection) => {
+                let rejection = Escaped(rejection);
+                match self.rejections.hit(now) {
+                    Some(times) => {
+                        tracing::warn!(target: log_target::HANDLER, %event, %rejection, times, "handler not run");
+                    }
+                    None => {
+                        tracing::debug!(target: log_target::HANDLER, %event, %rejection, "handler not run");
+                    }
+                }
+            }
+            Failure::Error(error) => {
+                let error = Escaped(error);
+                match self.failures.hit(now) {
+                    Some(times) => {
+                        tracing::warn!(target: log_target::HANDLER, %event, %error, times, "handler failed");
+                    }
+                    None => {
+                        tracing::debug!(target: log_target::HANDLER, %event, %error, "handler failed");
+                    }
+                }
+            }
+            Failure::Panicked(panic) => {
+                let panic = Escaped(panic);
+                match self.panics.hit(now) {
+                    Some(times) => {
+                        tracing::error!(target: log_target::HANDLER, %event, %panic, times, "handler panicked");
+                    }
+                    None => {
+                        tracing::debug!(target: log_target::HANDLER, %event, %panic, "handler panicked");
+                    }
+                }
+            }
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Type-erased handlers, as a socket keeps them.
 
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use fanfare_core::{AckSink, EventError, Handler, HandlerKind, IntoAck, IntoOutcome, PendingAck};
+use fanfare_protocol::diagnostics::contain;
 
 use super::Socket;
 use super::kinds::{EventContext, OnEvent};
@@ -18,11 +18,23 @@ pub(crate) enum Failure {
     Rejected(String),
     /// The handler returned an error.
     Error(EventError),
-    /// The handler panicked.
-    Panicked,
+    /// The handler panicked, with this message.
+    Panicked(String),
 }
 
-pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+/// Future of a handler and of what follows from its output. Panics in either become [`Failure::Panicked`].
+pub(crate) struct HandlerFuture(Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>);
+
+impl Future for HandlerFuture {
+    type Output = Result<(), Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match contained(|| self.0.as_mut().poll(cx)) {
+            Ok(poll) => poll,
+            Err(panicked) => Poll::Ready(Err(panicked)),
+        }
+    }
+}
 
 /// Handler of the kind `M` whose output has been dealt with.
 pub(crate) trait Erased<M: HandlerKind>: Send + Sync {
@@ -91,18 +103,34 @@ where
     }
 }
 
-/// Returns the future of a handler together with what follows from its output. Panics in either are contained.
+/// Returns the future of a handler together with what follows from its output.
 fn finished<F: Future + Send + 'static>(
     future: F,
     finish: impl FnOnce(F::Output) -> Result<(), Failure> + Send + 'static,
 ) -> HandlerFuture {
-    let mut future = Box::pin(async move { finish(future.await) });
-    Box::pin(std::future::poll_fn(move |cx| {
-        contained(|| future.as_mut().poll(cx)).unwrap_or(Poll::Ready(Err(Failure::Panicked)))
-    }))
+    HandlerFuture(Box::pin(async move { finish(future.await) }))
 }
 
 /// Calls user code and contains its panics.
 fn contained<R>(f: impl FnOnce() -> R) -> Result<R, Failure> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|_| Failure::Panicked)
+    contain(f).map_err(Failure::Panicked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_message_of_a_panic_is_kept() {
+        async fn fails(panics: bool) {
+            assert!(!panics, "out of tea");
+        }
+        let handler = finished(fails(true), |()| Ok(()));
+        assert!(
+            matches!(handler.await, Err(Failure::Panicked(message)) if message == "out of tea")
+        );
+        let output = finished(fails(false), |()| panic!("no milk"));
+        assert!(matches!(output.await, Err(Failure::Panicked(message)) if message == "no milk"));
+        assert!(finished(fails(false), |()| Ok(())).await.is_ok());
+    }
 }

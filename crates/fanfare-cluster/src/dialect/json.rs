@@ -5,14 +5,15 @@ use std::fmt;
 
 use bytes::Bytes;
 use fanfare_protocol::EncodedEvent;
+use fanfare_protocol::json::{self, Reader};
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::members::{Members, Raw};
 use super::options::{self, milliseconds};
-use super::{DialectError, Envelope};
-use crate::{ClusterFlags, ClusterOptions};
+use super::{DialectError, Envelope, MAX_DEPTH, check_id};
+use crate::{ClusterAnswer, ClusterFlags, ClusterOptions, ClusterResponse, SocketData};
 
 #[derive(Deserialize)]
 struct JsonEnvelope<'a> {
@@ -68,6 +69,30 @@ pub(super) fn members(data: &str) -> Result<Members<'_>, DialectError> {
         sockets: members.sockets.map(raw),
         client_count: members.client_count,
     })
+}
+
+/// Reads an answer with sockets.
+pub(super) fn sockets_answer(text: &str) -> Result<ClusterResponse, DialectError> {
+    let (mut request_id, mut sockets) = (None, None);
+    let mut reader = Reader::new(text, MAX_DEPTH);
+    reader.members(|name, reader| {
+        match name {
+            "requestId" => request_id = json::text(reader.value()?),
+            "sockets" => sockets = Some(SocketData::read_list(reader)?),
+            _ => {
+                reader.value()?;
+            }
+        }
+        Ok::<_, DialectError>(())
+    })?;
+    reader.end()?;
+    let request_id = request_id.ok_or(DialectError::Member("requestId"))?;
+    check_id(&request_id)?;
+    let sockets = sockets.ok_or(DialectError::Member("sockets"))?;
+    Ok(ClusterResponse::new(
+        request_id,
+        ClusterAnswer::Sockets(sockets),
+    ))
 }
 
 #[derive(Deserialize)]

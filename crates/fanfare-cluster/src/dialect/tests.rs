@@ -196,7 +196,8 @@ fn socket() -> impl Strategy<Value = SocketData> {
     (name(), proptest::collection::vec(name(), 0..5), name()).prop_map(|(id, rooms, text)| {
         let mut socket = SocketData::new(id, HandshakeData::default());
         socket.rooms = rooms;
-        socket.data = serde_json::json!({"text": text, "list": [1, null]});
+        let data = serde_json::json!({"text": text, "list": [1, null]});
+        socket.set_data(&data).unwrap();
         socket
     })
 }

@@ -203,7 +203,9 @@ impl AdapterMessage {
             Self::Response(response) => {
                 members.text("requestId", Some(&response.request_id));
                 match &response.answer {
-                    ClusterAnswer::Sockets(sockets) => json(members.name("sockets"), sockets),
+                    ClusterAnswer::Sockets(sockets) => {
+                        SocketData::write_list(sockets, members.name("sockets"));
+                    }
                     ClusterAnswer::ServerSideEmit(value)
                     | ClusterAnswer::Ack(value)
                     | ClusterAnswer::Peer(value) => {
@@ -438,9 +440,10 @@ fn write_texts(out: &mut Vec<u8>, texts: &[String]) {
 }
 
 fn write_sockets(out: &mut Vec<u8>, sockets: &[SocketData]) {
-    match EncodedValue::new(sockets) {
+    let list = text(|out| SocketData::write_list(sockets, out));
+    match EncodedValue::from_json(list, Vec::new()) {
         Ok(sockets) => out.extend_from_slice(sockets.msgpack()),
-        // Names, texts and JSON values can always be written.
+        // Names, texts and JSON can always be written.
         Err(_) => write_array(out, 0),
     }
 }

@@ -152,8 +152,8 @@ impl<S: Send + Sync + 'static> Connection<S> {
             return Ok(());
         }
         if message.uncompressed || !self.takes_as_is(message.binary) {
-            let mut forms = Encodings::new(message, true);
-            return batch::send(self, self.encode(&mut forms), message.packets);
+            let mut encodings = Encodings::new(message, true);
+            return batch::send(self, self.encode(&mut encodings), message.packets);
         }
         batch::send(
             self,
@@ -235,17 +235,12 @@ impl<S: Send + Sync + 'static> Connection<S> {
         if self.flags.has(Flags::CLOSING) {
             return Err(SendError::Closed);
         }
-        if self.keeps_volatile() {
-            let mut forms = Encodings::new(message, true);
-            let source = self.encode(&mut forms);
-            if !matches!(source, OutgoingFrames::Deflate(_)) {
-                return self.queue_volatile(source, message.packets);
-            }
+        let mut encodings = Encodings::new(message, true);
+        let source = self.encode(&mut encodings);
+        if self.keeps_volatile() && !matches!(source, OutgoingFrames::Deflate(_)) {
+            return self.queue_volatile(source, message.packets);
         }
-        if !self.inner.lock().is_writable() {
-            return Ok(false);
-        }
-        self.send(message).map(|()| true)
+        self.send_if_writable(source, message.packets)
     }
 
     /// Closes the connection.
@@ -312,6 +307,10 @@ impl<S: Send + Sync + 'static> Connection<S> {
     /// # Errors
     ///
     /// [`SendError::Closed`] if the connection is closing or closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call has changed nothing.
     pub async fn ready(&self) -> Result<(), SendError> {
         poll_fn(|cx| {
             if self.flags.has(Flags::CLOSING) {

@@ -243,6 +243,34 @@ impl<S: Send + Sync + 'static> Connection<S> {
         Ok(true)
     }
 
+    /// Sends frames if they can leave now. `Ok(false)`: they were dropped. The check and the write are one step, so that
+    /// what another thread sends meanwhile does not block the frames.
+    pub(crate) fn send_if_writable(
+        self: &Arc<Self>,
+        source: OutgoingFrames<'_>,
+        packets: u32,
+    ) -> Result<bool, SendError> {
+        let mut inner = self.inner.lock();
+        if !inner.is_writable() {
+            return match self.flags.has(Flags::CLOSING) {
+                true => Err(SendError::Closed),
+                false => Ok(false),
+            };
+        }
+        if !batch::is_active() {
+            return self.write_slow(inner, source, packets).map(|()| true);
+        }
+        let mut after = DeferredWakeups::default();
+        let result = self.queue(&mut inner, source, packets, &mut after);
+        let first = self.held_back(&mut inner, batch::current(), &mut after);
+        drop(inner);
+        after.run(self);
+        if first {
+            batch::touch(self);
+        }
+        result.map(|()| true)
+    }
+
     /// Compresses frames with context takeover. The result has to be the next thing that is queued.
     #[cold]
     fn deflated(&self, inner: &mut Inner, frames: &[u8]) -> Bytes {
@@ -266,7 +294,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
     #[inline]
     pub(crate) fn attach_in_batch(
         self: &Arc<Self>,
-        run: &Arc<SharedSegment>,
+        segment: &Arc<SharedSegment>,
         (bytes, packets): (usize, u32),
         batch: u32,
     ) -> Result<(bool, Capacity), SendError> {
@@ -276,7 +304,7 @@ impl<S: Send + Sync + 'static> Connection<S> {
         let mut room = Capacity::ALL;
         if result.is_ok() {
             inner.outbox.compress = true;
-            inner.outbox.attach(run);
+            inner.outbox.attach(segment);
             room = inner.outbox.room_left(self.limits());
         }
         let first = self.held_back(&mut inner, batch, &mut after);

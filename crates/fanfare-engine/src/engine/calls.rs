@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use fanfare_protocol::Escaped;
+use fanfare_protocol::diagnostics::contain;
 use fanfare_protocol::engine::session::Received;
 use fanfare_protocol::engine::{Data, ErrorCode, Packet, PacketError, Protocol, Transport};
 
 use super::Engine;
 use crate::clock;
 use crate::connection::Connection;
-use crate::contain::contain;
 use crate::handler::{ConnectionError, Handler};
 use crate::handshake::HandshakeRequest;
 use crate::log_target;

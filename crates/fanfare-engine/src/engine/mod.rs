@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use fanfare_protocol::diagnostics::LogThrottle;
 use fanfare_protocol::engine::Open;
 use fanfare_protocol::engine::session::{Actions, SessionConfig};
 use fanfare_websocket::{OpCode, frame};
@@ -26,7 +27,6 @@ use crate::flags::Flags;
 use crate::handler::Handler;
 use crate::handshake::HandshakeRequest;
 use crate::log_target;
-use crate::log_throttle::LogThrottle;
 use crate::sid::{SESSION_ID_BYTES, Sid};
 use crate::table::Table;
 use fanfare_protocol::engine::{CloseReason, Protocol, Transport};
@@ -122,6 +122,10 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Waits until every closed connection has been reported to the handler.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call has changed nothing.
     pub async fn reported(&self) {
         loop {
             let reported = self.reported.notified();

@@ -114,6 +114,9 @@ impl<S: Served> Serve<S> {
     ///
     /// # Errors
     /// If the address cannot be bound.
+    ///
+    /// # Cancel safety
+    /// As [`listener`](Self::listener).
     pub async fn bind(self, address: impl ToSocketAddrs) -> io::Result<()> {
         self.listener(bind(address).await?).await
     }
@@ -123,6 +126,9 @@ impl<S: Served> Serve<S> {
     /// # Errors
     /// None at present: an error of one connection ends that connection, and without free file descriptors the server
     /// waits for some.
+    ///
+    /// # Cancel safety
+    /// A dropped call accepts no more connections; those that it has accepted are served to their end.
     pub async fn listener(self, listener: TcpListener) -> io::Result<()> {
         let (server, shared) = self.prepared();
         let (timeout, group) = (shared.options.shutdown_timeout, shared.group.clone());

@@ -25,6 +25,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fanfare_protocol::diagnostics::LogThrottle;
 use fanfare_protocol::{Escaped, finite};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -33,7 +34,6 @@ use tokio::net::TcpListener;
 
 use crate::handshake::Peer;
 use crate::log_target;
-use crate::log_throttle::LogThrottle;
 use crate::proxies::read_header;
 use crate::rejection::HttpRejection;
 use crate::scratch::SCRATCH_BYTES;

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanfare_protocol::diagnostics::{LogThrottle, contain};
+
 use super::LOG_INTERVAL;
 use super::connection_registry::ConnectionRegistry;
-use crate::contain::contain;
 use crate::log_target;
-use crate::log_throttle::LogThrottle;
 use crate::proxies::Networks;
 use crate::rejection::HttpRejection;
 

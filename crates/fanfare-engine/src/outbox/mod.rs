@@ -9,7 +9,7 @@ use std::task::Waker;
 use bytes::Bytes;
 
 use crate::coalesce_buffer::{self, CoalesceBuffer};
-use crate::error::SendError;
+use crate::error::{OutboxUnit, SendError};
 use crate::outgoing_frames::MAX_COALESCED_BYTES;
 use crate::shared_segment::{Capacity, Sealed, SharedSegment};
 use crate::sync::OwnedWriteHalf;
@@ -61,7 +61,7 @@ pub(crate) enum Sink {
 pub(crate) struct Outbox {
     pub(crate) sink: Sink,
     /// Shared segment behind the coalesce buffer, which may still grow. Not part of `bytes` and `packets`.
-    run: Option<Arc<SharedSegment>>,
+    segment: Option<Arc<SharedSegment>>,
     /// Coalesce buffer: small frames behind the queue, contiguous; never empty.
     tail: Option<Box<CoalesceBuffer>>,
     /// Id of the batch that will flush; 0 = none.
@@ -93,7 +93,7 @@ impl Outbox {
             bytes: 0,
             packets: 0,
             tail: None,
-            run: None,
+            segment: None,
             dirty: 0,
             blocked: false,
             stalled: false,
@@ -107,7 +107,7 @@ impl Outbox {
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        matches!(self.queue, Queue::Empty) && self.tail.is_none() && self.run.is_none()
+        matches!(self.queue, Queue::Empty) && self.tail.is_none() && self.segment.is_none()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -120,7 +120,10 @@ impl Outbox {
 
     #[inline]
     fn size(&self) -> (usize, u32) {
-        let (bytes, packets) = self.run.as_ref().map_or((0, 0), |run| run.size());
+        let (bytes, packets) = self
+            .segment
+            .as_ref()
+            .map_or((0, 0), |segment| segment.size());
         (self.bytes + bytes, self.packets + packets)
     }
 
@@ -139,16 +142,22 @@ impl Outbox {
         limits: (usize, usize),
     ) -> Result<(), SendError> {
         let (pending, waiting) = self.size();
-        if self.is_empty()
-            || (pending + bytes <= limits.0 && (waiting + packets) as usize <= limits.1)
-        {
-            Ok(())
-        } else {
-            Err(SendError::Full {
+        let fits = pending + bytes <= limits.0;
+        if self.is_empty() || (fits && (waiting + packets) as usize <= limits.1) {
+            return Ok(());
+        }
+        Err(match fits {
+            false => SendError::Full {
                 pending,
                 limit: limits.0,
-            })
-        }
+                unit: OutboxUnit::Bytes,
+            },
+            true => SendError::Full {
+                pending: waiting as usize,
+                limit: limits.1,
+                unit: OutboxUnit::Packets,
+            },
+        })
     }
 
     /// Whether at most half of the limits is used.
@@ -168,21 +177,21 @@ impl Outbox {
 
     /// Attaches a shared segment behind everything else.
     #[inline]
-    pub(crate) fn attach(&mut self, run: &Arc<SharedSegment>) {
+    pub(crate) fn attach(&mut self, segment: &Arc<SharedSegment>) {
         self.settle();
-        self.run = Some(run.clone());
+        self.segment = Some(segment.clone());
     }
 
     /// Seals the shared segment, before something follows it or the queue is taken, and makes it part of the rest.
     #[inline]
     fn settle(&mut self) {
-        if let Some(run) = self.run.take() {
-            self.settle_run(&run);
+        if let Some(segment) = self.segment.take() {
+            self.settle_segment(&segment);
         }
     }
 
-    fn settle_run(&mut self, run: &SharedSegment) {
-        let Sealed { frames, packets } = run.seal();
+    fn settle_segment(&mut self, segment: &SharedSegment) {
+        let Sealed { frames, packets } = segment.seal();
         if frames.len() <= MAX_COALESCED_BYTES {
             self.append(frames, *packets);
         } else {
@@ -353,7 +362,7 @@ impl Outbox {
     pub(crate) fn clear(&mut self) {
         self.queue = Queue::Empty;
         self.tail = None;
-        self.run = None;
+        self.segment = None;
         self.bytes = 0;
         self.packets = 0;
     }

@@ -79,10 +79,10 @@ impl Outbox {
         if !matches!(self.queue, Queue::Empty) {
             self.seal();
         }
-        if let Some(run) = self.run.take()
-            && (self.tail.is_some() || !self.write_run(&run))
+        if let Some(segment) = self.segment.take()
+            && (self.tail.is_some() || !self.write_segment(&segment))
         {
-            self.settle_run(&run);
+            self.settle_segment(&segment);
         }
         loop {
             let Sink::Tcp(half) = &self.sink else {
@@ -120,11 +120,11 @@ impl Outbox {
 
     /// Writes a shared segment while nothing else is queued. `false`: the socket took none of it.
     #[inline]
-    fn write_run(&mut self, run: &SharedSegment) -> bool {
+    fn write_segment(&mut self, segment: &SharedSegment) -> bool {
         let Sink::Tcp(half) = &self.sink else {
             return false;
         };
-        let Sealed { frames, packets } = run.seal();
+        let Sealed { frames, packets } = segment.seal();
         match half.try_write(frames) {
             Ok(written) if written == frames.len() => {
                 self.head = 0;

@@ -258,6 +258,31 @@ fn two_threads_and_a_socket_that_blocks() {
     });
 }
 
+/// A volatile message is written or dropped, also if another thread blocks the socket at the same time.
+#[test]
+fn a_volatile_message_does_not_wait_behind_another_one() {
+    check(|| {
+        // Space for the volatile message or for a part of the other one.
+        let world = World::new(6, 1000);
+        let sent = Arc::new(AtomicUsize::new(0));
+        let was_sent = sent.clone();
+        let volatile = world.thread(move |conn| {
+            let message = EncodedMessage::text("v0");
+            let result = conn
+                .send_volatile(&message)
+                .expect("the connection is open");
+            was_sent.store(usize::from(result), Ordering::SeqCst);
+        });
+        let other = world.thread(|conn| send(conn, "o0123456789"));
+        volatile.join().and(other.join()).expect("the senders");
+        let sent = sent.load(Ordering::SeqCst);
+        let got = world.peer(1 + sent).join().expect("the peer");
+        let first = if sent == 1 { "4v0" } else { "4o0123456789" };
+        assert_eq!(got[0], first, "{got:?}");
+        world.end();
+    });
+}
+
 /// A batch holds back what another thread sends behind it; nothing is overtaken, nothing is left behind.
 #[test]
 fn a_batch_and_a_thread_without_one() {

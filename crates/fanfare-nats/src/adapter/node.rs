@@ -359,7 +359,10 @@ impl Node {
             Ok(AdapterMessage::Message(message)) if from == EMITTER_ID && is_request(&message) => {
                 tracing::debug!(target: log_target::CLUSTER, "a request of an emitter, which gets no answers");
             }
-            Ok(AdapterMessage::Message(message)) => cluster.receive(namespace, from, message),
+            Ok(AdapterMessage::Message(message)) => {
+                self.subjects().record(namespace, &message);
+                cluster.receive(namespace, from, message);
+            }
             Ok(AdapterMessage::Response(response)) => {
                 cluster.receive_response(Some(from), response);
             }
@@ -412,6 +415,13 @@ impl Handler for Node {
     fn gave_up(&self) {
         if let Some(log) = &self.log {
             log.give_up();
+        }
+    }
+
+    fn batch(&self, work: &mut dyn FnMut()) {
+        match self.cluster.get() {
+            Some(cluster) => cluster.batch(work),
+            None => work(),
         }
     }
 

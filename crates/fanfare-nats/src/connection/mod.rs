@@ -41,6 +41,10 @@ pub(crate) trait Handler: Send + Sync + 'static {
     fn gave_up(&self);
     /// Called with a message of a subscription, or a reply to [`Connection::handler_inbox`].
     fn message(&self, message: Incoming);
+    /// Calls `work`, which passes on several messages that have arrived together.
+    fn batch(&self, work: &mut dyn FnMut()) {
+        work();
+    }
 }
 
 /// Handle of the connection. Cheap to clone.

@@ -34,6 +34,9 @@ const SEPARATE_WRITE_BYTES: usize = 64 * 1024;
 const KEPT_BUFFER_BYTES: usize = 64 * 1024;
 /// Maximum number of servers that are learned from other servers.
 const MAX_LEARNED: usize = 64;
+/// Maximum number of operations that are handled before other tasks run. Their bytes are bounded by the read buffer, of
+/// which a longer message is the last.
+const MAX_TURN_OPERATIONS: usize = 64;
 /// Free part of the read buffer, in bytes.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -218,15 +221,15 @@ struct Reader<'a> {
 impl Reader<'_> {
     async fn run(mut self, up: impl Fn()) -> Lost {
         loop {
+            // What one read brought is handled together, in turns between which the other side can write.
             loop {
-                match self.parser.next(&mut self.buffer) {
-                    Err(error) => return error.into(),
-                    Ok(None) => break,
-                    Ok(Some(operation)) => {
-                        if let Err(lost) = self.handle(operation, &up) {
-                            return lost;
-                        }
-                    }
+                let handler = self.handler;
+                let mut turn = Ok(true);
+                handler.batch(&mut || turn = self.turn(&up));
+                match turn {
+                    Ok(true) => tokio::task::yield_now().await,
+                    Ok(false) => break,
+                    Err(lost) => return lost,
                 }
             }
             if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 2 {
@@ -238,6 +241,17 @@ impl Reader<'_> {
                 Err(error) => return error.into(),
             }
         }
+    }
+
+    /// Handles some of the operations that have been read; returns whether there may be more.
+    fn turn(&mut self, up: &impl Fn()) -> Result<bool, Lost> {
+        for _ in 0..MAX_TURN_OPERATIONS {
+            match self.parser.next(&mut self.buffer)? {
+                Some(operation) => self.handle(operation, up)?,
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     fn handle(&self, operation: Operation, up: &impl Fn()) -> Result<(), Lost> {

@@ -150,14 +150,14 @@ impl Payload {
     }
 
     /// Returns the Engine.IO packets of this payload as an event or acknowledgement.
-    pub(super) fn packets(&self, kind: Kind, nsp: &str, ack: Option<u64>) -> Vec<Packet> {
-        let mut out = Vec::with_capacity(self.data.len() + nsp.len() + 32);
+    pub(super) fn packets(&self, kind: Kind, namespace: &str, ack: Option<u64>) -> Vec<Packet> {
+        let mut out = Vec::with_capacity(self.data.len() + namespace.len() + 32);
         if self.parser == Parser::Msgpack {
             let kind = match kind {
                 Kind::Event => PacketType::Event,
                 Kind::Ack => PacketType::Ack,
             };
-            msgpack::write_head(&mut out, kind, nsp, ack, true);
+            msgpack::write_head(&mut out, kind, namespace, ack, true);
             out.extend_from_slice(&self.data);
             return vec![self.packet(Body::Binary(out.into()))];
         }
@@ -173,8 +173,8 @@ impl Payload {
             out.extend_from_slice(digits.format(self.attachments.len()).as_bytes());
             out.push(b'-');
         }
-        if nsp != "/" {
-            out.extend_from_slice(nsp.as_bytes());
+        if namespace != "/" {
+            out.extend_from_slice(namespace.as_bytes());
             out.push(b',');
         }
         if let Some(ack) = ack {
@@ -203,40 +203,40 @@ pub(super) enum Kind {
 }
 
 /// Encodes CONNECT, with the `auth` payload as JSON text.
-pub(super) fn connect(config: &Config, nsp: &str, auth: Option<&str>) -> Packet {
+pub(super) fn connect(config: &Config, namespace: &str, auth: Option<&str>) -> Packet {
     let query = auth
         .filter(|_| config.protocol == Protocol::V3)
         .and_then(v4::query_from_auth)
         .filter(|query| !query.is_empty());
-    let (nsp, auth) = match (config.protocol, query) {
-        (Protocol::V3, Some(query)) => (Cow::Owned(format!("{nsp}?{query}")), None),
-        (Protocol::V3, None) => (Cow::Borrowed(nsp), None),
-        (Protocol::V4, _) => (Cow::Borrowed(nsp), auth),
+    let (namespace, auth) = match (config.protocol, query) {
+        (Protocol::V3, Some(query)) => (Cow::Owned(format!("{namespace}?{query}")), None),
+        (Protocol::V3, None) => (Cow::Borrowed(namespace), None),
+        (Protocol::V4, _) => (Cow::Borrowed(namespace), auth),
     };
     if config.parser == Parser::Msgpack {
         let mut out = Vec::new();
         // The text was validated as JSON before.
         let auth: Option<serde_json::Value> = auth.and_then(|auth| serde_json::from_str(auth).ok());
-        let _ = msgpack::encode_connect(&mut out, &nsp, auth.as_ref());
+        let _ = msgpack::encode_connect(&mut out, &namespace, auth.as_ref());
         return Packet::binary(out);
     }
     let mut text = b"4".to_vec();
     // Without a payload, serialization cannot fail.
-    let _ = encode_connect::<()>(&mut text, &nsp, None);
+    let _ = encode_connect::<()>(&mut text, &namespace, None);
     text.extend_from_slice(auth.unwrap_or_default().as_bytes());
     Packet::text(text)
 }
 
-pub(super) fn disconnect(parser: Parser, nsp: &str) -> Packet {
+pub(super) fn disconnect(parser: Parser, namespace: &str) -> Packet {
     let mut out = Vec::new();
     match parser {
         Parser::Json => {
             out.push(b'4');
-            encode_disconnect(&mut out, nsp);
+            encode_disconnect(&mut out, namespace);
             Packet::text(out)
         }
         Parser::Msgpack => {
-            msgpack::encode_disconnect(&mut out, nsp);
+            msgpack::encode_disconnect(&mut out, namespace);
             Packet::binary(out)
         }
     }
@@ -246,24 +246,24 @@ pub(super) fn disconnect(parser: Parser, nsp: &str) -> Packet {
 #[derive(Debug)]
 pub(super) enum Decoded {
     Connect {
-        nsp: Box<str>,
+        namespace: Box<str>,
         payload: Option<String>,
     },
     ConnectError {
-        nsp: Box<str>,
+        namespace: Box<str>,
         body: ConnectErrorBody,
     },
     Disconnect {
-        nsp: Box<str>,
+        namespace: Box<str>,
     },
     Event {
-        nsp: Box<str>,
+        namespace: Box<str>,
         ack: Option<u64>,
         name: Arc<str>,
         args: ArgsBuf,
     },
     Ack {
-        nsp: Box<str>,
+        namespace: Box<str>,
         id: u64,
         args: ArgsBuf,
     },
@@ -273,12 +273,14 @@ impl Decoded {
     fn new(packet: SocketPacket<'_>) -> Self {
         match packet {
             SocketPacket::Connect(packet) => Self::Connect {
-                nsp: packet.namespace.into(),
+                namespace: packet.namespace.into(),
                 payload: packet.payload.map(|payload| payload.into_owned()),
             },
-            SocketPacket::Disconnect(nsp) => Self::Disconnect { nsp: nsp.into() },
+            SocketPacket::Disconnect(namespace) => Self::Disconnect {
+                namespace: namespace.into(),
+            },
             SocketPacket::ConnectError(packet) => Self::ConnectError {
-                nsp: packet.namespace.into(),
+                namespace: packet.namespace.into(),
                 body: packet.body(),
             },
             SocketPacket::Event(Event {
@@ -287,7 +289,7 @@ impl Decoded {
                 name,
                 args,
             }) => Self::Event {
-                nsp: namespace.into(),
+                namespace: namespace.into(),
                 ack,
                 name: name.as_ref().into(),
                 args: args.to_buf(),
@@ -297,7 +299,7 @@ impl Decoded {
                 id,
                 args,
             }) => Self::Ack {
-                nsp: namespace.into(),
+                namespace: namespace.into(),
                 id,
                 args: args.to_buf(),
             },
@@ -320,24 +322,24 @@ impl Decoded {
 
     pub(super) fn nsp(&self) -> &str {
         match self {
-            Self::Connect { nsp, .. }
-            | Self::ConnectError { nsp, .. }
-            | Self::Disconnect { nsp }
-            | Self::Event { nsp, .. }
-            | Self::Ack { nsp, .. } => nsp,
+            Self::Connect { namespace, .. }
+            | Self::ConnectError { namespace, .. }
+            | Self::Disconnect { namespace }
+            | Self::Event { namespace, .. }
+            | Self::Ack { namespace, .. } => namespace,
         }
     }
 
     /// Removes the query of the namespace, which a server of protocol 4 repeats.
     pub(super) fn without_query(mut self) -> Self {
         match &mut self {
-            Self::Connect { nsp, .. }
-            | Self::ConnectError { nsp, .. }
-            | Self::Disconnect { nsp }
-            | Self::Event { nsp, .. }
-            | Self::Ack { nsp, .. } => {
-                if let (path, Some(_)) = v4::split_query(nsp) {
-                    *nsp = path.into();
+            Self::Connect { namespace, .. }
+            | Self::ConnectError { namespace, .. }
+            | Self::Disconnect { namespace }
+            | Self::Event { namespace, .. }
+            | Self::Ack { namespace, .. } => {
+                if let (path, Some(_)) = v4::split_query(namespace) {
+                    *namespace = path.into();
                 }
             }
         }

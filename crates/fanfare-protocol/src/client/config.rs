@@ -146,7 +146,7 @@ pub struct BufferLimits {
     pub bytes: usize,
     /// Maximum age; older events are dropped instead of sent. Default: `None`, no limit.
     pub age: Option<Duration>,
-    /// Policy for an event that exceeds the capacity. Default: [`BufferPolicy::Refuse`].
+    /// Policy for an event that exceeds the capacity. Default: [`BufferPolicy::Reject`].
     pub policy: BufferPolicy,
 }
 
@@ -156,7 +156,7 @@ impl Default for BufferLimits {
             count: 10_000,
             bytes: 16 << 20,
             age: None,
-            policy: BufferPolicy::Refuse,
+            policy: BufferPolicy::Reject,
         }
     }
 }
@@ -167,7 +167,7 @@ impl Default for BufferLimits {
 pub enum BufferPolicy {
     /// `emit` returns [`EmitError::Full`](super::EmitError::Full).
     #[default]
-    Refuse,
+    Reject,
     /// The oldest events are evicted; their acknowledgements fail with [`AckError::Evicted`](super::AckError::Evicted).
     DropOldest,
     /// The new event is dropped and `emit` returns [`Emitted::Dropped`](super::Emitted::Dropped).

@@ -121,7 +121,7 @@ pub enum ConnectError {
     /// The server rejected the namespace: it is unknown, or a middleware rejected the connection. Not retried: the
     /// application must call `connect`.
     #[error("{message}")]
-    Refused {
+    Rejected {
         /// Message of the server.
         message: String,
         /// JSON text of the error's `data`.
@@ -140,7 +140,7 @@ impl ConnectError {
     /// Whether the socket stays active, so that it connects later without a call (if reconnection is on).
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        !matches!(self, Self::Refused { .. })
+        !matches!(self, Self::Rejected { .. })
     }
 }
 

@@ -39,14 +39,14 @@ struct Index {
 
 impl Sockets {
     /// Adds a socket; `None` if the namespace has one.
-    pub(super) fn add(&mut self, nsp: Arc<str>, config: SocketConfig) -> Option<SocketId> {
-        if self.names.contains_key(&nsp) {
+    pub(super) fn add(&mut self, namespace: Arc<str>, config: SocketConfig) -> Option<SocketId> {
+        if self.names.contains_key(&namespace) {
             return None;
         }
         let id = SocketId(self.serials.next());
-        self.names.insert(nsp.clone(), id);
+        self.names.insert(namespace.clone(), id);
         let entry = Entry {
-            socket: Socket::new(nsp, config, self.first_ack),
+            socket: Socket::new(namespace, config, self.first_ack),
             timer: None,
             active: false,
         };
@@ -56,7 +56,7 @@ impl Sockets {
 
     pub(super) fn remove(&mut self, id: SocketId) -> Option<Socket> {
         let entry = self.entries.remove(&id)?;
-        self.names.remove(&entry.socket.nsp);
+        self.names.remove(&entry.socket.namespace);
         if let Some(at) = entry.timer {
             self.index.timers.remove(&(at, id));
         }
@@ -65,8 +65,8 @@ impl Sockets {
         Some(entry.socket)
     }
 
-    pub(super) fn find(&self, nsp: &str) -> Option<SocketId> {
-        self.names.get(nsp).copied()
+    pub(super) fn find(&self, namespace: &str) -> Option<SocketId> {
+        self.names.get(namespace).copied()
     }
 
     pub(super) fn get(&self, id: SocketId) -> Option<&Socket> {

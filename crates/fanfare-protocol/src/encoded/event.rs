@@ -34,7 +34,7 @@ impl EncodedEvent {
     /// Encodes an event as JSON.
     ///
     /// # Errors
-    /// [`EncodeError`] if the name is reserved or an argument cannot be serialised.
+    /// [`EncodeError`] if the name is reserved or an argument cannot be serialized.
     pub fn new<A: IntoArgs + ?Sized>(event: &str, args: &A) -> Result<Self, EncodeError> {
         check_name(event)?;
         let (mut text, mut attachments) = (Vec::with_capacity(128), Vec::new());
@@ -113,7 +113,7 @@ impl EncodedEvent {
         Some(args.skip(1).to_buf())
     }
 
-    /// Deserialises the name and the arguments as dynamic values.
+    /// Deserializes the name and the arguments as dynamic values.
     ///
     /// # Errors
     /// [`ArgsError`] if they cannot be read, which happens only to JSON that the application passed on unchecked.

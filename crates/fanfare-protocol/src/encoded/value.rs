@@ -47,7 +47,7 @@ impl EncodedValue {
     /// Encodes a value.
     ///
     /// # Errors
-    /// [`EncodeError`] if it cannot be serialised.
+    /// [`EncodeError`] if it cannot be serialized.
     pub fn new<T: Serialize + ?Sized>(value: &T) -> Result<Self, EncodeError> {
         let (mut text, mut attachments) = (Vec::new(), Vec::new());
         JsonArgs::new(&mut text, &mut attachments, false).arg(value)?;
@@ -57,7 +57,7 @@ impl EncodedValue {
     /// Encodes the first of these arguments, as an acknowledgement between servers carries it; `null` if there is none.
     ///
     /// # Errors
-    /// [`EncodeError`] if an argument cannot be serialised.
+    /// [`EncodeError`] if an argument cannot be serialized.
     pub fn of_first<A: IntoArgs + ?Sized>(args: &A) -> Result<Self, EncodeError> {
         let (mut text, mut attachments) = (vec![b'['], Vec::new());
         args.write(&mut JsonArgs::new(&mut text, &mut attachments, false))?;

@@ -225,7 +225,7 @@ pub(crate) fn node(bytes: &[u8]) -> Node<'_> {
     read_node(&mut Reader::new(bytes, Limits::JSON_DEPTH_CEILING))
 }
 
-/// Estimates the memory of one value that was scanned before, once it is deserialised, in bytes.
+/// Estimates the memory of one value that was scanned before, once it is deserialized, in bytes.
 pub(crate) fn weigh(bytes: &[u8]) -> usize {
     let mut reader = Reader::new(bytes, Limits::JSON_DEPTH_CEILING);
     let mut sum = 0;

@@ -10,7 +10,7 @@ use crate::socket::{ArgWriter, EncodeError, IntoArgs, PacketType, is_reserved_ev
 /// Appends an event, attachments included.
 ///
 /// # Errors
-/// [`EncodeError`] if the name is reserved or an argument cannot be serialised; the buffer is then restored.
+/// [`EncodeError`] if the name is reserved or an argument cannot be serialized; the buffer is then restored.
 pub fn encode_event<A: IntoArgs + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,
@@ -72,7 +72,7 @@ impl OpenEvent {
 /// Appends an acknowledgement, attachments included.
 ///
 /// # Errors
-/// [`EncodeError`] if an argument cannot be serialised; the buffer is then restored.
+/// [`EncodeError`] if an argument cannot be serialized; the buffer is then restored.
 pub fn encode_ack<A: IntoArgs + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,
@@ -82,10 +82,10 @@ pub fn encode_ack<A: IntoArgs + ?Sized>(
     write_data(out, PacketType::Ack, namespace, Some(id), None, args)
 }
 
-/// Appends a CONNECT packet, as a client sends it, with its `auth` payload if any. It must serialise to an object.
+/// Appends a CONNECT packet, as a client sends it, with its `auth` payload if any. It must serialize to an object.
 ///
 /// # Errors
-/// [`EncodeError`] if the payload cannot be serialised.
+/// [`EncodeError`] if the payload cannot be serialized.
 pub fn encode_connect<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,
@@ -117,7 +117,7 @@ pub fn encode_connect_reply(out: &mut Vec<u8>, namespace: &str, sid: &str, pid: 
 /// Appends a CONNECT_ERROR packet: `{message}`, with `data` if any.
 ///
 /// # Errors
-/// [`EncodeError`] if the data cannot be serialised.
+/// [`EncodeError`] if the data cannot be serialized.
 pub fn encode_connect_error<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,
@@ -142,7 +142,7 @@ pub fn encode_connect_error<T: Serialize + ?Sized>(
 /// Appends an ERROR packet of protocol 4, whose data may be any value, usually a string.
 ///
 /// # Errors
-/// [`EncodeError`] if the value cannot be serialised.
+/// [`EncodeError`] if the value cannot be serialized.
 pub fn encode_error<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,

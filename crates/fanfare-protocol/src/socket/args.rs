@@ -20,7 +20,7 @@ pub(crate) enum Source<'a> {
     Msgpack(&'a [u8]),
 }
 
-/// Arguments of an event or acknowledgement, validated but not yet deserialised.
+/// Arguments of an event or acknowledgement, validated but not yet deserialized.
 ///
 /// Borrows from the received packet; [`Args::to_buf`] makes a copy that can be kept.
 #[derive(Clone, Debug)]
@@ -137,7 +137,7 @@ impl<'a> Args<'a> {
         held(self.byte_len(), &self.bounds)
     }
 
-    /// Estimates the memory of the arguments once they are deserialised, for any type, in bytes. The estimate is high
+    /// Estimates the memory of the arguments once they are deserialized, for any type, in bytes. The estimate is high
     /// rather than low, for programs that limit the memory of pending events. Each attachment counts twice, as a type
     /// may copy it.
     ///
@@ -167,7 +167,7 @@ impl<'a> Args<'a> {
         self.attachments
     }
 
-    /// Deserialises the arguments: see [`decode_args`].
+    /// Deserializes the arguments: see [`decode_args`].
     ///
     /// # Errors
     /// [`ArgsError`] if an argument is missing or does not fit.
@@ -286,7 +286,7 @@ impl ArgsBuf {
         }
     }
 
-    /// Deserialises the arguments: see [`decode_args`].
+    /// Deserializes the arguments: see [`decode_args`].
     ///
     /// # Errors
     /// [`ArgsError`] if an argument is missing or does not fit.

@@ -4,9 +4,11 @@ use std::fmt::{self, Write};
 
 use serde::de::{self, Expected, Unexpected};
 
-/// Maximum length of a path in an [`ArgsError`], in bytes, and of a message from a type of the application, in
-/// characters.
-const MAX_TEXT_BYTES: usize = 512;
+/// Maximum length of a path in an [`ArgsError`], in bytes.
+const MAX_PATH_BYTES: usize = 512;
+
+/// Maximum length of a message from a type of the application, in characters.
+const MAX_MESSAGE_CHARS: usize = 512;
 
 /// Maximum length of a name in a path, in characters.
 const MAX_NAME_CHARS: usize = 64;
@@ -112,7 +114,7 @@ impl ArgsError {
         if self.path.starts_with('…') {
             return self;
         }
-        if self.path.len() + segment.len() > MAX_TEXT_BYTES {
+        if self.path.len() + segment.len() > MAX_PATH_BYTES {
             self.path.insert(0, '…');
             return self;
         }
@@ -152,7 +154,7 @@ fn bounded(text: impl fmt::Display) -> String {
     let mut out = Bounded(String::new());
     // Writing fails once the text is long enough.
     let _ = write!(out, "{text}");
-    printable(&out.0, MAX_TEXT_BYTES)
+    printable(&out.0, MAX_MESSAGE_CHARS)
 }
 
 /// Marks a broken rule among the errors of serde, which only knows invalid values.
@@ -286,7 +288,7 @@ struct Bounded(String);
 
 impl Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = (MAX_TEXT_BYTES + 1) * 4 - self.0.len();
+        let room = (MAX_MESSAGE_CHARS + 1) * 4 - self.0.len();
         if text.len() <= room {
             self.0.push_str(text);
             return Ok(());

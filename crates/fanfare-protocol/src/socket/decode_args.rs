@@ -13,7 +13,7 @@ use super::node::{Attached, Node, NodeDeserializer};
 use super::scan::{Escapes, replace_lone_surrogates, validate};
 use crate::Limits;
 
-/// Deserialises arguments into a type.
+/// Deserializes arguments into a type.
 ///
 /// A tuple takes several, `()` none, [`AllArgs`] all, any other type the first. Missing arguments are `null`, so an
 /// `Option` at the end of a tuple may be absent; surplus arguments are ignored, as in a JavaScript function.
@@ -61,7 +61,7 @@ pub fn decode_args<T: DeserializeOwned>(
     })
 }
 
-/// Deserialises one piece of JSON, such as the `auth` of a client. Its errors reveal as little of the value as those of
+/// Deserializes one piece of JSON, such as the `auth` of a client. Its errors reveal as little of the value as those of
 /// [`decode_args`]; their `argument` means nothing.
 ///
 /// # Errors
@@ -189,7 +189,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for AllArgs<T> {
     }
 }
 
-/// Reads the first argument from either of two deserialisers, which needs a macro because their types differ.
+/// Reads the first argument from either of two deserializers, which needs a macro because their types differ.
 macro_rules! direct_first {
     ($self:ident, $arg:ident => $read:expr) => {
         match $self.arg(0) {

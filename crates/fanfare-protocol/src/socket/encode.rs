@@ -9,11 +9,11 @@ use super::into_args::{IntoArgs, JsonArgs};
 use super::json::{EncodeError, write_json, write_string};
 use super::packet_type::{PacketType, is_reserved_event};
 
-/// Appends an event. Text is appended to `out`; values that serialise as bytes are appended to `attachments`, to be
+/// Appends an event. Text is appended to `out`; values that serialize as bytes are appended to `attachments`, to be
 /// sent as binary messages right after.
 ///
 /// # Errors
-/// [`EncodeError`] if the name is reserved or an argument cannot be serialised; both buffers are then restored.
+/// [`EncodeError`] if the name is reserved or an argument cannot be serialized; both buffers are then restored.
 pub fn encode_event<A: IntoArgs + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,
@@ -39,7 +39,7 @@ pub fn encode_event<A: IntoArgs + ?Sized>(
 /// Appends an acknowledgement. Bytes are treated as in [`encode_event`].
 ///
 /// # Errors
-/// [`EncodeError`] if an argument cannot be serialised; both buffers are then restored.
+/// [`EncodeError`] if an argument cannot be serialized; both buffers are then restored.
 pub fn encode_ack<A: IntoArgs + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,
@@ -58,10 +58,10 @@ pub fn encode_ack<A: IntoArgs + ?Sized>(
     )
 }
 
-/// Appends a CONNECT packet, as a client sends it, with its `auth` payload if any. It must serialise to an object.
+/// Appends a CONNECT packet, as a client sends it, with its `auth` payload if any. It must serialize to an object.
 ///
 /// # Errors
-/// [`EncodeError`] if the payload cannot be serialised.
+/// [`EncodeError`] if the payload cannot be serialized.
 pub fn encode_connect<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,
@@ -90,7 +90,7 @@ pub fn encode_connect_reply(out: &mut Vec<u8>, namespace: &str, sid: &str, pid: 
 /// Appends a CONNECT_ERROR packet: `{"message":..}`, with `data` if any.
 ///
 /// # Errors
-/// [`EncodeError`] if the data cannot be serialised.
+/// [`EncodeError`] if the data cannot be serialized.
 pub fn encode_connect_error<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,

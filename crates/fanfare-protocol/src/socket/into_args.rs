@@ -21,8 +21,8 @@ use super::json::{EncodeError, write_string};
 ///
 /// Their number depends on the type, never on the value: `None` is one argument, `null`.
 ///
-/// Any value that serialises as bytes ([`Bytes`], `serde_bytes`), at any depth, becomes a binary attachment. A
-/// `Vec<u8>` serialises as a list of numbers: wrap it in [`Bytes`].
+/// Any value that serializes as bytes ([`Bytes`], `serde_bytes`), at any depth, becomes a binary attachment. A
+/// `Vec<u8>` serializes as a list of numbers: wrap it in [`Bytes`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be emitted",
     label = "not arguments of an event",
@@ -33,7 +33,7 @@ pub trait IntoArgs {
     /// Passes the arguments to `writer`, one after the other.
     ///
     /// # Errors
-    /// [`EncodeError`] if an argument cannot be serialised.
+    /// [`EncodeError`] if an argument cannot be serialized.
     fn write<W: ArgWriter>(&self, writer: &mut W) -> Result<(), EncodeError>;
 }
 
@@ -42,7 +42,7 @@ pub trait ArgWriter {
     /// Writes the next argument.
     ///
     /// # Errors
-    /// [`EncodeError`] if it cannot be serialised.
+    /// [`EncodeError`] if it cannot be serialized.
     fn arg<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError>;
 
     /// Writes the next argument, which is a string. The same as [`arg`](Self::arg), perhaps faster.

@@ -8,8 +8,8 @@ use super::scan::is_plain;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// An argument cannot be serialised.
-    #[error("argument {argument} cannot be serialised: {message}")]
+    /// An argument cannot be serialized.
+    #[error("argument {argument} cannot be serialized: {message}")]
     NotSerializable {
         /// Index of the argument.
         argument: usize,

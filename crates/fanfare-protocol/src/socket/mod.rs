@@ -2,7 +2,7 @@
 //!
 //! A packet is text, `type[attachments-][/namespace,][ack id][JSON]`, followed by its attachments, one binary message
 //! each. [`decode`] and [`Decoder`] read it in one pass that validates the JSON, finds the event's name and records the
-//! bounds of each argument; the arguments are deserialised later, directly into the handler's types ([`Args::decode`]).
+//! bounds of each argument; the arguments are deserialized later, directly into the handler's types ([`Args::decode`]).
 //! The `encode_*` functions append to a buffer of the caller.
 
 pub(crate) mod args;

@@ -1,4 +1,4 @@
-//! Serialisable values as arguments, by value.
+//! Serializable values as arguments, by value.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::ser::{self, Impossible, SerializeTuple, SerializeTupleStruct};
 use super::into_args::{ArgWriter, IntoArgs};
 use super::json::EncodeError;
 
-/// Wrapper of any serialisable value as arguments: a tuple (an array counts as one) is several, `()` none, others one.
+/// Wrapper of any serializable value as arguments: a tuple (an array counts as one) is several, `()` none, others one.
 ///
 /// Their number depends on the type, never on the value: `None` and a `Value` that is null are one argument, `null`.
 ///
@@ -80,7 +80,7 @@ impl ser::Error for Stop {
 /// Serializer that splits tuples, and with `STRUCTS` tuple-like structs, and stops at any other value.
 struct Probe<'a, W, const STRUCTS: bool> {
     writer: &'a mut W,
-    /// Whether the type has only one value. Such a type that serialises as a unit is `()`. For any other type, a unit
+    /// Whether the type has only one value. Such a type that serializes as a unit is `()`. For any other type, a unit
     /// is one value of several that happens to be null.
     unit: bool,
 }

@@ -19,7 +19,7 @@ pub fn encode_connect_reply(out: &mut Vec<u8>, namespace: &str) {
 /// Appends an ERROR packet: the error's data if it has any, otherwise its message as a string.
 ///
 /// # Errors
-/// [`EncodeError`] if the data cannot be serialised.
+/// [`EncodeError`] if the data cannot be serialized.
 pub fn encode_error<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     namespace: &str,

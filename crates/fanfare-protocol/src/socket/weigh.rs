@@ -1,4 +1,4 @@
-//! Estimate of the memory that deserialised arguments take, which is seldom too low.
+//! Estimate of the memory that deserialized arguments take, which is seldom too low.
 //!
 //! A few bytes on the wire can be many in memory: `{"":0}` is a node of a B-tree in a `serde_json::Value`. The
 //! constants below are the bytes that the worst of the usual types (`serde_json::Value`, [`Value`](crate::Value), maps

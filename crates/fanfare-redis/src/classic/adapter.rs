@@ -13,7 +13,7 @@ use parking_lot::RwLock;
 use super::Classic;
 use super::encode::{self, Channels};
 use super::receive::{Receiver, Use};
-use crate::link::{Channel, ChannelKind, Link, Message, OnMessage};
+use crate::link::{Channel, ChannelKind, Link, Message, OnMessages};
 use crate::nodes::{self, Announce, Nodes};
 use crate::server::ConfigError;
 
@@ -67,12 +67,18 @@ impl ClassicAdapter {
             routes: RwLock::default(),
         });
         let this = Arc::downgrade(&classic);
-        let on_message: OnMessage = Arc::new(move |message| {
-            if let Some(classic) = this.upgrade() {
-                classic.on_message(&message);
+        let on_messages: OnMessages = Box::new(move |messages| {
+            if let Some(classic) = this.upgrade()
+                && let Some(cluster) = classic.cluster.get()
+            {
+                cluster.batch(|| {
+                    for message in messages.drain(..) {
+                        classic.on_message(cluster, &message);
+                    }
+                });
             }
         });
-        let link = Link::start(&options.server, &options.link, on_message)?;
+        let link = Link::start(&options.server, &options.link, on_messages)?;
         let _ = classic.link.set(link);
         Ok(classic)
     }
@@ -81,10 +87,7 @@ impl ClassicAdapter {
         self.link.get()
     }
 
-    fn on_message(&self, message: &Message) {
-        let Some(cluster) = self.cluster.get() else {
-            return;
-        };
+    fn on_message(&self, cluster: &ClusterHandle, message: &Message) {
         let key = match message.kind {
             ChannelKind::Pattern => &message.pattern,
             _ => &message.channel,

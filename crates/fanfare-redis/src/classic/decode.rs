@@ -190,6 +190,27 @@ pub(super) const fn message_type(request: u64) -> Option<u64> {
     })
 }
 
+/// Returns the id of the request to which a list of sockets is the answer, if it begins as Node and this node write it.
+/// It is a long message, which need not be read to be ignored.
+pub(super) fn id_of_sockets(payload: &[u8]) -> Option<&str> {
+    let rest = payload.strip_prefix(br#"{"requestId":""#)?;
+    let end = rest
+        .iter()
+        .take(MAX_ID_BYTES + 1)
+        .position(|byte| *byte == b'"')?;
+    let (id, rest) = rest.split_at(end);
+    let is_plain = !id.contains(&b'\\') && rest.starts_with(br#"","sockets":[{"#);
+    std::str::from_utf8(id).ok().filter(|_| is_plain)
+}
+
+/// Reads a list of sockets.
+pub(super) fn sockets(payload: &Bytes) -> Option<ClusterResponse> {
+    match AdapterMessage::decode(8, Some(payload)).ok()? {
+        AdapterMessage::Response(response) => Some(response),
+        _ => None,
+    }
+}
+
 /// Reads an answer.
 pub(super) fn response(payload: &Bytes, header: Header<'_>) -> Option<ClusterResponse> {
     let number = match header.kind {

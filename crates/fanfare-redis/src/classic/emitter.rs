@@ -1,7 +1,5 @@
 //! The emitter of classic publish and subscribe.
 
-use std::sync::Arc;
-
 use fanfare_cluster::{
     AdapterError, BoxFuture, ClusterMessage, EMITTER_ID, EmitterTransport, PublishOutcome,
 };
@@ -19,7 +17,7 @@ pub(super) struct ClassicEmitter {
 
 impl ClassicEmitter {
     pub(super) fn start(options: Classic) -> Result<Self, ConfigError> {
-        let link = Link::start(&options.server, &options.link, Arc::new(drop))?;
+        let link = Link::start(&options.server, &options.link, Box::new(Vec::clear))?;
         Ok(Self {
             key: options.key,
             link,

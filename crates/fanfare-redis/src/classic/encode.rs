@@ -208,7 +208,8 @@ pub(crate) fn response(response: &ClusterResponse) -> Option<Vec<u8>> {
         ClusterAnswer::Sockets(sockets) => {
             fields = Fields::new(false);
             fields.text("requestId", id);
-            fields.json("sockets", &serde_json::to_vec(sockets).ok()?);
+            fields.name("sockets");
+            fanfare_cluster::SocketData::write_list(sockets, &mut fields.out);
         }
         ClusterAnswer::ServerSideEmit(value) => {
             fields = Fields::new(value.has_binary());

@@ -153,6 +153,13 @@ impl Receiver<'_> {
 
     /// Handles an answer. Answers to all nodes arrive at every node, and do not name their sender.
     fn response(&self, payload: &Bytes) -> Option<()> {
+        if let Some(id) = decode::id_of_sockets(payload) {
+            if self.cluster.awaits_response(id) {
+                let response = decode::sockets(payload)?;
+                self.cluster.receive_response(None, response);
+            }
+            return Some(());
+        }
         let header = Header::read(payload)?;
         if self.cluster.awaits_response(header.request_id.as_deref()?) {
             let response = decode::response(payload, header)?;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare_cluster::{
-    AdapterError, Health, HealthState, PublishOutcome, PublishQueue, PushError, QueueLimits,
+    AdapterError, Health, HealthState, Inbox, PublishOutcome, PublishQueue, PushError, QueueLimits,
     publish_queue,
 };
 use parking_lot::Mutex;
@@ -59,8 +59,16 @@ pub(crate) struct Message {
     pub(crate) payload: Bytes,
 }
 
-/// Receiver of messages. It runs on the task that reads the connection, which reads nothing more meanwhile.
-pub(crate) type OnMessage = Arc<dyn Fn(Message) + Send + Sync>;
+impl Message {
+    /// Number of bytes that the message holds.
+    fn byte_len(&self) -> usize {
+        size_of::<Self>() + self.pattern.len() + self.channel.len() + self.payload.len()
+    }
+}
+
+/// Receiver of the messages that wait, in their order, which takes them out of the list. It is called by one thread at
+/// a time.
+pub(crate) type OnMessages = Box<dyn Fn(&mut Vec<Message>) + Send + Sync>;
 
 /// Receiver of the reply to a command. It is dropped without a call if the command was dropped from the queue, or the
 /// connection was lost before the reply arrived.
@@ -151,14 +159,14 @@ impl Drop for CloseOnDrop {
 }
 
 impl Link {
-    /// Starts the task that connects. Messages go to `on_message`.
+    /// Starts the task that connects. Messages go to `on_messages`.
     ///
     /// # Errors
     /// [`ConfigError`] if an address is invalid, or there is no runtime.
     pub(crate) fn start(
         server: &RedisServer,
         options: &LinkOptions,
-        on_message: OnMessage,
+        on_messages: OnMessages,
     ) -> Result<Self, ConfigError> {
         let connector = Connector::new(server)?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
@@ -173,7 +181,9 @@ impl Link {
             connection: Mutex::new(None),
             closing: Notify::new(),
         });
-        let task = task::Task::new(shared.clone(), connector, reader, options, on_message);
+        let (inbox, deliveries) = Inbox::new(Inbox::<Message>::default_limits(), on_messages);
+        runtime.spawn(deliveries);
+        let task = task::Task::new(shared.clone(), connector, reader, options, inbox);
         runtime.spawn(task.run());
         Ok(Self(Arc::new(CloseOnDrop(shared))))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use fanfare_cluster::{Health, QueueReader, reconnection_delays};
+use fanfare_cluster::{Health, Inbox, QueueReader, reconnection_delays};
 use fanfare_protocol::{Escaped, deadline as after};
 use redis::{Cmd, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ use tokio::time::sleep_until;
 
 use super::connect::{Connection, Connector, OnPush};
 use super::subscriptions::Channel;
-use super::{ANSWER_TIMEOUT, LinkOptions, OnMessage, OnReply, Outgoing, Shared, message};
+use super::{ANSWER_TIMEOUT, LinkOptions, Message, OnReply, Outgoing, Shared, message};
 use crate::log_target;
 
 /// Longest delay between two attempts to connect, so that deliveries resume within a second of the server's return.
@@ -47,7 +47,7 @@ pub(super) struct Task {
     connector: Connector,
     reader: QueueReader<Outgoing>,
     max_outage: Duration,
-    on_message: OnMessage,
+    inbox: Inbox<Message>,
     /// Time at which the last connection was lost, or the link was started.
     lost_at: Instant,
 }
@@ -58,14 +58,14 @@ impl Task {
         connector: Connector,
         reader: QueueReader<Outgoing>,
         options: &LinkOptions,
-        on_message: OnMessage,
+        inbox: Inbox<Message>,
     ) -> Self {
         Self {
             shared,
             connector,
             reader,
             max_outage: options.max_outage,
-            on_message,
+            inbox,
             lost_at: Instant::now(),
         }
     }
@@ -74,7 +74,7 @@ impl Task {
         let mut backoff = reconnection_delays(MAX_DELAY);
         loop {
             let lost = Arc::new(Notify::new());
-            let connecting = connect(&self.shared, &self.connector, &self.on_message, &lost);
+            let connecting = connect(&self.shared, &self.connector, &self.inbox, &lost);
             let until = self.until();
             let connected = outage(&self.shared, &mut self.reader, until, connecting).await;
             let reason = match connected {
@@ -247,15 +247,16 @@ async fn outage<T>(
 async fn connect(
     shared: &Shared,
     connector: &Connector,
-    on_message: &OnMessage,
+    inbox: &Inbox<Message>,
     lost: &Arc<Notify>,
 ) -> RedisResult<Connection> {
-    let (on_message, lost) = (on_message.clone(), lost.clone());
+    let (inbox, lost) = (inbox.clone(), lost.clone());
     let on_push: OnPush = Arc::new(move |info: PushInfo| {
         if info.kind == PushKind::Disconnection {
             lost.notify_one();
         } else if let Some(message) = message(info) {
-            on_message(message);
+            let bytes = message.byte_len();
+            inbox.push(message, bytes);
         }
     });
     let connecting = async {

@@ -8,26 +8,27 @@ use fanfare::adapter::{
 };
 use fanfare_cluster::dialect::AdapterMessage;
 
-use super::{Sharded, SubscriptionMode, channel_of};
+use super::{Channels, Sharded, SubscriptionMode};
 use crate::link::{ChannelKind, Link};
 use crate::server::ConfigError;
 use crate::space::Spaces;
 
 /// State of the adapter.
 pub(crate) struct ShardedAdapter {
-    mode: SubscriptionMode,
+    channels: Arc<Channels>,
     spaces: Arc<Spaces>,
 }
 
 impl ShardedAdapter {
     pub(super) fn start(options: Sharded) -> Result<Self, ConfigError> {
         let spaces = Spaces::new(options.prefix, ChannelKind::Sharded, options.node, encode);
-        let link = Link::start(&options.server, &options.link, spaces.on_message())?;
+        let channels = Arc::new(Channels::new(options.mode));
+        let record = channels.clone();
+        let on_messages =
+            spaces.on_messages(move |space, message| record.record(&space.channel, message));
+        let link = Link::start(&options.server, &options.link, on_messages)?;
         spaces.set_link(link);
-        Ok(Self {
-            mode: options.mode,
-            spaces,
-        })
+        Ok(Self { channels, spaces })
     }
 
     pub(crate) fn link(&self) -> Option<&Link> {
@@ -53,7 +54,7 @@ impl Adapter for ShardedAdapter {
     }
 
     fn interest(&self) -> Interest {
-        match self.mode {
+        match self.channels.mode {
             SubscriptionMode::Static => Interest::None,
             SubscriptionMode::Dynamic => Interest::Rooms,
             SubscriptionMode::DynamicPrivate => Interest::RoomsAndSockets,
@@ -72,7 +73,7 @@ impl Adapter for ShardedAdapter {
 
     fn publish(&self, namespace: &str, message: ClusterMessage) -> PublishOutcome {
         let space = self.spaces.get(namespace);
-        let channel = channel_of(self.mode, &space.channel, &message);
+        let channel = self.channels.of(&space.channel, &message);
         let message = AdapterMessage::from(message);
         self.spaces
             .send(&channel, encode(&message, &self.spaces.uid, namespace))

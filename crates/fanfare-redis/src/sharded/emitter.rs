@@ -1,29 +1,27 @@
 //! The emitter of sharded publish and subscribe.
 
-use std::sync::Arc;
-
 use fanfare_cluster::dialect::AdapterMessage;
 use fanfare_cluster::{
     AdapterError, BoxFuture, ClusterMessage, EMITTER_ID, EmitterTransport, PublishOutcome,
 };
 
-use super::{Sharded, SubscriptionMode, channel_of};
+use super::{Channels, Sharded};
 use crate::link::{ChannelKind, Link};
 use crate::server::ConfigError;
 
 /// Sends the messages of an emitter.
 pub(super) struct ShardedEmitter {
     prefix: String,
-    mode: SubscriptionMode,
+    channels: Channels,
     link: Link,
 }
 
 impl ShardedEmitter {
     pub(super) fn start(options: Sharded) -> Result<Self, ConfigError> {
-        let link = Link::start(&options.server, &options.link, Arc::new(drop))?;
+        let link = Link::start(&options.server, &options.link, Box::new(Vec::clear))?;
         Ok(Self {
             prefix: options.prefix,
-            mode: options.mode,
+            channels: Channels::new(options.mode),
             link,
         })
     }
@@ -32,7 +30,7 @@ impl ShardedEmitter {
 impl EmitterTransport for ShardedEmitter {
     fn publish(&self, namespace: &str, message: ClusterMessage) -> PublishOutcome {
         let channel = format!("{}#{namespace}#", self.prefix);
-        let channel = channel_of(self.mode, &channel, &message);
+        let channel = self.channels.of(&channel, &message);
         let encoded = AdapterMessage::from(message).encode(EMITTER_ID, Some(namespace));
         self.link
             .publish(ChannelKind::Sharded, &channel, encoded.into_bytes())

@@ -4,7 +4,10 @@
 mod adapter;
 mod emitter;
 
-use fanfare_cluster::{ClusterMessage, Emitter};
+use std::time::Instant;
+
+use fanfare_cluster::{ClusterMessage, Emitter, RecentJoins};
+use parking_lot::Mutex;
 
 #[cfg(feature = "adapter")]
 pub(crate) use self::adapter::ShardedAdapter;
@@ -54,11 +57,48 @@ impl SubscriptionMode {
     }
 }
 
-/// Returns the channel of a message.
-fn channel_of(mode: SubscriptionMode, channel: &str, message: &ClusterMessage) -> String {
-    match mode.room(message) {
-        Some(room) => format!("{channel}{room}#"),
-        None => channel.to_owned(),
+/// Channels of the messages of a node or emitter.
+#[derive(Debug)]
+struct Channels {
+    mode: SubscriptionMode,
+    recent: Mutex<RecentJoins>,
+}
+
+impl Channels {
+    fn new(mode: SubscriptionMode) -> Self {
+        Self {
+            mode,
+            recent: Mutex::default(),
+        }
+    }
+
+    fn room(channel: &str, room: &str) -> String {
+        format!("{channel}{room}#")
+    }
+
+    /// Returns the channel of a message in the namespace of `channel`.
+    fn of(&self, channel: &str, message: &ClusterMessage) -> String {
+        self.record(channel, message);
+        let room = self
+            .mode
+            .room(message)
+            .map(|room| Self::room(channel, room));
+        let room = room.filter(|room| !self.recent.lock().contains(room, Instant::now()));
+        room.unwrap_or_else(|| channel.to_owned())
+    }
+
+    /// Records the rooms that sockets are made to join, by this node or another.
+    fn record(&self, channel: &str, message: &ClusterMessage) {
+        if let ClusterMessage::SocketsJoin(message) = message {
+            let mut recent = self.recent.lock();
+            for room in message
+                .rooms
+                .iter()
+                .filter(|room| self.mode.has_channel(room))
+            {
+                recent.record(&Self::room(channel, room), Instant::now());
+            }
+        }
     }
 }
 
@@ -165,7 +205,7 @@ mod tests {
             (Dynamic, "🎺🎺🎺🎺🎺🎺🎺🎺🎺🎺", false),
             (DynamicPrivate, id, true),
         ] {
-            let channel = channel_of(mode, "p#/#", &to(&[room]).into());
+            let channel = Channels::new(mode).of("p#/#", &to(&[room]).into());
             let expected = if own {
                 format!("p#/#{room}#")
             } else {
@@ -173,11 +213,18 @@ mod tests {
             };
             assert_eq!(channel, expected, "{mode:?} {room}");
         }
-        let message = |message: Broadcast| channel_of(DynamicPrivate, "p#/#", &message.into());
+        let channels = Channels::new(DynamicPrivate);
+        let message = |message: Broadcast| channels.of("p#/#", &message.into());
         assert_eq!(message(to(&["a", "b"])), "p#/#");
         assert_eq!(message(to(&[])), "p#/#");
         assert_eq!(message(to(&["a"]).request_id("1")), "p#/#");
-        let join = SocketsJoin::new(ClusterOptions::new(vec!["a".into()]), vec![]);
-        assert_eq!(channel_of(DynamicPrivate, "p#/#", &join.into()), "p#/#");
+        let join = SocketsJoin::new(ClusterOptions::new(vec!["a".into()]), vec!["b".into()]);
+        assert_eq!(channels.of("p#/#", &join.into()), "p#/#");
+        assert_eq!(
+            message(to(&["b"])),
+            "p#/#",
+            "nodes may not have subscribed yet"
+        );
+        assert_eq!(message(to(&["a"])), "p#/#a#");
     }
 }

@@ -41,7 +41,11 @@ impl StreamsAdapter {
             false => ChannelKind::Exact,
         };
         let spaces = Spaces::new(options.channel_prefix, kind, options.node, encode);
-        let link = Link::start(&options.server, &options.link, spaces.on_message())?;
+        let link = Link::start(
+            &options.server,
+            &options.link,
+            spaces.on_messages(|_, _| {}),
+        )?;
         spaces.set_link(link);
         Ok(Arc::new(Self {
             options: options.stream,

@@ -1,7 +1,5 @@
 //! The emitter of streams, that of Node's `@socket.io/redis-streams-emitter`.
 
-use std::sync::Arc;
-
 use fanfare_cluster::dialect::AdapterMessage;
 use fanfare_cluster::{
     AdapterError, BoxFuture, ClusterMessage, EMITTER_ID, EmitterTransport, PublishOutcome,
@@ -19,7 +17,7 @@ pub(super) struct StreamsEmitter {
 
 impl StreamsEmitter {
     pub(super) fn start(options: Streams) -> Result<Self, ConfigError> {
-        let link = Link::start(&options.server, &options.link, Arc::new(drop))?;
+        let link = Link::start(&options.server, &options.link, Box::new(Vec::clear))?;
         Ok(Self {
             stream: options.stream,
             link,

@@ -123,6 +123,11 @@ mod reading {
             Some(entry)
         }
 
+        /// Number of bytes of the message, before it is decoded.
+        pub(in crate::streams) fn byte_len(&self) -> usize {
+            self.data.as_ref().map_or(0, Bytes::len)
+        }
+
         /// Decodes the message.
         pub(in crate::streams) fn message(&self) -> Option<AdapterMessage> {
             let data = match &self.data {

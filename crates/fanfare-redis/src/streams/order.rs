@@ -70,22 +70,30 @@ impl Order {
         self.state.lock().read
     }
 
-    /// Delivers this node's broadcast of an entry, and those before it.
-    pub(super) async fn own(&self, id: StreamId) {
+    /// Delivers this node's broadcast of an entry, and those before it. Returns `false` if its reply has not arrived.
+    pub(super) fn own(&self, id: StreamId) -> bool {
+        {
+            let state = self.state.lock();
+            if state.sent > 0 && !state.appended.contains_key(&id) {
+                return false;
+            }
+        }
+        self.reads_from(id);
+        true
+    }
+
+    /// Waits until [`own`](Self::own) delivers the broadcast of an entry, and those before it.
+    pub(super) async fn own_replied(&self, id: StreamId) {
         loop {
             let changed = self.changed.notified();
             let mut changed = std::pin::pin!(changed);
             // Registered before the state is read, so that no change is missed.
             changed.as_mut().enable();
-            {
-                let state = self.state.lock();
-                if state.sent == 0 || state.appended.contains_key(&id) {
-                    break;
-                }
+            if self.own(id) {
+                return;
             }
             changed.await;
         }
-        self.reads_from(id);
     }
 
     /// Delivers the broadcast of another node.

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use fanfare_cluster::ClusterMessage;
 use fanfare_cluster::dialect::AdapterMessage;
+use fanfare_cluster::{ClusterMessage, turn_len};
 use redis::{Cmd, Value};
 
 use super::entry::Entry;
@@ -103,8 +103,12 @@ impl Reader<'_> {
             command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
             command.arg("STREAMS").arg(name).arg(after.to_string());
             let entries = Entry::list_of_stream(request(command).await?);
-            for entry in &entries {
-                self.entry(entry).await;
+            let mut rest = &*entries;
+            while !rest.is_empty() {
+                let (turn, later) = rest.split_at(turn_len(rest.iter().map(Entry::byte_len)));
+                self.turn(turn).await;
+                tokio::task::yield_now().await;
+                rest = later;
             }
         }
         Ok(())
@@ -120,15 +124,38 @@ impl Reader<'_> {
         self.stream.ready.send_replace(true);
     }
 
-    /// Handles an entry. Entries that cannot be read are ignored, as in Node.
-    async fn entry(&self, entry: &Entry) {
+    /// Handles entries, together as far as the replies to this node's own have arrived.
+    async fn turn(&self, mut entries: &[Entry]) {
+        loop {
+            let handle = || entries.iter().position(|entry| !self.entry(entry));
+            let waits = match self.spaces.cluster() {
+                Some(cluster) => cluster.batch(handle),
+                None => handle(),
+            };
+            let Some(at) = waits else {
+                return;
+            };
+            self.stream.order.own_replied(entries[at].id).await;
+            entries = &entries[at + 1..];
+        }
+    }
+
+    /// Handles an entry. Entries that cannot be read are ignored, as in Node. Returns `false`, and does nothing, if it
+    /// is a broadcast of this node whose reply has not arrived.
+    fn entry(&self, entry: &Entry) -> bool {
+        let order = &self.stream.order;
+        if entry.uid == self.spaces.uid && entry.kind == 3 {
+            return order.own(entry.id);
+        }
+        self.message(entry);
+        true
+    }
+
+    fn message(&self, entry: &Entry) {
         let order = &self.stream.order;
         if entry.uid == self.spaces.uid {
             // This node applied joins and similar messages when it sent them.
-            return match entry.kind {
-                3 => order.own(entry.id).await,
-                _ => order.reads_from(entry.id),
-            };
+            return order.reads_from(entry.id);
         }
         let message = match self.spaces.find(&entry.namespace) {
             Some(_) => entry.message(),

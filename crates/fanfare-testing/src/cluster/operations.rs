@@ -230,9 +230,10 @@ pub(super) async fn sockets(cluster: &mut Cluster) {
             let data: Value = socket.data().expect("the data is JSON");
             assert_eq!(data, json!({"node": node, "text": "\u{1f3ba}"}));
             let handshake = socket.handshake();
-            assert_eq!(handshake.query["EIO"], "4");
-            assert!(handshake.headers.contains_key("sec-websocket-key"));
-            assert!(handshake.issued > 1_500_000_000_000);
+            assert_eq!(handshake.query()["EIO"], "4");
+            assert!(handshake.headers().contains_key("sec-websocket-key"));
+            assert!(handshake.url().starts_with("/socket.io/?"));
+            assert!(handshake.issued() > 1_500_000_000_000);
         }
         for (rooms, except, expected) in [
             (vec![room(1)], vec![], vec![1]),
@@ -285,6 +286,10 @@ pub(super) async fn rooms(cluster: &mut Cluster) {
     for from in 0..NODES {
         let name = format!("joined-from-{from}");
         cluster.io(from).to("all").sockets_join(name.as_str());
+        // Sent with the request: no other node has subscribed to the room yet.
+        let to = cluster.io(from).to(name.as_str());
+        to.emit("welcome", from).expect("sent");
+        cluster.arrives(&[0, 1, 2], json!(["welcome", from])).await;
         for node in 0..NODES {
             let socket = cluster.socket(node, &cluster.id(node));
             until("the socket joins", || socket.rooms().contains(&name)).await;

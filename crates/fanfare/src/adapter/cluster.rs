@@ -63,6 +63,26 @@ impl ClusterHandle {
         }
     }
 
+    /// Calls `work`, in which an adapter passes on several messages: what these send to a client leaves with one write
+    /// when `work` returns. It must be bounded, as other clients wait meanwhile.
+    ///
+    /// ```
+    /// use fanfare::adapter::{ClusterHandle, ClusterMessage};
+    ///
+    /// /// Passes on the messages that one read of the broker's socket brought.
+    /// fn received(cluster: &ClusterHandle, messages: Vec<ClusterMessage>) {
+    ///     cluster.batch(|| {
+    ///         for message in messages {
+    ///             cluster.receive("/", "node-2", message);
+    ///         }
+    ///     });
+    /// }
+    /// # let _ = received;
+    /// ```
+    pub fn batch<T>(&self, work: impl FnOnce() -> T) -> T {
+        fanfare_engine::batch(work)
+    }
+
     /// Handles a message from another node. Messages for namespaces that do not exist here are ignored, except that
     /// requests are answered, so that the other node does not wait for its timeout.
     ///

@@ -118,7 +118,7 @@ impl RemoteSocket {
 
     /// Returns the first request of the connection.
     pub fn handshake(&self) -> &HandshakeData {
-        &self.data.handshake
+        self.data.handshake()
     }
 
     /// Returns the rooms, including that of the socket's id.
@@ -131,7 +131,7 @@ impl RemoteSocket {
     /// # Errors
     /// If it does not fit the type.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_value(self.data.data.clone())
+        self.data.data()
     }
 
     /// Sends an event to the socket on whichever server it is connected to.

@@ -1,50 +1,99 @@
 //! The serialized form of the sockets of this node.
 
+use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fanfare_cluster::{HandshakeData, SocketData};
-use serde_json::Map;
+use serde::Serialize;
 
 use crate::socket::Socket;
 
 /// Returns the serialized form of a socket.
 pub(crate) fn socket_data(socket: &Socket) -> SocketData {
-    let mut data = SocketData::new(socket.id().to_string(), handshake_data(socket));
+    let handshake = socket.handshake_data(|| handshake_data(socket));
+    let mut data = SocketData::new(socket.id().as_str(), handshake);
     data.rooms = socket.rooms();
-    data.data = socket.data().unwrap_or_default();
+    socket.read_data(|value| {
+        if !value.is_null() {
+            // A value of JSON can be represented in JSON.
+            let _ = data.set_data(value);
+        }
+    });
     data
+}
+
+/// A JSON object that is being written.
+struct Object(Vec<u8>);
+
+impl Object {
+    fn new() -> Self {
+        Self(vec![b'{'])
+    }
+
+    /// Appends a member. Texts, numbers and JSON can always be written.
+    fn member(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        self.name(name);
+        let _ = serde_json::to_writer(&mut self.0, value);
+    }
+
+    fn raw(&mut self, name: &str, json: &str) {
+        self.name(name);
+        self.0.extend_from_slice(json.as_bytes());
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        let _ = serde_json::to_writer(&mut self.0, name);
+        self.0.push(b':');
+    }
+
+    fn finish(mut self) -> String {
+        self.0.push(b'}');
+        // Only texts were written.
+        String::from_utf8(self.0).unwrap_or_default()
+    }
 }
 
 fn handshake_data(socket: &Socket) -> HandshakeData {
     let first = socket.connection().handshake();
-    let mut headers = Map::new();
+    let mut headers = Object::new();
     for (name, value) in first.headers() {
-        let value = String::from_utf8_lossy(value).into_owned();
-        match headers.get_mut(name) {
-            None => {
-                headers.insert(name.to_owned(), value.into());
-            }
-            Some(serde_json::Value::Array(list)) => list.push(value.into()),
-            Some(one) => *one = vec![one.take(), value.into()].into(),
-        }
+        headers.member(name, &*String::from_utf8_lossy(value));
+    }
+    let mut query = Object::new();
+    let parameters: Vec<_> = first.query_params().collect();
+    let mut seen = HashSet::new();
+    // Of several parameters of one name the last counts.
+    let last = parameters
+        .iter()
+        .rev()
+        .filter(|pair| seen.insert(pair.0.as_str()));
+    let last: Vec<_> = last.collect();
+    for (name, value) in last.into_iter().rev() {
+        query.member(name, value);
     }
     let issued = first.issued().duration_since(UNIX_EPOCH);
     let address = first.address().map(|address| address.ip().to_string());
-    let query = first.query_params();
-    let auth = socket.handshake().auth().ok();
-    let mut data = HandshakeData::default();
-    data.headers = headers;
-    data.time = javascript_date(first.issued());
-    data.address = address.unwrap_or_default();
-    data.xdomain = first.is_xdomain();
-    data.secure = first.is_secure();
-    data.issued = issued.map_or(0, |since| since.as_millis() as u64);
-    data.url = first.url().to_owned();
-    data.query = query.map(|(name, value)| (name, value.into())).collect();
-    data.auth = auth
-        .filter(|auth: &serde_json::Value| !auth.is_null())
-        .unwrap_or_else(|| Map::new().into());
-    data
+    let auth = match socket.auth_json() {
+        "null" => "{}",
+        auth => auth,
+    };
+    let mut all = Object::new();
+    all.raw("headers", &headers.finish());
+    all.member("time", &javascript_date(first.issued()));
+    all.member("address", &address.unwrap_or_default());
+    all.member("xdomain", &first.is_xdomain());
+    all.member("secure", &first.is_secure());
+    all.member(
+        "issued",
+        &issued.map_or(0, |since| since.as_millis() as u64),
+    );
+    all.member("url", first.url());
+    all.raw("query", &query.finish());
+    all.raw("auth", auth);
+    HandshakeData::from_json(&all.finish()).unwrap_or_default()
 }
 
 /// Formats a time as JavaScript does: `Sun Nov 22 2026 09:11:19 GMT+0000 (Coordinated Universal Time)`.

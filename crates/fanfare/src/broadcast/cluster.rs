@@ -169,6 +169,9 @@ impl BroadcastOperator {
     /// # Errors
     /// [`FetchSocketsError`] if some of the other servers do not answer in time: it contains the sockets that were found
     /// nevertheless, and the servers that did not answer. Also if there are too many rooms.
+    ///
+    /// # Cancel safety
+    /// The other servers may have got the request; the answers to a dropped call are discarded.
     pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchSocketsError> {
         self.check()?;
         let remote = |data| RemoteSocket::new(self.namespace.clone(), data);

@@ -44,21 +44,21 @@ impl Handler for Dispatcher {
             .upgrade()
             .expect("the server lives while its service does");
         io.start();
-        let (held, fits) = io
+        let (permit, fits) = io
             .admission
             .enter(handshake.address().map(|address| address.ip()));
         Client {
             decoder: Mutex::new(io.codec.decoder()),
             begun: Begun::default(),
             meter: io.rates.meter(),
-            held: Mutex::new(held),
+            permit: Mutex::new(permit),
             surplus: !fits,
             io,
             sockets: Mutex::default(),
             closing: AtomicBool::new(false),
             joining: AtomicUsize::new(0),
             websocket: AtomicBool::new(false),
-            at_work: AtomicUsize::new(0),
+            backlog_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -243,7 +243,7 @@ impl Handler for Dispatcher {
     fn close(&self, conn: &Conn, reason: CloseReason) {
         let client = conn.state();
         // Released here and not when the last handler drops its socket: the client may reconnect at once.
-        drop(client.held.lock().take());
+        drop(client.permit.lock().take());
         let transport = match client.websocket.load(Ordering::Relaxed) {
             true => Transport::WebSocket,
             false => Transport::Polling,

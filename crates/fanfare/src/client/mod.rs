@@ -42,11 +42,11 @@ pub(crate) struct Client {
     /// Whether the connection is counted under the transport WebSocket.
     websocket: AtomicBool,
     /// Bytes that are held for events whose handlers are pending.
-    at_work: AtomicUsize,
+    backlog_bytes: AtomicUsize,
     /// Meter of the rate limits, if there are any.
     meter: Option<Box<Meter>>,
     /// Permit that counts the connection for its address, if connections per address are limited.
-    held: Mutex<Option<Box<ConnectionPermit>>>,
+    permit: Mutex<Option<Box<ConnectionPermit>>>,
     /// Whether the connection was admitted beyond that limit.
     surplus: bool,
 }
@@ -143,7 +143,7 @@ impl Client {
     pub(crate) fn work(conn: &Conn, bytes: usize) -> HandlerBudget {
         let client = conn.state();
         let cost = bytes.saturating_add(Limits::EVENT_OVERHEAD);
-        let held = client.at_work.fetch_add(cost, Ordering::AcqRel) + cost;
+        let held = client.backlog_bytes.fetch_add(cost, Ordering::AcqRel) + cost;
         if held > client.io.limits.max_handler_backlog_bytes {
             client.pause(conn, held);
         }
@@ -165,7 +165,7 @@ impl Client {
         conn.pause_reading();
         // Handlers that finished before the flag was set have not resumed reading. Adding zero orders this load after
         // their subtractions, or them after the flag.
-        if self.at_work.fetch_add(0, Ordering::AcqRel) <= limit / 2 {
+        if self.backlog_bytes.fetch_add(0, Ordering::AcqRel) <= limit / 2 {
             self.resume(conn);
         }
     }
@@ -204,7 +204,7 @@ pub(crate) struct HandlerBudget {
 impl Drop for HandlerBudget {
     fn drop(&mut self) {
         let client = self.conn.state();
-        let before = client.at_work.fetch_sub(self.cost, Ordering::AcqRel);
+        let before = client.backlog_bytes.fetch_sub(self.cost, Ordering::AcqRel);
         let mark = client.io.limits.max_handler_backlog_bytes / 2;
         if before > mark && before - self.cost <= mark {
             client.resume(&self.conn);

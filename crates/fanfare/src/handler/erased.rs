@@ -28,7 +28,7 @@ pub(crate) type DisconnectHandler = Arc<dyn ErasedHandler<OnDisconnect>>;
 pub(crate) type Middleware = Arc<dyn ErasedMiddleware<OnConnect, ConnectError>>;
 /// Middleware that decides whether an event may reach its handlers.
 pub(crate) type PacketMiddleware = Arc<dyn ErasedMiddleware<OnEvent, EventError>>;
-pub(crate) type GuardFuture<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
+pub(crate) type MiddlewareFuture<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
 
 /// Handlers of events, whose output acknowledges.
 pub(crate) trait ErasedEvent: Send + Sync {
@@ -44,7 +44,7 @@ pub(crate) trait ErasedHandler<M: HandlerKind<Socket = Socket>>: Send + Sync {
 
 /// Middlewares, whose output decides.
 pub(crate) trait ErasedMiddleware<M: HandlerKind<Socket = Socket>, E>: Send + Sync {
-    fn call(&self, cx: &M::Context<'_>) -> GuardFuture<E>;
+    fn call(&self, cx: &M::Context<'_>) -> MiddlewareFuture<E>;
     fn requirements(&self, needs: &mut Requirements);
 }
 
@@ -90,7 +90,7 @@ where
     Erased::new(handler)
 }
 
-pub(crate) fn erase_guard<M, E, H, T>(handler: H) -> Arc<dyn ErasedMiddleware<M, E>>
+pub(crate) fn erase_middleware<M, E, H, T>(handler: H) -> Arc<dyn ErasedMiddleware<M, E>>
 where
     M: HandlerKind<Socket = Socket>,
     E: From<Rejection> + From<Panicked> + 'static,
@@ -177,7 +177,7 @@ where
     H::Output: IntoOutcome<E>,
     T: 'static,
 {
-    fn call(&self, cx: &M::Context<'_>) -> GuardFuture<E> {
+    fn call(&self, cx: &M::Context<'_>) -> MiddlewareFuture<E> {
         match contained(cx, || self.handler.call(cx)) {
             Some(Ok(future)) => {
                 let at = At::of(cx);

@@ -9,7 +9,7 @@ pub use context::{
 };
 pub(crate) use erased::{
     ConnectHandler, DisconnectHandler, EventHandler, Middleware, PacketMiddleware, erase,
-    erase_event, erase_guard,
+    erase_event, erase_middleware,
 };
 pub use fanfare_core::{
     AckSink, Acknowledges, Discardable, Handler, HandlerKind, HasSocket, IntoAck, IntoOutcome,

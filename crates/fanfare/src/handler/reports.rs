@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use fanfare_core::Rejection;
-use fanfare_engine::diagnostics::LogThrottle;
+use fanfare_engine::diagnostics::{LogThrottle, panic_message};
 use fanfare_protocol::Escaped;
 
 use crate::error::{JoinError, TooManyRooms};
@@ -103,12 +103,7 @@ pub(crate) fn too_many_rooms(namespace: &NamespaceInner, error: TooManyRooms) {
 #[cold]
 pub(super) fn panic(at: &dyn HasSocket<Socket = Socket>, panic: &(dyn Any + Send)) {
     at.socket().io_inner().stats.panicked();
-    let panic = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)");
-    let panic = Escaped(panic);
+    let panic = Escaped(panic_message(panic));
     let (socket, namespace, event) = names(at);
     match at.socket().reports().panics.hit(Instant::now()) {
         Some(times) => {

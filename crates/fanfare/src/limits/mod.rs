@@ -11,4 +11,4 @@ pub(crate) use fair::{FairShare, Owner};
 pub(crate) use rate::{Meter, Verdict};
 pub use rate::{RateLimitAction, RateLimits};
 
-pub use fanfare_engine::SlowConsumer;
+pub use fanfare_engine::{OutboxUnit, SlowConsumer};

@@ -11,7 +11,7 @@ use super::pattern::Pattern;
 use super::router::Behaviour;
 use crate::handler::{
     ConnectError, EventError, Handler, IntoAck, IntoOutcome, OnConnect, OnDisconnect, OnEvent,
-    erase, erase_event, erase_guard,
+    erase, erase_event, erase_middleware,
 };
 use crate::socket::{OutgoingEvent, Socket};
 
@@ -170,7 +170,9 @@ impl<C> Namespace<C> {
         H::Output: IntoOutcome<ConnectError>,
         T: 'static,
     {
-        self.behaviour.middlewares.push(erase_guard(middleware));
+        self.behaviour
+            .middlewares
+            .push(erase_middleware(middleware));
         self
     }
 
@@ -210,7 +212,7 @@ impl<C> Namespace<C> {
     {
         self.behaviour
             .packet_middlewares
-            .push(erase_guard(middleware));
+            .push(erase_middleware(middleware));
         self
     }
 

@@ -67,6 +67,9 @@ impl NamespaceHandle {
     ///
     /// # Errors
     /// As [`BroadcastOperator::fetch_sockets`](crate::BroadcastOperator::fetch_sockets).
+    ///
+    /// # Cancel safety
+    /// As [`BroadcastOperator::fetch_sockets`](crate::BroadcastOperator::fetch_sockets).
     pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchSocketsError> {
         self.everyone().fetch_sockets().await
     }

@@ -32,6 +32,9 @@ pub struct RoomEvents(Receiver<RoomEvent>);
 impl RoomEvents {
     /// Waits for the next event; `Err(n)` if this subscriber was so slow that it has missed `n`, `None` when the
     /// namespace has been removed.
+    ///
+    /// # Cancel safety
+    /// As a branch of `select!`, no event is lost.
     pub async fn recv(&mut self) -> Option<Result<RoomEvent, u64>> {
         match self.0.recv().await {
             Ok(event) => Some(Ok(event)),

@@ -69,7 +69,7 @@ impl SocketIoBuilder {
             }
         }
         let limits = config.limits.clone();
-        let bundles = client_files.map(|files| files.read()).transpose()?;
+        let client_files = client_files.map(|files| files.read()).transpose()?;
         if !namespaces.iter().any(|namespace| namespace.name == "/") {
             namespaces.push(Namespace::new("/"));
         }
@@ -143,7 +143,7 @@ impl SocketIoBuilder {
                 stats: stats.clone(),
                 codec: codec.clone(),
                 admission: AdmissionControl::new(&admission),
-                bundles,
+                client_files,
                 rates,
                 proxies,
                 peer_of,

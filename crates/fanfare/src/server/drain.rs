@@ -67,6 +67,10 @@ impl SocketIo {
     /// }
     /// # }
     /// ```
+    ///
+    /// # Cancel safety
+    /// The server cannot be reopened: after a dropped call new connections are still rejected, those that are not closed yet stay
+    /// open. Another call, or [`close`](Self::close), completes the work.
     pub async fn drain(&self, deadline: Duration) -> DrainReport {
         let start = Instant::now();
         let end = Instant::from_std(after(start.into_std(), deadline));

@@ -19,7 +19,7 @@ use super::task_tracker::{Latch, TaskTracker};
 use crate::adapter::{FetchSocketsError, RemoteSocket, ServerHandler, ServerSideEmitError};
 use crate::broadcast::{BroadcastOperator, BroadcastReport, RoomNames};
 use crate::client::Dispatcher;
-use crate::client_files::Bundles;
+use crate::client_files::LoadedFiles;
 use crate::codec::Codec;
 use crate::error::EmitError;
 use crate::hooks::Hooks;
@@ -61,7 +61,7 @@ pub(crate) struct IoInner {
     pub(crate) stats: Arc<ServerStats>,
     pub(crate) codec: Codec,
     pub(crate) admission: AdmissionControl,
-    pub(crate) bundles: Option<Bundles>,
+    pub(crate) client_files: Option<LoadedFiles>,
     pub(crate) rates: RateLimits,
     pub(crate) proxies: Option<TrustedProxies>,
     pub(crate) peer_of: Option<PeerOf>,
@@ -264,6 +264,9 @@ impl SocketIo {
     ///
     /// # Errors
     /// As [`BroadcastOperator::fetch_sockets`].
+    ///
+    /// # Cancel safety
+    /// As [`BroadcastOperator::fetch_sockets`](crate::BroadcastOperator::fetch_sockets).
     pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchSocketsError> {
         self.main().fetch_sockets().await
     }
@@ -317,6 +320,10 @@ impl SocketIo {
     /// [`serve`](crate::serve()) returns as well. Closing twice is harmless.
     ///
     /// [`drain`](Self::drain) is the graceful alternative.
+    ///
+    /// # Cancel safety
+    /// All connections are closed by the first poll. A dropped call does not wait for the handlers, and does not close the
+    /// adapter; another call does.
     pub async fn close(&self) {
         self.0.leaving.store(true, Ordering::Release);
         self.0.closed.set();

@@ -34,6 +34,9 @@ impl SocketIo {
     ///
     /// # Errors
     /// [`InvalidShareError`]; no connection is closed.
+    ///
+    /// # Cancel safety
+    /// The connections that were not closed before the call was dropped stay open.
     pub async fn rebalance(
         &self,
         share: f64,

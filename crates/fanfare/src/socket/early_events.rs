@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::{CONNECTED, CONNECTING, EmitFlags, LEAVING, Socket};
 use crate::error::EmitError;
-use fanfare_engine::EncodedMessage;
+use fanfare_engine::{EncodedMessage, OutboxUnit};
 
 /// Events that are queued until the CONNECT packet has been sent. Bounded as the outbox is.
 #[derive(Debug, Default)]
@@ -34,11 +34,20 @@ impl Socket {
         }
         let io = self.io_inner();
         let (pending, limit) = (early.bytes, io.limits.outbox_bytes);
-        let fits =
-            pending + message.len() <= limit && early.messages.len() < io.limits.outbox_packets;
-        if !fits && !early.messages.is_empty() {
+        let (waiting, max_waiting) = (early.messages.len(), io.limits.outbox_packets);
+        let full = match () {
+            () if waiting == 0 => None,
+            () if pending + message.len() > limit => Some((pending, limit, OutboxUnit::Bytes)),
+            () if waiting >= max_waiting => Some((waiting, max_waiting, OutboxUnit::Packets)),
+            () => None,
+        };
+        if let Some((pending, limit, unit)) = full {
             crate::stats::outbox_full(1);
-            return Some(Err(EmitError::Full { pending, limit }));
+            return Some(Err(EmitError::Full {
+                pending,
+                limit,
+                unit,
+            }));
         }
         early.bytes += message.len();
         self.sent(event, message.len());

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use fanfare_cluster::HandshakeData;
 use fanfare_core::ListenerId;
 use fanfare_engine::{Connection, Protocol, Transport};
 use parking_lot::Mutex;
@@ -64,6 +65,8 @@ pub(super) struct LazyState {
     pub(super) early_events: Mutex<EarlyEvents>,
     /// Set only if recovery is on.
     pub(super) recovery: OnceLock<Box<Mutex<RecoveryState>>>,
+    /// Serialized form of the first request, once the sockets of a cluster have been listed.
+    handshake: OnceLock<HandshakeData>,
     /// Set only if the application assigned one.
     pub(super) owner: OnceLock<Owner>,
 }
@@ -245,6 +248,21 @@ impl Socket {
             .get()
             .map_or(Value::Null, |extra| extra.data.lock().clone());
         serde_json::from_value(data)
+    }
+
+    /// Passes on the data of the application, if there is any.
+    pub(crate) fn read_data(&self, read: impl FnOnce(&Value)) {
+        if let Some(extra) = self.0.extra.get() {
+            read(&extra.data.lock());
+        }
+    }
+
+    /// Returns the serialized form of the first request, which is kept: it never changes.
+    pub(crate) fn handshake_data(
+        &self,
+        serialize: impl FnOnce() -> HandshakeData,
+    ) -> HandshakeData {
+        self.extra().handshake.get_or_init(serialize).clone()
     }
 
     /// Replaces the data.

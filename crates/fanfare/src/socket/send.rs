@@ -112,6 +112,10 @@ impl Socket {
     ///
     /// # Errors
     /// [`EmitError::Disconnected`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call has changed nothing.
     pub async fn ready(&self) -> Result<(), EmitError> {
         Ok(self.0.connection.ready().await?)
     }

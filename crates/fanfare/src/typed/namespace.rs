@@ -103,6 +103,9 @@ impl<C> TypedNamespace<C> {
     ///
     /// # Errors
     /// As [`NamespaceHandle::fetch_sockets`].
+    ///
+    /// # Cancel safety
+    /// As [`BroadcastOperator::fetch_sockets`](crate::BroadcastOperator::fetch_sockets).
     pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchSocketsError> {
         self.inner.fetch_sockets().await
     }

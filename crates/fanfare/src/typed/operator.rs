@@ -144,6 +144,9 @@ impl<C> TypedOperator<C> {
     ///
     /// # Errors
     /// As [`BroadcastOperator::fetch_sockets`].
+    ///
+    /// # Cancel safety
+    /// As [`BroadcastOperator::fetch_sockets`](crate::BroadcastOperator::fetch_sockets).
     pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchSocketsError> {
         self.inner.fetch_sockets().await
     }

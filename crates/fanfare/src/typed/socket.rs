@@ -261,6 +261,10 @@ impl<C: Contract> TypedSocket<C> {
     ///
     /// # Errors
     /// As [`Socket::ready`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call has changed nothing.
     pub async fn ready(&self) -> Result<(), EmitError> {
         self.inner.ready().await
     }

@@ -121,9 +121,14 @@ async fn sockets_of_all_nodes_are_fetched_and_moved() {
     expected.sort();
     assert_eq!(rooms, expected);
     assert_eq!(remote.data::<Value>().unwrap(), json!({"name": "Bea"}));
-    assert_eq!(remote.handshake().address, "127.0.0.1");
-    assert_eq!(remote.handshake().query["EIO"], "4");
-    assert!(remote.handshake().headers.contains_key("sec-websocket-key"));
+    assert_eq!(remote.handshake().address(), "127.0.0.1");
+    assert_eq!(remote.handshake().query()["EIO"], "4");
+    assert!(
+        remote
+            .handshake()
+            .headers()
+            .contains_key("sec-websocket-key")
+    );
     assert_eq!(one.io.local().fetch_sockets().await.unwrap().len(), 1);
     assert_eq!(
         one.io.to("b").all_sockets().await.unwrap(),

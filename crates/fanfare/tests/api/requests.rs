@@ -1,7 +1,5 @@
 //! HTTP/1 of browsers, proxies and attackers: valid requests, and where they end.
 
-use std::time::Duration;
-
 use fanfare::{Ack, Data, Namespace, SocketIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::TcpStream;
@@ -217,7 +215,7 @@ async fn a_post_behind_a_poll_on_the_same_connection_is_heard() {
     assert_eq!(answer(&mut stream).await.1, "ok");
     // In pieces, with a chunked body, and another request after it.
     stream.write_all(poll.as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    tokio::task::yield_now().await;
     let chunked = format!("POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
     for piece in [
         &chunked[..20],

@@ -30,28 +30,29 @@ impl Engine {
         &mut self,
         now: Instant,
         packet: Packet,
-        nsp: Arc<str>,
+        namespace: Arc<str>,
         sink: &mut Sink<'_>,
     ) {
         self.buffered += packet.len();
         self.buffer.push_back(Queued::Leave(packet));
-        self.buffer.push_back(Queued::Fence(nsp));
+        self.buffer.push_back(Queued::Fence(namespace));
         self.flush(now, sink);
     }
 
     /// Handles the server's confirmation that it has read everything before the oldest fence.
     pub(super) fn fence_passed(&mut self, sink: &mut Sink<'_>) {
-        if let Some((nsp, _)) = self.fences.pop_front() {
-            self.deliver(Output::Left(nsp), sink);
+        if let Some((namespace, _)) = self.fences.pop_front() {
+            self.deliver(Output::Left(namespace), sink);
         }
     }
 
     /// Removes fences from the front of the queue, after everything before them was written.
     fn pass_fences(&mut self, now: Instant, sink: &mut Sink<'_>) {
         while let Some(Queued::Fence(_)) = self.buffer.front()
-            && let Some(Queued::Fence(nsp)) = self.buffer.pop_front()
+            && let Some(Queued::Fence(namespace)) = self.buffer.pop_front()
         {
-            self.fences.push_back((nsp, after(now, FENCE_TIMEOUT)));
+            self.fences
+                .push_back((namespace, after(now, FENCE_TIMEOUT)));
             if self.transport == Transport::WebSocket && self.state == State::Open {
                 sink.actions.push_back(Action::Ping {
                     connection: self.id,

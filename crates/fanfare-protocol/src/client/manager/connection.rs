@@ -109,7 +109,9 @@ impl Manager {
                     self.leave(id, reason, details.cloned());
                 }
                 // The socket was joining. It gets an error, so that callers that wait for the outcome are notified.
-                Phase::Authenticating { .. } | Phase::Held { .. } | Phase::Connecting { .. } => {
+                Phase::Authenticating { .. }
+                | Phase::Deferred { .. }
+                | Phase::Connecting { .. } => {
                     socket.phase = Phase::Waiting;
                     socket.lost(&mut self.events);
                     drop(socket);

@@ -121,7 +121,7 @@ impl Manager {
         if pending > 0 && pending.saturating_add(payload.byte_len()) > limit {
             return Err(EmitError::Full { pending, limit });
         }
-        let packets = payload.packets(Kind::Ack, &socket.nsp, Some(ack));
+        let packets = payload.packets(Kind::Ack, &socket.namespace, Some(ack));
         self.send(now, packets);
         self.settle(now);
         Ok(true)
@@ -155,7 +155,7 @@ impl Manager {
             return;
         };
         let Outgoing { payload, ack } = outgoing;
-        let packets = payload.packets(Kind::Event, &socket.nsp, ack);
+        let packets = payload.packets(Kind::Event, &socket.namespace, ack);
         if socket.report_outgoing {
             self.events
                 .push_back(Event::Socket(id, SocketEvent::Outgoing(payload)));

@@ -44,10 +44,10 @@ impl Manager {
         }
         let id = self.sockets.find(packet.nsp());
         match packet {
-            Decoded::Connect { nsp, payload } => {
-                let nsp: Arc<str> = nsp.into();
-                let answered = self.connect_answered(&nsp);
-                let main = self.is_legacy() && &*nsp == MAIN;
+            Decoded::Connect { namespace, payload } => {
+                let namespace: Arc<str> = namespace.into();
+                let answered = self.connect_answered(&namespace);
+                let main = self.is_legacy() && &*namespace == MAIN;
                 match id {
                     Some(id) if answered && self.socket(id).is_some_and(Socket::is_joining) => {
                         self.joined(now, id, payload.as_deref());
@@ -55,7 +55,7 @@ impl Manager {
                     // It was joined unasked, and other sockets need it.
                     _ if answered && main => self.proven(),
                     // The answer is no longer wanted, or not with these credentials.
-                    _ if answered => self.leave_namespace(now, &nsp),
+                    _ if answered => self.leave_namespace(now, &namespace),
                     // CONNECT was not sent yet, so the server does not know that it must be sent.
                     Some(id)
                         if payload.is_none() && !self.is_legacy() && self.is_authenticating(id) =>
@@ -68,27 +68,27 @@ impl Manager {
                     self.main_joined(now);
                 }
             }
-            Decoded::ConnectError { nsp, body } => {
-                if !self.is_awaited(&nsp) {
+            Decoded::ConnectError { namespace, body } => {
+                if !self.is_awaited(&namespace) {
                     return;
                 }
-                if self.is_legacy() && &*nsp == MAIN {
-                    self.main_refused(now, &body);
+                if self.is_legacy() && &*namespace == MAIN {
+                    self.main_rejected(now, &body);
                 }
                 if let Some(id) = id.filter(|id| self.socket(*id).is_some_and(Socket::is_joining)) {
-                    self.memberships.remove(&*nsp);
-                    self.refused(now, id, body);
+                    self.memberships.remove(&*namespace);
+                    self.rejected(now, id, body);
                 }
-                self.ended_by_server(now, &nsp);
+                self.ended_by_server(now, &namespace);
             }
-            Decoded::Disconnect { nsp } => {
+            Decoded::Disconnect { namespace } => {
                 let mine = |socket: &Socket| socket.is_joining() || socket.is_connected();
                 if let Some(id) = id.filter(|id| self.socket(*id).is_some_and(mine)) {
-                    self.memberships.remove(&*nsp);
+                    self.memberships.remove(&*namespace);
                     self.leave(id, DisconnectReason::IoServerDisconnect, None);
                     self.close_if_unused(now);
                 }
-                self.ended_by_server(now, &nsp);
+                self.ended_by_server(now, &namespace);
             }
             // A namespace that was left may still have packets on their way.
             Decoded::Event {
@@ -156,8 +156,8 @@ impl Manager {
             pid: Option<String>,
         }
         let joined = if self.is_legacy() {
-            let nsp = self.socket(id).map(|socket| socket.nsp.clone());
-            let sid = self.legacy_id(&nsp.unwrap_or_default()).to_string();
+            let namespace = self.socket(id).map(|socket| socket.namespace.clone());
+            let sid = self.legacy_id(&namespace.unwrap_or_default()).to_string();
             Joined { sid, pid: None }
         } else if let Ok(joined) = serde_json::from_str(payload.unwrap_or("null")) {
             joined
@@ -194,13 +194,13 @@ impl Manager {
         self.drain_queue(now, id);
     }
 
-    pub(super) fn refused(&mut self, now: Instant, id: SocketId, body: ConnectErrorBody) {
+    pub(super) fn rejected(&mut self, now: Instant, id: SocketId, body: ConnectErrorBody) {
         self.proven();
         if let Some(mut socket) = self.sockets.get_mut(id) {
             socket.give_up();
             socket.lost(&mut self.events);
         }
-        let error = ConnectError::Refused {
+        let error = ConnectError::Rejected {
             message: body.message,
             data: body.data.map(String::into_boxed_str),
         };

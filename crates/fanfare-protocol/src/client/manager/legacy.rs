@@ -41,36 +41,36 @@ impl Manager {
 
     /// Handles the server's CONNECT of the main namespace: the others can be joined now.
     pub(super) fn main_joined(&mut self, now: Instant) {
-        for id in self.held() {
-            let held = self.sockets.get_mut(id).and_then(|mut s| s.take_held());
-            if let Some(payload) = held {
+        for id in self.deferred() {
+            let deferred = self.sockets.get_mut(id).and_then(|mut s| s.take_deferred());
+            if let Some(payload) = deferred {
                 self.join(now, id, payload);
             }
         }
     }
 
     /// Handles the server's rejection of the main namespace: none of the others can be joined, either.
-    pub(super) fn main_refused(&mut self, now: Instant, body: &ConnectErrorBody) {
-        for id in self.held() {
-            self.refused(now, id, body.clone());
+    pub(super) fn main_rejected(&mut self, now: Instant, body: &ConnectErrorBody) {
+        for id in self.deferred() {
+            self.rejected(now, id, body.clone());
         }
     }
 
     /// Sockets whose CONNECT waits.
-    fn held(&self) -> Vec<SocketId> {
-        let held = |id: &SocketId| {
+    fn deferred(&self) -> Vec<SocketId> {
+        let is_deferred = |id: &SocketId| {
             let phase = self.socket(*id).map(|socket| socket.phase);
-            matches!(phase, Some(Phase::Held { .. }))
+            matches!(phase, Some(Phase::Deferred { .. }))
         };
-        self.sockets.ids().into_iter().filter(held).collect()
+        self.sockets.ids().into_iter().filter(is_deferred).collect()
     }
 
     /// Returns the id of a socket.
-    pub(super) fn legacy_id(&self, nsp: &str) -> Arc<str> {
+    pub(super) fn legacy_id(&self, namespace: &str) -> Arc<str> {
         let session = self.session_id().unwrap_or_default();
-        match nsp {
+        match namespace {
             MAIN => session,
-            _ => format!("{nsp}#{session}").into(),
+            _ => format!("{namespace}#{session}").into(),
         }
     }
 }

@@ -29,14 +29,16 @@ impl Manager {
     /// Sends CONNECT after a socket's credentials arrived, unless the server must get another packet first.
     pub(super) fn join(&mut self, now: Instant, id: SocketId, payload: Option<String>) {
         let legacy = self.is_legacy();
-        let main = self.socket(id).is_some_and(|socket| &*socket.nsp == MAIN);
+        let main = self
+            .socket(id)
+            .is_some_and(|socket| &*socket.namespace == MAIN);
         let early = legacy && !main && !self.main_is_joined(now);
         let Some(mut socket) = self.sockets.get_mut(id) else {
             return;
         };
         let deadline = after(now, socket.config.join_timeout);
-        match self.memberships.get(&socket.nsp) {
-            _ if early => socket.hold(payload, deadline),
+        match self.memberships.get(&socket.namespace) {
+            _ if early => socket.defer(payload, deadline),
             // The server joins the main namespace for other sockets, too.
             Some(Membership::Joined) if legacy && main => {
                 drop(socket);
@@ -44,9 +46,9 @@ impl Manager {
             }
             None => {
                 socket.phase = Phase::Connecting { deadline };
-                let packet = codec::connect(&self.config, &socket.nsp, payload.as_deref());
+                let packet = codec::connect(&self.config, &socket.namespace, payload.as_deref());
                 let joining = Membership::Joining(payload);
-                self.memberships.insert(socket.nsp.clone(), joining);
+                self.memberships.insert(socket.namespace.clone(), joining);
                 drop(socket);
                 self.send(now, Some(packet));
             }
@@ -54,63 +56,68 @@ impl Manager {
             Some(Membership::Joining(sent)) if *sent == payload => {
                 socket.phase = Phase::Connecting { deadline };
             }
-            Some(_) => socket.hold(payload, deadline),
+            Some(_) => socket.defer(payload, deadline),
         }
     }
 
     /// Joins a socket that waited until the server had released this namespace.
-    fn vacated(&mut self, now: Instant, nsp: &str) {
-        self.memberships.remove(nsp);
-        if let Some(id) = self.sockets.find(nsp)
-            && let Some(payload) = self.sockets.get_mut(id).and_then(|mut s| s.take_held())
+    fn vacated(&mut self, now: Instant, namespace: &str) {
+        self.memberships.remove(namespace);
+        if let Some(id) = self.sockets.find(namespace)
+            && let Some(payload) = self.sockets.get_mut(id).and_then(|mut s| s.take_deferred())
         {
             self.join(now, id, payload);
         }
-        if self.is_legacy() && nsp == MAIN {
+        if self.is_legacy() && namespace == MAIN {
             self.main_joined(now);
         }
     }
 
     /// Handles the server's message that the namespace was not joined, or has ended.
-    pub(super) fn ended_by_server(&mut self, now: Instant, nsp: &str) {
+    pub(super) fn ended_by_server(&mut self, now: Instant, namespace: &str) {
         // While leaving, this side's DISCONNECT is in flight all the same.
-        if self.memberships.get(nsp) != Some(&Membership::Leaving) {
-            self.vacated(now, nsp);
+        if self.memberships.get(namespace) != Some(&Membership::Leaving) {
+            self.vacated(now, namespace);
         }
     }
 
     /// Handles the confirmation that the server has read the DISCONNECT of this namespace.
-    pub(super) fn left(&mut self, now: Instant, nsp: &str) {
-        if self.memberships.get(nsp) == Some(&Membership::Leaving) {
-            self.vacated(now, nsp);
+    pub(super) fn left(&mut self, now: Instant, namespace: &str) {
+        if self.memberships.get(namespace) == Some(&Membership::Leaving) {
+            self.vacated(now, namespace);
         }
     }
 
     /// Sends DISCONNECT.
-    pub(super) fn leave_namespace(&mut self, now: Instant, nsp: &Arc<str>) {
-        self.memberships.insert(nsp.clone(), Membership::Leaving);
-        let packet = codec::disconnect(self.config.parser, nsp);
+    pub(super) fn leave_namespace(&mut self, now: Instant, namespace: &Arc<str>) {
+        self.memberships
+            .insert(namespace.clone(), Membership::Leaving);
+        let packet = codec::disconnect(self.config.parser, namespace);
         if let Some((engine, mut sink)) = self.engine() {
-            engine.send_leave(now, packet, nsp.clone(), &mut sink);
+            engine.send_leave(now, packet, namespace.clone(), &mut sink);
         }
     }
 
     /// Records the answer to CONNECT; returns `false` if none was pending.
-    pub(super) fn connect_answered(&mut self, nsp: &Arc<str>) -> bool {
-        let joining = self.is_awaited(nsp);
+    pub(super) fn connect_answered(&mut self, namespace: &Arc<str>) -> bool {
+        let joining = self.is_awaited(namespace);
         if joining {
-            self.memberships.insert(nsp.clone(), Membership::Joined);
+            self.memberships
+                .insert(namespace.clone(), Membership::Joined);
         }
         joining
     }
 
     /// Whether the answer to a CONNECT is pending.
-    pub(super) fn is_awaited(&self, nsp: &str) -> bool {
-        matches!(self.memberships.get(nsp), Some(Membership::Joining(_)))
+    pub(super) fn is_awaited(&self, namespace: &str) -> bool {
+        matches!(
+            self.memberships.get(namespace),
+            Some(Membership::Joining(_))
+        )
     }
 
-    pub(super) fn is_member(&self, nsp: &str) -> bool {
-        self.memberships.get(nsp) == Some(&Membership::Joined)
+    pub(super) fn is_member(&self, namespace: &str) -> bool {
+        self.memberships.get(namespace) == Some(&Membership::Joined)
     }
 
     /// Handles a CONNECT that was not answered in time. Another one cannot be sent over the same connection, so if no

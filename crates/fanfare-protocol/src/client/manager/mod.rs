@@ -105,12 +105,12 @@ impl Manager {
     /// Adds a socket for a namespace; it does nothing before [`connect`](Self::connect). One namespace can have one
     /// socket per manager: `None` if it has one already.
     pub fn add_socket(&mut self, namespace: &str, config: SocketConfig) -> Option<SocketId> {
-        let nsp: Arc<str> = if namespace.starts_with('/') {
+        let namespace: Arc<str> = if namespace.starts_with('/') {
             namespace.into()
         } else {
             format!("/{namespace}").into()
         };
-        self.sockets.add(nsp, config)
+        self.sockets.add(namespace, config)
     }
 
     /// Returns the socket of a namespace.
@@ -175,14 +175,14 @@ impl Manager {
         let Some(socket) = self.socket(id).filter(|socket| socket.is_active()) else {
             return;
         };
-        let (nsp, mine) = (
-            socket.nsp.clone(),
+        let (namespace, mine) = (
+            socket.namespace.clone(),
             socket.is_connected() || socket.is_joining(),
         );
         // A pending CONNECT is left once it is answered: an earlier DISCONNECT would make a Node server close the
         // connection.
-        if mine && self.is_member(&nsp) {
-            self.leave_namespace(now, &nsp);
+        if mine && self.is_member(&namespace) {
+            self.leave_namespace(now, &namespace);
         }
         self.leave(id, DisconnectReason::IoClientDisconnect, None);
         self.close_if_unused(now);
@@ -312,7 +312,9 @@ impl Manager {
                         self.authenticate(now, id);
                     }
                 }
-                Phase::Held { deadline } | Phase::Connecting { deadline } if deadline <= now => {
+                Phase::Deferred { deadline } | Phase::Connecting { deadline }
+                    if deadline <= now =>
+                {
                     drop(socket);
                     self.join_timed_out(now, id);
                 }
@@ -366,7 +368,7 @@ impl Manager {
     }
 
     fn authenticate(&mut self, now: Instant, id: SocketId) {
-        let main = |socket: &Socket| &*socket.nsp == membership::MAIN;
+        let main = |socket: &Socket| &*socket.namespace == membership::MAIN;
         if self.is_legacy() && self.socket(id).is_some_and(main) {
             // Its credentials are in the query of the requests.
             return self.join(now, id, None);
@@ -419,7 +421,7 @@ impl Manager {
                 Output::UpgradeError(error) => {
                     self.manager_event(ManagerEvent::UpgradeError(error));
                 }
-                Output::Left(nsp) => self.left(now, &nsp),
+                Output::Left(namespace) => self.left(now, &namespace),
                 Output::Closed { reason, details } => {
                     self.engine = None;
                     self.packet_due = None;

@@ -29,7 +29,7 @@ pub(super) enum Phase {
     },
     /// The auth payload has arrived, but the server must answer an earlier CONNECT, or read a DISCONNECT, before it may
     /// get the next CONNECT.
-    Held {
+    Deferred {
         deadline: Instant,
     },
     /// CONNECT was sent.
@@ -78,7 +78,7 @@ pub(super) struct Outgoing {
 
 #[derive(Debug)]
 pub(super) struct Socket {
-    pub(super) nsp: Arc<str>,
+    pub(super) namespace: Arc<str>,
     pub(super) config: SocketConfig,
     pub(super) phase: Phase,
     pub(super) sid: Option<Arc<str>>,
@@ -86,8 +86,8 @@ pub(super) struct Socket {
     /// Number of connections so far, so that an acknowledgement cannot reach a later one.
     pub(super) epoch: u64,
     pub(super) attempts: u64,
-    /// Payload of the CONNECT to be sent, in phase [`Phase::Held`].
-    held: Option<String>,
+    /// Payload of the CONNECT to be sent, in phase [`Phase::Deferred`].
+    deferred: Option<String>,
     /// Backoff for failures of this socket alone, since it was connected or `connect` was called: of its `auth`
     /// callback, and missing answers to CONNECT.
     pub(super) backoff: Option<Backoff>,
@@ -109,16 +109,16 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Creates a socket; `next_ack` is the wire id of its first acknowledgement.
-    pub(super) fn new(nsp: Arc<str>, config: SocketConfig, next_ack: u64) -> Self {
+    pub(super) fn new(namespace: Arc<str>, config: SocketConfig, next_ack: u64) -> Self {
         Self {
-            nsp,
+            namespace,
             config,
             phase: Phase::Inactive,
             sid: None,
             recovered: false,
             epoch: 0,
             attempts: 0,
-            held: None,
+            deferred: None,
             backoff: None,
             pid: None,
             offset: None,
@@ -155,19 +155,19 @@ impl Socket {
     }
 
     /// Stores the payload of the CONNECT that cannot be sent yet.
-    pub(super) fn hold(&mut self, payload: Option<String>, deadline: Instant) {
-        self.held = payload;
-        self.phase = Phase::Held { deadline };
+    pub(super) fn defer(&mut self, payload: Option<String>, deadline: Instant) {
+        self.deferred = payload;
+        self.phase = Phase::Deferred { deadline };
     }
 
     /// Takes the stored payload, if there is a CONNECT to send.
-    pub(super) fn take_held(&mut self) -> Option<Option<String>> {
-        matches!(self.phase, Phase::Held { .. }).then(|| self.held.take())
+    pub(super) fn take_deferred(&mut self) -> Option<Option<String>> {
+        matches!(self.phase, Phase::Deferred { .. }).then(|| self.deferred.take())
     }
 
     pub(super) fn await_answer_until(&mut self, at: Instant) {
         match &mut self.phase {
-            Phase::Held { deadline } | Phase::Connecting { deadline } => *deadline = at,
+            Phase::Deferred { deadline } | Phase::Connecting { deadline } => *deadline = at,
             _ => {}
         }
     }
@@ -184,7 +184,7 @@ impl Socket {
     /// Stops all attempts of this socket.
     pub(super) fn give_up(&mut self) {
         self.phase = Phase::Inactive;
-        self.held = None;
+        self.deferred = None;
     }
 
     /// Number of events in the offline buffer and the `retries` queue, and of their bytes.
@@ -290,7 +290,7 @@ impl Socket {
     /// Handles the end of the connection or namespace. Acknowledgements of sent events fail; buffered events stay.
     pub(super) fn lost(&mut self, events: &mut VecDeque<Event>) {
         self.sid = None;
-        self.held = None;
+        self.deferred = None;
         // An interrupted recovery starts over from the same offset, so its events must not be delivered twice.
         self.received = Vec::new();
         self.received_bytes = 0;
@@ -336,7 +336,7 @@ impl Socket {
         let ack = self.deadlines.first().map(|(deadline, _)| *deadline);
         let retry = match self.phase {
             Phase::AuthRetry { at: deadline }
-            | Phase::Held { deadline }
+            | Phase::Deferred { deadline }
             | Phase::Connecting { deadline } => Some(deadline),
             _ => None,
         };

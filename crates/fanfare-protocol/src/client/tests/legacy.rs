@@ -377,7 +377,7 @@ fn rejections_are_any_json_and_may_repeat_the_query() {
         let refused = d.take_events().into_iter().find_map(|event| match event {
             Event::Socket(
                 _,
-                SocketEvent::ConnectError(ConnectError::Refused { message, data }),
+                SocketEvent::ConnectError(ConnectError::Rejected { message, data }),
             ) => Some((message, data)),
             _ => None,
         });

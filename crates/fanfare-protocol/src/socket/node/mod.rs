@@ -1,4 +1,4 @@
-//! Arguments as a tree: the slow and thorough way to deserialise them.
+//! Arguments as a tree: the slow and thorough way to deserialize them.
 //!
 //! Used where the text alone is not enough: attachments must be inserted, the packet is msgpack, or direct
 //! deserialization failed and the error must contain the path.

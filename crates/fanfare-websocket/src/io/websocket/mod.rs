@@ -149,7 +149,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     /// Pings are answered before they are delivered. A [`Message::Close`] is the last message; its answer is being
     /// sent. After an error, `None` follows.
     ///
-    /// Cancel-safe: as a branch of `select!`, no message is lost.
+    /// # Cancel safety
+    ///
+    /// As a branch of `select!`, no message is lost.
     pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
@@ -207,12 +209,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
 
     /// Sends a message, and everything that was queued before it.
     ///
-    /// If the future is dropped before it completes, the message is sent with the next one, or while receiving. Sending
-    /// a [`Message::Close`] begins the closing handshake, which [`recv`](WebSocket::recv) completes.
+    /// Sending a [`Message::Close`] begins the closing handshake, which [`recv`](WebSocket::recv) completes.
     ///
     /// # Errors
     ///
     /// If the connection has failed or is closing.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped after its first poll, the message is queued: it is sent with the next one, or while
+    /// receiving. Do not send it again.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.feed(message)?;
         self.flush().await
@@ -248,6 +254,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     /// # Errors
     ///
     /// If the connection has failed or is closing.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](WebSocket::send).
     ///
     /// # Panics
     ///
@@ -289,6 +299,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     /// # Errors
     ///
     /// If the connection has failed or is closing, or the payload is too long.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](WebSocket::send).
     pub async fn ping(&mut self, payload: impl Into<Bytes>) -> Result<(), Error> {
         self.send(Message::Ping(payload.into())).await
     }
@@ -298,6 +312,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     /// # Errors
     ///
     /// If the connection has failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// What is not written yet stays queued.
     pub async fn flush(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.poll_write_out(cx)).await?;
         Ok(())
@@ -313,6 +331,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     ///
     /// If the peer does not complete the closing handshake within [`Options::close_timeout`], or breaks the protocol.
     /// The connection is over in any case.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped after its first poll, the close frame is queued, and the connection takes no more messages;
+    /// another call, or [`recv`](WebSocket::recv), completes the handshake.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         if matches!(self.state, State::Open) {
             self.begin_close(code, reason);

@@ -1,14 +1,13 @@
 //! Throttle for log messages about frequent events.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use parking_lot::Mutex;
 
 /// Passes one event per interval, and counts the events in between.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use fanfare_engine::diagnostics::LogThrottle;
+/// use fanfare_protocol::diagnostics::LogThrottle;
 ///
 /// static REJECTED: LogThrottle = LogThrottle::every(Duration::from_secs(10));
 /// let now = Instant::now();
@@ -28,13 +27,13 @@ impl LogThrottle {
     pub const fn every(interval: Duration) -> LogThrottle {
         LogThrottle {
             interval,
-            said: parking_lot::const_mutex((None, 0)),
+            said: Mutex::new((None, 0)),
         }
     }
 
     /// Counts an event. `Some`: it is time to log, with the number of events since the last time, this one included.
     pub fn hit(&self, now: Instant) -> Option<u64> {
-        let mut said = self.said.lock();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.1 += 1;
         if said
             .0

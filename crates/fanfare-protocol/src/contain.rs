@@ -10,12 +10,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// The message of the panic.
 #[inline]
 pub fn contain<R>(f: impl FnOnce() -> R) -> Result<R, String> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| message(&*panic))
+    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| panic_message(&*panic).to_owned())
 }
 
+/// Returns the message of a panic, `(no message)` if its payload is not a text.
 #[cold]
-fn message(panic: &(dyn Any + Send)) -> String {
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("(no message)").to_owned()
+    text.unwrap_or("(no message)")
 }
