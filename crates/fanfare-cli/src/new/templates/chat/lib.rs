@@ -84,7 +84,7 @@ async fn say(socket: Socket, Data(text): Data<String>) -> Result<Ack<u64>, Event
     Ok(Ack(message.at))
 }
 
-/// Tells the others in the room that somebody types. A client with a slow connection may miss it.
+/// Tells the others in the room that a member types. A client with a slow connection may miss it.
 async fn typing(socket: Socket) -> Result<(), EventError> {
     let seat = seat(&socket)?;
     socket

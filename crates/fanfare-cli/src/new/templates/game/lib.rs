@@ -87,7 +87,7 @@ pub fn app() -> Result<(SocketIo, Router), BuildError> {
     Ok((io, web::files()))
 }
 
-/// Plays until the server ends. The server alone decides where the dots are, so that nobody can cheat.
+/// Plays until the server ends. The server alone decides where the dots are, so that players cannot cheat.
 async fn run(io: SocketIo, game: Game) {
     let mut steps = tokio::time::interval(STEP);
     while io.is_ready() {
