@@ -33,7 +33,7 @@ pub struct Serve<S> {
     options: Options,
 }
 
-/// Prepares a server for `server`: an [`EngineServer`](super::EngineServer), or a service.
+/// Prepares a server for `server`: an [`EngineServer`](crate::service::EngineServer), or a service.
 ///
 /// A service is an [`EngineService`](crate::service::EngineService) or one around it; use hyper or axum for servers in which the
 /// engine is one of several services. Each request carries its [`RemoteAddr`](crate::handshake::RemoteAddr).
