@@ -119,7 +119,11 @@ export async function nginx(ports, { log } = {}) {
   const child = program("nginx", ["-p", folder, "-c", join(folder, "nginx.conf"), "-g", "daemon off;"]);
   await Promise.race([child.failed, until("the start of nginx", () => fetch(`http://127.0.0.1:${port}/socket.io/?EIO=4&transport=polling`).catch(() => false))]);
   const stop = async () => {
-    await kill(child);
+    // A master that is killed leaves its workers, which keep the output of the test open.
+    if (child.exitCode === null) {
+      child.kill("SIGTERM");
+      await once(child, "exit");
+    }
     rmSync(folder, { recursive: true, force: true });
   };
   return { url: `http://127.0.0.1:${port}`, stop };
