@@ -5,7 +5,7 @@ import { assertShown, connected, lines, logged, step } from "./step.mjs";
 const here = step("02-first-server");
 
 test("the page is welcomed, also by the server that takes the place of the first", async () => {
-  const page = await here.visit();
+  const page = await here.visit({ upgrade: true });
   await page.locator("#welcome", { hasText: "Hello from Rust!" }).waitFor();
   await here.server.stop();
   await page.locator("#connection[data-state=reconnecting], #connection[data-state=closed]").waitFor();
@@ -16,7 +16,7 @@ test("the page is welcomed, also by the server that takes the place of the first
 });
 
 test("the terminal shows who comes and goes, as in the chapter", async () => {
-  const page = await here.visit();
+  const page = await here.visit({ upgrade: true });
   await page.locator("#welcome", { hasText: "Hello" }).waitFor();
   await page.goto("about:blank");
   await here.printed(/disconnected: transport close/);

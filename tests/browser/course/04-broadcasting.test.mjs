@@ -25,7 +25,7 @@ const pixel = (page, x, y) =>
 const visitors = (page, count) => until(`${count} visitors`, async () => (await page.locator("#visitors").textContent()) === String(count));
 
 test("a line appears in the other windows, in those that come later, and goes in all", async () => {
-  const [ada, grace] = [await here.visit(), await here.visit()];
+  const [ada, grace] = [await here.visit({ upgrade: true }), await here.visit()];
   for (const page of [ada, grace]) await visitors(page, 2);
   await ada.locator("label", { hasText: "Red" }).click();
   await drag(ada, [0.2, 0.5], [0.8, 0.5]);

@@ -14,7 +14,7 @@ async function publish(page, topic, text) {
 }
 
 test("news reach those who follow the topic, and no others", async () => {
-  const [ada, grace] = [await here.visit(), await here.visit()];
+  const [ada, grace] = [await here.visit(), await here.visit({ upgrade: true })];
   await ada.locator("[value=harbour][type=checkbox]").check();
   await grace.locator("[value=theatre][type=checkbox]").check();
   for (const page of [ada, grace]) {

@@ -9,7 +9,7 @@ const seat = (page, number) => page.locator("#seats button", { hasText: new RegE
 const result = (page, text) => page.locator("#result", { hasText: text }).waitFor();
 
 test("a seat is booked once, and free again when its owner leaves", async () => {
-  const [ada, grace] = [await here.visit(), await here.visit()];
+  const [ada, grace] = [await here.visit({ upgrade: true }), await here.visit()];
   await seat(ada, 7).click();
   await result(ada, /^Seat 7 is yours: ticket 0259\.$/);
   await grace.locator("#seats button.taken").waitFor();

@@ -12,12 +12,17 @@ export function step(name) {
   const here = {
     server: undefined,
     browser: undefined,
-    /** Opens the page in a browser of its own. It waits for the page's connection unless `connect` is false. */
-    async visit({ connect = true, ...options } = {}) {
+    /**
+     * Opens the page in a browser of its own. It waits for the page's connection unless `connect` is false, and with
+     * `upgrade` also for its WebSocket.
+     */
+    async visit({ connect = true, upgrade = false, ...options } = {}) {
       const page = await visitor(here.browser, options);
       open.push(page);
+      const upgraded = upgrade && upgradeOf(page);
       await page.goto(here.server.url);
       if (connect) await connected(page);
+      await upgraded;
       return page;
     },
     /** Checks the page on a phone and on a desktop, light and dark, after `prepare` has brought it to life. */
@@ -48,6 +53,12 @@ export function step(name) {
     for (const page of pages) page.check(); // last, so that the next test does not meet the pages of one that failed
   });
   return here;
+}
+
+/** Waits until a page has left long-polling for its WebSocket, which it says with the packet `5`. */
+async function upgradeOf(page) {
+  const socket = await page.waitForEvent("websocket");
+  await socket.waitForEvent("framesent", ({ payload }) => payload === "5");
 }
 
 /** Waits until the page shows that it is connected. */
