@@ -31,14 +31,15 @@ impl Receiver {
     pub fn notification(&self, payload: &Bytes) -> Option<i64> {
         let row = self.0.row_of("socket.io#/", payload);
         if row.is_none() {
-            self.0.receive("socket.io#/", payload);
+            self.row(payload);
         }
         row
     }
 
     /// Handles the contents of a row.
     pub fn row(&self, payload: &Bytes) {
-        self.0.receive("socket.io#/", payload);
+        let message = ("socket.io#/".to_owned(), payload.clone());
+        self.0.receive_all(std::iter::once(message));
     }
 
     /// Returns the number of the other nodes.
