@@ -69,7 +69,7 @@ async fn send_all(
     socket: Socket,
     SocketState(entries): SocketState<Entries>,
 ) -> Result<(), EmitError> {
-    socket.emit("entries", &entries.all())
+    socket.emit("entries", entries.all())
 }
 
 async fn list(State(app): State<App>) -> Json<Vec<String>> {

@@ -93,7 +93,7 @@ async fn run(io: SocketIo, game: Game) {
     while io.is_ready() {
         steps.tick().await;
         // A client that is slow gets the next step instead of a queue of old ones.
-        if let Err(error) = io.volatile().emit("dots", &game.step()) {
+        if let Err(error) = io.volatile().emit("dots", game.step()) {
             eprintln!("a step was not sent: {error}");
         }
     }
