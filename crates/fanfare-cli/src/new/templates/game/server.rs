@@ -38,7 +38,7 @@ async fn dots_leave_with_their_players() -> Result<(), Box<dyn std::error::Error
     let mut steps = stays.listen::<HashMap<String, Dot>>("dots");
     while steps.next().await.ok_or("the game ended")??.len() != 2 {}
 
-    leaves.disconnect();
+    leaves.disconnect().await;
 
     while steps.next().await.ok_or("the game ended")??.len() != 1 {}
     Ok(())
