@@ -30,19 +30,21 @@ pub async fn serve_routes(io: SocketIo, routes: Router) -> Result<(), Box<dyn Er
     Ok(())
 }
 
-/// Listens on the port that the environment variable `PORT` names, or on 3000, and prints the address.
+/// Listens on the address and the port of the environment variables `HOST` and `PORT`, by default 127.0.0.1 and 3000,
+/// and prints them.
 ///
 /// # Errors
 ///
-/// If the port is not a number or is in use.
+/// If the port is not a number or is in use, or the address is not one of this computer.
 pub async fn listen() -> Result<TcpListener, Box<dyn Error>> {
-    let port = std::env::var("PORT").unwrap_or_else(|_| "3000".to_owned());
-    let port: u16 = port
+    let get = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    let (host, port) = (get("HOST", "127.0.0.1"), get("PORT", "3000"));
+    let number: u16 = port
         .parse()
         .map_err(|_| format!("PORT is {port:?}, which is not a number from 0 to 65535"))?;
-    let listener = TcpListener::bind(("127.0.0.1", port))
+    let listener = TcpListener::bind((host.as_str(), number))
         .await
-        .map_err(|error| format!("cannot listen on port {port}: {error}"))?;
+        .map_err(|error| format!("cannot listen on {host}, port {port}: {error}"))?;
     println!("listening on http://{}", listener.local_addr()?);
     Ok(listener)
 }
@@ -58,7 +60,7 @@ pub const STYLE: &str = concat!(
 pub const ICON: &str = include_str!("../../../web/public/favicon.svg");
 
 /// Returns the routes of the files that all pages use.
-fn files() -> Router {
+pub fn files<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let file = |kind: &'static str, text: &'static str| get(([("content-type", kind)], text));
     Router::new()
         .route("/style.css", file("text/css", STYLE))

@@ -6,8 +6,8 @@ import { after, afterEach, before } from "node:test";
 import { audit, DESKTOP, PHONE } from "../audit.mjs";
 import { built, launch, repository, Server, until, visitor } from "../harness.mjs";
 
-/** The program of a step and a browser, for the tests of one file. After each test its pages have reported no errors. */
-export function step(name) {
+/** The program of a step, with settings in its environment, and a browser, for the tests of one file. After each test its pages have reported no errors. */
+export function step(name, env = {}) {
   let open = [];
   const here = {
     server: undefined,
@@ -38,7 +38,7 @@ export function step(name) {
     printed: (pattern) => until(`${pattern} is printed`, () => here.server.output.match(pattern)),
   };
   before(async () => {
-    here.server = await Server.start(0, (port) => [built(name), [], { PORT: String(port) }]);
+    here.server = await Server.start(0, (port) => [built(name), [], { ...env, PORT: String(port) }]);
     here.browser = await launch();
   });
   after(async () => {
