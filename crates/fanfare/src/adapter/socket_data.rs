@@ -1,10 +1,11 @@
 //! The serialized form of the sockets of this node.
 
-use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fanfare_cluster::{HandshakeData, SocketData};
 use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::socket::Socket;
 
@@ -22,78 +23,54 @@ pub(crate) fn socket_data(socket: &Socket) -> SocketData {
     data
 }
 
-/// A JSON object that is being written.
-struct Object(Vec<u8>);
-
-impl Object {
-    fn new() -> Self {
-        Self(vec![b'{'])
-    }
-
-    /// Appends a member. Texts, numbers and JSON can always be written.
-    fn member(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
-        self.name(name);
-        let _ = serde_json::to_writer(&mut self.0, value);
-    }
-
-    fn raw(&mut self, name: &str, json: &str) {
-        self.name(name);
-        self.0.extend_from_slice(json.as_bytes());
-    }
-
-    fn name(&mut self, name: &str) {
-        if self.0.len() > 1 {
-            self.0.push(b',');
-        }
-        let _ = serde_json::to_writer(&mut self.0, name);
-        self.0.push(b':');
-    }
-
-    fn finish(mut self) -> String {
-        self.0.push(b'}');
-        // Only texts were written.
-        String::from_utf8(self.0).unwrap_or_default()
-    }
+/// First request of a connection, as Node.js serializes it.
+#[derive(Serialize)]
+struct Handshake<'a> {
+    headers: Map<String, Value>,
+    time: String,
+    address: String,
+    xdomain: bool,
+    secure: bool,
+    issued: u64,
+    url: &'a str,
+    query: Map<String, Value>,
+    auth: &'a RawValue,
 }
 
 fn handshake_data(socket: &Socket) -> HandshakeData {
     let first = socket.connection().handshake();
-    let mut headers = Object::new();
-    for (name, value) in first.headers() {
-        headers.member(name, &*String::from_utf8_lossy(value));
-    }
-    let mut query = Object::new();
-    let parameters: Vec<_> = first.query_params().collect();
-    let mut seen = HashSet::new();
-    // Of several parameters of one name the last counts.
-    let last = parameters
-        .iter()
-        .rev()
-        .filter(|pair| seen.insert(pair.0.as_str()));
-    let last: Vec<_> = last.collect();
-    for (name, value) in last.into_iter().rev() {
-        query.member(name, value);
-    }
+    let text = |value| String::from_utf8_lossy(value).into();
+    let headers = first.headers();
     let issued = first.issued().duration_since(UNIX_EPOCH);
     let address = first.address().map(|address| address.ip().to_string());
     let auth = match socket.auth_json() {
         "null" => "{}",
         auth => auth,
     };
-    let mut all = Object::new();
-    all.raw("headers", &headers.finish());
-    all.member("time", &javascript_date(first.issued()));
-    all.member("address", &address.unwrap_or_default());
-    all.member("xdomain", &first.is_xdomain());
-    all.member("secure", &first.is_secure());
-    all.member(
-        "issued",
-        &issued.map_or(0, |since| since.as_millis() as u64),
-    );
-    all.member("url", first.url());
-    all.raw("query", &query.finish());
-    all.raw("auth", auth);
-    HandshakeData::from_json(&all.finish()).unwrap_or_default()
+    // The credentials are the only text here that could be invalid, and were checked when they arrived.
+    let json = serde_json::from_str(auth).and_then(|auth| {
+        serde_json::to_string(&Handshake {
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), text(value)))
+                .collect(),
+            time: javascript_date(first.issued()),
+            address: address.unwrap_or_default(),
+            xdomain: first.is_xdomain(),
+            secure: first.is_secure(),
+            issued: issued.map_or(0, |since| since.as_millis() as u64),
+            url: first.url(),
+            // Of several parameters of one name the last counts.
+            query: first
+                .query_params()
+                .map(|(name, value)| (name, value.into()))
+                .collect(),
+            auth,
+        })
+    });
+    let handshake = json
+        .ok()
+        .and_then(|json| HandshakeData::from_json(&json).ok());
+    handshake.unwrap_or_default()
 }
 
 /// Formats a time as JavaScript does: `Sun Nov 22 2026 09:11:19 GMT+0000 (Coordinated Universal Time)`.
