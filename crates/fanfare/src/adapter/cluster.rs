@@ -176,8 +176,8 @@ impl ClusterHandle {
         cluster.is_some_and(|cluster| cluster.find(request_id).is_some())
     }
 
-    /// Whether a socket of this node is in a room, or has this id, or a client that was and may come back: an adapter that receives the messages for all rooms
-    /// need not read the others.
+    /// Whether a socket of this node is in a room or has this id, or one that may come back was or had: an adapter that
+    /// receives the messages for all rooms need not read the others.
     pub fn has_room(&self, namespace: &str, room: &str) -> bool {
         let namespace = self.namespace(namespace);
         namespace.is_some_and(|namespace| {

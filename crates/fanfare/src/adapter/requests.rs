@@ -239,9 +239,7 @@ impl RemoteRequest {
         self.pending.finished().await;
         Ok(())
     }
-}
 
-impl RemoteRequest {
     /// Waits for the first answer that `choose` accepts; `None` if all other nodes have answered, and none is.
     ///
     /// # Errors

@@ -352,8 +352,7 @@ impl Recovery {
     }
 
     /// Removes a socket; `reason` is `None` if it was never connected. `hold`: the rooms of a client that may come back.
-    /// Returns the evicted sessions, to be dropped
-    /// while no lock is held.
+    /// Returns the evicted sessions, to be dropped while no lock is held.
     pub(crate) fn depart(
         &self,
         state: &mut State,

@@ -13,6 +13,9 @@ use crate::log_target;
 /// Time within which a client that was closed comes back to another server: the longest delay of official clients.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Pause between two looks at the sessions that other servers have not asked for, all of which are looked at.
+const HAND_OVER_PAUSE: Duration = Duration::from_millis(50);
+
 /// Outcome of a [drain](SocketIo::drain).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -90,7 +93,7 @@ impl SocketIo {
             }
         });
         while engine.connections() > 0 && Instant::now() < end {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(HAND_OVER_PAUSE).await;
         }
         let _ = tokio::time::timeout_at(end, self.settled()).await;
         let left = engine.connections();

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fanfare_engine::EncodedMessage;
 use fanfare_protocol::EncodedEvent;
 use fanfare_protocol::recovery::{Memberships, Offset, Position};
@@ -204,7 +205,7 @@ async fn ask(
     };
     let cluster = namespace.cluster.as_ref();
     let cluster = cluster.ok_or(RecoveryFailure::OtherServer)?;
-    let body = encode_request(request).map_err(|error| unreachable(&error))?;
+    let body = encode(request).map_err(|error| unreachable(&error))?;
     let asked = cluster.request(namespace, |id| PeerRequest::new(body, id));
     let asked = asked.map_err(|error| unreachable(&error))?;
     let positive = |value: &_| match decode(value) {
@@ -218,19 +219,13 @@ async fn ask(
     }
 }
 
-fn encode_request(
-    request: &Request,
-) -> Result<fanfare_protocol::EncodedValue, fanfare_protocol::socket::EncodeError> {
-    encode(request)
-}
-
 /// Events that both servers received, by their encoding, of a server that does not number them.
 #[derive(Default)]
-struct Unnumbered(HashMap<Vec<u8>, (usize, usize)>);
+struct Unnumbered(HashMap<Bytes, (usize, usize)>);
 
 impl Unnumbered {
-    fn key(event: &EncodedEvent) -> Vec<u8> {
-        event.data().msgpack().to_vec()
+    fn key(event: &EncodedEvent) -> Bytes {
+        event.data().msgpack().clone()
     }
 
     fn lent(&mut self, event: &EncodedEvent) {
@@ -298,7 +293,7 @@ impl Recovery {
         state.settle();
         state.ahead.insert(socket.id(), ahead, now);
         let count = missed.len();
-        part.recovered(count);
+        part.outcome = RecoveryOutcome::Recovered { missed: count };
         tracing::debug!(target: log_target::RECOVERY, socket = %socket.id(), missed = count, "connection of another server recovered");
         let mut memberships = Memberships::default();
         memberships.join(&socket.id(), start);
@@ -308,7 +303,7 @@ impl Recovery {
             memberships,
         };
         let pid = Self::enter(state, socket, part, rooms, &mut member);
-        part.set_member(member);
+        part.member = Some(member);
         Ok((pid, missed))
     }
 
@@ -369,15 +364,5 @@ impl Recovery {
             }
         }
         Ok((merged, numbers))
-    }
-}
-
-impl RecoveryState {
-    fn recovered(&mut self, missed: usize) {
-        self.outcome = RecoveryOutcome::Recovered { missed };
-    }
-
-    fn set_member(&mut self, member: Member) {
-        self.member = Some(member);
     }
 }

@@ -108,12 +108,8 @@ pub(super) struct Event {
 
 impl Event {
     pub(super) fn new(logged: &LoggedPacket, age: Duration) -> Option<Self> {
-        let number = match logged.identity {
-            Identity::Numbered(number) => Some(number),
-            Identity::Local | Identity::Unnumbered => None,
-        };
         Some(Self {
-            number,
+            number: logged.identity.number(),
             local: logged.identity == Identity::Local,
             age: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
             event: Value::Binary(logged.event.as_ref()?.data().msgpack().clone()),
