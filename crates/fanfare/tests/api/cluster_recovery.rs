@@ -1,17 +1,15 @@
 //! Connection state recovery through the log and the session store of an adapter.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
+use fanfare::SocketIo;
 use fanfare::adapter::LogLimits;
 use fanfare::recovery::{ConnectionStateRecovery, RecoveryFailure, RecoveryOutcome};
-use fanfare::{ConnectError, Socket, SocketIo};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use crate::bus::{Bus, State};
-use crate::recovery::{Client, Gone, main_namespace, recovering};
+use crate::recovery::{Client, Gone, guarded_namespace, main_namespace, recovering};
 use crate::support::{DEADLINE, Server, until};
 
 async fn two() -> (Bus, Server, Server) {
@@ -119,22 +117,7 @@ async fn a_session_is_taken_once() {
 /// Middlewares run before anything is sent again. A client that they reject may try again.
 #[tokio::test]
 async fn middlewares_run_before_the_replay() {
-    let open = Arc::new(AtomicBool::new(true));
-    let (tx, mut seen) = mpsc::unbounded_channel();
-    let guarded = || {
-        let (open, tx) = (open.clone(), tx.clone());
-        main_namespace().middleware(move |socket: Socket| {
-            let _ = tx.send((socket.is_recovered(), socket.rooms().len()));
-            let open = open.load(Ordering::Relaxed);
-            async move {
-                socket.leave("private");
-                match open {
-                    true => Ok(()),
-                    false => Err(ConnectError::new("closed")),
-                }
-            }
-        })
-    };
+    let (guarded, open, mut seen) = guarded_namespace();
     let bus = Bus::default();
     let one = bus.logging("one", recovering(guarded())).await;
     let two = bus.logging("two", recovering(guarded())).await;

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use fanfare::SocketIo;
 use fanfare::adapter::{Broadcast, ClusterOptions, Interest, RoomChange};
 use fanfare::recovery::{RecoveryFailure, RecoveryOutcome};
-use fanfare::{ConnectError, Socket, SocketIo};
 use fanfare_protocol::EncodedEvent;
 use fanfare_testing::Received;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use crate::bus::{Bus, State};
-use crate::recovery::{Client, main_namespace, recovering};
+use crate::recovery::{Client, guarded_namespace, main_namespace, recovering};
 use crate::support::{DEADLINE, Server, until, within};
 
 async fn node(bus: &Bus, uid: &str) -> Server {
@@ -181,22 +180,7 @@ async fn a_private_id_that_no_server_knows() {
 /// Middlewares run before anything is sent again. A client that they reject may try again.
 #[tokio::test]
 async fn middlewares_run_before_the_replay() {
-    let open = Arc::new(AtomicBool::new(true));
-    let (tx, mut seen) = mpsc::unbounded_channel();
-    let guarded = || {
-        let (open, tx) = (open.clone(), tx.clone());
-        main_namespace().middleware(move |socket: Socket| {
-            let _ = tx.send((socket.is_recovered(), socket.rooms().len()));
-            let open = open.load(Ordering::Relaxed);
-            async move {
-                socket.leave("private");
-                match open {
-                    true => Ok(()),
-                    false => Err(ConnectError::new("closed")),
-                }
-            }
-        })
-    };
+    let (guarded, open, mut seen) = guarded_namespace();
     let bus = Bus::default();
     let start = async |uid| {
         let builder = recovering(guarded());

@@ -1,7 +1,7 @@
 //! Connection state recovery.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use fanfare::recovery::{ConnectionStateRecovery, RecoveryFailure, RecoveryOutcome};
@@ -141,6 +141,33 @@ pub(crate) fn main_namespace() -> Namespace {
             Ack(())
         },
     )
+}
+
+/// Returns a constructor of namespaces with a middleware, a switch that makes it reject, and for each of its calls
+/// whether the socket was recovered and its number of rooms. It makes sockets leave the room `private`.
+pub(crate) fn guarded_namespace() -> (
+    impl Fn() -> Namespace,
+    Arc<AtomicBool>,
+    mpsc::UnboundedReceiver<(bool, usize)>,
+) {
+    let open = Arc::new(AtomicBool::new(true));
+    let (tx, seen) = mpsc::unbounded_channel();
+    let switch = open.clone();
+    let guarded = move || {
+        let (open, tx) = (open.clone(), tx.clone());
+        main_namespace().middleware(move |socket: Socket| {
+            let _ = tx.send((socket.is_recovered(), socket.rooms().len()));
+            let open = open.load(Ordering::Relaxed);
+            async move {
+                socket.leave("private");
+                match open {
+                    true => Ok(()),
+                    false => Err(ConnectError::new("closed")),
+                }
+            }
+        })
+    };
+    (guarded, switch, seen)
 }
 
 #[tokio::test]
