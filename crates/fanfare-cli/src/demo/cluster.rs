@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::chat::Hall;
+use super::others;
 use super::problem::{Form, Problem, rejection};
 
 /// Maximum length of the id of a count, in characters.
@@ -341,16 +342,7 @@ impl Numbers {
 
     /// Gets what the other nodes have stored.
     pub(super) async fn catch_up(&self, io: &SocketIo) {
-        let others = io
-            .of("/cluster")
-            .server_side_emit_with_ack::<Counts>("numbers", ());
-        let answers = match others.await {
-            Ok(answers)
-            | Err(ServerSideEmitError::Timeout {
-                responses: answers, ..
-            }) => answers,
-            Err(_) => return, // this node is the first
-        };
+        let answers: Vec<Counts> = others::ask(io, "/cluster", "numbers").await;
         let mut counts = self.0.lock();
         for (count, numbers) in answers.into_iter().flatten() {
             for number in numbers {

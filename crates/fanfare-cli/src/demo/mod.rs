@@ -9,6 +9,7 @@ mod folder;
 mod http;
 mod nodes;
 mod notifications;
+mod others;
 mod problem;
 
 use std::io::ErrorKind;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare::ack::BroadcastAckError;
-use fanfare::adapter::{RemoteSocket, ServerEvent, ServerSideEmitError};
+use fanfare::adapter::{RemoteSocket, ServerEvent};
 use fanfare::typed::{Contract, Typed, TypedEvent, TypedOperator, TypedSocket};
 use fanfare::{Ack, ConnectError, Data, EmitError, EventError, Namespace, Socket, SocketIo, State};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use super::others;
 use super::problem::{Form, Problem, rejection};
 use super::{Ids, name, now};
 
@@ -252,15 +253,7 @@ async fn copy(board: Board, event: ServerEvent) {
 impl Board {
     /// Takes over the notifications of another node.
     pub(super) async fn catch_up(&self, io: &SocketIo) {
-        let notifications = io.of("/notifications");
-        let others = notifications.server_side_emit_with_ack::<VecDeque<Notification>>("board", ());
-        let answers = match others.await {
-            Ok(answers)
-            | Err(ServerSideEmitError::Timeout {
-                responses: answers, ..
-            }) => answers,
-            Err(_) => return, // this node is the first
-        };
+        let answers = others::ask::<VecDeque<Notification>>(io, "/notifications", "board").await;
         let most = answers.into_iter().max_by_key(VecDeque::len);
         let mut board = self.0.lock().await;
         if let Some(most) = most.filter(|most| most.len() > board.notifications.len()) {

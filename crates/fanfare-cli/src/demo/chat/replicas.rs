@@ -3,13 +3,14 @@
 //! Events reach the clients of all nodes from the node where something happens. What two nodes do in the same moment may
 //! differ in its order: a message of each then has the same number.
 
-use fanfare::adapter::{ServerEvent, ServerSideEmitError};
+use fanfare::adapter::ServerEvent;
 use fanfare::args::IntoArgs;
 use fanfare::typed::TypedSocket;
 use fanfare::{Namespace, SocketIo};
 
 use super::hall::{Copied, Message, User};
 use super::{Chat, Hall, Room, UserLeft, key};
+use crate::demo::others;
 
 /// Adds the handlers for events of other nodes.
 pub(super) fn add_to(namespace: Namespace, hall: &Hall) -> Namespace {
@@ -62,20 +63,9 @@ async fn copy(hall: Hall, event: ServerEvent) {
 impl Hall {
     /// Takes over the state of the other nodes.
     pub(in crate::demo) async fn catch_up(&self, io: &SocketIo) {
-        let others = io
-            .of("/chat")
-            .server_side_emit_with_ack::<Copied<String>>("hall", ());
-        let answers = match others.await {
-            Ok(answers)
-            | Err(ServerSideEmitError::Timeout {
-                responses: answers, ..
-            }) => answers,
-            Err(_) => return, // this node is the first
-        };
+        let copies: Vec<Copied<String>> = others::ask(io, "/chat", "hall").await;
         let mut hall = self.state.lock().await;
-        answers
-            .into_iter()
-            .for_each(|copied| hall.take_over(copied));
+        copies.into_iter().for_each(|copied| hall.take_over(copied));
     }
 
     /// Removes the connections of nodes that have gone, and tells the clients of this node.
