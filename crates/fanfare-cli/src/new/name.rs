@@ -8,14 +8,57 @@ use crate::exit::Failure;
 const MAX_NAME_BYTES: usize = 64;
 
 /// Words that cannot be the name of a crate: those of the language, and the crates that the project uses.
-const RESERVED: [&str; 48] = [
-    "abstract", "alloc", "as", "async", "await", "axum", "become", "box", "break", "const",
-    "continue", "core", "crate", "do", "dyn", "else", "enum", "extern", "false", "fanfare",
-    "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
-    "move", "mut", "priv", "pub", "ref", "return", "serde", "static", "std", "struct", "test",
-    "tokio", "tower", "trait", "try", "type",
-];
-const RESERVED_MORE: [&str; 10] = [
+const RESERVED: &[&str] = &[
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "axum",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "fanfare",
+    "fanfare-testing",
+    "fanfare_testing",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "priv",
+    "pub",
+    "ref",
+    "return",
+    "serde",
+    "static",
+    "std",
+    "struct",
+    "test",
+    "tokio",
+    "tower",
+    "trait",
+    "try",
+    "type",
     "typeof",
     "unsafe",
     "unsized",
@@ -24,8 +67,6 @@ const RESERVED_MORE: [&str; 10] = [
     "where",
     "while",
     "yield",
-    "fanfare-testing",
-    "fanfare_testing",
 ];
 
 /// Name of a package that Cargo accepts.
@@ -67,7 +108,7 @@ impl Name {
         if let Some(other) = name.chars().find(|&c| !allowed(c)) {
             return wrong(format!("it contains {other:?}"));
         }
-        if RESERVED.contains(&name) || RESERVED_MORE.contains(&name) {
+        if RESERVED.contains(&name) {
             return wrong("Rust or one of the crates uses it".to_owned());
         }
         Ok(Self(name.to_owned()))

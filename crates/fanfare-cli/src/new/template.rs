@@ -35,7 +35,8 @@ impl fmt::Display for Template {
 struct Sources {
     about: &'static str,
     library: &'static str,
-    page: &'static str,
+    /// Content of the page.
+    main: &'static str,
     script: &'static str,
     tests: &'static str,
 }
@@ -45,7 +46,7 @@ macro_rules! sources {
         Sources {
             about: $about,
             library: include_str!(concat!("templates/", $folder, "/lib.rs")),
-            page: include_str!(concat!("templates/", $folder, "/index.html")),
+            main: include_str!(concat!("templates/", $folder, "/main.html")),
             script: include_str!(concat!("templates/", $folder, "/app.js")),
             tests: include_str!(concat!("templates/", $folder, "/server.rs")),
         }
@@ -73,7 +74,8 @@ impl Template {
             testing.push_str("\ntower = { version = \"0.5\", features = [\"util\"] }");
         }
         let fill = |text: &str| {
-            text.replace("{{name}}", name.package())
+            text.replace("{{main}}", sources.main.trim_end())
+                .replace("{{name}}", name.package())
                 .replace("{{crate}}", &name.krate())
                 .replace("{{about}}", sources.about)
                 .replace("{{fanfare}}", &dependency("fanfare", crates))
@@ -90,7 +92,10 @@ impl Template {
                 "public/style.css",
                 include_str!("templates/common/style.css"),
             ),
-            ("public/index.html", sources.page),
+            (
+                "public/index.html",
+                include_str!("templates/common/index.html"),
+            ),
             ("public/app.js", sources.script),
             ("tests/server.rs", sources.tests),
         ]
@@ -123,7 +128,7 @@ mod tests {
                     !text.contains("{{") || path.ends_with(".rs"),
                     "{template}: {path}"
                 );
-                for field in ["{{name}}", "{{crate}}", "{{fanfare"] {
+                for field in ["{{main}}", "{{name}}", "{{crate}}", "{{fanfare"] {
                     assert!(!text.contains(field), "{template}: {path}: {field}");
                 }
             }
