@@ -10,6 +10,13 @@ const io = new Server(http, {
   ...(ADAPTER.includes("streams") && { connectionStateRecovery: {} }),
 });
 
+// With Redis Cluster, @redis/client closes the connection of the last sharded channel twice when two unsubscriptions overlap.
+// The second time is an error that nothing handles, which ends the process; it has no other effect.
+process.on("unhandledRejection", (error) => {
+  const twice = error?.constructor?.name === "ClientClosedError" && error.stack.includes("executeShardedUnsubscribeCommand");
+  if (!twice) throw error;
+});
+
 // Values that JSON lacks.
 const special = (value) => {
   if (value === "$undefined") return undefined;

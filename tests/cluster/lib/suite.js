@@ -265,9 +265,10 @@ export function mixed(title, kinds, start, options = {}) {
     test("sockets of all nodes are disconnected", async () => {
       for (const [n, source] of nodes.entries()) {
         const client = clients[((n + 1) % nodes.length) * 2];
-        const reason = new Promise((done) => client.socket.once("disconnect", done));
+        let reason;
+        client.socket.once("disconnect", (why) => { reason = why; });
         await source.do("disconnect", { to: [client.id], close: n === 1 });
-        assert.equal(await reason, "io server disconnect");
+        assert.equal(await until("the disconnect", () => reason), "io server disconnect");
       }
       await until("three are left", async () => (await nodes[0].do("fetch")).length === 3);
     });
